@@ -1,0 +1,114 @@
+"""The records every room shares: frozen, slotted, and free of behaviour beyond what their fields say.
+
+All offsets are code points in a document's extracted text (LF line ends, NFC). Lines and pages count from 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Why a file, or a part of one, is not searchable. The codes are part of the JSON output."""
+
+    UNREADABLE = "unreadable"
+    VANISHED = "vanished"
+    CHANGED = "changed-while-read"
+    TOO_LARGE = "too-large"
+    NOT_A_FILE = "not-a-file"
+    EMPTY = "empty"
+    BINARY = "binary"
+    UNSUPPORTED = "unsupported"
+    ENCODING = "encoding"
+    ENCRYPTED = "encrypted"
+    SCANNED = "scanned"
+    NO_TEXT = "no-text"
+    BROKEN = "broken"
+    TIMEOUT = "timeout"
+    MEMORY = "memory"
+    CRASHED = "crashed"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """A file found under a root: opened by `raw`, shown and matched by `path`."""
+
+    raw: bytes
+    """The absolute path in the file system's own bytes."""
+    path: str
+    """The same path for people: NFC, with undecodable bytes as U+FFFD."""
+    root: bytes
+    """The root it was found under, as `raw` is."""
+    size: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A file, or one member of it, that could not be made searchable, and why."""
+
+    path: str
+    reason: Reason
+    detail: str
+    """One line for a person: what happened and, where there is one, the way out."""
+    member: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """A section's title; the section runs to the next heading of the same or a lower level number."""
+
+    start: int
+    level: int
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class PageStart:
+    """Where a page, slide or sheet begins in the text."""
+
+    start: int
+    number: int
+    label: str = ""
+    """What the document itself calls the page ("iv", a sheet's name), where that differs from the number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extracted:
+    """One document's text and structure, as an extractor read it."""
+
+    text: str
+    kind: str
+    """The family of the format: text, markdown, rst, html, code, pdf, …; `--type` filters by it."""
+    title: str = ""
+    member: str = ""
+    """The document's path inside its file (an attachment, an archive member); empty for the file itself."""
+    headings: tuple[Heading, ...] = ()
+    pages: tuple[PageStart, ...] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    """author, created, modified (ISO 8601), language: only those that the format states."""
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Extraction:
+    """All that one file gave: its documents, and the parts of it that gave none."""
+
+    documents: tuple[Extracted, ...]
+    skipped: tuple[Skipped, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A slice [start:end] of a document's text."""
+
+    start: int
+    end: int
+    line_start: int
+    line_end: int
+    page: int | None = None
+    page_label: str = ""
+    headings: tuple[str, ...] = ()
+    """The path of headings above the passage's first character, outermost first."""
