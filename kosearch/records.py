@@ -112,3 +112,109 @@ class Passage:
     page_label: str = ""
     headings: tuple[str, ...] = ()
     """The path of headings above the passage's first character, outermost first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One side's view of a hit: its raw score (cosine, BM25), the same scaled to 0..1, and its rank there."""
+
+    value: float
+    scaled: float
+    rank: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A passage that answers a question."""
+
+    rank: int
+    score: float
+    dense: Score | None
+    lexical: Score | None
+    document_id: int
+    document_hash: str
+    path: str
+    raw: bytes
+    member: str
+    kind: str
+    title: str
+    metadata: Mapping[str, str]
+    passage: Passage
+    text: str
+    best: tuple[int, int]
+    """The part of the passage that answers best, as [start:end] in the document's text."""
+    state: str
+    """current, changed or gone: the file now, against the file that was indexed."""
+    also: tuple[str, ...] = ()
+    """Paths of other documents that hold the same passage, nearly word for word."""
+    more: int = 0
+    """With grouping: how many other passages of the document matched."""
+    before: str = ""
+    """Lines of the document right before the passage, when asked for."""
+    after: str = ""
+
+    @property
+    def id(self) -> str:
+        """Document hash, start and end: what `kosearch show` takes."""
+        return f"{self.document_hash}:{self.passage.start}:{self.passage.end}"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A question's hits, best first, with what a reader should know about them."""
+
+    question: str
+    mode: str
+    hits: tuple[Hit, ...]
+    generation: int
+    warnings: tuple[str, ...] = ()
+    terms: tuple[tuple[str, int], ...] = ()
+    """The question's words and in how many passages each stands."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A passage in its surroundings: `before`, `text` and `after` follow each other in the document."""
+
+    path: str
+    raw: bytes
+    member: str
+    title: str
+    before: str
+    text: str
+    after: str
+    line_start: int
+    """The line that `before` begins with."""
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class IndexProgress:
+    """How far a run of indexing is; `files_total` grows while folders are still being read."""
+
+    files_total: int
+    files_done: int
+    passages: int
+    embedded: int
+    walking: bool
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexReport:
+    """What a run of indexing did."""
+
+    added: int
+    changed: int
+    unchanged: int
+    removed: int
+    skipped: tuple[Skipped, ...]
+    warnings: tuple[Skipped, ...]
+    """Parts of searchable files that are not: pages without text, attachments that could not be read."""
+    documents: int
+    passages: int
+    embedded: int
+    reused: int
+    generation: int
+    seconds: float
+    failed_roots: tuple[Skipped, ...] = ()

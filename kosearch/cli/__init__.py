@@ -1,0 +1,70 @@
+"""The command line: turns arguments into calls, and what comes back into output and an exit code."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+
+from kosearch import errors
+from kosearch.cli.output import ClosedPipe, Output, standard
+
+
+class Terminated(BaseException):
+    """SIGTERM: like Ctrl-C, keep what is committed and go."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; the only place where an error becomes text and a number."""
+    from kosearch.cli.app import UsageProblem, invoke
+
+    output = standard()
+    previous = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        code = invoke(list(sys.argv[1:] if argv is None else argv), output)
+        output.flush()
+    except ClosedPipe:
+        _discard_stdout()
+        return errors.OK
+    except errors.KosearchError as error:
+        output.error(error)
+        return error.exit_code
+    except UsageProblem as problem:
+        output.error(errors.UsageError(problem.format_message(), "kosearch --help lists what there is"))
+        return errors.UsageError.exit_code
+    except KeyboardInterrupt:
+        return errors.INTERRUPTED
+    except Terminated:
+        return errors.TERMINATED
+    except Exception as error:  # noqa: BLE001 - the boundary: whatever is left is our own mistake
+        return _unexpected(output, error)
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+    return code
+
+
+def _terminate(_signum: int, _frame: FrameType | None) -> None:
+    raise Terminated
+
+
+def _discard_stdout() -> None:
+    """Nobody reads on: without this the interpreter would complain while it flushes at exit."""
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, sys.stdout.fileno())
+    os.close(devnull)
+
+
+def _unexpected(output: Output, error: Exception) -> int:
+    import traceback
+
+    if os.environ.get("KOSEARCH_DEBUG"):
+        output.warning("".join(traceback.format_exception(error)))
+    output.error(
+        errors.KosearchError(
+            f"unexpected {type(error).__name__}: {error}",
+            "this is a mistake in kosearch; KOSEARCH_DEBUG=1 shows where",
+        )
+    )
+    return errors.INTERNAL

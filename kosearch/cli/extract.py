@@ -1,0 +1,53 @@
+"""`kosearch extract`: what kosearch reads in a file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kosearch.cli import options
+from kosearch.errors import OK, FilesSkipped
+
+
+def command(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to read.")],
+    json: options.Json = False,
+) -> int:
+    """Print a file's text as kosearch reads it: offsets in hits count in this text."""
+    from kosearch.extract import ExtractError, extract
+    from kosearch.sources import display_path
+
+    output = options.output_of(context)
+    try:
+        extraction = extract(file.read_bytes(), path=display_path(os.fsencode(file)))
+    except OSError as error:
+        raise FilesSkipped(f"cannot read {file}: {error.strerror}") from error
+    except ExtractError as error:
+        raise FilesSkipped(f"{file}: {error.detail} [{error.reason}]") from error
+    for document in extraction.documents:
+        if json:
+            output.json(
+                {
+                    "schema": "kosearch.extract/1",
+                    "member": document.member or None,
+                    "type": document.kind,
+                    "title": document.title or None,
+                    "metadata": dict(document.metadata),
+                    "headings": [
+                        {"start": one.start, "level": one.level, "title": one.title} for one in document.headings
+                    ],
+                    "pages": [
+                        {"start": one.start, "number": one.number, "label": one.label or None}
+                        for one in document.pages
+                    ],
+                    "warnings": list(document.warnings),
+                    "text": document.text,
+                }
+            )
+        else:
+            output.text(document.text)
+    return OK

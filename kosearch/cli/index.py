@@ -1,0 +1,128 @@
+"""`kosearch index`: make files searchable, or bring them up to date."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from typing import Annotated
+
+import typer
+
+from kosearch.cli import options, render, schema
+from kosearch.cli.output import Output
+from kosearch.errors import OK, FilesSkipped, UsageError
+from kosearch.records import IndexReport, Skipped
+
+_SHOWN = 10
+"""Skipped files listed one by one; the rest are counted, and `status --problems` has them all."""
+
+
+def command(
+    context: typer.Context,
+    paths: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[PATH]...",
+            help="Files and folders. Without any, all that were indexed before are brought up to date.",
+            show_default=False,
+        ),
+    ] = None,
+    include: Annotated[
+        list[str] | None,
+        typer.Option(metavar="GLOB", help="Only files that match; may be repeated.", show_default=False),
+    ] = None,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(metavar="GLOB", help="No files that match; may be repeated.", show_default=False),
+    ] = None,
+    max_file_size: Annotated[
+        str | None,
+        typer.Option(metavar="SIZE", help="Skip larger files.  [default: 64M]", show_default=False),
+    ] = None,
+    passage_tokens: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=16, help="The most tokens of a passage; set when an index is made.", show_default=False
+        ),
+    ] = None,
+    passage_overlap: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=0, help="Tokens repeated from the passage before.", show_default=False),
+    ] = None,
+    model: options.Model = None,
+    device: options.Device = None,
+    pull: Annotated[bool, typer.Option("--pull", help="Download the model named by --model.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="End with 6 when a file was skipped.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait for another writer instead of ending.")] = False,
+    index: options.Index = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> int:
+    """Make files and folders searchable. Only what changed is read again.
+
+    A file that cannot be read is skipped and named; the rest goes on.
+    """
+    from kosearch.library import Library
+
+    output = options.output_of(context, quiet=quiet)
+    settings = options.settings(
+        index=index,
+        model=model,
+        device=device,
+        max_file_size=max_file_size,
+        passage_tokens=passage_tokens,
+        passage_overlap=passage_overlap,
+    )
+    library = Library(settings)
+    roots = [os.fsencode(schema.absolute(path)) for path in paths or ()]
+    if not roots and not library.exists:
+        raise UsageError("nothing is indexed yet", "kosearch index PATH")
+    with output.progress() as progress:
+        run = library.update(
+            roots, include=tuple(include or ()), exclude=tuple(exclude or ()), pull=pull, wait=wait
+        )
+        while True:
+            try:
+                state = next(run)
+            except StopIteration as end:
+                report: IndexReport = end.value
+                break
+            if isinstance(state, str):
+                output.note(state)
+            else:
+                progress.update(state)
+    if json:
+        output.json(schema.report(report, settings.index))
+    _summary(output, report)
+    return _code(report, strict=strict)
+
+
+def _summary(output: Output, report: IndexReport) -> None:
+    problems = [*report.failed_roots, *report.skipped]
+    for problem in problems[:_SHOWN]:
+        output.note(f"skipped {_line(problem)}")
+    for warning in report.warnings[:_SHOWN]:
+        output.note(f"partly read {_line(warning)}")
+    if len(problems) > _SHOWN:
+        reasons = Counter(str(problem.reason) for problem in problems)
+        counts = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
+        output.note(f"{len(problems)} skipped in all ({counts}); kosearch status --problems lists them")
+    output.note(
+        f"{report.documents} documents, {report.passages} passages: "
+        f"{report.added} files added, {report.changed} changed, {report.removed} removed, "
+        f"{report.unchanged} unchanged; {report.embedded} passages embedded, {report.reused} reused "
+        f"in {render.duration_of(report.seconds)}"
+    )
+
+
+def _line(problem: Skipped) -> str:
+    member = f" » {problem.member}" if problem.member else ""
+    return render.one_line(f"{problem.path}{member}: {problem.detail} [{problem.reason}]")
+
+
+def _code(report: IndexReport, *, strict: bool) -> int:
+    if report.failed_roots:
+        return UsageError.exit_code
+    if strict and report.skipped:
+        return FilesSkipped.exit_code
+    return OK

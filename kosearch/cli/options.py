@@ -1,0 +1,64 @@
+"""Options that several commands share, and what completes them in a shell."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from kosearch.cli.output import Output
+from kosearch.config import Settings, index_names, load
+
+
+def _index_names(incomplete: str) -> list[str]:
+    return [name for name in index_names(load({})) if name.startswith(incomplete)]
+
+
+def _model_names(incomplete: str) -> list[str]:
+    from kosearch.embedding import known_names
+
+    return [name for name in known_names(load({}).cache_dir) if name.startswith(incomplete)]
+
+
+Index = Annotated[
+    str | None,
+    typer.Option(
+        "--index",
+        "-i",
+        metavar="NAME_OR_DIR",
+        help="Which index: a name, or a folder.  [default: default; env: KOSEARCH_INDEX]",
+        show_default=False,
+        autocompletion=_index_names,
+    ),
+]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="NAME_OR_DIR",
+        help="The embedding model: bundled, a hub name, or a folder.  [default: chosen by the machine]",
+        show_default=False,
+        autocompletion=_model_names,
+    ),
+]
+Device = Annotated[
+    str | None,
+    typer.Option(
+        "--device", metavar="auto|cpu|cuda|mps", help="Where to embed.  [default: auto]", show_default=False
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress and no notes.")]
+
+
+def settings(**flags: object) -> Settings:
+    """Flags that were given, over environment, settings file and defaults."""
+    return load({name: value for name, value in flags.items() if value is not None})
+
+
+def output_of(context: typer.Context, *, quiet: bool = False) -> Output:
+    """The streams that `main` set up."""
+    output: Output = context.obj
+    output.quiet = quiet
+    return output

@@ -1,0 +1,208 @@
+"""The only place that prints. stdout is data, stderr is everything else; only a terminal gets colour and progress."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, TextIO
+
+from kosearch.cli import render
+from kosearch.errors import KosearchError
+from kosearch.records import Answer, Hit, IndexProgress, Shown
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+class ClosedPipe(Exception):  # noqa: N818 - it is no error: the reader has had enough
+    """Whoever read our output has stopped reading."""
+
+
+class Output:
+    """A command's two streams."""
+
+    def __init__(self, stdout: TextIO, stderr: TextIO, *, quiet: bool = False) -> None:
+        self.stdout = stdout
+        self.stderr = stderr
+        self.quiet = quiet
+        self.cwd = os.getcwd()
+
+    def line(self, text: str) -> None:
+        """A line of data."""
+        self._write(text + "\n")
+
+    def json(self, value: dict[str, Any]) -> None:
+        """An object on one line: short for a pipe, and `jq` makes it pretty."""
+        self.line(json.dumps(value, ensure_ascii=False, allow_nan=False))
+
+    def names(self, names: Iterable[bytes], end: bytes) -> None:
+        """File names in their own bytes."""
+        self.flush()
+        try:
+            for name in names:
+                self.stdout.buffer.write(name + end)
+            self.stdout.buffer.flush()
+        except BrokenPipeError as closed:
+            raise ClosedPipe from closed
+
+    def note(self, text: str) -> None:
+        """Something to know, unless told to be quiet."""
+        if not self.quiet:
+            self._message(text)
+
+    def warning(self, text: str) -> None:
+        """Something that is not as it should be."""
+        self._message(f"kosearch: {text}")
+
+    def error(self, error: KosearchError) -> None:
+        """What happened, and what to run next."""
+        self._message(f"kosearch: {error.message}")
+        if error.hint:
+            self._message(f"  {error.hint}")
+
+    def answer(self, found: Answer, *, explain: bool, numbered: bool) -> None:
+        """A question's hits for a person."""
+        console = self._console(self.stdout)
+        if numbered:
+            console.print(render.one_line(found.question), style="bold underline", markup=False)
+        for hit in found.hits:
+            self._hit(console, hit, found.question, explain=explain)
+        self.flush()
+
+    def shown(self, passage: Shown) -> None:
+        """A passage between the lines around it, which are dim on a terminal."""
+        console = self._console(self.stdout)
+        from rich.text import Text
+
+        head = render.shown_path(passage.path, self.cwd) + (f" » {passage.member}" if passage.member else "")
+        console.print(Text(render.one_line(f"{head}:{passage.line_start}"), style="bold cyan"))
+        console.print(
+            Text.assemble(
+                (render.block(passage.before), "dim"),
+                render.block(passage.text),
+                (render.block(passage.after), "dim"),
+            )
+        )
+        self.flush()
+
+    def text(self, text: str) -> None:
+        """A document's text: as it is into a pipe, without control characters on a terminal."""
+        self.line(render.block(text) if self.stdout.isatty() else text)
+
+    def progress(self) -> Progress:
+        """A line that follows a run of indexing: on a terminal only, and never when quiet."""
+        return Progress(self.stderr, shown=self.stderr.isatty() and not self.quiet)
+
+    def flush(self) -> None:
+        """Hand everything on, so that a closed pipe is noticed here and not at exit."""
+        try:
+            self.stdout.flush()
+        except BrokenPipeError as closed:
+            raise ClosedPipe from closed
+
+    def _hit(self, console: Console, hit: Hit, question: str, *, explain: bool) -> None:
+        from rich.padding import Padding
+        from rich.text import Text
+
+        head = Text.assemble(
+            (f"{hit.rank:>2}  ", "bold"),
+            (render.headline(hit, self.cwd), "bold cyan"),
+            (f"  {hit.score:.3f}", "dim"),
+        )
+        parts: list[Text] = []
+        if path := render.heading_path(hit):
+            parts.append(Text(path, style="italic"))
+        parts.append(render.styled(render.excerpt(hit), question))
+        if explain:
+            parts.append(Text(render.explanation(hit), style="dim"))
+        parts.extend(Text(aside, style="dim") for aside in render.asides(hit))
+        try:
+            console.print(head)
+            for part in parts:
+                console.print(Padding(part, (0, 0, 0, 4)))
+            console.print()
+        except BrokenPipeError as closed:
+            raise ClosedPipe from closed
+
+    def _console(self, stream: TextIO) -> Console:
+        from rich.console import Console
+
+        terminal = stream.isatty()
+        return Console(
+            file=stream,
+            force_terminal=terminal,
+            highlight=False,
+            markup=False,
+            emoji=False,
+            # A pipe gets each paragraph on one line, for grep; a terminal gets its own width.
+            width=None if terminal else 10_000_000,
+        )
+
+    def _write(self, text: str) -> None:
+        try:
+            self.stdout.write(text)
+        except BrokenPipeError as closed:
+            raise ClosedPipe from closed
+
+    def _message(self, text: str) -> None:
+        self.stderr.write(render.block(text) + "\n")
+        self.stderr.flush()
+
+
+class Progress:
+    """Files, passages a second and time left, on one line that is redrawn in place."""
+
+    INTERVAL = 0.1
+
+    def __init__(self, stream: TextIO, *, shown: bool) -> None:
+        self._stream = stream
+        self._shown = shown
+        self._begun = time.monotonic()
+        self._drawn = 0.0
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._shown and self._drawn:
+            self._stream.write("\r\x1b[K")
+            self._stream.flush()
+
+    def update(self, state: IndexProgress) -> None:
+        """Redraw, at most ten times a second."""
+        now = time.monotonic()
+        if not self._shown or now - self._drawn < self.INTERVAL:
+            return
+        self._drawn = now
+        width = os.get_terminal_size(self._stream.fileno()).columns
+        self._stream.write(f"\r{_fit(self._line(state, now), width - 1)}\x1b[K")
+        self._stream.flush()
+
+    def _line(self, state: IndexProgress, now: float) -> str:
+        seconds = max(now - self._begun, 1e-6)
+        total = f"{state.files_total}{'+' if state.walking else ''}"
+        line = f"{state.files_done}/{total} files, {state.passages} passages"
+        if state.embedded:
+            line += f", {state.embedded / seconds:.1f}/s"
+        if state.files_done and not state.walking:
+            left = seconds / state.files_done * (state.files_total - state.files_done)
+            line += f", {render.duration_of(left)} left"
+        return f"{line}  {render.one_line(os.path.basename(state.path))}"
+
+
+def _fit(text: str, width: int) -> str:
+    from rich.cells import set_cell_size
+
+    return set_cell_size(text, width).rstrip()
+
+
+def standard() -> Output:
+    """The process's own streams, in UTF-8 whatever the locale says."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(encoding="utf-8", errors="replace")
+    return Output(sys.stdout, sys.stderr)

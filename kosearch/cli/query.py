@@ -1,0 +1,159 @@
+"""`kosearch query`: ranked passages for a question."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kosearch.cli import options, render, schema
+from kosearch.cli.output import Output
+from kosearch.errors import NO_HIT, OK, UsageError
+from kosearch.records import Answer
+
+_MODES = ("hybrid", "dense", "lexical")
+
+
+def command(
+    context: typer.Context,
+    text: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[TEXT]",
+            help='The question. "a phrase", +must and -not narrow it. Without it, questions are read from '
+            "standard input, one a line.",
+            show_default=False,
+        ),
+    ] = None,
+    k: Annotated[
+        int | None, typer.Option("-k", min=1, help="How many hits.  [default: 10]", show_default=False)
+    ] = None,
+    path: Annotated[
+        list[str] | None,
+        typer.Option("--path", metavar="GLOB", help="Only documents whose path matches.", show_default=False),
+    ] = None,
+    kind: Annotated[
+        list[str] | None,
+        typer.Option("--type", metavar="TYPE", help="Only this type: pdf, markdown, …", show_default=False),
+    ] = None,
+    after: Annotated[
+        str | None,
+        typer.Option(metavar="DATE", help="Only documents dated then or later.", show_default=False),
+    ] = None,
+    before: Annotated[
+        str | None, typer.Option(metavar="DATE", help="Only documents dated earlier.", show_default=False)
+    ] = None,
+    mode: Annotated[
+        str | None,
+        typer.Option(
+            metavar="hybrid|dense|lexical", help="What decides.  [default: hybrid]", show_default=False
+        ),
+    ] = None,
+    weight: Annotated[
+        float | None,
+        typer.Option(min=0.0, max=1.0, help="Meaning's share of a hybrid score.", show_default=False),
+    ] = None,
+    min_score: Annotated[
+        float | None, typer.Option(help="Only hits with at least this cosine.", show_default=False)
+    ] = None,
+    group: Annotated[bool, typer.Option("--group", help="Only each document's best passage.")] = False,
+    context_lines: Annotated[
+        int, typer.Option("--context", "-C", min=0, metavar="N", help="Show N lines around each passage.")
+    ] = 0,
+    explain: Annotated[bool, typer.Option("--explain", help="Show each side's score and rank.")] = False,
+    json: options.Json = False,
+    jsonl: Annotated[bool, typer.Option("--jsonl", help="Print one JSON object a hit, one a line.")] = False,
+    paths: Annotated[bool, typer.Option("--paths", help="Print each hit's file name, once.")] = False,
+    null: Annotated[bool, typer.Option("-0", help="End file names with NUL, for xargs -0.")] = False,
+    batch: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Ask every line of FILE; the model loads once.", show_default=False),
+    ] = None,
+    index: options.Index = None,
+    device: options.Device = None,
+    quiet: options.Quiet = False,
+) -> int:
+    """Find the passages that answer a question, best first.
+
+    Ends with 0 when there are hits, with 1 when there are none.
+    """
+    from kosearch.library import Library
+    from kosearch.searching import Query
+
+    if sum((json, jsonl, paths)) > 1:
+        raise UsageError("--json, --jsonl and --paths each print something else", "choose one of them")
+    if null and not paths:
+        raise UsageError("-0 goes with --paths", "kosearch query TEXT --paths -0 | xargs -0 …")
+    output = options.output_of(context, quiet=quiet)
+    settings = options.settings(index=index, device=device, mode=mode, weight=weight, k=k)
+    library = Library(settings)
+    questions = _questions(text, batch)
+    many = batch is not None or not text or text == ["-"]
+    found: list[Answer] = []
+    for question in questions:
+        one = library.answer(
+            Query(
+                text=question,
+                k=settings.k,
+                mode=settings.mode,
+                weight=settings.weight,
+                min_score=min_score,
+                paths=tuple(path or ()),
+                kinds=tuple(kind or ()),
+                after=after,
+                before=before,
+                group=group,
+                context=context_lines,
+            )
+        )
+        found.append(one)
+        _messages(output, one)
+        if jsonl:
+            for hit in one.hits:
+                output.json(schema.hit_line(hit, one.question, output.cwd))
+            output.flush()
+        elif not json and not paths:
+            output.answer(one, explain=explain, numbered=many)
+    if json:
+        output.json(schema.batch(found, output.cwd) if many else schema.answer(found[0], output.cwd))
+    if paths:
+        names = dict.fromkeys(hit.raw for one in found for hit in one.hits)
+        output.names(names, b"\0" if null else b"\n")
+    return OK if any(one.hits for one in found) else NO_HIT
+
+
+def _questions(text: list[str] | None, batch: Path | None) -> Iterator[str]:
+    """One question from the arguments, or a question a line; at least one, none empty."""
+    if text and text != ["-"]:
+        if batch is not None:
+            raise UsageError("TEXT and --batch both ask", "leave one of them out")
+        question = " ".join(text).strip()
+        if not question:
+            raise UsageError("the question is empty", "kosearch query TEXT")
+        return iter([question])
+    if batch is None or str(batch) == "-":
+        if sys.stdin.isatty():
+            raise UsageError("no question", "kosearch query TEXT, or questions on standard input")
+        lines = sys.stdin.buffer.read()
+    else:
+        try:
+            lines = batch.read_bytes()
+        except OSError as error:
+            raise UsageError(f"cannot read {batch}: {error.strerror}", "give --batch a file of questions") from error
+    try:
+        questions = [line.strip() for line in lines.decode("utf-8-sig").splitlines() if line.strip()]
+    except UnicodeDecodeError as error:
+        raise UsageError(f"the questions are not UTF-8: {error.reason} at byte {error.start}") from error
+    if not questions:
+        raise UsageError("no question: the input has no line with text", "one question a line")
+    return iter(questions)
+
+
+def _messages(output: Output, answer: Answer) -> None:
+    for warning in answer.warnings:
+        output.warning(render.one_line(warning))
+    if not answer.hits:
+        output.note(f"kosearch: {render.missing_terms(answer)}")

@@ -1,0 +1,30 @@
+"""`kosearch remove`: forget files, folders and roots."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+
+from kosearch.cli import options, schema
+from kosearch.errors import NO_HIT, OK
+
+
+def command(
+    context: typer.Context,
+    paths: Annotated[
+        list[str], typer.Argument(metavar="PATH...", help="Files and folders to forget. They stay on disk.")
+    ],
+    index: options.Index = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait for another writer instead of ending.")] = False,
+    quiet: options.Quiet = False,
+) -> int:
+    """Take files and folders out of the index. Ends with 1 when none of them was in it."""
+    from kosearch.library import Library
+
+    output = options.output_of(context, quiet=quiet)
+    raws = [os.fsencode(schema.absolute(path)) for path in paths]
+    removed = Library(options.settings(index=index)).remove(raws, wait=wait)
+    output.note(f"{removed} file{'' if removed == 1 else 's'} removed from the index")
+    return OK if removed else NO_HIT

@@ -1,0 +1,134 @@
+"""How hits look to a person: pure functions from records to text, without a terminal in sight."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from kosearch.excerpts import shared_spans
+from kosearch.records import Answer, Hit
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+EXCERPT = 400
+"""Characters of a passage that a person is shown: about six lines of Korean at 80 columns."""
+
+# Bidirectional marks can make a line read other than it is (CVE-2021-42574); they are shown as U+FFFD.
+_BIDI = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+_VISIBLE = {code: 0x2400 + code for code in range(0x20)} | {0x7F: 0x2421}
+_VISIBLE |= dict.fromkeys([*range(0x80, 0xA0), *map(ord, _BIDI), *range(0xD800, 0xE000)], 0xFFFD)
+_LINE = _VISIBLE | {0x09: 0x20}
+_BLOCK = _VISIBLE | {0x09: 0x09, 0x0A: 0x0A}
+
+
+def one_line(text: str) -> str:
+    """Text for one line of a terminal: control characters are shown as pictures of themselves."""
+    return text.translate(_LINE)
+
+
+def block(text: str) -> str:
+    """The same for text of several lines: tabs and line feeds stay."""
+    return text.translate(_BLOCK)
+
+
+def shown_path(path: str, cwd: str) -> str:
+    """A path as its reader would type it: relative below the working folder, absolute elsewhere."""
+    cwd = unicodedata.normalize("NFC", cwd).rstrip(os.sep) + os.sep
+    return path[len(cwd) :] if path.startswith(cwd) else path
+
+
+def location(hit: Hit) -> str:
+    """`:12-18` for lines, ` p. iv` for pages."""
+    passage = hit.passage
+    if passage.page is not None:
+        return f" p. {passage.page_label or passage.page}"
+    if passage.line_start == passage.line_end:
+        return f":{passage.line_start}"
+    return f":{passage.line_start}-{passage.line_end}"
+
+
+def headline(hit: Hit, cwd: str) -> str:
+    """Where a hit stands: path, member, page or lines."""
+    member = f" » {hit.member}" if hit.member else ""
+    state = {"changed": " (changed since indexed)", "gone": " (gone)"}.get(hit.state, "")
+    return one_line(shown_path(hit.path, cwd) + member + location(hit) + state)
+
+
+def heading_path(hit: Hit) -> str:
+    """Title and headings above the passage, outermost first, nothing twice."""
+    parts = [part for part in (hit.title, *hit.passage.headings) if part.strip()]
+    return one_line(" › ".join(dict.fromkeys(" ".join(part.split()) for part in parts)))
+
+
+def excerpt(hit: Hit) -> str:
+    """The best part of the passage, with … where it was cut, paragraphs drawn together."""
+    offset = hit.passage.start
+    start, end = hit.best[0] - offset, hit.best[1] - offset
+    lines = (" ".join(line.split()) for line in hit.text[start:end].splitlines())
+    body = block("\n".join(line for line in lines if line))
+    return f"{'… ' if start > 0 else ''}{body}{' …' if end < len(hit.text) else ''}"
+
+
+def styled(text: str, question: str) -> Text:
+    """The text with what it shares with the question in bold. Markup in the text means nothing."""
+    from rich.text import Text
+
+    styled_text = Text(text)
+    for start, end in shared_spans(text, question):
+        styled_text.stylize("bold yellow", start, end)
+    return styled_text
+
+
+def explanation(hit: Hit) -> str:
+    """`dense .8421 (#3, scaled .91) + lexical 12.30 (#1, scaled 1.00)`."""
+    sides = [("dense", hit.dense), ("lexical", hit.lexical)]
+    return " + ".join(
+        f"{name} {side.value:.4f} (#{side.rank}, scaled {side.scaled:.2f})"
+        for name, side in sides
+        if side is not None
+    )
+
+
+def asides(hit: Hit) -> list[str]:
+    """Lines below a hit: other places of the same passage, other passages of the same document."""
+    lines = []
+    if hit.also:
+        others = f" and {len(hit.also) - 2} more" if len(hit.also) > 2 else ""
+        lines.append(one_line(f"also in {', '.join(hit.also[:2])}{others}"))
+    if hit.more:
+        lines.append(f"{hit.more} more matching passage{'s' if hit.more > 1 else ''} in this document")
+    return lines
+
+
+def missing_terms(answer: Answer) -> str:
+    """What a miss tells: each word of the question with the number of passages it stands in."""
+    counts = ", ".join(f"{one_line(term)} {count}" for term, count in answer.terms)
+    return f"no hit; passages with each term: {counts}" if counts else "no hit"
+
+
+def size_of(count: int) -> str:
+    """1536 → `1.5 KiB`."""
+    size = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} TiB"
+
+
+def duration_of(seconds: float) -> str:
+    """75 → `1 min 15 s`."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def table(rows: Sequence[tuple[str, str]]) -> str:
+    """Names and values in two columns."""
+    width = max((len(name) for name, _ in rows), default=0)
+    return "\n".join(f"{name:<{width}}  {one_line(value)}" for name, value in rows)

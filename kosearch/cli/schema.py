@@ -1,0 +1,133 @@
+"""The JSON that scripts read. Every object names its schema and version; fields are added, never changed.
+
+A change that breaks a reader gets a new version number. The README describes each field.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+from typing import Any
+
+from kosearch.cli.render import shown_path
+from kosearch.records import Answer, Hit, IndexReport, Passage, Score, Skipped
+
+QUERY = "kosearch.query/1"
+HIT = "kosearch.hit/1"
+BATCH = "kosearch.batch/1"
+INDEX = "kosearch.index/1"
+STATUS = "kosearch.status/1"
+
+
+def answer(found: Answer, cwd: str) -> dict[str, Any]:
+    """One question's answer."""
+    return {
+        "schema": QUERY,
+        "question": found.question,
+        "mode": found.mode,
+        "generation": found.generation,
+        "warnings": list(found.warnings),
+        "terms": [{"term": term, "passages": count} for term, count in found.terms],
+        "hits": [hit(one, cwd) for one in found.hits],
+    }
+
+
+def batch(answers: list[Answer], cwd: str) -> dict[str, Any]:
+    """The answers of many questions, in the order asked."""
+    return {"schema": BATCH, "answers": [answer(one, cwd) for one in answers]}
+
+
+def hit_line(found: Hit, question: str, cwd: str) -> dict[str, Any]:
+    """A hit that stands alone on its line."""
+    return {"schema": HIT, "question": question, **hit(found, cwd)}
+
+
+def hit(found: Hit, cwd: str) -> dict[str, Any]:
+    """A hit's fields. Offsets are code points in the document's extracted text."""
+    return {
+        "rank": found.rank,
+        "score": round(found.score, 6),
+        "scores": {"dense": _value(found.dense), "lexical": _value(found.lexical)},
+        "ranks": {"dense": _rank(found.dense), "lexical": _rank(found.lexical)},
+        "id": found.id,
+        "path": shown_path(found.path, cwd),
+        **file_name(found.raw),
+        "member": found.member or None,
+        "type": found.kind,
+        "title": found.title or None,
+        "metadata": dict(found.metadata),
+        **place(found.passage),
+        "text": found.text,
+        "best": list(found.best),
+        "document_hash": found.document_hash,
+        "state": found.state,
+        "also": [shown_path(path, cwd) for path in found.also],
+        "more": found.more,
+    }
+
+
+def place(passage: Passage) -> dict[str, Any]:
+    """Where a passage stands in its document."""
+    return {
+        "page": passage.page,
+        "page_label": passage.page_label or None,
+        "lines": [passage.line_start, passage.line_end],
+        "start": passage.start,
+        "end": passage.end,
+        "heading": list(passage.headings),
+    }
+
+
+def file_name(raw: bytes) -> dict[str, str]:
+    """`absolute_path`, and `path_b64` with the exact bytes where they are not UTF-8."""
+    try:
+        return {"absolute_path": raw.decode("utf-8")}
+    except UnicodeDecodeError:
+        return {
+            "absolute_path": raw.decode("utf-8", "replace"),
+            "path_b64": base64.b64encode(raw).decode("ascii"),
+        }
+
+
+def skipped(problem: Skipped) -> dict[str, Any]:
+    """A file, or a member of one, that is not searchable."""
+    return {
+        "path": problem.path,
+        "member": problem.member or None,
+        "reason": str(problem.reason),
+        "detail": problem.detail,
+    }
+
+
+def report(run: IndexReport, name: str) -> dict[str, Any]:
+    """What a run of `index` did."""
+    return {
+        "schema": INDEX,
+        "index": name,
+        "added": run.added,
+        "changed": run.changed,
+        "unchanged": run.unchanged,
+        "removed": run.removed,
+        "skipped": [skipped(one) for one in run.skipped],
+        "warnings": [skipped(one) for one in run.warnings],
+        "failed_roots": [skipped(one) for one in run.failed_roots],
+        "documents": run.documents,
+        "passages": run.passages,
+        "embedded": run.embedded,
+        "reused": run.reused,
+        "generation": run.generation,
+        "seconds": round(run.seconds, 3),
+    }
+
+
+def absolute(path: str) -> str:
+    """A path typed by a person, from the root of the file system."""
+    return os.path.abspath(os.path.expanduser(path))
+
+
+def _value(score: Score | None) -> float | None:
+    return None if score is None else round(score.value, 6)
+
+
+def _rank(score: Score | None) -> int | None:
+    return None if score is None else score.rank

@@ -1,0 +1,286 @@
+"""Reads a model's directory, without torch, and refuses what could not be loaded right.
+
+A directory in sentence-transformers form says everything: `modules.json` the steps, `1_Pooling/config.json`
+the pooling, `config_sentence_transformers.json` the prompts, `sentence_bert_config.json` the length. A
+directory without `modules.json` is pooled as sentence-transformers would: by the mean.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast, get_args
+
+from kosearch.embedding.model import Layer, Model, Pooling, Prompts, prompts_by_authors
+from kosearch.embedding.remembered import remembered, sha256
+from kosearch.errors import ModelError
+
+_LEGACY_POOLING: dict[str, Pooling] = {
+    "pooling_mode_cls_token": "cls",
+    "pooling_mode_max_tokens": "max",
+    "pooling_mode_mean_tokens": "mean",
+    "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
+    "pooling_mode_weightedmean_tokens": "weightedmean",
+    "pooling_mode_lasttoken": "lasttoken",
+}
+"""In the order in which sentence-transformers joins several poolings."""
+
+_TRANSFORMER_FILES = tuple(
+    f"sentence_{kind}_config.json"
+    for kind in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
+)
+_PASSAGE_PROMPTS = ("document", "passage", "corpus")
+"""The names sentence-transformers' `encode_document` looks for, in its order."""
+
+_POSITIONS_AFTER_PADDING = frozenset({"roberta", "xlm-roberta", "camembert", "mpnet", "xlm-roberta-xl"})
+"""Model types that number positions from the padding token's id + 1, and so hold that many fewer tokens."""
+
+_NOT_IN_THE_VECTORS = frozenset(
+    {"_name_or_path", "architectures", "dtype", "torch_dtype", "transformers_version", "use_cache"}
+)
+"""Keys of `config.json` that can change while every vector stays the same."""
+
+
+def read(directory: Path, *, name: str, revision: str, why: str, cache_dir: Path) -> Model:
+    """The model in `directory`.
+
+    Raises ModelError, with the way out, where weights or tokenizer are missing, pickled, don't fit each other,
+    or need code that is not part of transformers.
+    """
+    config = read_json(directory / "config.json")
+    if config is None:
+        raise ModelError(f"{directory} is not a model: it has no config.json", "name a model's own directory")
+    _refuse_foreign_code(directory, config)
+    weights = weight_files(directory)
+    tokenizer = directory / "tokenizer.json"
+    if not tokenizer.is_file():
+        raise ModelError(
+            f"{directory} has no tokenizer.json",
+            "save the tokenizer in that form: transformers.AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR)",
+        )
+    _refuse_foreign_tokenizer(directory, config, weights, tokenizer, cache_dir)
+
+    steps = _steps(directory, config)
+    sentence = read_json(directory / "config_sentence_transformers.json") or {}
+    prompts = _prompts(sentence)
+    if prompts == Prompts():
+        prompts = prompts_by_authors(name) or prompts_by_authors(directory.name) or prompts
+    if not steps.described:
+        why += "; mean pooling, because it has no modules.json"
+    truncated = sentence.get("truncate_dim")
+    max_tokens = _max_tokens(directory, config, steps.transformer)
+    lower_case = bool(steps.transformer.get("do_lower_case", False))
+    content = {
+        "weights": [(file.name, remembered("sha256", file, cache_dir, sha256)) for file in weights],
+        "tokenizer": remembered("sha256", tokenizer, cache_dir, sha256),
+        "config": {key: value for key, value in config.items() if key not in _NOT_IN_THE_VECTORS},
+        "pooling": steps.pooling,
+        "include_prompt": steps.include_prompt,
+        "layers": [
+            (layer.kind, [(file.name, sha256(file)) for file in sorted(layer.directory.glob("*.*"))])
+            for layer in steps.layers
+        ],
+        "length": max_tokens,
+        "lower_case": lower_case,
+        "dimensions": truncated,
+        "prompts": (prompts.query, prompts.passage),
+    }
+    return Model(
+        name=name,
+        directory=directory,
+        revision=revision,
+        dimensions=min(steps.dimensions, truncated or steps.dimensions),
+        max_tokens=max_tokens,
+        pooling=steps.pooling,
+        include_prompt=steps.include_prompt,
+        layers=steps.layers,
+        normalised=any(layer.kind == "normalize" for layer in steps.layers),
+        lower_case=lower_case,
+        prompts=prompts,
+        fingerprint=hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest(),
+        why=why,
+    )
+
+
+def read_json(path: Path) -> Any:
+    """The file's content; None where there is no such file."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} can't be read: {error}", "fetch or copy the model again") from error
+
+
+def _refuse_foreign_code(directory: Path, config: dict[str, Any]) -> None:
+    kind = config.get("model_type")
+    if not kind:
+        raise ModelError(f"{directory / 'config.json'} names no model_type", "name a model's own directory")
+    if "auto_map" in config and not _in_transformers(kind):
+        raise ModelError(
+            f"{directory} is of the architecture {kind!r}, which needs Python code from its authors",
+            "kosearch runs no code out of model directories; choose a model whose architecture is part of transformers",
+        )
+    if (directory / "adapter_config.json").exists():
+        raise ModelError(
+            f"{directory} is an adapter, not a whole model", "merge it into its base model and save that"
+        )
+
+
+def _in_transformers(kind: str) -> bool:
+    """Whether the installed transformers has this architecture, found out without importing it."""
+    spec = importlib.util.find_spec("transformers")
+    return any(
+        (Path(folder) / "models" / kind.replace("-", "_")).is_dir()
+        for folder in (spec.submodule_search_locations or () if spec else ())
+    )
+
+
+def weight_files(directory: Path) -> list[Path]:
+    """The safetensors files that hold the transformer's weights."""
+    whole = directory / "model.safetensors"
+    index = read_json(directory / "model.safetensors.index.json")
+    files = [whole]
+    if index is not None and not whole.exists():
+        files = [directory / name for name in sorted(set(index["weight_map"].values()))]
+    missing = [file.name for file in files if not file.is_file()]
+    if missing and any(directory.glob("pytorch_model*.bin")):
+        raise ModelError(
+            f"{directory} has its weights only as pickle, which can run code when it is opened",
+            "convert it once where you trust it: "
+            "transformers.AutoModel.from_pretrained(DIR).save_pretrained(DIR), or fetch a safetensors version",
+        )
+    if missing:
+        raise ModelError(f"{directory} lacks its weights: {', '.join(missing)}", "fetch or copy the model again")
+    return files
+
+
+def tensor_shapes(path: Path) -> dict[str, list[int]]:
+    """The tensors in a safetensors file and their shapes, from its header alone."""
+    try:
+        with path.open("rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            if length > path.stat().st_size:
+                raise ValueError("the header does not fit")
+            header = json.loads(file.read(length))
+        return {name: entry["shape"] for name, entry in header.items() if name != "__metadata__"}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
+        raise ModelError(f"{path} is not a safetensors file: {error}", "fetch or copy the model again") from error
+
+
+def _refuse_foreign_tokenizer(
+    directory: Path, config: dict[str, Any], weights: list[Path], tokenizer: Path, cache_dir: Path
+) -> None:
+    rows = config.get("vocab_size", 0)
+    for file in weights:
+        for name, shape in tensor_shapes(file).items():
+            if name.endswith(("word_embeddings.weight", "embed_tokens.weight", "tok_embeddings.weight")):
+                rows = shape[0]
+    ids = int(remembered("ids", tokenizer, cache_dir, _count_ids))
+    if ids > rows:
+        raise ModelError(
+            f"the tokenizer of {directory} does not belong to its weights: {ids} tokens, {rows} word vectors",
+            "fetch or copy the model again",
+        )
+
+
+def _count_ids(tokenizer: Path) -> str:
+    """The largest token id, plus one."""
+    content = read_json(tokenizer)
+    vocabulary = content["model"]["vocab"]
+    ids = vocabulary.values() if isinstance(vocabulary, dict) else [len(vocabulary) - 1]
+    return str(1 + max(*ids, -1, *(token["id"] for token in content.get("added_tokens", ()))))
+
+
+@dataclass(frozen=True, slots=True)
+class _Steps:
+    transformer: dict[str, Any]
+    pooling: tuple[Pooling, ...]
+    include_prompt: bool
+    layers: tuple[Layer, ...]
+    dimensions: int
+    described: bool
+
+
+def _steps(directory: Path, config: dict[str, Any]) -> _Steps:
+    """What happens to a text, from `modules.json`; without it as sentence-transformers sets up a bare model."""
+    width = int(config.get("hidden_size") or config.get("d_model") or config.get("dim") or 0)
+    modules = read_json(directory / "modules.json")
+    if modules is None:
+        causal = str((config.get("architectures") or [""])[0]).endswith("ForCausalLM")
+        pooling: tuple[Pooling, ...] = ("lasttoken",) if causal else ("mean",)
+        return _Steps({}, pooling, True, (), width, described=False)
+
+    transformer: dict[str, Any] = {}
+    pooling, include_prompt, layers = (), True, []
+    for position, module in enumerate(modules):
+        package, _, kind = module["type"].rpartition(".")
+        folder = directory / module["path"]
+        if not package.startswith("sentence_transformers."):
+            raise ModelError(
+                f"{directory} needs Python code from its authors ({module['type']})",
+                "kosearch runs no code out of model directories; choose another model",
+            )
+        if kind == "Transformer" and position == 0:
+            if module["path"]:
+                raise ModelError(f"{directory} keeps its transformer in {module['path']}", "choose another model")
+            transformer = next(filter(None, (read_json(folder / name) for name in _TRANSFORMER_FILES)), {})
+        elif kind == "Pooling" and not pooling:
+            content = read_json(folder / "config.json") or {}
+            pooling = _pooling(folder, content)
+            include_prompt = bool(content.get("include_prompt", True))
+            width *= len(pooling)
+        elif kind == "Dense" and pooling:
+            layers.append(Layer("dense", folder))
+            width = int((read_json(folder / "config.json") or {}).get("out_features", width))
+        elif kind == "LayerNorm" and pooling:
+            layers.append(Layer("layernorm", folder))
+        elif kind == "Normalize" and pooling:
+            layers.append(Layer("normalize", folder))
+        elif kind != "Dropout":
+            raise ModelError(
+                f"{directory} has a step that kosearch does not know: {module['type']}", "choose another model"
+            )
+    for layer in layers:
+        if layer.kind != "normalize" and not (layer.directory / "model.safetensors").is_file():
+            raise ModelError(
+                f"{layer.directory} has no model.safetensors",
+                "save the model with a current sentence-transformers: SentenceTransformer(DIR).save(NEW)",
+            )
+    if not pooling:
+        raise ModelError(f"{directory} has no pooling step", "choose another model")
+    return _Steps(transformer, pooling, include_prompt, tuple(layers), width, described=True)
+
+
+def _pooling(folder: Path, content: dict[str, Any]) -> tuple[Pooling, ...]:
+    modes = content.get("pooling_mode")
+    if modes is None:
+        modes = [mode for key, mode in _LEGACY_POOLING.items() if content.get(key)] or ["mean"]
+    modes = [modes] if isinstance(modes, str) else modes
+    unknown = set(modes) - set(get_args(Pooling))
+    if unknown:
+        raise ModelError(f"{folder} asks for an unknown pooling: {', '.join(sorted(unknown))}", "choose another model")
+    return tuple(cast("list[Pooling]", modes))
+
+
+def _prompts(sentence: dict[str, Any]) -> Prompts:
+    """As `encode_query` and `encode_document` choose them: by name, else the default prompt."""
+    named: dict[str, str] = {key: text or "" for key, text in (sentence.get("prompts") or {}).items()}
+    default = named.get(sentence.get("default_prompt_name") or "", "")
+    passages = [named[key] for key in _PASSAGE_PROMPTS if key in named] or [default]
+    return Prompts(named.get("query", default), next(filter(None, passages), ""))
+
+
+def _max_tokens(directory: Path, config: dict[str, Any], transformer: dict[str, Any]) -> int:
+    """What the files say, and never more than the model has positions for."""
+    positions = int(config.get("max_position_embeddings") or 0)
+    if config["model_type"] in _POSITIONS_AFTER_PADDING and positions > 0:
+        positions -= int(config.get("pad_token_id", 1)) + 1
+    stated = transformer.get("max_seq_length")
+    if stated is None:
+        stated = (read_json(directory / "tokenizer_config.json") or {}).get("model_max_length", positions or 512)
+    return int(min(stated, positions) if positions > 0 else stated)

@@ -1,0 +1,84 @@
+"""What an embedding model is to kosearch: a record, and what authors ask for beside their files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Pooling = Literal["cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"]
+"""As sentence-transformers names and means them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prompts:
+    """What stands before a question and before a passage; empty where the model wants nothing."""
+
+    query: str = ""
+    passage: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A step after pooling: `dense` and `layernorm` have weights in `directory`."""
+
+    kind: Literal["dense", "layernorm", "normalize"]
+    directory: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """An embedding model on this machine, ready to be loaded."""
+
+    name: str
+    directory: Path
+    revision: str
+    """The hub's commit, or empty."""
+    dimensions: int
+    max_tokens: int
+    """The longest input in tokens, special tokens and prompt included; the rest is cut off."""
+    pooling: tuple[Pooling, ...]
+    """Several are joined end to end."""
+    include_prompt: bool
+    """Whether the prompt's tokens are pooled too."""
+    layers: tuple[Layer, ...]
+    normalised: bool
+    """Whether the model itself gives unit length. (Vectors from an `Embedder` always have it.)"""
+    lower_case: bool
+    prompts: Prompts
+    fingerprint: str
+    """Equal for two models only if they give the same vectors: weights, architecture, tokenizer, steps, prompts."""
+    why: str
+    """One line for a person: which model this is and why it was chosen."""
+
+
+PROMPTS_BY_AUTHORS: dict[str, Prompts] = {
+    **dict.fromkeys(
+        (
+            "intfloat/multilingual-e5-small",
+            "intfloat/multilingual-e5-base",
+            "intfloat/multilingual-e5-large",
+            "intfloat/e5-small-v2",
+            "intfloat/e5-base-v2",
+            "intfloat/e5-large-v2",
+            "dragonkue/multilingual-e5-small-ko",
+            "nlpai-lab/KoE5",
+            "KU-HIAI-ONTHEIT/ontheit-large-v1",
+            "KU-HIAI-ONTHEIT/ontheit-large-v1_1",
+        ),
+        Prompts("query: ", "passage: "),
+    ),
+    "intfloat/multilingual-e5-large-instruct": Prompts(
+        "Instruct: Given a web search query, retrieve relevant passages that answer the query\nQuery: "
+    ),
+}
+"""Prompts that a model card asks for. They count only where the model's own files name none."""
+
+
+def prompts_by_authors(name: str) -> Prompts | None:
+    """The table's prompts for a hub name, or for a directory that is called like the hub name's last part."""
+    wanted = name.lower()
+    for known, prompts in PROMPTS_BY_AUTHORS.items():
+        if wanted in (known.lower(), known.lower().rpartition("/")[2]):
+            return prompts
+    return None

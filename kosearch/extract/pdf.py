@@ -1,0 +1,98 @@
+"""PDF: text by pypdfium2; outline, page labels, metadata and encryption by pypdf, also the second opinion."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from functools import reduce
+from itertools import pairwise
+
+from kosearch.extract import ExtractError
+from kosearch.extract.blocks import LINE, PARAGRAPH, TextBuilder
+from kosearch.extract.joining import Joiner
+from kosearch.extract.layout import Before, Line, Paragraph, paragraphs, without_leaders
+from kosearch.extract.pdfpages import Page, read_pages
+from kosearch.extract.pdfstructure import Structure
+from kosearch.records import Extraction, Reason
+
+_DIGITS = re.compile(r"\d+")
+_RUNNING_PAGES = 3
+_EDGE_LINES = 2
+
+
+def read(data: bytes, path: str) -> Extraction:
+    """A PDF file: pages, headings from its outline, title, author and dates."""
+    structure = Structure(data)
+    pages = read_pages(data, structure)
+    if not any(page.lines for page in pages):
+        if any(page.image for page in pages):
+            raise ExtractError(Reason.SCANNED, f"no text, needs OCR ({len(pages)} scanned pages)")
+        raise ExtractError(Reason.NO_TEXT, f"{len(pages)} pages without text")
+    builder = TextBuilder()
+    starts = _write(builder, _without_running([page.lines for page in pages]), structure.labels(len(pages)))
+    text = builder.document("pdf").text
+    builder.mark(structure.headings(text, starts))
+    title, metadata = structure.metadata()
+    textless = [number for number, page in enumerate(pages, 1) if not page.lines and page.image]
+    warnings = (f"scanned pages without text, need OCR: {_ranges(textless)}",) if textless else ()
+    return Extraction((builder.document("pdf", title=title, metadata=metadata, warnings=warnings),))
+
+
+def _write(builder: TextBuilder, pages: Sequence[Sequence[Line]], labels: Sequence[str]) -> list[int]:
+    """Adds the pages' paragraphs to the text; returns where each page starts in it."""
+    joiner = Joiner(line.text for lines in pages for line in lines)
+    found = paragraphs(pages)
+    joiner.learn([wrap for page in found for paragraph in page for wrap in pairwise(paragraph.lines)])
+    starts = []
+    tail = ""
+    for number, (page, label) in enumerate(zip(found, labels, strict=True), 1):
+        builder.page(number, label)
+        for position, paragraph in enumerate(page):
+            gap = _gap(tail, paragraph, joiner)
+            tail = without_leaders(reduce(joiner.join, paragraph.lines))
+            start = builder.add(tail, gap=gap)
+            if position == 0:
+                starts.append(start)
+        if not page:
+            starts.append(builder.length)
+    return starts
+
+
+def _gap(tail: str, paragraph: Paragraph, joiner: Joiner) -> str:
+    if paragraph.before is Before.NOTHING:
+        return joiner.gap(tail, paragraph.lines[0])
+    return LINE if paragraph.before is Before.LINE_END else PARAGRAPH
+
+
+def _without_running(pages: Sequence[list[Line]]) -> list[list[Line]]:
+    """The pages without headers and footers: lines at the top or bottom that repeat, page numbers apart."""
+    seen = Counter(shape for lines in pages for shape in {_shape(line) for line in _edges(lines)})
+    least = max(_RUNNING_PAGES, len(pages) // 5)
+    running = {shape for shape, count in seen.items() if count >= least}
+    kept = []
+    for lines in pages:
+        dropped = {id(line) for line in _edges(lines) if _shape(line) in running}
+        kept.append([line for line in lines if id(line) not in dropped])
+    return kept
+
+
+def _edges(lines: Sequence[Line]) -> list[Line]:
+    """The highest and the lowest lines of a page."""
+    by_height = sorted(lines, key=lambda line: line.base)
+    return by_height[:_EDGE_LINES] + by_height[_EDGE_LINES:][-_EDGE_LINES:]
+
+
+def _shape(line: Line) -> str:
+    return _DIGITS.sub("0", "".join(line.text.split()))
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """1, 2, 3, 7 as "1-3, 7"."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)

@@ -1,0 +1,188 @@
+"""The lines of PDF pages as pdfium sees them, with the spaces that letter-spaced and vertical text needs."""
+
+from __future__ import annotations
+
+import ctypes
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from statistics import median
+from typing import Any, NamedTuple
+
+from kosearch.extract import ExtractError
+from kosearch.extract.layout import Line
+from kosearch.extract.pdfstructure import Structure
+from kosearch.records import Reason
+
+_HANGUL_WORD = re.compile(r"(?<!\S)[\uac00-\ud7a3]+")
+_FEWEST_WORDS = 20
+# A gap this much wider than the usual one, in parts of a character's height, is a space.
+_SPACE = 0.15
+_MOST_OBJECTS = 5000
+
+
+class Box(NamedTuple):
+    """A character's cell: its advance wide and its font's height high."""
+
+    left: float
+    right: float
+    bottom: float
+    top: float
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page's lines in the order of its content, and whether it shows an image."""
+
+    lines: list[Line]
+    image: bool = False
+
+
+def read_pages(data: bytes, structure: Structure) -> list[Page]:
+    """All pages; raises ExtractError when the file needs a password or no reader can open it."""
+    import pypdfium2
+
+    try:
+        document = pypdfium2.PdfDocument(data)
+        count = len(document)
+    except pypdfium2.PdfiumError as error:
+        if structure.locked or "password" in str(error).lower():
+            raise ExtractError(Reason.ENCRYPTED, "encrypted: opening it needs a password") from error
+        return _second_opinion(structure, str(error))
+    try:
+        return [_read_page(document, number) for number in range(count)] or _second_opinion(structure, "no pages")
+    finally:
+        document.close()
+
+
+def _second_opinion(structure: Structure, error: str) -> list[Page]:
+    texts = structure.texts()
+    if not texts:
+        raise ExtractError(Reason.BROKEN, f"a broken PDF: {error}")
+    return [Page([_bare_line(row, line) for row, line in enumerate(text.split("\n")) if line.strip()]) for text in texts]
+
+
+def _bare_line(row: int, text: str) -> Line:
+    """A line of which only the text is known: none of these goes on in the next."""
+    return Line(text, 0.0, float(row % 2), -12.0 * row, 1.0)
+
+
+def _read_page(document: Any, number: int) -> Page:
+    import pypdfium2
+
+    try:
+        page = document[number]
+    except pypdfium2.PdfiumError:  # one page is damaged, the rest is not
+        return Page([])
+    try:
+        textpage = page.get_textpage()
+        try:
+            lines = list(_PageReader(textpage).lines())
+        finally:
+            textpage.close()
+        return Page(lines, image=not lines and _shows_image(page))
+    except pypdfium2.PdfiumError:
+        return Page([])
+    finally:
+        page.close()
+
+
+def _shows_image(page: Any) -> bool:
+    import pypdfium2.raw as pdfium
+
+    objects = islice(page.get_objects(max_depth=3), _MOST_OBJECTS)
+    return any(item.type == pdfium.FPDF_PAGEOBJ_IMAGE for item in objects)
+
+
+def letter_spaced(text: str) -> bool:
+    """Whether the text falls apart into single syllables: over half of its Hangul words are one syllable long."""
+    words = _HANGUL_WORD.findall(text)
+    return len(words) >= _FEWEST_WORDS and sum(len(word) == 1 for word in words) > len(words) / 2
+
+
+class _PageReader:
+    def __init__(self, textpage: Any) -> None:
+        import pypdfium2.raw as pdfium
+
+        self._pdfium = pdfium
+        self._page = textpage
+        self._text: str = textpage.get_text_range()
+        self._exact = len(self._text) == textpage.count_chars()
+        self._box = pdfium.FS_RECTF()
+
+    def lines(self) -> Iterator[Line]:
+        spaced = letter_spaced(self._text)
+        start = 0
+        for text in self._text.split("\r\n"):
+            if text.strip():
+                first = start + len(text) - len(text.lstrip())
+                last = start + len(text.rstrip()) - 1
+                yield self._line(text, first, last, spaced)
+            start += len(text) + 2
+
+    def _line(self, text: str, first: int, last: int, spaced: bool) -> Line:
+        begin, end = self._cell(first), self._cell(last)
+        along, up = end.left - begin.left, end.bottom - begin.bottom
+        across, high = self._origin(first)
+        if abs(along) >= abs(up):
+            if spaced:
+                text = self._respaced(first, last, horizontal=True)
+            left, right, base = begin.left, end.right, high
+        elif up < 0:  # downwards: vertical writing, or a page turned clockwise; the next line stands to the left
+            if not self._turned(first, last):
+                text = self._respaced(first, last, horizontal=False)
+            left, right, base = -begin.top, -end.bottom, across
+        else:
+            left, right, base = begin.bottom, end.top, -across
+        if abs(along) >= abs(up):
+            height = max(begin.top - begin.bottom, end.top - end.bottom)
+        else:
+            height = max(begin.right - begin.left, end.right - end.left)
+        return Line(unicodedata.normalize("NFC", text), left, right, base, max(height, 1.0))
+
+    def _origin(self, position: int) -> tuple[float, float]:
+        across, high = ctypes.c_double(), ctypes.c_double()
+        index = self._index(position)
+        self._pdfium.FPDFText_GetCharOrigin(self._page, index, ctypes.byref(across), ctypes.byref(high))
+        return across.value, high.value
+
+    def _cell(self, position: int) -> Box:
+        index = self._index(position)
+        self._pdfium.FPDFText_GetLooseCharBox(self._page, index, ctypes.byref(self._box))
+        box = self._box
+        return Box(box.left, box.right, box.bottom, box.top)
+
+    def _index(self, position: int) -> int:
+        if self._exact:
+            return position
+        return int(self._pdfium.FPDFText_GetCharIndexFromTextIndex(self._page, position))
+
+    def _turned(self, first: int, last: int) -> bool:
+        """Whether the line is ordinary text on a turned page: in vertical writing Hangul stands upright."""
+        for position in range(first, last + 1):
+            if self._text[position] >= "\u1100":
+                return bool(self._pdfium.FPDFText_GetCharAngle(self._page, self._index(position)) > 0.1)
+        return True
+
+    def _respaced(self, first: int, last: int, *, horizontal: bool) -> str:
+        """The characters with a space wherever the gap to the next is wider than the usual gap."""
+        characters: list[str] = []
+        cells: list[Box] = []
+        for position in range(first, last + 1):
+            character = self._text[position]
+            if character.isspace() and self._pdfium.FPDFText_IsGenerated(self._page, self._index(position)):
+                continue
+            characters.append(character)
+            cells.append(self._cell(position))
+        gaps = [
+            after.left - before.right if horizontal else before.bottom - after.top
+            for before, after in zip(cells, cells[1:], strict=False)
+        ]
+        if not gaps:
+            return "".join(characters)
+        limit = median(gaps) + _SPACE * median(cell.top - cell.bottom for cell in cells)
+        return characters[0] + "".join(
+            f" {character}" if gap > limit else character for gap, character in zip(gaps, characters[1:], strict=True)
+        )

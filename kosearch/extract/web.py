@@ -1,0 +1,198 @@
+"""HTML: title, headings and main text, without navigation; the tree comes from selectolax (lexbor)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from kosearch.extract.blocks import LINE, PARAGRAPH, TextBuilder
+from kosearch.extract.decoding import decode
+from kosearch.extract.metadata import standard
+from kosearch.records import Extracted, Extraction
+
+_CHARSET = re.compile(
+    rb"""<(?:meta|\?xml)[^>]*?(?:charset|encoding)\s*=\s*["']?\s*([\w.:-]+)""", re.IGNORECASE
+)
+_NEVER = frozenset(
+    "script style template noscript svg math iframe object embed canvas audio video map head button select datalist"
+    " input textarea dialog".split()
+)
+_NAVIGATION = frozenset("nav aside footer menu".split())
+_NAVIGATION_ROLES = frozenset(
+    "navigation banner contentinfo search complementary menu menubar dialog".split()
+)
+_BLOCKS = frozenset(
+    "address article aside blockquote body center dd details div dl dt fieldset figcaption figure footer form h1 h2 h3"
+    " h4 h5 h6 header hgroup hr html legend li main menu nav ol p pre section summary table tbody tfoot thead tr ul"
+    " caption".split()
+)
+_HEADINGS = {f"h{level}": level for level in range(1, 7)}
+_HIDDEN_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
+_META = {
+    "author": "author",
+    "article:author": "author",
+    "dc.creator": "author",
+    "date": "created",
+    "article:published_time": "created",
+    "dc.date": "created",
+    "article:modified_time": "modified",
+    "last-modified": "modified",
+}
+# Main text shorter than this share of the page's means that navigation was taken for more than it is.
+_LEAST_SHARE = 0.2
+
+
+def read(data: bytes, path: str) -> Extraction:
+    """One HTML page."""
+    return Extraction((page(data),))
+
+
+def page(data: bytes) -> Extracted:
+    """The page in these bytes, decoded by byte order mark, UTF-8, its own declaration, then the chain."""
+    found = _CHARSET.search(data[:4096])
+    declared = found[1].decode("ascii").lower() if found else ""
+    # What pages call EUC-KR is its superset in practice, as the encoding standard of the web has it.
+    declared = {"euc-kr": "cp949", "ks_c_5601-1987": "cp949", "ksc5601": "cp949"}.get(declared, declared)
+    decoded = decode(data, declared=declared)
+    return from_text(decoded.text, warnings=decoded.warnings)
+
+
+def from_text(html: str, *, warnings: tuple[str, ...] = ()) -> Extracted:
+    """The page in this markup."""
+    from selectolax.lexbor import LexborHTMLParser
+
+    tree: Any = LexborHTMLParser(html)
+    builder = _render(tree.body or tree.root, skip_navigation=True)
+    whole = _render(tree.body or tree.root, skip_navigation=False)
+    if builder.length < whole.length * _LEAST_SHARE:
+        builder = whole
+    title_node = tree.css_first("title")
+    return builder.document(
+        "html",
+        title=title_node.text() if title_node else "",
+        metadata=_metadata(tree),
+        warnings=warnings,
+    )
+
+
+def _metadata(tree: Any) -> dict[str, str]:
+    fields: dict[str, str] = {}
+    for node in tree.css("meta"):
+        name = node.attributes.get("name") or node.attributes.get("property") or ""
+        if key := _META.get(name.lower()):
+            fields.setdefault(key, node.attributes.get("content") or "")
+    root = tree.css_first("html")
+    fields["language"] = (root.attributes.get("lang") or "") if root else ""
+    return standard(fields)
+
+
+class _Page:
+    """Turns a walk through the tree into blocks: inline text gathers until a block begins or ends."""
+
+    def __init__(self) -> None:
+        self.builder = TextBuilder()
+        self._inline: list[str] = []
+        self._gap = PARAGRAPH
+        self._bullet = ""
+        self._cells: list[str] | None = None
+        self._rows = 0
+        self._preformatted = 0
+
+    def enter(self, tag: str) -> None:
+        if tag in _BLOCKS:
+            self.flush()
+        if tag == "li":
+            self._bullet = "- "
+        elif tag == "tr":
+            self._cells = []
+        elif tag == "pre":
+            self._preformatted += 1
+        elif tag == "br":
+            self._inline.append("\n")
+        elif tag in ("ul", "ol", "table"):
+            self._gap = PARAGRAPH
+
+    def leave(self, tag: str) -> None:
+        if tag in ("td", "th") and self._cells is not None:
+            self._cells.append(" ".join("".join(self._inline).split()))
+            self._inline.clear()
+        elif tag == "tr" and self._cells is not None:
+            cells, self._cells = self._cells, None
+            if any(cells):
+                self.builder.add(" | ".join(cells), gap=self._gap)
+                self._gap = LINE
+        elif tag in _HEADINGS:
+            text = "".join(self._inline)
+            self._inline.clear()
+            self.builder.heading(text, _HEADINGS[tag])
+            self._gap = PARAGRAPH
+        elif tag in _BLOCKS:
+            self.flush()
+        if tag == "pre":
+            self._preformatted -= 1
+        elif tag in ("ul", "ol", "table"):
+            self._gap = PARAGRAPH
+
+    def text(self, text: str) -> None:
+        self._inline.append(text if self._preformatted else re.sub(r"[ \t\r\n\f]+", " ", text))
+
+    def flush(self) -> None:
+        if self._cells is not None:  # blocks within a cell are one line, as its row is
+            self._inline.append(" ")
+            return
+        text = "".join(self._inline)
+        self._inline.clear()
+        if not self._preformatted:
+            text = "\n".join(line.strip() for line in text.split("\n")).strip()
+        if text.strip():
+            gap = self._gap if self._bullet else PARAGRAPH
+            self.builder.add(self._bullet + text, gap=gap)
+            self._gap = LINE if self._bullet else PARAGRAPH
+            self._bullet = ""
+
+
+def _render(root: Any, *, skip_navigation: bool) -> TextBuilder:
+    page = _Page()
+    for node, entering in _walk(root, skip_navigation):
+        tag = node.tag
+        if tag == "-text":
+            page.text(node.text_content or "")
+        elif entering:
+            page.enter(tag)
+        else:
+            page.leave(tag)
+    page.flush()
+    return page.builder
+
+
+def _walk(root: Any, skip_navigation: bool) -> Iterator[tuple[Any, bool]]:
+    """Every node twice, on entering and on leaving; without recursion, since pages nest thousands of levels deep."""
+    stack = [(root, True)]
+    while stack:
+        node, entering = stack.pop()
+        yield node, entering
+        if not entering or node.tag == "-text":
+            continue
+        stack.append((node, False))
+        child = node.last_child
+        while child is not None:
+            if not _left_out(child, skip_navigation):
+                stack.append((child, True))
+            child = child.prev
+
+
+def _left_out(node: Any, skip_navigation: bool) -> bool:
+    tag = node.tag
+    if tag == "-text":
+        return False
+    if tag in _NEVER or tag.startswith(("-", "!", "_")):
+        return True
+    attributes = node.attributes
+    if "hidden" in attributes or _HIDDEN_STYLE.search(attributes.get("style") or ""):
+        return True
+    return skip_navigation and (
+        tag in _NAVIGATION
+        or attributes.get("aria-hidden") == "true"
+        or (attributes.get("role") or "").lower() in _NAVIGATION_ROLES
+    )

@@ -1,0 +1,201 @@
+"""An index directory: SQLite as the truth, vectors and terms derived from it, generation by generation.
+
+    index.sqlite       documents, passages, vectors, terms, and the name of the published generation
+    lock               held by the one writer
+    generation-<N>/    the derived files (see files.py)
+
+Only this package contains SQL.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from kosearch.errors import IndexStateError, UsageError
+from kosearch.index import files, schema
+from kosearch.index.lock import exclusive
+from kosearch.index.records import (
+    FileState,
+    Identity,
+    NewDocument,
+    NewPassage,
+    Statistics,
+    Status,
+    StoredDocument,
+    StoredPassage,
+)
+from kosearch.index.snapshot import Derived, Snapshot
+from kosearch.index.store import State, Store
+from kosearch.index.writer import Writer
+from kosearch.records import Skipped
+
+__all__ = [
+    "FileState",
+    "Identity",
+    "Index",
+    "NewDocument",
+    "NewPassage",
+    "Snapshot",
+    "Statistics",
+    "Status",
+    "StoredDocument",
+    "StoredPassage",
+    "Writer",
+]
+
+LOCK = "lock"
+
+
+class Index:
+    """An index directory. Readers and one writer may use it at the same time, from any process and thread."""
+
+    def __init__(self, directory: Path) -> None:
+        """Open an index. Raises IndexMissing, IndexMismatch, IndexDamaged."""
+        self.directory = directory
+        self._derived: Derived | None = None
+        self._idle: list[sqlite3.Connection] = []
+        self._lock = threading.Lock()
+        _ours(directory)
+        with self._reading() as store:
+            self.identity: Identity = store.identity
+
+    @classmethod
+    def create(cls, directory: Path, identity: Identity) -> Index:
+        """Make an empty index in a folder that is empty or not there.
+
+        Raises IndexStateError where there is one already, UsageError where the folder holds something else.
+        """
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _ours(directory)
+        strange = [
+            name for name in os.listdir(directory) if name != LOCK and not name.startswith(schema.NAME)
+        ]
+        if strange:
+            raise UsageError(
+                f"{directory} holds other files ({strange[0]}), and no index",
+                "choose a new folder for the index",
+            )
+        directory.chmod(0o700)
+        with exclusive(directory / LOCK, wait=True):
+            if schema.exists(directory):
+                raise IndexStateError(f"there is an index in {directory} already", "kosearch status")
+            schema.create(directory, identity)
+        return cls(directory)
+
+    @staticmethod
+    def exists(directory: Path) -> bool:
+        """Whether there is something that can be opened, or that says why it cannot."""
+        return schema.exists(directory)
+
+    @staticmethod
+    def delete(directory: Path, *, wait: bool = False) -> None:
+        """Remove an index with all it holds, so that another may be made in its place. Raises IndexBusy."""
+        with exclusive(directory / LOCK, wait=wait):
+            for path in (*files.generations(directory), *directory.glob(f"{schema.NAME}*")):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    @contextmanager
+    def snapshot(self, *, warm: bool = False) -> Iterator[Snapshot]:
+        """The current generation, which stays the same inside, whatever a writer publishes.
+
+        `warm` is for a process that asks often: the graph over many vectors is loaded and used.
+        """
+        with self._reading() as store:
+            for retry in (True, False):
+                store.connection.execute("BEGIN")
+                state = store.state()
+                derived = self._open(store, state, warm)
+                # A generation that was swept while it was being opened: there is a newer one.
+                if derived is None or not derived.warnings or not retry:
+                    break
+                store.connection.execute("COMMIT")
+            yield Snapshot(store, state, derived)
+
+    @contextmanager
+    def writer(self, *, wait: bool = False) -> Iterator[Writer]:
+        """The one writer. Raises IndexBusy, naming the other one, unless `wait` says to wait for it.
+
+        What was committed inside stays when it is left by an error; `publish` makes it searchable, now or in
+        the next run.
+        """
+        with exclusive(self.directory / LOCK, wait=wait), schema.translated(self.directory):
+            connection = schema.connect(self.directory, write=True)
+            try:
+                store = Store(connection)
+                files.sweep(self.directory, keep=store.state().generation)
+                yield Writer(self.directory, store)
+            finally:
+                connection.close()
+
+    def status(self) -> Status:
+        """What the index holds."""
+        with self._reading() as store:
+            store.connection.execute("BEGIN")
+            state = store.state()
+            size = sum(
+                os.path.getsize(os.path.join(parent, name))
+                for parent, _, names in os.walk(self.directory)
+                for name in names
+            )
+            return store.status(state, size)
+
+    def problems(self) -> list[Skipped]:
+        """Files and parts of files that are not searchable, by path."""
+        with self._reading() as store:
+            return store.problems()
+
+    def close(self) -> None:
+        """Close what is kept open between snapshots."""
+        with self._lock:
+            for connection in self._idle:
+                connection.close()
+            self._idle.clear()
+            self._derived = None
+
+    def _open(self, store: Store, state: State, warm: bool) -> Derived | None:
+        """The derived files of a generation: those at hand, or opened now and kept for the next snapshot."""
+        if not state.generation:
+            return None
+        with self._lock:
+            earlier = self._derived
+            if earlier and (earlier.generation, earlier.manifest) == (state.generation, state.manifest):
+                derived = earlier
+            else:
+                derived = Derived(self.directory, state, store.identity.fields)
+            if warm:
+                derived.warm(earlier)
+            self._derived = derived
+        return derived
+
+    @contextmanager
+    def _reading(self) -> Iterator[Store]:
+        """A connection for reading, kept for the next time."""
+        with schema.translated(self.directory):
+            with self._lock:
+                connection = self._idle.pop() if self._idle else None
+            connection = connection or schema.connect(self.directory, write=False)
+            try:
+                yield Store(connection)
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                with self._lock:
+                    self._idle.append(connection)
+
+
+def _ours(directory: Path) -> None:
+    """See that nobody else could have written the index."""
+    try:
+        owner = directory.stat().st_uid
+    except OSError:
+        return
+    if owner not in {os.geteuid(), 0}:
+        raise IndexStateError(
+            f"{directory} belongs to another user", "choose an index of your own with --index"
+        )

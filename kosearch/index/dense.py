@@ -1,0 +1,244 @@
+"""Vectors beside SQLite: flat files scanned exactly, and an HNSW graph once there are many.
+
+A vector is written once and linked from generation to generation. What is new comes as another part, small
+parts are merged as they grow, and dead rows are dropped when a quarter is dead: a small change costs little
+in a large index.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kosearch.index import graph as graphs
+from kosearch.index.files import Damaged, Graph, Manifest, link, measure
+from kosearch.index.graph import HnswGraph
+from kosearch.index.records import Ids, Vectors
+
+ROWS = "rows.i64"
+_MAX_DEAD = 0.25
+"""Dead rows among all that a generation drags along before the vectors are written anew."""
+_MARGIN = 64
+"""Rows beyond k that are scored again: float32 sums err in the seventh digit."""
+_CHUNK = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """Passages that a generation brings."""
+
+    count: int
+    rows: Iterable[tuple[Ids, Ids, Vectors]]
+    """Passage ids, document ids and vectors, ascending."""
+
+
+class Dense:
+    """The vectors of one generation, memory-mapped."""
+
+    def __init__(self, directory: Path, manifest: Manifest) -> None:
+        """Raises Damaged where a file is not what was written."""
+        manifest.check(directory, "rows")
+        manifest.check(directory, "vectors")
+        self.directory = directory
+        self.manifest = manifest
+        self._parts: list[NDArray[np.float32]] = [
+            np.memmap(directory / name, np.float32, "r", shape=(rows, manifest.dimensions))
+            for name, rows in manifest.parts
+        ]
+        self._starts = np.cumsum([0, *(rows for _, rows in manifest.parts)])
+        table = np.fromfile(directory / ROWS, np.int64).reshape(-1, 2)
+        if len(table) != self._starts[-1]:
+            raise Damaged(f"{ROWS} and the vectors do not match")
+        self.live: NDArray[np.bool_] = table[:, 0] > 0
+        self.ids: Ids = np.abs(table[:, 0])
+        self.documents: Ids = np.ascontiguousarray(table[:, 1])
+        self._graph: HnswGraph | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def live_ids(self) -> Ids:
+        """The passages of the generation, ascending."""
+        return self.ids[self.live]
+
+    def search(self, query: Vectors, k: int, documents: Ids | None = None) -> tuple[Ids, Vectors]:
+        """The k best passages by exact scan, with cosines; of some documents only, if given."""
+        rows = np.flatnonzero(self.live if documents is None else self.live & self._of(documents))
+        if 4 * len(rows) < len(self.ids):
+            scores = self._take(rows) @ query
+        else:
+            scores = np.concatenate([np.zeros(0, np.float32), *(part @ query for part in self._parts)])[rows]
+        if k + _MARGIN < len(rows):
+            rows = rows[np.argpartition(-scores, k + _MARGIN)[: k + _MARGIN]]
+        return best(self.ids[rows], cosines(self._take(rows), query), k)
+
+    def search_graph(self, query: Vectors, k: int) -> tuple[Ids, Vectors] | None:
+        """The k best passages by the graph and a scan of what it lacks; None where it cannot say."""
+        if self._graph is None or self.manifest.graph is None:
+            return None
+        near = self.rows(self._graph.search(query, k + _MARGIN))
+        lacking = np.arange(np.searchsorted(self.ids, self.manifest.graph.last, side="right"), len(self.ids))
+        rows = np.concatenate([near[near >= 0], lacking])
+        rows = rows[self.live[rows]]
+        if len(rows) < min(k, int(self.live.sum())):
+            return None
+        return best(self.ids[rows], cosines(self._take(rows), query), k)
+
+    def cosines(self, query: Vectors, ids: Ids) -> Vectors:
+        """The cosines of these passages, in their order. Raises Damaged for one that is not there."""
+        rows = self.rows(ids)
+        if (rows < 0).any():
+            raise Damaged("a passage has no vector")
+        return cosines(self._take(rows), query)
+
+    def check_graph(self) -> None:
+        """See that the graph's file, which is not read before it is used, is what was written. Raises Damaged."""
+        if self.manifest.graph:
+            self.manifest.check(self.directory, self.manifest.graph.name)
+
+    def load_graph(self, earlier: Dense | None) -> None:
+        """Load the graph, where there is one, or take it over from a generation that has the same.
+
+        Raises Damaged, and ImportError where hnswlib is not installed.
+        """
+        graph = self.manifest.graph
+        with self._lock:
+            if graph is None or self._graph is not None:
+                return
+            if earlier is not None and earlier.manifest.graph == graph:
+                self._graph = earlier._graph
+            if self._graph is None:
+                self.manifest.check(self.directory, graph.name)
+                self._graph = HnswGraph.load(self.directory / graph.name, self.manifest.dimensions)
+
+    def rows(self, ids: Ids) -> Ids:
+        """The rows of passages; -1 for those that are not there."""
+        if not len(self.ids):
+            return np.full(len(ids), -1)
+        rows = np.minimum(np.searchsorted(self.ids, ids), len(self.ids) - 1)
+        return np.where(self.ids[rows] == ids, rows, -1)
+
+    def _of(self, documents: Ids) -> NDArray[np.bool_]:
+        """Which rows belong to these documents."""
+        wanted = np.zeros(max(self.documents.max(initial=0), documents.max(initial=0)) + 1, np.bool_)
+        wanted[documents] = True
+        return wanted[self.documents]
+
+    def _take(self, rows: Ids) -> Vectors:
+        """Copies of rows, (n, d)."""
+        taken = np.empty((len(rows), self.manifest.dimensions), np.float32)
+        places = np.searchsorted(self._starts, rows, side="right") - 1
+        for number in np.unique(places):
+            mine = places == number
+            taken[mine] = self._parts[number][rows[mine] - self._starts[number]]
+        return taken
+
+    def chunks(self, rows: Ids) -> Iterator[tuple[Ids, Ids, Vectors]]:
+        """Passage ids, document ids and vectors of rows, some thousands at a time."""
+        for start in range(0, len(rows), _CHUNK):
+            part = rows[start : start + _CHUNK]
+            yield self.ids[part], self.documents[part], self._take(part)
+
+
+def cosines(vectors: Vectors, query: Vectors) -> Vectors:
+    """Products of unit vectors (n, d) with a unit query (d,), rounded from float64 so that no order of sums shows."""
+    scores: Vectors = (vectors.astype(np.float64) @ query.astype(np.float64)).astype(np.float32)
+    return scores
+
+
+def best(ids: Ids, scores: Vectors, k: int) -> tuple[Ids, Vectors]:
+    """The k best, best first, ties by id."""
+    order = np.lexsort((ids, -scores))[:k]
+    return ids[order], scores[order]
+
+
+def unit(query: Vectors) -> Vectors:
+    """The query at length 1."""
+    wide = query.astype(np.float64)
+    length = float(np.sqrt(wide @ wide))
+    return (wide / length).astype(np.float32) if length else query.astype(np.float32)
+
+
+def write_vectors(old: Dense | None, target: Path, manifest: Manifest, dead: Ids, added: Added) -> Manifest:
+    """Write a generation's vectors into the folder `target`: the old ones less `dead`, and the added.
+
+    Returns the manifest with them; `manifest` names generation and dimensions.
+    """
+    live = old.live & ~np.isin(old.ids, dead) if old else np.zeros(0, np.bool_)
+    parts = old.manifest.parts if old else ()
+    rewrite = live.sum() < (1 - _MAX_DEAD) * len(live)
+    kept, fresh = len(parts), added.count
+    while kept and (rewrite or parts[kept - 1][1] < 2 * fresh):
+        kept -= 1
+        fresh += parts[kept][1]
+    parts = parts[:kept]
+    start = sum(rows for _, rows in parts)
+    name = f"vectors-{manifest.generation}.f32"
+    with (target / name).open("wb") as stream:
+        merged = _append(stream, old.chunks(np.flatnonzero(live[start:]) + start)) if old else []
+        new = _append(stream, added.rows)
+    if old:
+        kept_rows = np.stack([np.where(live, old.ids, -old.ids), old.documents], axis=1)[:start]
+        merged.insert(0, kept_rows)
+    table = np.concatenate([np.zeros((0, 2), np.int64), *merged, *new])
+    table.tofile(target / ROWS)
+    files = {ROWS: measure(target / ROWS)}
+    if old:
+        for part, _ in parts:
+            link(old.directory / part, target / part)
+            files[part] = old.manifest.files[part]
+    if len(table) > start:
+        parts = (*parts, (name, len(table) - start))
+        files[name] = measure(target / name)
+    else:
+        (target / name).unlink()
+    return replace(manifest, parts=parts, files=manifest.files | files)
+
+
+def write_graph(old: Dense | None, new: Dense) -> Manifest:
+    """Bring the graph up to date with the vectors of `new`, if it pays; returns the manifest with it.
+
+    The old one is linked while it lacks little, and gets what is new until too much of it is deleted.
+    """
+    manifest, ids = new.manifest, new.live_ids
+    if len(ids) < graphs.MIN_ROWS or not graphs.available():
+        return manifest
+    known = old.manifest.graph if old else None
+    if old and known:
+        lacking = ids[ids > known.last]
+        deleted = known.items - (len(ids) - len(lacking))
+        if len(lacking) + deleted <= graphs.LAG * known.items:
+            link(old.directory / known.name, new.directory / known.name)
+            files = manifest.files | {known.name: old.manifest.files[known.name]}
+            return replace(manifest, graph=known, files=files)
+        if deleted <= graphs.MAX_DELETED * known.items:
+            with suppress(Damaged):
+                old.manifest.check(old.directory, known.name)
+                graph = HnswGraph.load(old.directory / known.name, manifest.dimensions, more=len(lacking))
+                graph.delete(np.setdiff1d(graph.ids(), ids, assume_unique=True))
+                return _save_graph(graph, new, lacking)
+    return _save_graph(HnswGraph.create(manifest.dimensions, len(ids)), new, ids)
+
+
+def _save_graph(graph: HnswGraph, new: Dense, missing: Ids) -> Manifest:
+    for ids, _, vectors in new.chunks(new.rows(missing)):
+        graph.add(ids, vectors)
+    name = f"graph-{new.manifest.generation}.hnsw"
+    graph.save(new.directory / name)
+    files = new.manifest.files | {name: measure(new.directory / name)}
+    return replace(new.manifest, graph=Graph(name, len(graph), int(new.ids[-1])), files=files)
+
+
+def _append(stream: BinaryIO, rows: Iterable[tuple[Ids, Ids, Vectors]]) -> list[Ids]:
+    """Append vectors to a file; returns tables of their passage and document ids."""
+    tables = []
+    for ids, documents, vectors in rows:
+        stream.write(np.ascontiguousarray(vectors, np.float32).data)
+        tables.append(np.stack([ids, documents], axis=1))
+    return tables

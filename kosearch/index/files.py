@@ -1,0 +1,164 @@
+"""The derived files of a generation: a folder, and a manifest that says what must be in it.
+
+    generation-12/
+      manifest.json          size and CRC-32 of every other file; SQLite keeps the manifest's own checksum
+      rows.i64               passage id, document id of every vector, ids ascending, negative where dead
+      vectors-3.f32, …       vectors in the order of rows.i64, in parts named by the generation that wrote them
+      graph-8.hnsw           HNSW over the passages that there were in generation 8, if there were many
+      lexical/               Tantivy's files
+
+A file that is the same in the next generation is a hard link there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import zlib
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+MANIFEST = "manifest.json"
+_CHUNK = 1 << 20
+
+
+class Damaged(Exception):
+    """A derived file is missing or is not what was written. Never leaves this package: there is SQLite."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What a file must be."""
+
+    size: int
+    crc32: int
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """The HNSW file and what is in it."""
+
+    name: str
+    items: int
+    """All its items, deleted ones too."""
+    last: int
+    """The highest passage id in it: every live passage up to it is in the graph."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What belongs to a generation."""
+
+    generation: int
+    dimensions: int
+    parts: tuple[tuple[str, int], ...] = ()
+    """Vector files and their rows, in order."""
+    graph: Graph | None = None
+    files: dict[str, Entry] = field(default_factory=dict)
+    """Every file, by its path in the folder."""
+
+    def check(self, directory: Path, prefix: str) -> None:
+        """See that the files whose path begins with `prefix` are what was written.
+
+        Reads them all: 15 ms for 100 MB in the page cache. Raises Damaged.
+        """
+        for name, entry in self.files.items():
+            if name.startswith(prefix) and measure(directory / name, entry.size) != entry:
+                raise Damaged(f"{name} is not what was written")
+
+
+def folder(directory: Path, generation: int) -> Path:
+    """Where the derived files of a generation lie."""
+    return directory / f"generation-{generation}"
+
+
+def measure(path: Path, size: int | None = None) -> Entry:
+    """Size and CRC-32 of a file; the CRC only where the size is the one expected. Raises Damaged."""
+    try:
+        with path.open("rb") as stream:
+            actual = os.fstat(stream.fileno()).st_size
+            crc = 0
+            if size is None or actual == size:
+                while chunk := stream.read(_CHUNK):
+                    crc = zlib.crc32(chunk, crc)
+            return Entry(actual, crc)
+    except OSError as error:
+        raise Damaged(f"{path.name} cannot be read: {error}") from error
+
+
+def measure_all(directory: Path, name: str) -> dict[str, Entry]:
+    """Size and CRC-32 of every file in a folder of `directory`, by its path there."""
+    return {
+        path.relative_to(directory).as_posix(): measure(path) for path in sorted((directory / name).iterdir())
+    }
+
+
+def write_manifest(directory: Path, manifest: Manifest) -> str:
+    """Write the manifest, make the whole folder durable and private, and return the manifest's checksum."""
+    data = json.dumps(asdict(manifest), indent=1).encode()
+    (directory / MANIFEST).write_bytes(data)
+    for parent, _, names in os.walk(directory):
+        for name in names:
+            _sync(Path(parent, name), 0o600)
+        _sync(Path(parent), 0o700)
+    _sync(directory.parent, 0o700)
+    return _checksum(data)
+
+
+def read_manifest(directory: Path, checksum: str) -> Manifest:
+    """The manifest with this checksum. Raises Damaged."""
+    try:
+        data = (directory / MANIFEST).read_bytes()
+    except OSError as error:
+        raise Damaged(f"{MANIFEST} cannot be read: {error}") from error
+    if _checksum(data) != checksum:
+        raise Damaged(f"{MANIFEST} is not what was written")
+    value = json.loads(data)
+    return Manifest(
+        value["generation"],
+        value["dimensions"],
+        tuple((name, rows) for name, rows in value["parts"]),
+        Graph(**value["graph"]) if value["graph"] else None,
+        {name: Entry(**entry) for name, entry in value["files"].items()},
+    )
+
+
+def link(source: Path, target: Path) -> None:
+    """The same file in another folder: a hard link, or a copy where the file system has none."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def sweep(directory: Path, keep: int) -> None:
+    """Remove the folders of other generations, as far as that is possible now."""
+    for path in generations(directory):
+        if path != folder(directory, keep):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def remove(directory: Path) -> None:
+    """Remove a folder that may not be there."""
+    if directory.exists():
+        shutil.rmtree(directory)
+
+
+def generations(directory: Path) -> Iterator[Path]:
+    """The folders of all generations, finished or not."""
+    return directory.glob("generation-*")
+
+
+def _checksum(data: bytes) -> str:
+    return f"{zlib.crc32(data):08x}"
+
+
+def _sync(path: Path, mode: int) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fchmod(descriptor, mode)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,143 @@
+"""Tantivy beside SQLite: finds the passages that share terms with a question. Scoring is the caller's.
+
+Terms come made: each field holds them between blanks, and nothing else is done to them. Tantivy's own scores
+choose the candidates only, because they depend on the history of the index (deleted passages still count).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kosearch.index.files import Damaged, Manifest, link
+from kosearch.index.records import Ids
+
+if TYPE_CHECKING:
+    import tantivy
+
+FOLDER = "lexical"
+_META = ("meta.json", ".managed.json")
+_HEAP = 64_000_000
+_PASSAGE = "passage"
+_DOCUMENT = "document"
+
+
+class Lexical:
+    """The terms of one generation."""
+
+    def __init__(self, directory: Path, manifest: Manifest, fields: Sequence[str]) -> None:
+        """Raises Damaged where a file is not what was written."""
+        import tantivy
+
+        manifest.check(directory, FOLDER)
+        with _panics():
+            self._schema = _schema(fields)
+            self._searcher = tantivy.Index.open(str(directory / FOLDER)).searcher()
+
+    @property
+    def passages(self) -> int:
+        """How many there are."""
+        return int(self._searcher.num_docs)
+
+    def search(self, terms: Mapping[str, Mapping[str, float]], k: int, documents: Ids | None = None) -> Ids:
+        """About the k best passages for weighted terms by field, ascending; of some documents only, if given.
+
+        Raises Damaged.
+        """
+        from tantivy import Occur, Query
+
+        with _panics():
+            wanted = [
+                (
+                    Occur.Should,
+                    Query.boost_query(Query.term_query(self._schema, _field(field), term, "freq"), weight),
+                )
+                for field, weights in terms.items()
+                for term, weight in weights.items()
+                if weight > 0
+            ]
+            if not wanted or not self.passages:
+                return np.zeros(0, np.int64)
+            query = Query.boolean_query(wanted)
+            if documents is not None:
+                among = Query.term_set_query(self._schema, _DOCUMENT, documents.tolist())
+                query = Query.boolean_query(
+                    [(Occur.Must, query), (Occur.Must, Query.const_score_query(among, 0.0))]
+                )
+            found = self._searcher.search(query, min(k, self.passages), count=False)
+            addresses = [address for _, address in found.hits]
+            return np.sort(np.array(self._searcher.fast_field_values(_PASSAGE, addresses), dtype=np.int64))
+
+
+def write_lexical(
+    old: Path | None,
+    target: Path,
+    fields: Sequence[str],
+    dead: Ids,
+    added: Iterable[tuple[int, int, Sequence[str]]],
+) -> None:
+    """Write a generation's terms into the folder `target`: the old ones less `dead`, and the added.
+
+    `old` is the folder of a generation whose files are whole; `added` has passage id, document id and a line of
+    terms for each field. Tantivy's files never change once written: the old ones are linked.
+    """
+    import tantivy
+
+    place = target / FOLDER
+    place.mkdir(mode=0o700)
+    if old:
+        for path in (old / FOLDER).iterdir():
+            if path.name in _META:
+                (place / path.name).write_bytes(path.read_bytes())
+            elif not path.name.endswith(".lock"):
+                link(path, place / path.name)
+    with _panics():
+        index = tantivy.Index(_schema(fields), path=str(place))
+        # One thread: the segments, and so the candidates, are the same for the same documents.
+        writer = index.writer(heap_size=_HEAP, num_threads=1)
+        for number in dead.tolist():
+            writer.delete_documents_by_term(_PASSAGE, number)
+        for number, document, lines in added:
+            entry = tantivy.Document()
+            entry.add_unsigned(_PASSAGE, number)
+            entry.add_unsigned(_DOCUMENT, document)
+            for field, line in zip(fields, lines, strict=True):
+                entry.add_text(_field(field), line)
+            writer.add_document(entry)
+        writer.commit()
+        writer.wait_merging_threads()
+    for path in place.glob("*.lock"):
+        path.unlink()
+
+
+def _schema(fields: Sequence[str]) -> tantivy.Schema:
+    import tantivy
+
+    builder = tantivy.SchemaBuilder()
+    builder.add_unsigned_field(_PASSAGE, indexed=True, fast=True)
+    builder.add_unsigned_field(_DOCUMENT, indexed=True)
+    for field in fields:
+        builder.add_text_field(_field(field), tokenizer_name="whitespace", index_option="freq")
+    return builder.build()
+
+
+def _field(name: str) -> str:
+    """A field's name in Tantivy, where it cannot meet ours."""
+    return f"terms_{name}"
+
+
+@contextmanager
+def _panics() -> Iterator[None]:
+    """Turn Tantivy's errors, and the panics of Rust, which are no Exception, into Damaged."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit, GeneratorExit, OSError):
+        raise
+    except BaseException as error:
+        if isinstance(error, ValueError) or type(error).__name__ == "PanicException":
+            raise Damaged(f"the lexical index cannot be used: {error}") from error
+        raise

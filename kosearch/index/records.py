@@ -1,0 +1,136 @@
+"""The records that cross the index's door, besides those of kosearch.records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kosearch.records import Extracted, Passage, Reason
+
+Ids = NDArray[np.int64]
+Vectors = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What made an index. Two indexes answer alike only when all of this is the same."""
+
+    model: str
+    """The model's name: a hub name, a directory, or the bundled model's."""
+    fingerprint: str
+    """The model's weights, pooling, prompts and length, hashed."""
+    revision: str
+    """The hub's commit the weights came from; empty where there is none."""
+    dimensions: int
+    passage_rules: str
+    """Name and version of the rules that cut passages."""
+    passage_tokens: int
+    overlap: int
+    term_rules: str
+    """Name and version of the rules that make terms."""
+    fields: tuple[str, ...]
+    """The fields that terms belong to, in the order they are stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileState:
+    """What the index knows of a file since the last run that looked at it."""
+
+    raw: bytes
+    path: str
+    root: bytes
+    size: int
+    mtime_ns: int
+    hash: str
+    """The content's hash; empty where the content could not be read."""
+    reason: Reason | None = None
+    """Why the file as it is now is not searchable; None where it is."""
+    detail: str = ""
+    documents: int = 0
+    """How many documents the file has in the index; of an earlier content, where there is a reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewPassage:
+    """A passage to store. `vector` has the shape (d,); any length but 0 will do."""
+
+    passage: Passage
+    input_hash: bytes
+    """The hash of the text that the model saw: equal hashes share a vector."""
+    vector: NDArray[np.float32]
+    terms: Mapping[str, Sequence[str]]
+    """The terms of each field in order; a term has no white space in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewDocument:
+    """A document to store, with its passages in order."""
+
+    extracted: Extracted
+    passages: Sequence[NewPassage]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDocument:
+    """A published document and the file it was made from, as that file was then."""
+
+    id: int
+    raw: bytes
+    path: str
+    member: str
+    kind: str
+    title: str
+    metadata: Mapping[str, str]
+    text_hash: str
+    """SHA-256 of the text in UTF-8, in hexadecimal."""
+    length: int
+    """Code points of text."""
+    passages: int
+    size: int
+    """Bytes of the file."""
+    mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPassage:
+    """A published passage, its text and its document."""
+
+    id: int
+    ordinal: int
+    """Its place among the document's passages, from 0."""
+    passage: Passage
+    text: str
+    document: StoredDocument
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """Exact counts over the published passages, as BM25 wants them."""
+
+    passages: int
+    totals: Mapping[str, int]
+    """All terms of all passages, by field."""
+    frequencies: Mapping[str, Mapping[str, int]]
+    """field → term → passages that have the term in that field; 0 for unknown ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What an index holds."""
+
+    identity: Identity
+    generation: int
+    documents: int
+    passages: int
+    files: int
+    pending: int
+    """Documents stored and not published yet."""
+    bytes: int
+    """On disk, everything in the index directory."""
+    last_run: Mapping[str, Any] | None
+    problems: Mapping[str, int]
+    """reason → files and parts of files that are not searchable because of it."""

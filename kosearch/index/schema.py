@@ -1,0 +1,227 @@
+"""The tables, their versions, and how the database is opened."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from kosearch.errors import IndexDamaged, IndexMismatch, IndexMissing, IndexStateError
+from kosearch.index.codec import BUCKETS, REPAIR, checksum, damaged, encode_counts, seal
+from kosearch.index.records import Identity
+from kosearch.index.steps import step
+
+NAME = "index.sqlite"
+APPLICATION = 0x6B6F7365
+"""SQLite's application id of an index: "kose"."""
+BUSY_SECONDS = 30.0
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL, checksum INTEGER NOT NULL) WITHOUT ROWID",
+        "CREATE TABLE root (raw BLOB PRIMARY KEY) WITHOUT ROWID",
+        # The work state: what the next run compares files with. Answers never depend on it.
+        "CREATE TABLE file (id INTEGER PRIMARY KEY, raw BLOB NOT NULL UNIQUE, path TEXT NOT NULL,"
+        " root BLOB NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, hash TEXT NOT NULL,"
+        " moved INTEGER NOT NULL DEFAULT 0)",
+        "CREATE INDEX file_moved ON file (id) WHERE moved = 1",
+        "CREATE TABLE problem (file_id INTEGER NOT NULL REFERENCES file (id) ON DELETE CASCADE,"
+        " member TEXT NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL)",
+        "CREATE INDEX problem_file ON problem (file_id)",
+        # A document has its own copy of its file's name and times: readers see those of its generation.
+        "CREATE TABLE document (id INTEGER PRIMARY KEY AUTOINCREMENT,"
+        " file_id INTEGER REFERENCES file (id) ON DELETE SET NULL, raw BLOB NOT NULL, path TEXT NOT NULL,"
+        " member TEXT NOT NULL, kind TEXT NOT NULL, title TEXT NOT NULL, metadata TEXT NOT NULL,"
+        " text_hash TEXT NOT NULL, length INTEGER NOT NULL, passages INTEGER NOT NULL, size INTEGER NOT NULL,"
+        " mtime_ns INTEGER NOT NULL, published INTEGER NOT NULL DEFAULT 0,"
+        " retired INTEGER NOT NULL DEFAULT 0, checksum INTEGER NOT NULL)",
+        "CREATE INDEX document_file ON document (file_id)",
+        "CREATE INDEX document_hash ON document (text_hash)",
+        "CREATE INDEX document_pending ON document (id) WHERE published = 0",
+        "CREATE INDEX document_retired ON document (id) WHERE retired = 1",
+        # Text in parts of equal length, so that showing a passage of a long book does not read the book.
+        "CREATE TABLE text (document_id INTEGER NOT NULL REFERENCES document (id) ON DELETE CASCADE,"
+        " part INTEGER NOT NULL, body BLOB NOT NULL)",
+        "CREATE UNIQUE INDEX text_part ON text (document_id, part)",
+        "CREATE TABLE passage (id INTEGER PRIMARY KEY AUTOINCREMENT,"
+        " document_id INTEGER NOT NULL REFERENCES document (id) ON DELETE CASCADE, place TEXT NOT NULL,"
+        " checksum INTEGER NOT NULL, input_hash BLOB NOT NULL, vector BLOB NOT NULL, terms BLOB NOT NULL)",
+        "CREATE INDEX passage_document ON passage (document_id)",
+        "CREATE INDEX passage_input ON passage (input_hash)",
+        # Term counts by the hash of their names: a row that must exist says so when a term does not.
+        "CREATE TABLE term (bucket INTEGER PRIMARY KEY, counts BLOB NOT NULL)",
+    ),
+)
+VERSION = len(MIGRATIONS)
+
+
+@contextmanager
+def translated(directory: Path) -> Iterator[None]:
+    """Turn SQLite's errors into ours."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+            raise IndexDamaged(f"the index in {directory} is damaged: {error}", REPAIR) from error
+        if code in {
+            sqlite3.SQLITE_FULL,
+            sqlite3.SQLITE_IOERR,
+            sqlite3.SQLITE_READONLY,
+            sqlite3.SQLITE_CANTOPEN,
+            sqlite3.SQLITE_BUSY,
+        }:
+            raise IndexStateError(
+                f"the index in {directory} cannot be read or written: {error}",
+                "look at the disk's space and the folder's permissions, then run the command again",
+            ) from error
+        raise
+
+
+def exists(directory: Path) -> bool:
+    """Whether a folder has a database; an empty file is what is left of one that never came to be."""
+    path = directory / NAME
+    try:
+        return path.stat().st_size > 0
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+def connect(directory: Path, *, write: bool) -> sqlite3.Connection:
+    """Open the database of an index and see that it is one, and of a version we know.
+
+    Raises IndexMissing, IndexMismatch, IndexDamaged.
+    """
+    path = directory / NAME
+    missing = IndexMissing(f"there is no index in {directory}", "kosearch index PATH")
+    if not exists(directory):
+        raise missing
+    with translated(directory):
+        connection = _open(path, write=write)
+        try:
+            application, version = _versions(connection)
+            if (
+                application == 0
+                and version == 0
+                and not connection.execute("SELECT * FROM sqlite_master").fetchone()
+            ):
+                raise missing
+            if application != APPLICATION:
+                raise IndexMismatch(
+                    f"{path} is not an index of kosearch", "kosearch query --index NAME_OR_DIR"
+                )
+            if version > VERSION:
+                raise IndexMismatch(
+                    f"the index in {directory} has format {version}, and this kosearch knows {VERSION}",
+                    "pip install --upgrade kosearch",
+                )
+            if version < VERSION:
+                if not write:
+                    raise IndexMismatch(
+                        f"the index in {directory} has format {version}, older than {VERSION}",
+                        "kosearch index",
+                    )
+                migrate(connection)
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def create(directory: Path, identity: Identity) -> None:
+    """Make the database of an empty index, in one transaction. The caller holds the lock."""
+    path = directory / NAME
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    with translated(directory):
+        connection = _open(path, write=True)
+        try:
+            # Both must be set before the first page is written.
+            connection.execute("PRAGMA page_size = 8192")
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+            connection.execute("PRAGMA journal_mode = WAL")
+            migrate(connection, identity)
+        finally:
+            connection.close()
+
+
+def migrate(connection: sqlite3.Connection, identity: Identity | None = None) -> None:
+    """Bring the tables to this version in one transaction; with an identity, fill a new database."""
+    with transaction(connection):
+        for number, statements in enumerate(MIGRATIONS[_versions(connection)[1] :]):
+            for statement in statements:
+                connection.execute(statement)
+            step(f"migration {number} done")
+        connection.execute(f"PRAGMA application_id = {APPLICATION}")
+        connection.execute(f"PRAGMA user_version = {VERSION}")
+        if identity:
+            empty = encode_counts({})
+            connection.executemany(
+                "INSERT INTO term VALUES (?, ?)", ((number, seal(empty, number)) for number in range(BUCKETS))
+            )
+            write_meta(connection, "identity", asdict(identity))
+            state = {"generation": 0, "manifest": "", "documents": 0, "passages": 0}
+            write_meta(connection, "state", state | {"totals": dict.fromkeys(identity.fields, 0)})
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """All that is written inside is committed together, or not at all. May be nested."""
+    if connection.in_transaction:
+        yield
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        step("before commit")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    step("after commit")
+
+
+def read_meta(connection: sqlite3.Connection, key: str) -> Any:
+    """A value of the table `meta`; None where there is none."""
+    row = connection.execute("SELECT value, checksum FROM meta WHERE key = ?", (key,)).fetchone()
+    if row is None:
+        return None
+    if row[1] != checksum(key, row[0]):
+        raise damaged(f"its {key}")
+    return json.loads(row[0])
+
+
+def write_meta(connection: sqlite3.Connection, key: str, value: Any) -> None:
+    """Set a value of the table `meta`."""
+    text = json.dumps(value, ensure_ascii=False)
+    connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?, ?)", (key, text, checksum(key, text)))
+
+
+def _open(path: Path, *, write: bool) -> sqlite3.Connection:
+    """Autocommit: every transaction in this package is begun by name."""
+    mode = "rw" if write or os.access(path, os.W_OK) else "ro"
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode={mode}",
+        uri=True,
+        timeout=BUSY_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA temp_store = MEMORY")
+    if not write:
+        connection.execute("PRAGMA query_only = ON")
+    connection.create_function("row_checksum", -1, checksum, deterministic=True)
+    return connection
+
+
+def _versions(connection: sqlite3.Connection) -> tuple[int, int]:
+    """Application id and format version."""
+    application = connection.execute("PRAGMA application_id").fetchone()[0]
+    return application, connection.execute("PRAGMA user_version").fetchone()[0]

@@ -1,0 +1,227 @@
+"""One generation, as it was published: all answers of a snapshot belong to it, whatever a writer does meanwhile."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from kosearch.index import files
+from kosearch.index.codec import REPAIR, damaged, decode_lines, decode_vectors
+from kosearch.index.dense import Dense, best, cosines, unit
+from kosearch.index.files import Damaged
+from kosearch.index.lexical import Lexical
+from kosearch.index.records import Identity, Ids, Statistics, StoredDocument, StoredPassage, Vectors
+from kosearch.index.store import PUBLISHED, State, Store
+
+
+class Derived:
+    """The derived files of one generation, checked and open, as far as they are whole. Shared by snapshots."""
+
+    def __init__(self, directory: Path, state: State, fields: Sequence[str]) -> None:
+        self.generation = state.generation
+        self.manifest = state.manifest
+        self.dense: Dense | None = None
+        self.lexical: Lexical | None = None
+        self.warnings: list[str] = []
+        place = files.folder(directory, state.generation)
+        try:
+            manifest = files.read_manifest(place, state.manifest)
+        except Damaged as error:
+            self.warn("search files", error)
+            return
+        try:
+            self.dense = Dense(place, manifest)
+        except Damaged as error:
+            self.warn("vector files", error)
+        try:
+            self.lexical = Lexical(place, manifest, fields)
+        except Damaged as error:
+            self.warn("lexical files", error)
+
+    def warn(self, what: str, error: Exception) -> None:
+        """Note that SQLite has to stand in."""
+        self.warnings.append(
+            f"the index's {what} are missing or damaged ({error}); searching goes on without them, slowly:"
+            f" run `kosearch index` or `{REPAIR}`"
+        )
+
+    def warm(self, earlier: Derived | None) -> None:
+        """Load the graph, where there is one."""
+        if self.dense:
+            try:
+                self.dense.load_graph(earlier.dense if earlier else None)
+            except (Damaged, ImportError) as error:
+                self.warn("graph file", error)
+
+
+class Snapshot:
+    """What readers may ask. Made by `Index.snapshot`, and good until that context ends."""
+
+    def __init__(self, store: Store, state: State, derived: Derived | None) -> None:
+        self._store = store
+        self._state = state
+        self._derived = derived
+
+    @property
+    def generation(self) -> int:
+        """The generation that answers; 0 before anything was published."""
+        return self._state.generation
+
+    @property
+    def passages(self) -> int:
+        """How many there are."""
+        return self._state.passages
+
+    @property
+    def identity(self) -> Identity:
+        """What made the index."""
+        return self._store.identity
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader should know: answers are right all the same."""
+        return tuple(self._derived.warnings) if self._derived else ()
+
+    def dense(self, query: Vectors, k: int, documents: Ids | None = None) -> tuple[Ids, Vectors]:
+        """The k passages nearest to a query vector (d,): ids and cosines, best first, ties by id.
+
+        Exact, except where the snapshot was taken warm and the graph answers; its candidates' cosines are exact.
+        """
+        query, k = unit(query), min(k, self.passages)
+        if self._derived and self._derived.dense:
+            near = self._derived.dense.search_graph(query, k) if documents is None else None
+            return near or self._derived.dense.search(query, k, documents)
+        return self._scan_vectors(query, k, documents)
+
+    def cosines(self, query: Vectors, ids: Ids) -> Vectors:
+        """The exact cosines of passages with a query vector (d,), in their order."""
+        query = unit(query)
+        if self._derived and self._derived.dense:
+            with suppress(Damaged):
+                return self._derived.dense.cosines(query, ids)
+        return cosines(self._store.vectors(ids.tolist()), query)
+
+    def lexical(self, terms: Mapping[str, Mapping[str, float]], k: int, documents: Ids | None = None) -> Ids:
+        """Candidates for weighted terms (field → term → weight): about the k best passages, ascending ids."""
+        if self._derived and self._derived.lexical:
+            try:
+                return self._derived.lexical.search(terms, k, documents)
+            except Damaged as error:
+                self._derived.lexical = None
+                self._derived.warn("lexical files", error)
+        return self._scan_terms(terms, k, documents)
+
+    def statistics(self, terms: Mapping[str, Sequence[str]]) -> Statistics:
+        """Exact counts for terms by field, as if the index had only ever held what it holds now."""
+        return self._store.statistics(self._state, terms)
+
+    def terms(self, ids: Ids) -> list[Mapping[str, list[str]]]:
+        """The terms of passages by field, in the passages' order."""
+        return self._store.terms(ids.tolist())
+
+    def stored(self, ids: Ids) -> list[StoredPassage]:
+        """Passages with text and document, in the order asked for."""
+        return self._store.stored(ids.tolist())
+
+    def documents(self) -> Iterator[StoredDocument]:
+        """All documents by id."""
+        return self._store.documents()
+
+    def with_hash(self, text_hash: str) -> list[StoredDocument]:
+        """The documents that have this text, by id."""
+        return self._store.documents_of("text_hash", [text_hash])
+
+    def document_text(self, document_id: int, start: int = 0, end: int | None = None) -> str:
+        """The text of a document, or its slice [start:end] in code points."""
+        found = self._store.documents_of("id", [document_id])
+        if not found:
+            raise damaged(f"document {document_id}")
+        return self._store.document_text(found[0], start, end)
+
+    def find_documents(
+        self,
+        paths: Sequence[str] = (),
+        kinds: Sequence[str] = (),
+        after: str | None = None,
+        before: str | None = None,
+    ) -> Ids | None:
+        """The ids of documents that fit all filters, ascending; None where there is no filter.
+
+        A path fits where one of the globs, written as in .gitignore and at any depth unless it begins with /,
+        matches it or the member's name below it. A document's date is what it says of its last change, or else
+        of its making, or else the file's time; `after` and `before` are ISO 8601, as short as wanted, and include
+        that time.
+        """
+        if not (paths or kinds or after or before):
+            return None
+        from pathspec import GitIgnoreSpec
+
+        globs = [unicodedata.normalize("NFC", one) for one in paths]
+        spec = GitIgnoreSpec.from_lines([one if one.startswith("/") else f"**/{one}" for one in globs])
+        found = []
+        count = 0
+        for document in self.documents():
+            count += 1
+            date = _date(document)
+            name = f"{document.path}/{document.member}" if document.member else document.path
+            if (
+                (not paths or spec.match_file(name.lstrip("/")))
+                and (not kinds or document.kind in kinds)
+                and (not after or date >= after)
+                and (not before or date[: len(before)] <= before)
+            ):
+                found.append(document.id)
+        if count != self._state.documents:
+            raise damaged("the table of documents")
+        return np.array(found, dtype=np.int64)
+
+    def _scan_vectors(self, query: Vectors, k: int, documents: Ids | None) -> tuple[Ids, Vectors]:
+        ids, scores, count = np.zeros(0, np.int64), np.zeros(0, np.float32), 0
+        for numbers, owners, blobs in self._store.scan("vector", PUBLISHED):
+            count += len(numbers)
+            wanted = np.full(len(numbers), True) if documents is None else np.isin(owners, documents)
+            new = cosines(decode_vectors(blobs, self.identity.dimensions), query)
+            ids, scores = best(
+                np.concatenate([ids, numbers[wanted]]), np.concatenate([scores, new[wanted]]), k
+            )
+        self._complete(count)
+        return ids, scores
+
+    def _scan_terms(self, terms: Mapping[str, Mapping[str, float]], k: int, documents: Ids | None) -> Ids:
+        """Passages by the sum of the weights of the terms they have."""
+        wanted = [terms.get(field, {}) for field in self.identity.fields]
+        ids, scores, count = np.zeros(0, np.int64), np.zeros(0, np.float32), 0
+        for numbers, owners, blobs in self._store.scan("terms", PUBLISHED):
+            count += len(numbers)
+            new = np.array([_overlap(wanted, decode_lines(blob)) for blob in blobs], dtype=np.float32)
+            fits = new > 0 if documents is None else (new > 0) & np.isin(owners, documents)
+            ids, scores = best(np.concatenate([ids, numbers[fits]]), np.concatenate([scores, new[fits]]), k)
+        self._complete(count)
+        return np.sort(ids)
+
+    def _complete(self, count: int) -> None:
+        if count != self.passages:
+            raise damaged("the table of passages")
+
+
+def _overlap(wanted: Sequence[Mapping[str, float]], lines: Sequence[str]) -> float:
+    return sum(
+        weight
+        for weights, line in zip(wanted, lines, strict=True)
+        if weights
+        for term in set(line.split())
+        if (weight := weights.get(term, 0.0)) > 0
+    )
+
+
+def _date(document: StoredDocument) -> str:
+    stated = document.metadata.get("modified") or document.metadata.get("created")
+    if stated:
+        return stated
+    seconds = document.mtime_ns / 1e9
+    return datetime.fromtimestamp(seconds, UTC).isoformat()

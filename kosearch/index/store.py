@@ -1,0 +1,255 @@
+"""What is asked of the database by readers: published rows only, and every row checked."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kosearch.index.codec import (
+    by_bucket,
+    checksum,
+    damaged,
+    decode_counts,
+    decode_lines,
+    decode_vectors,
+    unseal,
+)
+from kosearch.index.records import Identity, Ids, Statistics, Status, StoredDocument, StoredPassage, Vectors
+from kosearch.index.schema import read_meta
+from kosearch.records import Passage, Reason, Skipped
+
+ROWS = 4096
+"""Rows read at a time."""
+PART = 16384
+"""Code points of a row of the table `text`."""
+
+DOCUMENT = (
+    "id, raw, path, member, kind, title, metadata, text_hash, length, passages, size, mtime_ns,"
+    " published, retired"
+)
+"""The columns that a document's checksum covers, in its order."""
+
+PUBLISHED = "d.published = 1"
+PENDING = "d.published = 0"
+RETIRED = "d.retired = 1"
+NEXT = "d.retired = 0"
+"""Which documents: those that readers see, those that the next generation brings, takes away, consists of."""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """The published generation, as the database names it."""
+
+    generation: int
+    manifest: str
+    """The checksum of the manifest of its derived files; empty where it has none."""
+    documents: int
+    passages: int
+    totals: Mapping[str, int]
+
+
+class Store:
+    """The database of one index, through one connection."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+        stored = read_meta(connection, "identity")
+        self.identity = Identity(**stored | {"fields": tuple(stored["fields"])})
+
+    def state(self) -> State:
+        """The published generation. The first read of a transaction: it fixes what the rest of it sees."""
+        return State(**read_meta(self.connection, "state"))
+
+    def rows(self, sql: str, *parameters: Any) -> Iterator[Any]:
+        """The rows of a query, some thousands at a time."""
+        cursor = self.connection.execute(sql, parameters)
+        while rows := cursor.fetchmany(ROWS):
+            yield from rows
+
+    def documents(self, which: str = PUBLISHED) -> Iterator[StoredDocument]:
+        """Documents by id."""
+        for row in self.rows(f"SELECT {DOCUMENT}, checksum FROM document d WHERE {which} ORDER BY id"):
+            yield _document(row)
+
+    def documents_of(self, column: str, values: Sequence[str | int]) -> list[StoredDocument]:
+        """Published documents whose `column` (id or text_hash) has one of the values."""
+        sql = (
+            f"SELECT {DOCUMENT}, checksum FROM document d WHERE {PUBLISHED}"
+            f" AND {column} IN (SELECT value FROM json_each(?)) ORDER BY id"
+        )
+        return [_document(row) for row in self.rows(sql, json.dumps(values))]
+
+    def document_text(self, document: StoredDocument, start: int = 0, end: int | None = None) -> str:
+        """The text of a document, or its slice [start:end] in code points."""
+        end = document.length if end is None else min(end, document.length)
+        first, last = start // PART, max(end - 1, start) // PART
+        sql = "SELECT part, body FROM text WHERE document_id = ? AND part BETWEEN ? AND ? ORDER BY part"
+        parts = [
+            unseal(body, "text", document.id, part).decode()
+            for part, body in self.rows(sql, document.id, first, last)
+        ]
+        text = "".join(parts)[start - first * PART : end - first * PART]
+        if len(text) != max(end - start, 0):
+            raise damaged(f"the text of {document.path}")
+        return text
+
+    def stored(self, ids: Sequence[int]) -> list[StoredPassage]:
+        """Published passages with their text and documents, in the order asked for."""
+        found = {
+            row[0]: row
+            for row in self.rows(
+                "SELECT id, document_id, place, checksum FROM passage"
+                " WHERE id IN (SELECT value FROM json_each(?))",
+                json.dumps(ids),
+            )
+        }
+        documents = {
+            one.id: one for one in self.documents_of("id", sorted({row[1] for row in found.values()}))
+        }
+        passages = []
+        for number in ids:
+            row = found.get(number)
+            if row is None or row[3] != checksum(*row[:3]) or row[1] not in documents:
+                raise damaged(f"passage {number}")
+            ordinal, start, end, line_start, line_end, page, label, headings = json.loads(row[2])
+            passage = Passage(start, end, line_start, line_end, page, label, tuple(headings))
+            document = documents[row[1]]
+            text = self.document_text(document, passage.start, passage.end)
+            passages.append(StoredPassage(number, ordinal, passage, text, document))
+        return passages
+
+    def vectors(self, ids: Sequence[int]) -> Vectors:
+        """The vectors of passages, (n, d), in the order asked for."""
+        return decode_vectors(self._blobs("vector", ids), self.identity.dimensions)
+
+    def terms(self, ids: Sequence[int]) -> list[Mapping[str, list[str]]]:
+        """The terms of passages by field, in the order asked for."""
+        fields = self.identity.fields
+        return [
+            {
+                field: line.split(" ") if line else []
+                for field, line in zip(fields, decode_lines(blob), strict=True)
+            }
+            for blob in self._blobs("terms", ids)
+        ]
+
+    def scan(self, column: str, which: str) -> Iterator[tuple[Ids, Ids, list[bytes]]]:
+        """Blobs of passages (`column`: vector or terms) in ascending order: passage ids, document ids, blobs.
+
+        A document's passages are written right after it, so both kinds of id ascend together, and the order
+        asked for is the order in which the rows are met: nothing is sorted.
+        """
+        cursor = self.connection.execute(
+            f"SELECT p.id, p.document_id, p.{column} FROM document d CROSS JOIN passage p"
+            f" ON p.document_id = d.id WHERE {which} ORDER BY d.id, p.id"
+        )
+        while rows := cursor.fetchmany(ROWS):
+            ids = np.array([row[0] for row in rows], dtype=np.int64)
+            documents = np.array([row[1] for row in rows], dtype=np.int64)
+            yield ids, documents, [unseal(blob, column, number) for number, _, blob in rows]
+
+    def passage_ids(self, which: str) -> Ids:
+        """The ids of passages, ascending."""
+        sql = (
+            "SELECT p.id FROM document d CROSS JOIN passage p ON p.document_id = d.id"
+            f" WHERE {which} ORDER BY d.id, p.id"
+        )
+        return np.array([number for (number,) in self.rows(sql)], dtype=np.int64)
+
+    def count_passages(self, which: str) -> int:
+        """How many passages there are."""
+        return int(
+            self.connection.execute(f"SELECT total(passages) FROM document d WHERE {which}").fetchone()[0]
+        )
+
+    def changed(self) -> bool:
+        """Whether anything was written that readers do not see yet."""
+        sql = (
+            f"SELECT EXISTS (SELECT 1 FROM document d WHERE {PENDING}) OR EXISTS (SELECT 1 FROM document d"
+            f" WHERE {RETIRED}) OR EXISTS (SELECT 1 FROM file WHERE moved = 1)"
+        )
+        return bool(self.connection.execute(sql).fetchone()[0])
+
+    def statistics(self, state: State, terms: Mapping[str, Sequence[str]]) -> Statistics:
+        """Exact counts for the terms of a question, by field."""
+        names = {
+            f"{self.identity.fields.index(field)} {term}": (field, term)
+            for field, wanted in terms.items()
+            for term in wanted
+        }
+        frequencies: dict[str, dict[str, int]] = {field: {} for field in terms}
+        for number, wanted_names in by_bucket(names).items():
+            counts = self.counts(number)
+            for name in wanted_names:
+                field, term = names[name]
+                frequencies[field][term] = counts.get(name, 0)
+        return Statistics(state.passages, state.totals, frequencies)
+
+    def counts(self, bucket: int) -> dict[str, int]:
+        """One row of the table of term counts: field number, blank, term → passages."""
+        row = self.connection.execute("SELECT counts FROM term WHERE bucket = ?", (bucket,)).fetchone()
+        if row is None:
+            raise damaged(f"row {bucket} of its term counts")
+        return decode_counts(unseal(row[0], "term counts", bucket))
+
+    def problems(self) -> list[Skipped]:
+        """Files and parts of files that are not searchable, by path."""
+        return [
+            Skipped(path, Reason(reason), detail, member)
+            for path, reason, detail, member in self.rows(
+                "SELECT path, reason, detail, member FROM problem JOIN file ON file.id = file_id"
+                " ORDER BY path, problem.rowid"
+            )
+        ]
+
+    def status(self, state: State, size: int) -> Status:
+        """What the index holds; `size` is its bytes on disk."""
+        (files,) = self.connection.execute("SELECT count(*) FROM file").fetchone()
+        (pending,) = self.connection.execute(f"SELECT count(*) FROM document d WHERE {PENDING}").fetchone()
+        problems = dict(self.rows("SELECT reason, count(*) FROM problem GROUP BY reason ORDER BY reason"))
+        run = read_meta(self.connection, "run")
+        return Status(
+            self.identity,
+            state.generation,
+            state.documents,
+            state.passages,
+            files,
+            pending,
+            size,
+            run,
+            problems,
+        )
+
+    def _blobs(self, column: str, ids: Sequence[int]) -> list[bytes]:
+        sql = f"SELECT id, {column} FROM passage WHERE id IN (SELECT value FROM json_each(?))"
+        found = {
+            number: unseal(blob, column, number) for number, blob in self.rows(sql, json.dumps(list(ids)))
+        }
+        if len(found) != len(set(ids)):
+            raise damaged(f"passage {next(number for number in ids if number not in found)}")
+        return [found[number] for number in ids]
+
+
+def _document(row: Sequence[Any]) -> StoredDocument:
+    if row[-1] != checksum(*row[:-1]):
+        raise damaged(f"document {row[0]}")
+    number, raw, path, member, kind, title, metadata, text_hash, length, passages, size, mtime_ns = row[:12]
+    return StoredDocument(
+        number,
+        raw,
+        path,
+        member,
+        kind,
+        title,
+        json.loads(metadata),
+        text_hash,
+        length,
+        passages,
+        size,
+        mtime_ns,
+    )

@@ -1,0 +1,256 @@
+"""What the one writer of an index does to the database, document by document, before it is published.
+
+New documents wait as pending, replaced and removed ones are marked retired: readers go on seeing what the last
+generation had, until `publish` ends the one and begins the other in a single commit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kosearch.index import publishing
+from kosearch.index.codec import (
+    checksum,
+    decode_vectors,
+    encode_terms,
+    encode_vectors,
+    seal,
+    storable,
+    unseal,
+)
+from kosearch.index.records import FileState, NewDocument
+from kosearch.index.schema import transaction, write_meta
+from kosearch.index.store import DOCUMENT, PART, Store
+from kosearch.records import Reason, Skipped, SourceFile
+
+LEAVES = frozenset({Reason.EMPTY, Reason.VANISHED})
+"""With these a file's documents leave. With any other reason the file may be back tomorrow: they stay."""
+_VARIABLES = 500
+
+
+class Writer:
+    """The writer of an index, while it holds the lock."""
+
+    def __init__(self, directory: Path, store: Store) -> None:
+        self._directory = directory
+        self._store = store
+        self._connection = store.connection
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """All that is written inside is committed together, or not at all. May be nested."""
+        return transaction(self._connection)
+
+    def files(self) -> dict[bytes, FileState]:
+        """Every file that a run has looked at, by its raw path."""
+        sql = (
+            "SELECT raw, path, root, size, mtime_ns, hash, reason, detail,"
+            " (SELECT count(*) FROM document WHERE file_id = file.id AND retired = 0)"
+            " FROM file LEFT JOIN problem ON file_id = file.id AND member = ''"
+        )
+        files = {}
+        for raw, path, root, size, mtime_ns, content_hash, reason, detail, documents in self._store.rows(sql):
+            why = Reason(reason) if reason else None
+            files[raw] = FileState(raw, path, root, size, mtime_ns, content_hash, why, detail or "", documents)
+        return files
+
+    def vectors(self, input_hashes: Sequence[bytes]) -> dict[bytes, NDArray[np.float32]]:
+        """Vectors (d,) that are stored for these inputs, published, pending or retired."""
+        wanted = list(dict.fromkeys(input_hashes))
+        found: dict[bytes, bytes] = {}
+        for start in range(0, len(wanted), _VARIABLES):
+            part = wanted[start : start + _VARIABLES]
+            marks = ",".join("?" * len(part))
+            sql = f"SELECT input_hash, vector, id FROM passage WHERE input_hash IN ({marks})"
+            found |= {
+                key: unseal(blob, "vector", number) for key, blob, number in self._store.rows(sql, *part)
+            }
+        vectors = decode_vectors(list(found.values()), self._store.identity.dimensions)
+        return dict(zip(found, vectors, strict=True))
+
+    def put(
+        self,
+        source: SourceFile,
+        content_hash: str,
+        documents: Sequence[NewDocument],
+        skipped: Sequence[Skipped] = (),
+    ) -> None:
+        """Replace what the file had by these documents, and note the parts that gave none."""
+        with self.transaction():
+            number = self._file(source, content_hash)
+            self._retire(number)
+            for document in documents:
+                self._insert(number, source, document)
+            self._note(number, skipped)
+
+    def skip(self, source: SourceFile, skipped: Skipped, content_hash: str = "") -> None:
+        """Note that the file as it is now cannot be searched; what it had stays, unless it is empty or gone."""
+        with self.transaction():
+            number = self._file(source, content_hash)
+            if skipped.reason in LEAVES:
+                self._retire(number)
+            self._note(number, [replace(skipped, member="")])
+
+    def touch(self, source: SourceFile) -> None:
+        """The file has the content that the index knows, and perhaps other times or another root."""
+        self._relocate(source.raw, source)
+
+    def move(self, old_raw: bytes, source: SourceFile) -> None:
+        """A file has another name now, and all that it had."""
+        with self.transaction():
+            if old_raw != source.raw:
+                self.remove([source.raw])
+            self._relocate(old_raw, source)
+
+    def remove(self, raws: Sequence[bytes]) -> int:
+        """Forget files and their documents; returns how many there were."""
+        removed = 0
+        with self.transaction():
+            for raw in raws:
+                row = self._connection.execute("SELECT id FROM file WHERE raw = ?", (raw,)).fetchone()
+                if row:
+                    self._retire(row[0])
+                    self._connection.execute("DELETE FROM file WHERE id = ?", row)
+                    removed += 1
+        return removed
+
+    def roots(self) -> list[bytes]:
+        """The roots that `index` without a path goes through."""
+        return [raw for (raw,) in self._store.rows("SELECT raw FROM root ORDER BY raw")]
+
+    def add_root(self, raw: bytes) -> None:
+        """Remember a root."""
+        with self.transaction():
+            self._connection.execute("INSERT OR IGNORE INTO root VALUES (?)", (raw,))
+
+    def forget_root(self, raw: bytes) -> None:
+        """Forget a root; its files stay until they are removed."""
+        with self.transaction():
+            self._connection.execute("DELETE FROM root WHERE raw = ?", (raw,))
+
+    def record_run(self, run: Mapping[str, Any]) -> None:
+        """Keep what a run did, for `status`."""
+        with self.transaction():
+            write_meta(self._connection, "run", run)
+
+    def publish(self) -> int:
+        """Make all that was written searchable, in one commit; returns the generation that answers now.
+
+        Does nothing where nothing changed and the derived files are whole.
+        """
+        return publishing.publish(self._directory, self._store)
+
+    def _file(self, source: SourceFile, content_hash: str) -> int:
+        """The file's row, brought up to date, its problems forgotten."""
+        values = (source.path, source.root, source.size, source.mtime_ns, content_hash)
+        row = self._connection.execute(
+            "INSERT INTO file (raw, path, root, size, mtime_ns, hash) VALUES (?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT (raw) DO UPDATE SET path = ?, root = ?, size = ?, mtime_ns = ?, hash = ?"
+            " RETURNING id",
+            (source.raw, *values, *values),
+        ).fetchone()
+        self._connection.execute("DELETE FROM problem WHERE file_id = ?", row)
+        return int(row[0])
+
+    def _note(self, file_id: int, problems: Sequence[Skipped]) -> None:
+        self._connection.executemany(
+            "INSERT INTO problem VALUES (?, ?, ?, ?)",
+            [(file_id, storable(one.member), one.reason, storable(one.detail)) for one in problems],
+        )
+
+    def _relocate(self, raw: bytes, source: SourceFile) -> None:
+        with self.transaction():
+            self._connection.execute(
+                "UPDATE file SET raw = ?, path = ?, root = ?, size = ?, mtime_ns = ?, moved = 1 WHERE raw = ?",
+                (source.raw, source.path, source.root, source.size, source.mtime_ns, raw),
+            )
+
+    def _retire(self, file_id: int) -> None:
+        """Published documents wait for the next generation to leave; pending ones were never seen."""
+        self._connection.execute("DELETE FROM document WHERE file_id = ? AND published = 0", (file_id,))
+        self._connection.execute(
+            "UPDATE document SET retired = 1, checksum = row_checksum"
+            f"({DOCUMENT.replace('retired', '1')}) WHERE file_id = ? AND retired = 0",
+            (file_id,),
+        )
+
+    def _insert(self, file_id: int, source: SourceFile, document: NewDocument) -> None:
+        extracted = document.extracted
+        text = storable(extracted.text)
+        metadata = {key: storable(value) for key, value in extracted.metadata.items()}
+        values: tuple[Any, ...] = (
+            source.raw,
+            source.path,
+            storable(extracted.member),
+            extracted.kind,
+            storable(extracted.title),
+            json.dumps(metadata, ensure_ascii=False),
+            hashlib.sha256(text.encode()).hexdigest(),
+            len(text),
+            len(document.passages),
+            source.size,
+            source.mtime_ns,
+        )
+        (number,) = self._connection.execute(
+            "INSERT INTO document (file_id, raw, path, member, kind, title, metadata, text_hash, length, passages,"
+            f" size, mtime_ns, checksum) VALUES ({','.join('?' * 13)}) RETURNING id",
+            (file_id, *values, 0),
+        ).fetchone()
+        self._connection.execute(
+            "UPDATE document SET checksum = ? WHERE id = ?", (checksum(number, *values, 0, 0), number)
+        )
+        self._connection.executemany(
+            "INSERT INTO text VALUES (?, ?, ?)",
+            (
+                (number, part, seal(text[part * PART : (part + 1) * PART].encode(), number, part))
+                for part in range(-(-len(text) // PART))
+            ),
+        )
+        self._insert_passages(number, document)
+
+    def _insert_passages(self, document_id: int, document: NewDocument) -> None:
+        if not document.passages:
+            return
+        (last,) = self._connection.execute(
+            "SELECT seq FROM sqlite_sequence WHERE name = 'passage'"
+        ).fetchone() or (0,)
+        fields = self._store.identity.fields
+        vectors = encode_vectors(np.stack([one.vector for one in document.passages]))
+        rows = []
+        for ordinal, (one, vector) in enumerate(zip(document.passages, vectors, strict=True)):
+            number = last + 1 + ordinal
+            passage = one.passage
+            place = json.dumps(
+                [
+                    ordinal,
+                    passage.start,
+                    passage.end,
+                    passage.line_start,
+                    passage.line_end,
+                    passage.page,
+                    storable(passage.page_label),
+                    [storable(heading) for heading in passage.headings],
+                ],
+                ensure_ascii=False,
+            )
+            terms = encode_terms(fields, one.terms)
+            rows.append(
+                (
+                    number,
+                    document_id,
+                    place,
+                    checksum(number, document_id, place),
+                    one.input_hash,
+                    seal(vector, number),
+                    seal(terms, number),
+                )
+            )
+        self._connection.executemany("INSERT INTO passage VALUES (?, ?, ?, ?, ?, ?, ?)", rows)

@@ -1,0 +1,216 @@
+"""From files to a published generation. Yields how far it is, prints nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kosearch.index import FileState, NewDocument, NewPassage, Writer
+from kosearch.preparing import Job, Prepared, PreparedDocument, Preparer
+from kosearch.records import IndexProgress, IndexReport, Reason, Skipped, SourceFile
+from kosearch.sources import Unseen, WalkRules, find, lies_under
+from kosearch.workers import Failure, Pool
+
+Vectors = NDArray[np.float32]
+Embed = Callable[[Sequence[str]], Vectors]
+
+BATCH = 256
+"""Passages embedded and committed together: enough to sort by length, little to lose."""
+PUBLISH_SECONDS = 60.0
+"""While a long run goes on, what is committed becomes searchable about this often…"""
+PUBLISH_SHARE = 0.1
+"""…unless publishing takes more than this share of the time since the last one."""
+
+_FAILURES = {
+    "timeout": Reason.TIMEOUT,
+    "memory": Reason.MEMORY,
+    "crashed": Reason.CRASHED,
+    "error": Reason.BROKEN,
+}
+
+
+@dataclass(slots=True)
+class _Counts:
+    total: int = 0
+    done: int = 0
+    added: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    removed: int = 0
+    passages: int = 0
+    embedded: int = 0
+    reused: int = 0
+
+
+class Run:
+    """One run over some roots. Whatever ends it, what was committed until then is published."""
+
+    def __init__(self, writer: Writer, embed: Embed, pool: Pool[Job, Prepared]) -> None:
+        self._writer = writer
+        self._embed = embed
+        self._pool = pool
+        self._counts = _Counts()
+        self._known: Mapping[bytes, FileState] = writer.files()
+        self._seen: set[bytes] = set()
+        self._unseen: list[Unseen] = []
+        self._skipped: list[Skipped] = []
+        self._warnings: list[Skipped] = []
+        self._walking = True
+        self._begun = self._published = time.monotonic()
+        self._publishing_took = 0.0
+
+    def over(self, roots: Sequence[bytes], rules: WalkRules) -> Generator[IndexProgress, None, IndexReport]:
+        """Bring everything under the roots up to date.
+
+        A file leaves the index only when its folder was read in this run and no longer has it.
+        """
+        try:
+            batch: list[Prepared] = []
+            for prepared in self._prepared(roots, rules):
+                batch.append(prepared)
+                if sum(_passages_in(one) for one in batch) >= BATCH:
+                    yield from self._commit(batch)
+                    batch = []
+                yield self._progress(prepared.source.path)
+            yield from self._commit(batch)
+            self._remove_vanished(roots)
+        finally:
+            self._writer.publish()
+        return self._report()
+
+    def _prepared(self, roots: Sequence[bytes], rules: WalkRules) -> Iterator[Prepared]:
+        """The files that are new or may have changed, read and cut by the workers, in the order found."""
+        for job, result in self._pool.map(self._jobs(roots, rules)):
+            if isinstance(result, Failure):
+                reason = _FAILURES[result.kind]
+                yield Prepared(job.source, "", (), (Skipped(job.source.path, reason, result.detail),))
+            else:
+                yield result
+
+    def _jobs(self, roots: Sequence[bytes], rules: WalkRules) -> Iterator[Job]:
+        for found in find(roots, rules):
+            if isinstance(found, Unseen):
+                self._unseen.append(found)
+            elif isinstance(found, Skipped):
+                self._skipped.append(found)
+            else:
+                self._seen.add(found.raw)
+                self._counts.total += 1
+                if (job := self._job(found)) is not None:
+                    yield job
+        self._walking = False
+
+    def _job(self, source: SourceFile) -> Job | None:
+        """What there is to do for a file; nothing when size and time are those that were indexed."""
+        known = self._known.get(source.raw)
+        if known is None:
+            return Job(source, None)
+        same = (known.size, known.mtime_ns, known.root) == (source.size, source.mtime_ns, source.root)
+        # Without a hash the content was never read: permissions may have changed, which times do not show.
+        if not (same and known.hash):
+            return Job(source, known.hash or None)
+        self._leave(source, known)
+        return None
+
+    def _leave(self, source: SourceFile, known: FileState) -> None:
+        self._counts.done += 1
+        self._counts.unchanged += 1
+        if known.reason is not None:
+            self._skipped.append(Skipped(source.path, known.reason, known.detail))
+
+    def _commit(self, batch: Sequence[Prepared]) -> Iterator[IndexProgress]:
+        """Embed what is new in these files and store them in one transaction."""
+        texts = {
+            one.input_hash: one.model_text
+            for prepared in batch
+            for document in prepared.documents or ()
+            for one in document.passages
+        }
+        vectors = self._writer.vectors(list(texts))
+        self._counts.reused += len(vectors)
+        missing = [key for key in texts if key not in vectors]
+        for start in range(0, len(missing), BATCH):
+            part = missing[start : start + BATCH]
+            vectors |= zip(part, self._embed([texts[key] for key in part]), strict=True)
+            self._counts.embedded += len(part)
+            yield self._progress(batch[-1].source.path)
+        with self._writer.transaction():
+            for prepared in batch:
+                self._store(prepared, vectors)
+        self._publish_when_due()
+
+    def _store(self, prepared: Prepared, vectors: Mapping[bytes, Vectors]) -> None:
+        source, counts = prepared.source, self._counts
+        known = self._known.get(source.raw)
+        counts.done += 1
+        self._warnings += [one for one in prepared.skipped if one.member]
+        whole = [one for one in prepared.skipped if not one.member]
+        if prepared.documents is None:
+            assert known is not None
+            self._writer.touch(source)
+            counts.done -= 1
+            self._leave(source, known)
+        elif prepared.documents:
+            documents = [_new_document(document, vectors) for document in prepared.documents]
+            self._writer.put(source, prepared.content_hash, documents, prepared.skipped)
+            counts.passages += sum(len(document.passages) for document in documents)
+            counts.added += known is None
+            counts.changed += known is not None
+        else:
+            self._skipped += whole
+            for problem in whole:
+                self._writer.skip(source, problem, prepared.content_hash)
+
+    def _remove_vanished(self, roots: Sequence[bytes]) -> None:
+        """Forget the files that their folders, read in this run, no longer have."""
+        kept = [one.raw for one in self._unseen]
+        gone = [
+            raw
+            for raw in self._known.keys() - self._seen
+            if any(lies_under(raw, root) for root in roots) and not any(lies_under(raw, one) for one in kept)
+        ]
+        self._counts.removed = self._writer.remove(gone)
+
+    def _publish_when_due(self) -> None:
+        since = time.monotonic() - self._published
+        if since > max(PUBLISH_SECONDS, self._publishing_took / PUBLISH_SHARE):
+            begun = time.monotonic()
+            self._writer.publish()
+            self._published = time.monotonic()
+            self._publishing_took = self._published - begun
+
+    def _progress(self, path: str) -> IndexProgress:
+        counts = self._counts
+        return IndexProgress(counts.total, counts.done, counts.passages, counts.embedded, self._walking, path)
+
+    def _report(self) -> IndexReport:
+        counts = self._counts
+        return IndexReport(
+            added=counts.added,
+            changed=counts.changed,
+            unchanged=counts.unchanged,
+            removed=counts.removed,
+            skipped=tuple(self._skipped),
+            warnings=tuple(self._warnings),
+            passages=counts.passages,
+            embedded=counts.embedded,
+            reused=counts.reused,
+            seconds=time.monotonic() - self._begun,
+            failed_roots=tuple(one.problem for one in self._unseen if one.is_root),
+        )
+
+
+def _passages_in(prepared: Prepared) -> int:
+    return sum(len(document.passages) for document in prepared.documents or ())
+
+
+def _new_document(document: PreparedDocument, vectors: Mapping[bytes, Vectors]) -> NewDocument:
+    passages = [
+        NewPassage(one.passage, one.input_hash, vectors[one.input_hash], one.terms) for one in document.passages
+    ]
+    return NewDocument(document.extracted, passages)

@@ -1,0 +1,390 @@
+"""Extracted text → passages: pieces of a document that fit a model, cut where the text itself pauses.
+
+Every place where a passage may begin is a border with a price: a heading costs nothing, a paragraph
+little, the middle of a sentence much. A shortest path over the borders, as in breaking a paragraph into
+lines (Knuth and Plass 1981, "Breaking Paragraphs into Lines"), finds the cheapest cuts of the whole
+document, so passages are filled evenly and no tiny rest is left. Prices depend on the text at the border
+alone: after an edit the path soon meets the old one, and passages further away stay as they were.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from itertools import pairwise
+from zlib import crc32
+
+from kosearch.records import Extracted, Heading, Passage
+from kosearch.sentences import sentence_ends
+
+TokenOffsets = Callable[[str], Sequence[tuple[int, int]]]
+"""Text → the [start, end) spans of the model's tokens: code points, ascending, no special tokens."""
+
+CONTEXT = 120
+"""The most code points of title and headings that are put in front of a passage."""
+
+# What it costs to begin a passage at each kind of border; 1 is the badness of a passage with nothing in it.
+_HEADING, _PARAGRAPH, _ITEM, _LINE, _SENTENCE = 0.0, 0.05, 0.1, 0.12, 0.2
+_WRAPPED, _CLAUSE, _WORD, _ANYWHERE = 0.5, 0.7, 1.0, 1.5
+_TORN = 4.0
+"""Added between a heading and its text."""
+_DEEPER, _BESIDE, _HIGHER = 0.1, 0.3, 0.6
+"""What a heading costs inside a passage, by its level against that of the heading before it."""
+_JITTER = 0.06
+"""How much of a price the border's own words decide: with it, paths meet sooner after an edit."""
+_GRAIN = 32
+"""Borders nearer to each other than a passage's size over this are thinned out: it bounds the work."""
+_BLOCK = 100_000
+"""Code points given to the tokenizer at once, to bound its memory."""
+_LONGEST_TOKEN = 16
+"""Longer tokens count as several: an unknown word is one token, and a passage of it must not grow huge."""
+_HEADING_LENGTH = 400
+"""Code points within which a heading's text must begin to be kept with it."""
+_WRAP_WIDTH = 20
+"""A line shorter than this ends because its text ends (a title, a cell), not because the page does."""
+
+_BY_LINE = frozenset({"code", "csv", "json"})
+"""Kinds whose lines are units, with no sentences to look for."""
+_TEXT_LINE = re.compile(r"\S[^\n]*")
+_ITEM_MARK = re.compile(
+    r"[*+•●○■□▪▶►◆◇◦·ㆍ※☞❍❏✓|]|[-–.]\s|[①-⑳㉠-㉻⑴-⒛]|제\s?\d+\s?[조항장절편관]"
+    r"|[(\[]?(?:\d{1,3}|[가-하]|[A-Za-z])[.)\]]\s"
+)
+_PAGE_NUMBER = re.compile(r"\W*\d{1,4}\W*\Z")
+_SPACE = re.compile(r"\s+")
+_CLAUSE_END = re.compile(r"(?<=[,;:)\]」』])\s+|(?<=[가-힣][고며나면서데만])\s+|(?<=[，；：、])\s*")
+_KOREAN_END = "다요까죠음함임됨"
+
+
+def cut(document: Extracted, tokens: TokenOffsets, *, size: int, overlap: int) -> list[Passage]:
+    """The document's passages in order, each at most `size` tokens by `tokens` unless one code point is more.
+
+    Every character that is not white space lies in some passage; starts and ends ascend strictly, and no
+    passage begins or ends with white space. Up to `overlap` tokens (at most half of `size`) are repeated from
+    the passage before, from the start of a sentence where one fits, and never across a heading.
+    """
+    headings = sorted(document.headings, key=lambda heading: heading.start)
+    cutter = _Cutter(document, headings, tokens, size, min(overlap, size // 2))
+    return list(_placed(document, headings, cutter.spans()))
+
+
+def context(title: str, passage: Passage, text: str, *, limit: int = CONTEXT) -> str:
+    """What the model sees in front of a passage's `text`: title and headings, without what it begins with.
+
+    At most `limit` code points with the line end; the innermost heading stays longest.
+    """
+    beginning = _plain(text[: 2 * limit + len(title)])
+    names: list[str] = []
+    for name in (title, *passage.headings):
+        if (plain := _plain(name)) and not beginning.startswith(plain) and plain not in map(_plain, names):
+            names.append(name)
+    while len(names) > 1 and sum(map(len, names)) + 3 * len(names) > limit:
+        del names[1 if len(names) > 2 else 0]
+    line = " > ".join(names)[: limit - 1].rstrip()
+    return f"{line}\n" if line else ""
+
+
+def _plain(text: str) -> str:
+    return " ".join(re.findall(r"\w+", text)).casefold()
+
+
+class _Cutter:
+    """The borders of one document, as parallel lists, and the path through them."""
+
+    def __init__(
+        self, document: Extracted, headings: Sequence[Heading], tokens: TokenOffsets, size: int, overlap: int
+    ) -> None:
+        self._text = document.text
+        self._tokens = tokens
+        self._size = size
+        self._overlap = overlap
+        self._token_starts = _token_starts(document.text, tokens)
+        # Headings at one place are one border; the last of them is the section that the text belongs to.
+        sections = {_skip_space(self._text, heading.start): heading for heading in headings}
+        self._section_starts = list(sections)
+        prices = _prices(document)
+        _price_headings(self._text, sections, prices)
+        self._sentence_starts = sorted(place for place, price in prices.items() if price <= _SENTENCE)
+        self._places = self._thinned(self._refined(prices), prices)
+        self._prices = [prices[place] + self._jitter(place) for place in self._places]
+        self._passed = _passed(self._places, sections)
+
+    def spans(self) -> Iterator[tuple[int, int]]:
+        """The passages' [start, end), white space trimmed."""
+        before = -1
+        for core, end in self._path():
+            start = self._with_overlap(core, end, before)
+            if start < core and not self._fits(start, end):
+                start = core
+            for span in self._fitting(start, end):
+                yield span
+                before = span[0]
+
+    def _path(self) -> list[tuple[int, int]]:
+        """The cheapest way through the borders: the passages' spans without overlap."""
+        text, places, prices, passed = self._text, self._places, self._prices, self._passed
+        counts = [bisect_left(self._token_starts, place) for place in places]
+        counts.append(len(self._token_starts))
+        rooms = [self._room(place) for place in places]
+        totals, origins = [0.0], [0]
+        for end in range(1, len(places) + 1):
+            best, origin = math.inf, end - 1
+            for start in range(end - 1, -1, -1):
+                used = counts[end] - counts[start]
+                if used > self._size and start < end - 1:
+                    break
+                if used > rooms[start] and start < end - 1:
+                    continue
+                badness = max(0.0, 1.0 - used / rooms[start]) ** 3
+                cost = totals[start] + prices[start] + badness + passed[end - 1] - passed[start]
+                if cost < best:
+                    best, origin = cost, start
+            totals.append(best)
+            origins.append(origin)
+        chosen, end = [], len(places)
+        while end:
+            chosen.append(end)
+            end = origins[end]
+        starts = [*places, len(text)]
+        spans = pairwise([0, *reversed(chosen)])
+        return [(starts[a], _trimmed(text, starts[a], starts[b])) for a, b in spans]
+
+    def _room(self, place: int) -> int:
+        """The tokens left for a passage that begins here; half a word may take one more than it did."""
+        torn = place > 0 and not self._text[place - 1].isspace()
+        fresh = place == self._places[0] or self._is_section(place)
+        return max(1, self._size - torn - (0 if fresh else self._overlap))
+
+    def _is_section(self, place: int) -> bool:
+        found = bisect_left(self._section_starts, place)
+        return found < len(self._section_starts) and self._section_starts[found] == place
+
+    def _count(self, start: int, end: int) -> int:
+        return bisect_left(self._token_starts, end) - bisect_left(self._token_starts, start)
+
+    def _jitter(self, place: int) -> float:
+        """The same for the same words, whatever stands around them."""
+        words = self._text[place : place + 24].encode("utf-8", "surrogatepass")
+        return _JITTER * crc32(words) / 2**32
+
+    def _refined(self, prices: dict[int, float]) -> list[int]:
+        """All borders; where two are too far apart for a passage, words between them too, then anything."""
+        text, room = self._text, max(1, self._size - self._overlap - 1)
+        for finer in (self._word_prices, self._token_prices):
+            for start, end in pairwise([*sorted(prices), len(text)]):
+                if self._count(start, end) > room:
+                    for place, price in finer(start, end):
+                        prices.setdefault(place, price)
+        return sorted(prices)
+
+    def _word_prices(self, start: int, end: int) -> Iterator[tuple[int, float]]:
+        end = _trimmed(self._text, start, end)
+        for pattern, price in ((_CLAUSE_END, _CLAUSE), (_SPACE, _WORD)):
+            for gap in pattern.finditer(self._text, start + 1, end):
+                if gap.end() < end:
+                    yield gap.end(), price
+
+    def _token_prices(self, start: int, end: int) -> Iterator[tuple[int, float]]:
+        first = bisect_right(self._token_starts, start)
+        last = bisect_left(self._token_starts, end)
+        for index in range(first, last, max(1, self._size // _GRAIN)):
+            if not self._text[self._token_starts[index]].isspace():
+                yield self._token_starts[index], _ANYWHERE
+
+    def _thinned(self, places: Sequence[int], prices: dict[int, float]) -> list[int]:
+        """The borders without the dearer of two near ones, as long as the gap left fits a passage."""
+        grain, room = self._size // _GRAIN, max(1, self._size - self._overlap - 1)
+        kept: list[int] = []
+        dropped: int | None = None
+        for place in places:
+            if dropped is not None and self._count(kept[-1], place) > room:
+                kept.append(dropped)
+                dropped = None
+            if len(kept) < 2 or self._count(kept[-1], place) >= grain:
+                kept.append(place)
+                dropped = None
+            elif prices[place] >= prices[kept[-1]]:
+                dropped = place
+            elif self._count(kept[-2], place) <= room:
+                kept[-1], dropped = place, None
+            else:
+                kept.append(place)
+                dropped = None
+        return kept
+
+    def _with_overlap(self, core: int, end: int, before: int) -> int:
+        """Where the passage begins when it repeats the end of the one before, which begins at `before`."""
+        first = bisect_left(self._token_starts, core)
+        wanted = min(self._overlap, self._size - self._count(core, end) - 1)
+        if before < 0 or wanted <= 0 or self._is_section(core):
+            return core
+        section = bisect_right(self._section_starts, core)
+        floor = max(before + 1, self._section_starts[section - 1] if section else 0)
+        earliest = max(floor, self._token_starts[max(0, first - wanted)])
+        return next(
+            (place for place in self._pauses(earliest, core) if self._count(place, core) * 3 >= wanted), core
+        )
+
+    def _pauses(self, start: int, end: int) -> Iterator[int]:
+        """The first place to begin in text[start:end], by sentence, clause and word."""
+        at = bisect_left(self._sentence_starts, start)
+        if at < len(self._sentence_starts):
+            yield self._sentence_starts[at]
+        for pattern in (_CLAUSE_END, _SPACE):
+            if gap := pattern.search(self._text, start, end):
+                yield gap.end()
+
+    def _fits(self, start: int, end: int) -> bool:
+        return len(self._tokens(self._text[start:end])) <= self._size
+
+    def _fitting(self, start: int, end: int) -> Iterator[tuple[int, int]]:
+        """The span; its halves in the rare case that it has more tokens alone than within its document."""
+        if end - start < 2 or self._fits(start, end):
+            yield start, end
+            return
+        middle = (start + end) // 2
+        space = self._text.rfind(" ", start + 1, middle)
+        middle = _skip_space(self._text, space if space > 0 else middle)
+        yield from self._fitting(start, _trimmed(self._text, start, middle))
+        yield from self._fitting(middle, end)
+
+
+def _token_starts(text: str, tokens: TokenOffsets) -> array[int]:
+    """Where each token begins, ascending."""
+    starts = array("q")
+    begin = 0
+    while begin < len(text):
+        end = _block_end(text, begin)
+        for start, stop in tokens(text[begin:end]):
+            starts.extend(range(begin + start, begin + max(stop, start + 1), _LONGEST_TOKEN))
+        begin = end
+    return starts
+
+
+def _block_end(text: str, begin: int) -> int:
+    """The end of a block of text: behind its last line, if need be its last word."""
+    end = begin + _BLOCK
+    if end >= len(text):
+        return len(text)
+    for space in ("\n", " "):
+        if (found := text.rfind(space, begin + _BLOCK // 2, end)) > 0:
+            return found + 1
+    return end
+
+
+def _prices(document: Extracted) -> dict[int, float]:
+    """Each line's and each sentence's first character → what it costs to begin a passage there."""
+    text = document.text
+    ends = set() if document.kind in _BY_LINE else set(sentence_ends(text))
+    places = (_skip_space(text, end) for end in ends)
+    prices = {place: _SENTENCE for place in places if place < len(text)}
+    pages = [page.start for page in document.pages]
+    before = None
+    for line in _TEXT_LINE.finditer(text):
+        if before is None:
+            prices[line.start()] = _HEADING
+        else:
+            prices[line.start()] = _line_price(document, before, line, ends, pages)
+        # A sentence goes on behind the number of its page.
+        if before is None or not _PAGE_NUMBER.match(line.group()):
+            before = line
+    return prices
+
+
+def _line_price(
+    document: Extracted, before: re.Match[str], line: re.Match[str], ends: Set[int], pages: Sequence[int]
+) -> float:
+    text, start = document.text, line.start()
+    end = _trimmed(text, before.start(), before.end())
+    ended = end in ends or text[end - 1] in _KOREAN_END
+    turned = bisect_right(pages, start) > bisect_right(pages, end - 1)
+    # An empty line parts paragraphs, except where a page ends: there only a finished sentence shows it.
+    if ended if turned else text.count("\n", _trimmed(text, end, start), start) > 1:
+        return _PARAGRAPH if text[start - 1] == "\n" else _ITEM
+    if _ITEM_MARK.match(text, start):
+        return _ITEM
+    width, next_width = end - before.start(), line.end() - start
+    wrapped = width >= _WRAP_WIDTH and 4 * width >= 3 * next_width
+    return _WRAPPED if wrapped and not ended and document.kind not in _BY_LINE else _LINE
+
+
+def _price_headings(text: str, sections: dict[int, Heading], prices: dict[int, float]) -> None:
+    """Make headings the cheapest borders, and those between a heading and its text the dearest."""
+    for place in sections:
+        if place < len(text):
+            prices[place] = _HEADING
+    order = sorted(prices)
+    for place, heading in sections.items():
+        body = _body_start(text, place)
+        for border in order[bisect_right(order, place) : bisect_right(order, body)]:
+            below = sections.get(border)
+            if below is not None and below.level <= heading.level:
+                break
+            prices[border] += _TORN
+
+
+def _body_start(text: str, place: int) -> int:
+    """Where a heading's text begins: the next line with a letter or a digit in it."""
+    limit = place + _HEADING_LENGTH
+    title_end = text.find("\n", place, limit)
+    if title_end < 0:
+        return place
+    word = re.compile(r"\w").search(text, title_end, limit)
+    return _skip_space(text, text.rfind("\n", place, word.start()) + 1) if word else place
+
+
+def _passed(places: Sequence[int], sections: dict[int, Heading]) -> list[float]:
+    """For each border, what all headings up to it cost when they lie inside a passage."""
+    passed, total, level = [], 0.0, 0
+    for place in places:
+        if heading := sections.get(place):
+            if heading.level == level or not level:
+                total += _BESIDE
+            else:
+                total += _DEEPER if heading.level > level else _HIGHER
+            level = heading.level
+        passed.append(total)
+    return passed
+
+
+def _placed(
+    document: Extracted, headings: Sequence[Heading], spans: Iterable[tuple[int, int]]
+) -> Iterator[Passage]:
+    """Spans, ascending → passages with their lines, pages and headings."""
+    text, pages = document.text, document.pages
+    page_starts = [page.start for page in pages]
+    line, counted, at = 1, 0, 0
+    path: list[Heading] = []
+    for start, end in spans:
+        line += text.count("\n", counted, start)
+        counted = start
+        while at < len(headings) and headings[at].start <= start:
+            while path and path[-1].level >= headings[at].level:
+                path.pop()
+            path.append(headings[at])
+            at += 1
+        page = bisect_right(page_starts, start) - 1
+        yield Passage(
+            start=start,
+            end=end,
+            line_start=line,
+            line_end=line + text.count("\n", start, end),
+            page=pages[page].number if page >= 0 else None,
+            page_label=pages[page].label if page >= 0 else "",
+            headings=tuple(heading.title for heading in path),
+        )
+
+
+def _skip_space(text: str, place: int) -> int:
+    gap = _SPACE.match(text, place)
+    return gap.end() if gap else place
+
+
+def _trimmed(text: str, start: int, end: int) -> int:
+    """`end` moved before the white space in front of it."""
+    while end > start and text[end - 1].isspace():
+        end -= 1
+    return end

@@ -1,0 +1,113 @@
+"""A file → passages with terms, ready to be embedded: the part of indexing that runs in worker processes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from kosearch.embedding import TokenOffsets, load_tokenizer
+from kosearch.extract import ExtractError, extract
+from kosearch.passages import context, cut
+from kosearch.records import Extracted, Passage, Skipped, SourceFile
+from kosearch.sources import ReadError, read
+from kosearch.terms import Analyzer
+
+
+@dataclass(frozen=True, slots=True)
+class PassageRules:
+    """How text becomes passages; an index is made with one set of them."""
+
+    size: int
+    """The most tokens a passage has, without prompt and context."""
+    overlap: int
+    """Tokens repeated from the passage before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A file that may have changed."""
+
+    source: SourceFile
+    known_hash: str | None
+    """The content's hash when it was last indexed, if it was."""
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedPassage:
+    """A passage, the text its model sees, that text's hash, and its terms by field."""
+
+    passage: Passage
+    model_text: str
+    input_hash: bytes
+    terms: Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedDocument:
+    """One document of a file, cut and analysed."""
+
+    extracted: Extracted
+    passages: tuple[PreparedPassage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """All that a worker found in a file. `documents` is None where the content has not changed."""
+
+    source: SourceFile
+    content_hash: str
+    documents: tuple[PreparedDocument, ...] | None
+    skipped: tuple[Skipped, ...]
+
+
+class Preparer:
+    """The worker's task: made in the parent, pickled once, and loaded in each worker on first use."""
+
+    def __init__(self, model_directory: Path, rules: PassageRules, max_bytes: int) -> None:
+        self._model_directory = model_directory
+        self._rules = rules
+        self._max_bytes = max_bytes
+
+    def __call__(self, job: Job) -> Prepared:
+        """Read, extract, cut and analyse one file. A file that cannot be read is a result, not an error."""
+        source = job.source
+        try:
+            content = read(source, self._max_bytes)
+        except ReadError as error:
+            return Prepared(source, "", (), (Skipped(source.path, error.reason, error.detail),))
+        if content.hash == job.known_hash:
+            return Prepared(content.source, content.hash, None, ())
+        try:
+            extraction = extract(content.data, path=source.path)
+        except ExtractError as error:
+            skipped = Skipped(source.path, error.reason, error.detail)
+            return Prepared(content.source, content.hash, (), (skipped,))
+        documents = tuple(self._document(document, source.path) for document in extraction.documents)
+        return Prepared(content.source, content.hash, documents, extraction.skipped)
+
+    def _document(self, document: Extracted, path: str) -> PreparedDocument:
+        passages = cut(document, self._tokens, size=self._rules.size, overlap=self._rules.overlap)
+        name = document.member or path
+        return PreparedDocument(document, tuple(self._passage(document, one, name) for one in passages))
+
+    def _passage(self, document: Extracted, passage: Passage, name: str) -> PreparedPassage:
+        text = document.text[passage.start : passage.end]
+        model_text = context(document.title, passage, text) + text
+        terms = self._analyzer.passage_terms(text, (document.title, *passage.headings, Path(name).stem))
+        return PreparedPassage(passage, model_text, input_hash(model_text), terms)
+
+    @cached_property
+    def _tokens(self) -> TokenOffsets:
+        return load_tokenizer(self._model_directory)
+
+    @cached_property
+    def _analyzer(self) -> Analyzer:
+        return Analyzer()
+
+
+def input_hash(model_text: str) -> bytes:
+    """What a vector is known by within an index: the text that its model saw. 16 bytes."""
+    return hashlib.blake2b(model_text.encode("utf-8", "surrogatepass"), digest_size=16).digest()

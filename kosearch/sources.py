@@ -1,0 +1,346 @@
+"""Roots to files: which files are there, which are wanted, and their bytes.
+
+Ignore files work as in git. `.kosearchignore` is read beside `.gitignore` and decides before it, and a `!`
+pattern in it brings back even hidden names.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import unicodedata
+from collections.abc import Iterator, Sequence, Set
+from dataclasses import dataclass, replace
+
+from kosearch.globs import Globs
+from kosearch.records import Reason, Skipped, SourceFile
+
+_MIB = 1024 * 1024
+_RULES_LIMIT = _MIB
+_GIT_RULES = b".gitignore"
+_OWN_RULES = b".kosearchignore"
+_VCS_FOLDERS = frozenset({".git", ".hg", ".svn", ".bzr", ".jj", "_darcs", "CVS"})
+_OPEN_FLAGS = (
+    os.O_RDONLY
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_NONBLOCK", 0)  # a FIFO that took the file's place must not wait for its writer
+    | getattr(os, "O_NOCTTY", 0)
+    | getattr(os, "O_BINARY", 0)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class WalkRules:
+    """What a walk leaves out beyond ignore files. Globs are as in `.gitignore`, relative to the root."""
+
+    include: tuple[str, ...] = ()
+    """If there are any: only files that match, or that lie in a folder that matches."""
+    exclude: tuple[str, ...] = ()
+    max_size: int = 64 * _MIB
+    """In bytes; a larger file is reported and not read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unseen:
+    """A root, folder or file that could not be looked at: what is indexed at or below `raw` must stay."""
+
+    raw: bytes
+    root: bytes
+    problem: Skipped
+
+    @property
+    def is_root(self) -> bool:
+        return self.raw == self.root
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A file's bytes, and the size and time it had when they were read."""
+
+    data: bytes
+    sha256: str
+    size: int
+    mtime_ns: int
+
+
+class ReadError(Exception):
+    """A file could not be read; `reason` and `detail` are for its `Skipped`."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(reason, detail)
+        self.reason = reason
+        self.detail = detail
+
+
+def display_path(raw: bytes) -> str:
+    """A path for people and for matching: NFC, with undecodable bytes as U+FFFD."""
+    if raw.isascii():
+        return raw.decode("ascii")
+    return unicodedata.normalize("NFC", raw.decode("utf-8", "replace"))
+
+
+def canonical(path: bytes) -> bytes:
+    """The name under which a walk knows a root: absolute and free of links, so that a file has one name."""
+    return os.path.realpath(path)
+
+
+def lies_under(raw: bytes, folder: bytes) -> bool:
+    """Whether `raw` is `folder` or something below it."""
+    return raw == folder or raw.startswith(folder.rstrip(b"/") + b"/")
+
+
+def find(roots: Sequence[bytes], rules: WalkRules) -> Iterator[SourceFile | Skipped | Unseen]:
+    """Walk the roots, files and folders, in sorted order, and yield each file once.
+
+    Links are followed in the roots' own names and nowhere else: what a link points to is found under its own
+    name where it lies under a root, and reported where it does not. Of two roots, one inside the other, the
+    inner owns what lies below it. A root is walked even where it is hidden or ignored.
+    """
+    names = frozenset(canonical(root) for root in roots)
+    for root in sorted(names):
+        yield from _Walk(root, names, rules).run()
+
+
+def read(raw: bytes, max_size: int) -> Content:
+    """Read a whole file, and see that it stayed the same meanwhile; raises ReadError."""
+    try:
+        with open(os.open(raw, _OPEN_FLAGS), "rb", buffering=0) as stream:
+            before = os.fstat(stream.fileno())
+            if not stat.S_ISREG(before.st_mode):
+                raise ReadError(Reason.NOT_A_FILE, _kind_of(before.st_mode))
+            if before.st_size > max_size:
+                raise ReadError(Reason.TOO_LARGE, _too_large(before.st_size, max_size))
+            chunks = []
+            wanted = before.st_size + 1  # a byte more than expected shows that the file has grown
+            while wanted and (chunk := stream.read(wanted)):
+                chunks.append(chunk)
+                wanted -= len(chunk)
+            after = os.fstat(stream.fileno())
+    except FileNotFoundError as error:
+        raise ReadError(Reason.VANISHED, "the file vanished before it was read") from error
+    except OSError as error:
+        raise ReadError(Reason.UNREADABLE, _cause(error)) from error
+    data = b"".join(chunks)
+    if not after.st_nlink:
+        raise ReadError(Reason.VANISHED, "the file was deleted while it was read")
+    if len(data) != after.st_size or before.st_mtime_ns != after.st_mtime_ns:
+        raise ReadError(Reason.CHANGED, "the file changed while it was read; index it again")
+    return Content(data, hashlib.sha256(data).hexdigest(), after.st_size, after.st_mtime_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class _Folder:
+    raw: bytes
+    path: str
+    """For display and matching, without a `/` at the end."""
+    git_rules: tuple[Globs, ...] = ()
+    own_rules: tuple[Globs, ...] = ()
+    """Both from the outermost folder inwards."""
+    included: bool = False
+    """Whether `include` took in this folder as a whole."""
+
+
+class _Walk:
+    def __init__(self, root: bytes, roots: frozenset[bytes], rules: WalkRules) -> None:
+        self._root = root
+        self._roots = roots
+        self._max_size = rules.max_size
+        base = root if os.path.isdir(root) else os.path.dirname(root)
+        start = len(_folder_path(base)) + 1
+        self._exclude = Globs(rules.exclude, start)
+        self._include = Globs(rules.include, start) if rules.include else None
+
+    def run(self) -> Iterator[SourceFile | Skipped | Unseen]:
+        try:
+            status = os.lstat(self._root)
+        except (FileNotFoundError, NotADirectoryError):
+            yield self._unseen(self._root, Reason.VANISHED, "there is no such file or folder")
+        except (OSError, ValueError) as error:
+            yield self._unseen(self._root, Reason.UNREADABLE, _cause(error))
+        else:
+            yield from self._folders() if stat.S_ISDIR(status.st_mode) else self._file(status)
+
+    def _file(self, status: os.stat_result) -> Iterator[SourceFile | Skipped | Unseen]:
+        """A root that is no folder: no ignore file applies to it, only the user's own globs."""
+        parent = _Folder(os.path.dirname(self._root), "")
+        path = display_path(self._root)
+        name = path.rpartition("/")[2]
+        if self._exclude.verdict(path, name, is_folder=False) or not self._included(
+            parent, path, name, False
+        ):
+            yield self._unseen(self._root, Reason.EMPTY, "--include or --exclude leaves it out")
+        elif item := self._judge(self._root, path, status):
+            yield item
+
+    def _folders(self) -> Iterator[SourceFile | Skipped | Unseen]:
+        """Folders wait in a list and not on the call stack: no tree is too deep."""
+        found = False
+        start, problems = _start(self._root)
+        yield from problems
+        waiting = [start]
+        while waiting:
+            folder = waiting.pop()
+            try:
+                listing = _list(folder.raw)
+            except OSError as error:
+                found = True
+                reason = Reason.VANISHED if isinstance(error, FileNotFoundError) else Reason.UNREADABLE
+                yield self._unseen(folder.raw, reason, _cause(error))
+                continue
+            folder, problems = _with_rules(folder, {name for name, _ in listing})
+            yield from problems
+            inner = []
+            for raw_name, status in listing:
+                raw = os.path.join(folder.raw, raw_name)
+                name = display_path(raw_name)
+                path = f"{folder.path}/{name}"
+                is_folder = not isinstance(status, OSError) and stat.S_ISDIR(status.st_mode)
+                if raw in self._roots:
+                    found = True
+                elif not self._admits(folder, path, name, is_folder):
+                    continue
+                elif isinstance(status, OSError):
+                    found = True
+                    yield self._unseen(raw, Reason.UNREADABLE, _cause(status))
+                elif is_folder:
+                    included = self._included(folder, path, name, is_folder)
+                    inner.append(_Folder(raw, path, folder.git_rules, folder.own_rules, included))
+                elif self._included(folder, path, name, is_folder) and (
+                    item := self._judge(raw, path, status)
+                ):
+                    found = found or isinstance(item, SourceFile)
+                    yield item
+            waiting.extend(reversed(inner))
+        if not found:
+            yield self._unseen(self._root, Reason.EMPTY, "no file was found here that the rules let in")
+
+    def _admits(self, folder: _Folder, path: str, name: str, is_folder: bool) -> bool:
+        if (is_folder and name in _VCS_FOLDERS) or self._exclude.verdict(path, name, is_folder):
+            return False
+        own = _last_verdict(folder.own_rules, path, name, is_folder)
+        if own is not None:
+            return not own
+        return not name.startswith(".") and not _last_verdict(folder.git_rules, path, name, is_folder)
+
+    def _included(self, folder: _Folder, path: str, name: str, is_folder: bool) -> bool:
+        if self._include is None:
+            return True
+        verdict = self._include.verdict(path, name, is_folder)
+        return folder.included if verdict is None else verdict
+
+    def _judge(self, raw: bytes, path: str, status: os.stat_result) -> SourceFile | Skipped | None:
+        """None for a link to what is found under its own name."""
+        if stat.S_ISLNK(status.st_mode):
+            return self._judge_link(raw, path)
+        if not stat.S_ISREG(status.st_mode):
+            return Skipped(path, Reason.NOT_A_FILE, _kind_of(status.st_mode))
+        if status.st_size > self._max_size:
+            return Skipped(path, Reason.TOO_LARGE, _too_large(status.st_size, self._max_size))
+        return SourceFile(raw, path, self._root, status.st_size, status.st_mtime_ns)
+
+    def _judge_link(self, raw: bytes, path: str) -> Skipped | None:
+        target = os.path.realpath(raw)
+        if not os.path.exists(target):
+            return Skipped(path, Reason.NOT_A_FILE, "a symbolic link that leads nowhere")
+        if any(lies_under(target, root) for root in self._roots):
+            return None
+        detail = f"a symbolic link that leads out of the roots; index its target: {display_path(target)}"
+        return Skipped(path, Reason.NOT_A_FILE, detail)
+
+    def _unseen(self, raw: bytes, reason: Reason, detail: str) -> Unseen:
+        return Unseen(raw, self._root, Skipped(display_path(raw), reason, detail))
+
+
+def _list(folder: bytes) -> list[tuple[bytes, os.stat_result | OSError]]:
+    """A folder's entries, sorted, each with its status or why there is none; raises OSError."""
+    entries: list[tuple[bytes, os.stat_result | OSError]] = []
+    with os.scandir(folder) as listing:
+        for entry in listing:
+            try:
+                entries.append((entry.name, entry.stat(follow_symlinks=False)))
+            except FileNotFoundError:
+                continue  # deleted since it was listed
+            except PermissionError:
+                raise  # the folder may be listed but not entered: no entry would do better
+            except OSError as error:
+                entries.append((entry.name, error))
+    entries.sort(key=lambda entry: entry[0])
+    return entries
+
+
+def _start(root: bytes) -> tuple[_Folder, list[Skipped]]:
+    """The root with the rules of the folders above it, up to the top of the repository it lies in."""
+    above: list[bytes] = []
+    top = root
+    while not os.path.lexists(os.path.join(top, b".git")):
+        parent = os.path.dirname(top)
+        if parent == top:
+            return _Folder(root, _folder_path(root)), []
+        top = parent
+        above.append(parent)
+    git_rules: tuple[Globs, ...] = ()
+    own_rules: tuple[Globs, ...] = ()
+    problems: list[Skipped] = []
+    for raw in reversed(above):
+        names = {name for name in (_GIT_RULES, _OWN_RULES) if os.path.lexists(os.path.join(raw, name))}
+        folder, more = _with_rules(_Folder(raw, _folder_path(raw), git_rules, own_rules), names)
+        git_rules, own_rules = folder.git_rules, folder.own_rules
+        problems += more
+    return _Folder(root, _folder_path(root), git_rules, own_rules), problems
+
+
+def _with_rules(folder: _Folder, names: Set[bytes]) -> tuple[_Folder, list[Skipped]]:
+    """The folder with the rules of its own ignore files added, and those that could not be read."""
+    git_rules = (
+        () if b".git" in names else folder.git_rules
+    )  # a repository inside another has its own rules only
+    own_rules = folder.own_rules
+    problems: list[Skipped] = []
+    for name in names & {_GIT_RULES, _OWN_RULES}:
+        try:
+            text = read(os.path.join(folder.raw, name), _RULES_LIMIT).data.decode("utf-8-sig", "replace")
+        except ReadError as error:
+            path = f"{folder.path}/{display_path(name)}"
+            problems.append(Skipped(path, error.reason, f"its rules do not apply: {error.detail}"))
+            continue
+        rules = Globs(text.split("\n"), len(folder.path) + 1)
+        if name == _GIT_RULES:
+            git_rules += (rules,)
+        else:
+            own_rules += (rules,)
+    return replace(folder, git_rules=git_rules, own_rules=own_rules), problems
+
+
+def _folder_path(raw: bytes) -> str:
+    return display_path(raw).rstrip("/")
+
+
+def _cause(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
+def _kind_of(mode: int) -> str:
+    kinds = {
+        stat.S_IFDIR: "a folder",
+        stat.S_IFIFO: "a named pipe",
+        stat.S_IFSOCK: "a socket",
+        stat.S_IFCHR: "a device",
+        stat.S_IFBLK: "a device",
+        stat.S_IFLNK: "a symbolic link",
+    }
+    return f"{kinds.get(stat.S_IFMT(mode), 'something special')}, not a regular file"
+
+
+def _too_large(size: int, limit: int) -> str:
+    return (
+        f"{size / _MIB:,.1f} MiB are more than the limit of {limit / _MIB:,.1f} MiB; --max-file-size sets it"
+    )
+
+
+def _last_verdict(chain: Sequence[Globs], path: str, name: str, is_folder: bool) -> bool | None:
+    for rules in reversed(chain):
+        verdict = rules.verdict(path, name, is_folder)
+        if verdict is not None:
+            return verdict
+    return None

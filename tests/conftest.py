@@ -1,0 +1,125 @@
+"""What all tests share: a home of their own, no network, and the installed program."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+DATA = Path(__file__).parent / "data"
+CORPUS = DATA / "corpus"
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+PROGRAM = Path(sys.executable).with_name("kosearch")
+
+
+@pytest.fixture(scope="session")
+def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One cache for the session: the bundled model is converted once."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("KOSEARCH_")]:
+        monkeypatch.delenv(name)
+    for name, value in _environment(tmp_path, cache_dir).items():
+        monkeypatch.setenv(name, value)
+
+
+def _environment(home: Path, cache_dir: Path) -> dict[str, str]:
+    return {
+        "HOME": str(home),
+        "XDG_CONFIG_HOME": str(home / ".config"),
+        "XDG_DATA_HOME": str(home / ".local/share"),
+        "KOSEARCH_CACHE_DIR": str(cache_dir),
+        "HF_HUB_OFFLINE": "1",
+        "HF_HOME": str(home / "hub"),
+        "NO_COLOR": "1",
+    }
+
+
+@pytest.fixture(autouse=True)
+def _no_network(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Connections leave neither the machine nor the test: only Unix sockets and loopback are let through."""
+    connect = socket.socket.connect
+
+    def guarded(self: socket.socket, address: object) -> None:
+        if self.family != socket.AF_UNIX and not (isinstance(address, tuple) and address[0] in _LOOPBACK):
+            raise AssertionError(f"a test tried to reach {address!r}")
+        connect(self, address)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+    yield
+
+
+_LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+
+
+@dataclass(frozen=True)
+class Program:
+    """The installed `kosearch`, run as a user runs it."""
+
+    home: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    def run(
+        self, *arguments: str | os.PathLike[str], stdin: str = "", cwd: Path | None = None, timeout: float = 120
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [PROGRAM, *arguments],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            cwd=cwd or self.home,
+            env=self.environment,
+            timeout=timeout,
+            check=False,
+        )
+
+    def shell(self, script: str, *, cwd: Path | None = None, timeout: float = 240) -> subprocess.CompletedProcess[str]:
+        """A bash script in which `kosearch` is the installed program."""
+        return subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", script],
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            cwd=cwd or self.home,
+            env=self.environment,
+            timeout=timeout,
+            check=False,
+        )
+
+
+def make_program(home: Path, cache_dir: Path) -> Program:
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("KOSEARCH_")},
+        **_environment(home, cache_dir),
+        "PATH": f"{PROGRAM.parent}{os.pathsep}{os.environ['PATH']}",
+        "KOSEARCH_RESIDENT": "off",
+        "LC_ALL": "C.UTF-8",
+    }
+    return Program(home, environment)
+
+
+@pytest.fixture
+def program(tmp_path: Path, cache_dir: Path) -> Program:
+    """The installed program in an empty home."""
+    return make_program(tmp_path, cache_dir)
+
+
+@pytest.fixture(scope="session")
+def indexed(tmp_path_factory: pytest.TempPathFactory, cache_dir: Path) -> Program:
+    """The installed program in a home where the small corpus is indexed with the bundled model. Only for reading."""
+    home = tmp_path_factory.mktemp("indexed")
+    program = make_program(home, cache_dir)
+    (home / "docs").symlink_to(CORPUS, target_is_directory=True)
+    result = program.run("index", CORPUS)
+    assert result.returncode == 0, result.stderr
+    return program
