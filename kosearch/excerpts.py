@@ -52,9 +52,7 @@ def best_part(text: str, question: str, size: int) -> tuple[int, int]:
 
 def _shapes(question: str) -> tuple[set[str], set[str]]:
     words = {run.group().casefold() for run in _RUNS.finditer(unicodedata.normalize("NFC", question))}
-    grams = {
-        word[i : i + _STEM] for word in words if _is_cjk(word[0]) for i in range(len(word) - _STEM + 1)
-    }
+    grams = {word[i : i + _STEM] for word in words if _is_cjk(word[0]) for i in range(len(word) - _STEM + 1)}
     return words, grams
 
 

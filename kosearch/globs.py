@@ -13,6 +13,9 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+_LONGEST = 4096
+"""Code points of a pattern: no path is longer (PATH_MAX), and what an ignore file can cost stays bounded."""
+
 
 class Globs:
     """The patterns of one ignore file, or of one option; of those that match an entry the last decides.
@@ -59,12 +62,12 @@ def _any_of(patterns: Iterable[_Pattern]) -> re.Pattern[str] | None:
 
 
 def _parse(line: str) -> _Pattern | None:
-    """One line of an ignore file; None for blank lines, comments, and patterns that match nothing."""
+    """One line of an ignore file; None for blank lines, comments, and what can match nothing."""
     line = line.removesuffix("\r")
     kept = line.rstrip(" ")
     escaped = (len(kept) - len(kept.rstrip("\\"))) % 2 == 1
     line = kept + " " if escaped and kept != line else kept
-    if line.startswith("#"):
+    if not line or line.startswith("#") or len(line) > _LONGEST:
         return None
     negated = line.startswith("!")
     glob = unicodedata.normalize("NFC", line.removeprefix("!"))
@@ -72,9 +75,7 @@ def _parse(line: str) -> _Pattern | None:
     glob = glob.removesuffix("/")
     anchored = "/" in glob
     source = _translate(glob.removeprefix("/"))
-    return (
-        None if source is None else _Pattern(re.compile(source, re.DOTALL), anchored, negated, folders_only)
-    )
+    return None if source is None else _Pattern(re.compile(source, re.DOTALL), anchored, negated, folders_only)
 
 
 def _translate(glob: str) -> str | None:
@@ -151,7 +152,7 @@ def _segment(pieces: Sequence[str]) -> str | None:
 
 
 _MEMBER = re.compile(
-    r"\[:(?P<named>[^\]]*):\] | (?P<low>\\.|[^\\]) (?: - (?P<high>\\.|[^\]\\]))?", re.DOTALL | re.VERBOSE
+    r"\[:(?P<named>[^\]]{0,9}):\] | (?P<low>\\.|[^\\]) (?: - (?P<high>\\.|[^\]\\]))?", re.DOTALL | re.VERBOSE
 )
 _NAMED = {
     "alnum": "a-zA-Z0-9",

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kosearch.index import FileState, NewDocument, NewPassage, Writer
-from kosearch.preparing import Job, Prepared, PreparedDocument, Preparer
+from kosearch.preparing import Job, Prepared, PreparedDocument
 from kosearch.records import IndexProgress, IndexReport, Reason, Skipped, SourceFile
 from kosearch.sources import Unseen, WalkRules, find, lies_under
 from kosearch.workers import Failure, Pool
@@ -81,7 +81,9 @@ class Run:
             self._remove_vanished(roots)
         finally:
             self._writer.publish()
-        return self._report()
+        report = self._report()
+        self._writer.record_run({"ended": _now(), "seconds": round(report.seconds, 1), "embedded": report.embedded})
+        return report
 
     def _prepared(self, roots: Sequence[bytes], rules: WalkRules) -> Iterator[Prepared]:
         """The files that are new or may have changed, read and cut by the workers, in the order found."""
@@ -197,12 +199,15 @@ class Run:
             removed=counts.removed,
             skipped=tuple(self._skipped),
             warnings=tuple(self._warnings),
-            passages=counts.passages,
             embedded=counts.embedded,
             reused=counts.reused,
             seconds=time.monotonic() - self._begun,
             failed_roots=tuple(one.problem for one in self._unseen if one.is_root),
         )
+
+
+def _now() -> str:
+    return datetime.now().astimezone().isoformat(timespec="seconds")
 
 
 def _passages_in(prepared: Prepared) -> int:

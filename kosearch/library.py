@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator, Sequence
-from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kosearch import embedding
@@ -17,14 +15,18 @@ from kosearch.config import Settings, index_directory
 from kosearch.errors import IndexMismatch, IndexMissing, UsageError
 from kosearch.index import Identity, Index, Status
 from kosearch.records import Answer, IndexProgress, IndexReport, Shown, Skipped
+from kosearch.sources import WalkRules, canonical, lies_under
 
 if TYPE_CHECKING:
     from kosearch.searching import Query
-    from kosearch.sources import WalkRules
     from kosearch.terms import Analyzer
 
 PASSAGE_TOKENS = 320
-"""Well under the bundled model's 512: on 720 Korean pages Recall@1 rises from .61 (whole pages) to .72."""
+"""Well under the bundled model's 512: on 720 Korean pages dense Recall@1 rises from .61 (whole pages) to .72."""
+CONTEXT_TOKENS = 96
+"""Room for the prompt, special tokens, and title and headings in front of a passage (at most 120 characters)."""
+PASSAGE_RULES = "1"
+"""Changes whenever a text may be cut otherwise than before."""
 
 
 class Library:
@@ -32,7 +34,7 @@ class Library:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.directory: Path = index_directory(settings.index, settings)
+        self.directory = index_directory(settings.index, settings)
 
     @property
     def exists(self) -> bool:
@@ -43,15 +45,21 @@ class Library:
     def index(self) -> Index:
         """The index as it is; raises IndexMissing where there is none."""
         if not self.exists:
-            raise IndexMissing(
-                f"there is no index {self.settings.index!r}", f"make it: kosearch index PATH{self._index_flag()}"
-            )
-        return Index.open(self.directory)
+            flag = "" if self.settings.index == "default" else f" --index {self.settings.index}"
+            raise IndexMissing(f"there is no index {self.settings.index!r}", f"make it: kosearch index PATH{flag}")
+        return Index(self.directory)
 
     @cached_property
     def model(self) -> embedding.Model:
         """The model that made the index; raises IndexMismatch where it is another one now."""
-        return self._checked(self._resolve(self.settings.model or self.index.identity.model))
+        identity = self.index.identity
+        model = self._resolve(self.settings.model or identity.model)
+        if model.fingerprint != identity.fingerprint:
+            raise IndexMismatch(
+                f"the index {self.settings.index!r} was made by {identity.model}, and {model.name} gives other vectors",
+                "leave --model out, or make another index: kosearch index --index NAME --model MODEL PATH",
+            )
+        return model
 
     @cached_property
     def embedder(self) -> embedding.Embedder:
@@ -82,13 +90,141 @@ class Library:
         yield f"model: {self.model.why}"
         identity = self.index.identity
         preparer = Preparer(self.model, PassageRules(identity.passage_tokens, identity.overlap), rules.max_size)
+        workers = self.settings.workers or max(1, len(os.sched_getaffinity(0)) // 2)
         with (
             self.index.writer(wait=wait) as writer,
-            Pool(preparer, self.settings.workers, deadline=self.settings.timeout) as pool,
+            Pool(preparer, workers, deadline=self.settings.timeout) as pool,
         ):
-            for root in roots:
-                writer.add_root(root)
-            run = Run(writer, lambda texts: self.embedder.embed_passages(texts), pool)
-            report = yield from run.over(roots or writer.roots(), rules)
-        status = self.index.status()
-        return replace(report, documents=status.documents, passages=status.passages, generation=status.generation)
+            names = [canonical(root) for root in roots]
+            for name in names:
+                writer.add_root(name)
+            run = Run(writer, self._embed_passages, pool)
+            return (yield from run.over(names or writer.roots(), rules))
+
+    def answer(self, query: Query) -> Answer:
+        """The best passages for a question."""
+        return self.answers([query])[0]
+
+    def answers(self, queries: Sequence[Query], *, warm: bool = False) -> list[Answer]:
+        """The best passages for each question, all from one generation.
+
+        `warm` is for a process that asks often: graph search is loaded and used where it pays.
+        """
+        from kosearch import searching
+
+        with self.index.snapshot(warm=warm) as snapshot:
+            return searching.answers(queries, snapshot, self.analyzer, self._embed_queries)
+
+    def show(self, hit: str, lines: int) -> Shown:
+        """A passage by its hit's id, or a whole document by its hash, with `lines` lines before and after."""
+        from kosearch.searching import file_state, surroundings
+
+        text_hash, start, end = _parsed(hit)
+        with self.index.snapshot() as snapshot:
+            document = next(iter(snapshot.with_hash(text_hash)), None)
+            if document is None:
+                raise UsageError(
+                    f"{hit}: the index has no such passage (any more)",
+                    "ask again: kosearch query TEXT --json",
+                )
+            text = snapshot.document_text(document.id)
+        start, end = (start, end) if end is not None else (0, len(text))
+        first, last = surroundings(text, start, end, lines)
+        return Shown(
+            path=document.path,
+            raw=document.raw,
+            member=document.member,
+            title=document.title,
+            before=text[first:start],
+            text=text[start:end],
+            after=text[end:last],
+            line_start=text.count("\n", 0, first) + 1,
+            state=file_state(document),
+        )
+
+    def remove(self, raws: Sequence[bytes], *, wait: bool = False) -> int:
+        """Forget files, and all that lies below folders; roots are forgotten too. Returns how many files left."""
+        names = [canonical(raw) for raw in raws]
+        with self.index.writer(wait=wait) as writer:
+            gone = [raw for raw in writer.files() if any(lies_under(raw, name) for name in names)]
+            for root in writer.roots():
+                if any(lies_under(root, name) for name in names):
+                    writer.forget_root(root)
+            removed = writer.remove(gone)
+            writer.publish()
+        return removed
+
+    def status(self) -> Status:
+        """What the index holds; loads no model."""
+        return self.index.status()
+
+    def problems(self) -> list[Skipped]:
+        """Files and parts of files that are not searchable, by path."""
+        return self.index.problems()
+
+    def _embed_passages(self, texts: Sequence[str]) -> embedding.Vectors:
+        return self.embedder.embed_passages(texts)
+
+    def _embed_queries(self, texts: Sequence[str]) -> embedding.Vectors:
+        return self.embedder.embed_queries(texts)
+
+    def _resolve(self, name: str, *, pull: bool = False) -> embedding.Model:
+        return embedding.resolve(name, cache_dir=self.settings.cache_dir, device=self.settings.device, pull=pull)
+
+    def _create(self, *, pull: bool) -> None:
+        from kosearch.terms import FIELDS, RULES
+
+        settings = self.settings
+        model = self._resolve(settings.model or embedding.default_model(settings.device), pull=pull)
+        Index.create(
+            self.directory,
+            Identity(
+                model=model.name,
+                fingerprint=model.fingerprint,
+                revision=model.revision,
+                dimensions=model.dimensions,
+                passage_rules=PASSAGE_RULES,
+                passage_tokens=self._passage_tokens(model),
+                overlap=settings.passage_overlap,
+                term_rules=RULES,
+                fields=FIELDS,
+            ),
+        )
+
+    def _passage_tokens(self, model: embedding.Model) -> int:
+        """The size of passages for a new index; prompt and context must fit beside them."""
+        room = model.max_tokens - CONTEXT_TOKENS
+        wanted = self.settings.passage_tokens
+        if wanted is not None and wanted > room:
+            raise UsageError(
+                f"{model.name} reads {model.max_tokens} tokens: passages of {wanted} do not fit beside their context",
+                f"--passage-tokens {room} is the most",
+            )
+        return wanted or min(PASSAGE_TOKENS, room)
+
+    def _check_rules(self) -> None:
+        """See that what this version and these flags would do is what the index was made with."""
+        from kosearch.terms import RULES
+
+        identity, settings = self.index.identity, self.settings
+        if (identity.passage_rules, identity.term_rules) != (PASSAGE_RULES, RULES):
+            raise IndexMismatch(
+                f"the index {settings.index!r} was made by another version of kosearch",
+                "make a new one: kosearch index --index NAME PATH",
+            )
+        if settings.passage_tokens not in (None, identity.passage_tokens):
+            raise IndexMismatch(
+                f"the index {settings.index!r} has passages of {identity.passage_tokens} tokens",
+                f"leave --passage-tokens out, or make another index: kosearch index --index NAME "
+                f"--passage-tokens {settings.passage_tokens} PATH",
+            )
+
+
+def _parsed(hit: str) -> tuple[str, int, int | None]:
+    """A hit's id, or a document's hash alone."""
+    text_hash, *place = hit.split(":")
+    try:
+        start, end = map(int, place) if place else (0, None)
+    except ValueError:
+        raise UsageError(f"{hit!r} is not a hit's id", "ids stand in the JSON: kosearch query TEXT --json") from None
+    return text_hash, start, end

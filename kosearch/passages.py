@@ -224,9 +224,7 @@ class _Cutter:
         section = bisect_right(self._section_starts, core)
         floor = max(before + 1, self._section_starts[section - 1] if section else 0)
         earliest = max(floor, self._token_starts[max(0, first - wanted)])
-        return next(
-            (place for place in self._pauses(earliest, core) if self._count(place, core) * 3 >= wanted), core
-        )
+        return next((place for place in self._pauses(earliest, core) if self._count(place, core) * 3 >= wanted), core)
 
     def _pauses(self, start: int, end: int) -> Iterator[int]:
         """The first place to begin in text[start:end], by sentence, clause and word."""
@@ -350,9 +348,7 @@ def _passed(places: Sequence[int], sections: dict[int, Heading]) -> list[float]:
     return passed
 
 
-def _placed(
-    document: Extracted, headings: Sequence[Heading], spans: Iterable[tuple[int, int]]
-) -> Iterator[Passage]:
+def _placed(document: Extracted, headings: Sequence[Heading], spans: Iterable[tuple[int, int]]) -> Iterator[Passage]:
     """Spans, ascending → passages with their lines, pages and headings."""
     text, pages = document.text, document.pages
     page_starts = [page.start for page in pages]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from kosearch.embedding import TokenOffsets, load_tokenizer
+from kosearch.embedding import Model, TokenOffsets, token_offsets
 from kosearch.extract import ExtractError, extract
 from kosearch.passages import context, cut
 from kosearch.records import Extracted, Passage, Skipped, SourceFile
@@ -66,8 +66,8 @@ class Prepared:
 class Preparer:
     """The worker's task: made in the parent, pickled once, and loaded in each worker on first use."""
 
-    def __init__(self, model_directory: Path, rules: PassageRules, max_bytes: int) -> None:
-        self._model_directory = model_directory
+    def __init__(self, model: Model, rules: PassageRules, max_bytes: int) -> None:
+        self._model = model
         self._rules = rules
         self._max_bytes = max_bytes
 
@@ -75,18 +75,19 @@ class Preparer:
         """Read, extract, cut and analyse one file. A file that cannot be read is a result, not an error."""
         source = job.source
         try:
-            content = read(source, self._max_bytes)
+            content = read(source.raw, self._max_bytes)
         except ReadError as error:
             return Prepared(source, "", (), (Skipped(source.path, error.reason, error.detail),))
-        if content.hash == job.known_hash:
-            return Prepared(content.source, content.hash, None, ())
+        source = replace(source, size=content.size, mtime_ns=content.mtime_ns)
+        if content.sha256 == job.known_hash:
+            return Prepared(source, content.sha256, None, ())
         try:
             extraction = extract(content.data, path=source.path)
         except ExtractError as error:
             skipped = Skipped(source.path, error.reason, error.detail)
-            return Prepared(content.source, content.hash, (), (skipped,))
+            return Prepared(source, content.sha256, (), (skipped,))
         documents = tuple(self._document(document, source.path) for document in extraction.documents)
-        return Prepared(content.source, content.hash, documents, extraction.skipped)
+        return Prepared(source, content.sha256, documents, extraction.skipped)
 
     def _document(self, document: Extracted, path: str) -> PreparedDocument:
         passages = cut(document, self._tokens, size=self._rules.size, overlap=self._rules.overlap)
@@ -101,7 +102,7 @@ class Preparer:
 
     @cached_property
     def _tokens(self) -> TokenOffsets:
-        return load_tokenizer(self._model_directory)
+        return token_offsets(self._model)
 
     @cached_property
     def _analyzer(self) -> Analyzer:

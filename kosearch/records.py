@@ -211,10 +211,9 @@ class IndexReport:
     skipped: tuple[Skipped, ...]
     warnings: tuple[Skipped, ...]
     """Parts of searchable files that are not: pages without text, attachments that could not be read."""
-    documents: int
-    passages: int
+    failed_roots: tuple[Skipped, ...]
     embedded: int
+    """Passages whose vectors were computed in this run…"""
     reused: int
-    generation: int
+    """…and those of new and changed files whose vectors were there."""
     seconds: float
-    failed_roots: tuple[Skipped, ...] = ()

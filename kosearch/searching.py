@@ -1,30 +1,37 @@
-"""A question → ranked passages: candidates from both sides, exact scores for all of them, one convex sum."""
+"""A question → ranked passages: candidates from both sides, exact scores for all of them, one convex sum.
+
+    dense, lexical → candidates → cosine and BM25 of each → scaled to 0..1 → weight · dense + (1 - weight) · lexical
+
+Which passages become candidates is the engines' choice. Their scores are computed here from the vectors, terms and
+counts that SQLite holds, so they depend on the documents and on nothing that happened to the index.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kosearch.excerpts import best_part
-from kosearch.index import Snapshot, StoredPassage
+from kosearch.index import Snapshot, StoredDocument, StoredPassage
 from kosearch.records import Answer, Hit, Score
-from kosearch.scoring import bm25, fuse, scale
-from kosearch.terms import Analyzer, Question, matches
+from kosearch.scoring import Statistics, bm25, fuse, scale
+from kosearch.terms import CONTEXT, FIELDS, Analyzer, Question, matches
 
 CANDIDATES = 200
-"""Passages each side brings in; measured on the five collections, more changes nothing."""
+"""Passages that each side brings in."""
 SAME = 0.9
-"""Passages that share this much of their terms (Jaccard) are shown once."""
+"""Passages of which this share of the terms agrees (Jaccard) are shown once."""
 EXCERPT = 400
-"""Characters of the part shown first: about six lines of Korean at 80 columns."""
+"""Characters of the part of a passage that is shown first: about six lines of Korean at 80 columns."""
 
 Ids = NDArray[np.int64]
+Vectors = NDArray[np.float32]
 Floats = NDArray[np.float64]
+Embed = Callable[[Sequence[str]], Vectors]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,35 +52,234 @@ class Query:
     before: str | None = None
     group: bool = False
     """Only the best passage of each document."""
+    context: int = 0
+    """Lines to give before and after each passage."""
 
 
 @dataclass(frozen=True, slots=True)
-class Candidates:
-    """Passages in question with both sides' scores; row i of each array belongs to ids[i]."""
+class Ranking:
+    """Passages in the order of their scores, and what each side thinks of them; row i belongs to ids[i]."""
 
     ids: Ids
     scores: Floats
-    dense: list[Score] | None
-    lexical: list[Score] | None
-    terms: list[Mapping[str, list[str]]]
+    dense: tuple[Score, ...] | None
+    lexical: tuple[Score, ...] | None
+    terms: tuple[Mapping[str, Sequence[str]], ...]
 
 
-def answer(
-    query: Query,
-    snapshot: Snapshot,
-    analyzer: Analyzer,
-    embed: Callable[[Sequence[str]], NDArray[np.float32]],
-) -> Answer:
-    """The best passages of one generation for a question.
+def answers(queries: Sequence[Query], snapshot: Snapshot, analyzer: Analyzer, embed: Embed) -> list[Answer]:
+    """The best passages of one generation for each question."""
+    questions = [analyzer.question(query.text) for query in queries]
+    vectors = embed_questions(queries, questions, embed)
+    return [
+        _answer(query, question, vector, snapshot)
+        for query, question, vector in zip(queries, questions, vectors, strict=True)
+    ]
 
-    Scores depend on the documents only: which passages are candidates is the engines' choice, but each
-    candidate is scored from SQLite's own vectors, terms and counts.
-    """
-    question = analyzer.question(query.text)
-    warnings = [*snapshot.warnings, *question.notes]
+
+def embed_questions(queries: Sequence[Query], questions: Sequence[Question], embed: Embed) -> list[Vectors | None]:
+    """A vector for each question that needs one; the model is not loaded when none does."""
+    asked = [question.text for query, question in zip(queries, questions, strict=True) if query.mode != "lexical"]
+    vectors = iter(embed(asked) if asked else ())
+    return [None if query.mode == "lexical" else next(vectors) for query in queries]
+
+
+def rank(query: Query, question: Question, vector: Vectors | None, snapshot: Snapshot) -> Ranking:
+    """All candidates for a question, best first; ties by passage, so by document and position."""
     documents = snapshot.find_documents(query.paths, query.kinds, query.after, query.before)
-    vector = embed([question.text])[0] if query.mode != "lexical" else None
-    candidates = _candidates(query, question, snapshot, vector, documents)
-    order = _order(candidates, snapshot)
-    kept = _collapse(order, candidates, snapshot, query)
-    ...
+    ids = _candidates(question, vector, snapshot, documents, lexical=query.mode != "dense")
+    terms = snapshot.terms(ids)
+    fits = [matches(question, one) for one in terms]
+    cosines = None if vector is None else snapshot.cosines(vector, ids).astype(np.float64)
+    if cosines is not None and query.min_score is not None:
+        fits = [fit and cosine >= query.min_score for fit, cosine in zip(fits, cosines, strict=True)]
+    kept = np.flatnonzero(fits)
+    ids, terms = ids[kept], [terms[i] for i in kept]
+    cosines = None if cosines is None else cosines[kept]
+    bm25s = None if query.mode == "dense" else _bm25s(question, terms, snapshot)
+    if query.mode == "lexical" and bm25s is not None:
+        return _ordered(ids, terms, None, bm25s, 0.0)
+    return _ordered(ids, terms, cosines, bm25s, query.weight)
+
+
+def _candidates(
+    question: Question, vector: Vectors | None, snapshot: Snapshot, documents: Ids | None, *, lexical: bool
+) -> Ids:
+    """The union of what each side finds, ascending. What a question demands is looked for by the lexical side
+    even where meaning alone decides, for else nothing that satisfies it might be among the nearest."""
+    found = [np.zeros(0, np.int64)]
+    if vector is not None:
+        found.append(snapshot.dense(vector, CANDIDATES, documents)[0])
+    demanded = _demanded(question)
+    if demanded:
+        found.append(snapshot.lexical(demanded, CANDIDATES, documents))
+    if lexical:
+        found.append(snapshot.lexical(question.terms, CANDIDATES, documents))
+    return np.unique(np.concatenate(found))
+
+
+def _demanded(question: Question) -> dict[str, dict[str, float]]:
+    terms: dict[str, dict[str, float]] = {}
+    for wanted in (*question.must, *question.phrases):
+        for name, words in wanted.terms.items():
+            terms.setdefault(name, {}).update(dict.fromkeys(words, 1.0))
+    return terms
+
+
+def _bm25s(question: Question, terms: Sequence[Mapping[str, Sequence[str]]], snapshot: Snapshot) -> Floats:
+    counts = snapshot.statistics({name: list(weights) for name, weights in question.terms.items()})
+    statistics = Statistics(
+        counts.passages,
+        counts.totals,
+        {(name, term): count for name, terms_ in counts.frequencies.items() for term, count in terms_.items()},
+    )
+    return np.array([bm25(question.terms, one, statistics) for one in terms], dtype=np.float64)
+
+
+def _ordered(
+    ids: Ids,
+    terms: Sequence[Mapping[str, Sequence[str]]],
+    cosines: Floats | None,
+    bm25s: Floats | None,
+    weight: float,
+) -> Ranking:
+    """Candidates by their fused score. A passage that shares no word with the question is a lexical miss, and
+    where the question has no word that the index knows, meaning decides alone."""
+    if bm25s is not None and cosines is not None and not bm25s.any():
+        bm25s = None
+    sides = [None if side is None else scale(side) for side in (cosines, bm25s)]
+    if sides[0] is not None and sides[1] is not None:
+        scores = fuse(sides[0], sides[1], weight)
+    else:
+        scores = next((side for side in sides if side is not None), np.zeros(len(ids)))
+    rows = np.flatnonzero(bm25s > 0) if cosines is None and bm25s is not None else np.arange(len(ids))
+    order = rows[np.lexsort((ids[rows], -scores[rows]))]
+    dense, lexical = (
+        None if raw is None or scaled is None else _side(raw, scaled, order)
+        for raw, scaled in zip((cosines, bm25s), sides, strict=True)
+    )
+    return Ranking(ids[order], scores[order], dense, lexical, tuple(terms[i] for i in order))
+
+
+def _side(raw: Floats, scaled: Floats, order: NDArray[np.intp]) -> tuple[Score, ...]:
+    ranks = np.empty(len(raw), dtype=np.int64)
+    ranks[np.argsort(-raw, kind="stable")] = np.arange(1, len(raw) + 1)
+    return tuple(Score(float(raw[i]), float(scaled[i]), int(ranks[i])) for i in order)
+
+
+def _answer(query: Query, question: Question, vector: Vectors | None, snapshot: Snapshot) -> Answer:
+    ranking = rank(query, question, vector, snapshot)
+    chosen = _chosen(query, ranking, snapshot)
+    hits = tuple(_hit(place, one, query, ranking, snapshot) for place, one in enumerate(chosen, 1))
+    return Answer(
+        question=query.text,
+        mode=query.mode,
+        hits=hits,
+        generation=snapshot.generation,
+        warnings=(*snapshot.warnings, *question.notes, *_unknown(query, question, ranking)),
+        terms=() if hits else _counts(question, snapshot),
+    )
+
+
+def _unknown(query: Query, question: Question, ranking: Ranking) -> tuple[str, ...]:
+    if query.mode == "hybrid" and ranking.lexical is None and len(ranking.ids):
+        return ("no word of the question stands in the index: these hits are by meaning alone",)
+    return ()
+
+
+def _counts(question: Question, snapshot: Snapshot) -> tuple[tuple[str, int], ...]:
+    """The question's words and in how many passages each stands."""
+    words = {name: list(question.terms.get(name, ())) for name in FIELDS if name != CONTEXT}
+    frequencies = snapshot.statistics(words).frequencies
+    return tuple((term, frequencies[name][term]) for name, terms in words.items() for term in terms)
+
+
+@dataclass(slots=True)
+class _Chosen:
+    """A passage that will be shown, and what was left out for its sake."""
+
+    row: int
+    stored: StoredPassage
+    words: frozenset[tuple[str, str]]
+    also: list[str] = field(default_factory=list)
+    more: int = 0
+
+
+def _chosen(query: Query, ranking: Ranking, snapshot: Snapshot) -> list[_Chosen]:
+    """The k best passages, each once however many near copies it has; with grouping, one a document."""
+    chosen: list[_Chosen] = []
+    for row, stored in _in_turn(ranking, snapshot):
+        words = frozenset((name, term) for name, terms in ranking.terms[row].items() for term in terms)
+        copied = next((one for one in chosen if _nearly_same(one.words, words)), None)
+        document = next((one for one in chosen if one.stored.document.id == stored.document.id), None)
+        if copied is not None and copied is not document:
+            copied.also.append(stored.document.path)
+        elif document is not None and (query.group or copied is document):
+            document.more += query.group
+        elif len(chosen) < query.k:
+            chosen.append(_Chosen(row, stored, words))
+        elif not query.group:
+            break
+    return chosen
+
+
+def _in_turn(ranking: Ranking, snapshot: Snapshot, step: int = 20) -> Iterator[tuple[int, StoredPassage]]:
+    for start in range(0, len(ranking.ids), step):
+        yield from enumerate(snapshot.stored(ranking.ids[start : start + step]), start)
+
+
+def _nearly_same(first: frozenset[tuple[str, str]], second: frozenset[tuple[str, str]]) -> bool:
+    return bool(first) and len(first & second) >= SAME * len(first | second)
+
+
+def _hit(place: int, chosen: _Chosen, query: Query, ranking: Ranking, snapshot: Snapshot) -> Hit:
+    stored, row = chosen.stored, chosen.row
+    document, passage = stored.document, stored.passage
+    start, end = best_part(stored.text, query.text, EXCERPT)
+    before, after = "", ""
+    if query.context:
+        text = snapshot.document_text(document.id)
+        first, last = surroundings(text, passage.start, passage.end, query.context)
+        before, after = text[first : passage.start], text[passage.end : last]
+    return Hit(
+        rank=place,
+        score=float(ranking.scores[row]),
+        dense=ranking.dense[row] if ranking.dense else None,
+        lexical=ranking.lexical[row] if ranking.lexical else None,
+        document_id=document.id,
+        document_hash=document.text_hash,
+        path=document.path,
+        raw=document.raw,
+        member=document.member,
+        kind=document.kind,
+        title=document.title,
+        metadata=document.metadata,
+        passage=passage,
+        text=stored.text,
+        best=(passage.start + start, passage.start + end),
+        state=file_state(document),
+        also=tuple(dict.fromkeys(chosen.also)),
+        more=chosen.more,
+        before=before,
+        after=after,
+    )
+
+
+def surroundings(text: str, start: int, end: int, lines: int) -> tuple[int, int]:
+    """The span from `lines` lines before `start` to as many after `end`, whole lines at both sides."""
+    first = start
+    for _ in range(lines + 1):
+        first = text.rfind("\n", 0, max(first, 0)) if first > 0 else -1
+    last = end
+    for _ in range(lines + 1):
+        last = text.find("\n", last + 1) if last >= 0 else -1
+    return first + 1, len(text) if last < 0 else last
+
+
+def file_state(document: StoredDocument) -> str:
+    """current, changed or gone: the file as it is now, against the file that was indexed."""
+    try:
+        now = os.stat(document.raw)
+    except OSError:
+        return "gone"
+    return "current" if (now.st_size, now.st_mtime_ns) == (document.size, document.mtime_ns) else "changed"

@@ -166,9 +166,7 @@ class _Walk:
         parent = _Folder(os.path.dirname(self._root), "")
         path = display_path(self._root)
         name = path.rpartition("/")[2]
-        if self._exclude.verdict(path, name, is_folder=False) or not self._included(
-            parent, path, name, False
-        ):
+        if self._exclude.verdict(path, name, is_folder=False) or not self._included(parent, path, name, False):
             yield self._unseen(self._root, Reason.EMPTY, "--include or --exclude leaves it out")
         elif item := self._judge(self._root, path, status):
             yield item
@@ -206,9 +204,7 @@ class _Walk:
                 elif is_folder:
                     included = self._included(folder, path, name, is_folder)
                     inner.append(_Folder(raw, path, folder.git_rules, folder.own_rules, included))
-                elif self._included(folder, path, name, is_folder) and (
-                    item := self._judge(raw, path, status)
-                ):
+                elif self._included(folder, path, name, is_folder) and (item := self._judge(raw, path, status)):
                     found = found or isinstance(item, SourceFile)
                     yield item
             waiting.extend(reversed(inner))
@@ -292,9 +288,7 @@ def _start(root: bytes) -> tuple[_Folder, list[Skipped]]:
 
 def _with_rules(folder: _Folder, names: Set[bytes]) -> tuple[_Folder, list[Skipped]]:
     """The folder with the rules of its own ignore files added, and those that could not be read."""
-    git_rules = (
-        () if b".git" in names else folder.git_rules
-    )  # a repository inside another has its own rules only
+    git_rules = () if b".git" in names else folder.git_rules  # a repository inside another has its own rules only
     own_rules = folder.own_rules
     problems: list[Skipped] = []
     for name in names & {_GIT_RULES, _OWN_RULES}:
@@ -333,9 +327,7 @@ def _kind_of(mode: int) -> str:
 
 
 def _too_large(size: int, limit: int) -> str:
-    return (
-        f"{size / _MIB:,.1f} MiB are more than the limit of {limit / _MIB:,.1f} MiB; --max-file-size sets it"
-    )
+    return f"{size / _MIB:,.1f} MiB are more than the limit of {limit / _MIB:,.1f} MiB; --max-file-size sets it"
 
 
 def _last_verdict(chain: Sequence[Globs], path: str, name: str, is_folder: bool) -> bool | None:

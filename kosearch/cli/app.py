@@ -44,7 +44,5 @@ def _top(
 
 def invoke(argv: list[str], output: Output) -> int:
     """Run one command line; returns the command's exit code, raises what it raises."""
-    result = typer.main.get_command(app).main(
-        args=argv, prog_name="kosearch", standalone_mode=False, obj=output
-    )
+    result = typer.main.get_command(app).main(args=argv, prog_name="kosearch", standalone_mode=False, obj=output)
     return result if isinstance(result, int) else 0

@@ -41,8 +41,7 @@ def command(
                         {"start": one.start, "level": one.level, "title": one.title} for one in document.headings
                     ],
                     "pages": [
-                        {"start": one.start, "number": one.number, "label": one.label or None}
-                        for one in document.pages
+                        {"start": one.start, "number": one.number, "label": one.label or None} for one in document.pages
                     ],
                     "warnings": list(document.warnings),
                     "text": document.text,

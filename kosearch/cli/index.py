@@ -11,6 +11,7 @@ import typer
 from kosearch.cli import options, render, schema
 from kosearch.cli.output import Output
 from kosearch.errors import OK, FilesSkipped, UsageError
+from kosearch.index import Status
 from kosearch.records import IndexReport, Skipped
 
 _SHOWN = 10
@@ -42,7 +43,10 @@ def command(
     passage_tokens: Annotated[
         int | None,
         typer.Option(
-            metavar="N", min=16, help="The most tokens of a passage; set when an index is made.", show_default=False
+            metavar="N",
+            min=16,
+            help="The most tokens of a passage; set when an index is made.",
+            show_default=False,
         ),
     ] = None,
     passage_overlap: Annotated[
@@ -63,6 +67,7 @@ def command(
     A file that cannot be read is skipped and named; the rest goes on.
     """
     from kosearch.library import Library
+    from kosearch.sources import WalkRules
 
     output = options.output_of(context, quiet=quiet)
     settings = options.settings(
@@ -78,26 +83,26 @@ def command(
     if not roots and not library.exists:
         raise UsageError("nothing is indexed yet", "kosearch index PATH")
     with output.progress() as progress:
-        run = library.update(
-            roots, include=tuple(include or ()), exclude=tuple(exclude or ()), pull=pull, wait=wait
-        )
+        rules = WalkRules(tuple(include or ()), tuple(exclude or ()), settings.max_file_size)
+        run = library.update(roots, rules, pull=pull, wait=wait)
         while True:
             try:
-                state = next(run)
+                done = next(run)
             except StopIteration as end:
                 report: IndexReport = end.value
                 break
-            if isinstance(state, str):
-                output.note(state)
+            if isinstance(done, str):
+                output.note(done)
             else:
-                progress.update(state)
+                progress.update(done)
+    state = library.status()
     if json:
-        output.json(schema.report(report, settings.index))
-    _summary(output, report)
+        output.json(schema.report(report, state, settings.index))
+    _summary(output, report, state)
     return _code(report, strict=strict)
 
 
-def _summary(output: Output, report: IndexReport) -> None:
+def _summary(output: Output, report: IndexReport, state: Status) -> None:
     problems = [*report.failed_roots, *report.skipped]
     for problem in problems[:_SHOWN]:
         output.note(f"skipped {_line(problem)}")
@@ -108,7 +113,7 @@ def _summary(output: Output, report: IndexReport) -> None:
         counts = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
         output.note(f"{len(problems)} skipped in all ({counts}); kosearch status --problems lists them")
     output.note(
-        f"{report.documents} documents, {report.passages} passages: "
+        f"{state.documents} documents, {state.passages} passages: "
         f"{report.added} files added, {report.changed} changed, {report.removed} removed, "
         f"{report.unchanged} unchanged; {report.embedded} passages embedded, {report.reused} reused "
         f"in {render.duration_of(report.seconds)}"

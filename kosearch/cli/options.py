@@ -7,17 +7,19 @@ from typing import Annotated
 import typer
 
 from kosearch.cli.output import Output
-from kosearch.config import Settings, index_names, load
+from kosearch.config import Settings, load
 
 
 def _index_names(incomplete: str) -> list[str]:
-    return [name for name in index_names(load({})) if name.startswith(incomplete)]
+    folder = load({}).data_dir / "indexes"
+    names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
+    return sorted(name for name in names if name.startswith(incomplete))
 
 
 def _model_names(incomplete: str) -> list[str]:
-    from kosearch.embedding import known_names
+    from kosearch.embedding import names_here
 
-    return [name for name in known_names(load({}).cache_dir) if name.startswith(incomplete)]
+    return [name for name in names_here() if name.startswith(incomplete)]
 
 
 Index = Annotated[
@@ -44,9 +46,7 @@ Model = Annotated[
 ]
 Device = Annotated[
     str | None,
-    typer.Option(
-        "--device", metavar="auto|cpu|cuda|mps", help="Where to embed.  [default: auto]", show_default=False
-    ),
+    typer.Option("--device", metavar="auto|cpu|cuda|mps", help="Where to embed.  [default: auto]", show_default=False),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress and no notes.")]

@@ -7,17 +7,18 @@ import os
 import sys
 import time
 from collections.abc import Iterable
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TextIO
 
 from kosearch.cli import render
 from kosearch.errors import KosearchError
-from kosearch.records import Answer, Hit, IndexProgress, Shown
+from kosearch.records import Answer, IndexProgress, Shown
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 
-class ClosedPipe(Exception):  # noqa: N818 - it is no error: the reader has had enough
+class ClosedPipe(Exception):
     """Whoever read our output has stopped reading."""
 
 
@@ -64,28 +65,30 @@ class Output:
             self._message(f"  {error.hint}")
 
     def answer(self, found: Answer, *, explain: bool, numbered: bool) -> None:
-        """A question's hits for a person."""
-        console = self._console(self.stdout)
+        """A question's hits for a person: wrapped and coloured on a terminal, a paragraph a line in a pipe."""
+        draw = self._draw if self.stdout.isatty() else self._plain
         if numbered:
-            console.print(render.one_line(found.question), style="bold underline", markup=False)
+            draw(0, render.one_line(found.question), "bold underline", "")
         for hit in found.hits:
-            self._hit(console, hit, found.question, explain=explain)
+            draw(0, f"{hit.rank:>2}  {render.headline(hit, self.cwd)}  {hit.score:.3f}", "bold cyan", "")
+            if path := render.heading_path(hit):
+                draw(4, path, "italic", "")
+            for text in render.body(hit):
+                draw(4, text, "", found.question)
+            if explain:
+                draw(4, render.explanation(hit), "dim", "")
+            for aside in render.asides(hit):
+                draw(4, aside, "dim", "")
+            draw(0, "", "", "")
         self.flush()
 
     def shown(self, passage: Shown) -> None:
         """A passage between the lines around it, which are dim on a terminal."""
-        console = self._console(self.stdout)
-        from rich.text import Text
-
-        head = render.shown_path(passage.path, self.cwd) + (f" » {passage.member}" if passage.member else "")
-        console.print(Text(render.one_line(f"{head}:{passage.line_start}"), style="bold cyan"))
-        console.print(
-            Text.assemble(
-                (render.block(passage.before), "dim"),
-                render.block(passage.text),
-                (render.block(passage.after), "dim"),
-            )
-        )
+        draw = self._draw if self.stdout.isatty() else self._plain
+        draw(0, render.place(passage, self.cwd), "bold cyan", "")
+        for text, style in ((passage.before, "dim"), (passage.text, ""), (passage.after, "dim")):
+            if text.strip("\n"):
+                draw(0, render.block(text.strip("\n")), style, "")
         self.flush()
 
     def text(self, text: str) -> None:
@@ -103,43 +106,24 @@ class Output:
         except BrokenPipeError as closed:
             raise ClosedPipe from closed
 
-    def _hit(self, console: Console, hit: Hit, question: str, *, explain: bool) -> None:
-        from rich.padding import Padding
-        from rich.text import Text
+    def _plain(self, indent: int, text: str, _style: str, _question: str) -> None:
+        self._write("".join(f"{' ' * indent}{line}".rstrip() + "\n" for line in text.split("\n")))
 
-        head = Text.assemble(
-            (f"{hit.rank:>2}  ", "bold"),
-            (render.headline(hit, self.cwd), "bold cyan"),
-            (f"  {hit.score:.3f}", "dim"),
-        )
-        parts: list[Text] = []
-        if path := render.heading_path(hit):
-            parts.append(Text(path, style="italic"))
-        parts.append(render.styled(render.excerpt(hit), question))
-        if explain:
-            parts.append(Text(render.explanation(hit), style="dim"))
-        parts.extend(Text(aside, style="dim") for aside in render.asides(hit))
+    def _draw(self, indent: int, text: str, style: str, question: str) -> None:
+        """Wide Hangul is measured, lines wrap at the terminal's width, markup in the text means nothing."""
+        from rich.padding import Padding
+
         try:
-            console.print(head)
-            for part in parts:
-                console.print(Padding(part, (0, 0, 0, 4)))
-            console.print()
+            shown = render.styled(text, style, question)
+            self._console.print(Padding(shown, (0, 0, 0, indent), expand=False))
         except BrokenPipeError as closed:
             raise ClosedPipe from closed
 
-    def _console(self, stream: TextIO) -> Console:
+    @cached_property
+    def _console(self) -> Console:
         from rich.console import Console
 
-        terminal = stream.isatty()
-        return Console(
-            file=stream,
-            force_terminal=terminal,
-            highlight=False,
-            markup=False,
-            emoji=False,
-            # A pipe gets each paragraph on one line, for grep; a terminal gets its own width.
-            width=None if terminal else 10_000_000,
-        )
+        return Console(file=self.stdout, highlight=False, markup=False, emoji=False)
 
     def _write(self, text: str) -> None:
         try:

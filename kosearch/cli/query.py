@@ -48,9 +48,7 @@ def command(
     ] = None,
     mode: Annotated[
         str | None,
-        typer.Option(
-            metavar="hybrid|dense|lexical", help="What decides.  [default: hybrid]", show_default=False
-        ),
+        typer.Option(metavar="hybrid|dense|lexical", help="What decides.  [default: hybrid]", show_default=False),
     ] = None,
     weight: Annotated[
         float | None,

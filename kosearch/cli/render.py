@@ -8,13 +8,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from kosearch.excerpts import shared_spans
-from kosearch.records import Answer, Hit
+from kosearch.index import Status
+from kosearch.records import Answer, Hit, Shown
 
 if TYPE_CHECKING:
     from rich.text import Text
-
-EXCERPT = 400
-"""Characters of a passage that a person is shown: about six lines of Korean at 80 columns."""
 
 # Bidirectional marks can make a line read other than it is (CVE-2021-42574); they are shown as U+FFFD.
 _BIDI = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
@@ -72,23 +70,35 @@ def excerpt(hit: Hit) -> str:
     return f"{'… ' if start > 0 else ''}{body}{' …' if end < len(hit.text) else ''}"
 
 
-def styled(text: str, question: str) -> Text:
+def body(hit: Hit) -> list[str]:
+    """What is shown of a passage: its best part, or all of it between the lines around it, when those are wanted."""
+    if not hit.before and not hit.after:
+        return [excerpt(hit)]
+    return [block(text.strip("\n")) for text in (hit.before, hit.text, hit.after) if text.strip()]
+
+
+def styled(text: str, style: str, question: str) -> Text:
     """The text with what it shares with the question in bold. Markup in the text means nothing."""
     from rich.text import Text
 
-    styled_text = Text(text)
+    shown = Text(text, style=style)
     for start, end in shared_spans(text, question):
-        styled_text.stylize("bold yellow", start, end)
-    return styled_text
+        shown.stylize("bold yellow", start, end)
+    return shown
+
+
+def place(shown: Shown, cwd: str) -> str:
+    """Where a shown passage's surroundings begin."""
+    member = f" » {shown.member}" if shown.member else ""
+    state = {"changed": " (changed since indexed)", "gone": " (gone)"}.get(shown.state, "")
+    return one_line(f"{shown_path(shown.path, cwd)}{member}:{shown.line_start}{state}")
 
 
 def explanation(hit: Hit) -> str:
     """`dense .8421 (#3, scaled .91) + lexical 12.30 (#1, scaled 1.00)`."""
     sides = [("dense", hit.dense), ("lexical", hit.lexical)]
     return " + ".join(
-        f"{name} {side.value:.4f} (#{side.rank}, scaled {side.scaled:.2f})"
-        for name, side in sides
-        if side is not None
+        f"{name} {side.value:.4f} (#{side.rank}, scaled {side.scaled:.2f})" for name, side in sides if side is not None
     )
 
 
@@ -126,6 +136,26 @@ def duration_of(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def status_rows(state: Status, name: str, directory: str) -> list[tuple[str, str]]:
+    """What an index holds, a row a fact."""
+    rows = [
+        ("index", f"{name} ({directory})"),
+        ("documents", f"{state.documents} of {state.files} files"),
+        ("passages", f"{state.passages} of at most {state.identity.passage_tokens} tokens"),
+        ("model", f"{state.identity.model}, {state.identity.dimensions} dimensions"),
+        ("on disk", size_of(state.bytes)),
+        ("generation", str(state.generation)),
+    ]
+    if state.last_run:
+        rows.append(("last run", f"{state.last_run['ended']}, {duration_of(state.last_run['seconds'])}"))
+    if state.pending:
+        rows.append(("not published", f"{state.pending} documents of an interrupted run; kosearch index finishes it"))
+    if state.problems:
+        counts = ", ".join(f"{count} {reason}" for reason, count in sorted(state.problems.items()))
+        rows.append(("not searchable", f"{counts}; kosearch status --problems lists them"))
+    return rows
 
 
 def table(rows: Sequence[tuple[str, str]]) -> str:

@@ -10,6 +10,7 @@ import os
 from typing import Any
 
 from kosearch.cli.render import shown_path
+from kosearch.index import Status
 from kosearch.records import Answer, Hit, IndexReport, Passage, Score, Skipped
 
 QUERY = "kosearch.query/1"
@@ -99,8 +100,8 @@ def skipped(problem: Skipped) -> dict[str, Any]:
     }
 
 
-def report(run: IndexReport, name: str) -> dict[str, Any]:
-    """What a run of `index` did."""
+def report(run: IndexReport, state: Status, name: str) -> dict[str, Any]:
+    """What a run of `index` did, and what the index holds now."""
     return {
         "schema": INDEX,
         "index": name,
@@ -111,12 +112,37 @@ def report(run: IndexReport, name: str) -> dict[str, Any]:
         "skipped": [skipped(one) for one in run.skipped],
         "warnings": [skipped(one) for one in run.warnings],
         "failed_roots": [skipped(one) for one in run.failed_roots],
-        "documents": run.documents,
-        "passages": run.passages,
         "embedded": run.embedded,
         "reused": run.reused,
-        "generation": run.generation,
+        "documents": state.documents,
+        "passages": state.passages,
+        "generation": state.generation,
         "seconds": round(run.seconds, 3),
+    }
+
+
+def status(state: Status, name: str, directory: str) -> dict[str, Any]:
+    """What an index holds."""
+    return {
+        "schema": STATUS,
+        "index": name,
+        "directory": directory,
+        "generation": state.generation,
+        "files": state.files,
+        "documents": state.documents,
+        "passages": state.passages,
+        "pending": state.pending,
+        "bytes": state.bytes,
+        "model": {
+            "name": state.identity.model,
+            "revision": state.identity.revision or None,
+            "fingerprint": state.identity.fingerprint,
+            "dimensions": state.identity.dimensions,
+        },
+        "passage_tokens": state.identity.passage_tokens,
+        "passage_overlap": state.identity.overlap,
+        "last_run": dict(state.last_run) if state.last_run else None,
+        "not_searchable": dict(state.problems),
     }
 
 

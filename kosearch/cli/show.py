@@ -13,11 +13,10 @@ from kosearch.errors import OK
 def command(
     context: typer.Context,
     hit: Annotated[
-        str, typer.Argument(metavar="HIT", help="A hit's `id` from --json, or a document's hash for all of it.")
+        str,
+        typer.Argument(metavar="HIT", help="A hit's `id` from --json, or a document's hash for all of it."),
     ],
-    lines: Annotated[
-        int, typer.Option("--context", "-C", min=0, metavar="N", help="Lines before and after.")
-    ] = 5,
+    lines: Annotated[int, typer.Option("--context", "-C", min=0, metavar="N", help="Lines before and after.")] = 5,
     index: options.Index = None,
     json: options.Json = False,
 ) -> int:

@@ -22,11 +22,12 @@ def command(
     from kosearch.library import Library
 
     output = options.output_of(context)
-    library = Library(options.settings(index=index))
+    settings = options.settings(index=index)
+    library = Library(settings)
     state = library.status()
     unsearchable = library.problems() if problems else ()
     if json:
-        value = {"schema": schema.STATUS, **state}
+        value = schema.status(state, settings.index, str(library.directory))
         if problems:
             value["problems"] = [schema.skipped(one) for one in unsearchable]
         output.json(value)
@@ -36,5 +37,5 @@ def command(
             output.line(render.one_line(f"{one.reason}\t{one.path}{member}\t{one.detail}"))
         output.note(f"{len(unsearchable)} not searchable")
     else:
-        output.line(render.table(render.status_rows(state)))
+        output.line(render.table(render.status_rows(state, settings.index, str(library.directory))))
     return OK

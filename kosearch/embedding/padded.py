@@ -27,6 +27,9 @@ class PaddedEncoder:
             raise ModelError(f"{directory} can't be loaded: {error}", "choose another model") from error
         self._model.eval().to(device)
 
+    def tune(self, dtype: torch.dtype) -> None:
+        """Nothing to do: transformers' own modules are used as they are."""
+
     def __call__(self, ids: Tensor, lengths: Sequence[int]) -> Tensor:
         padded = pad_sequence(list(ids.split(list(lengths))), batch_first=True)
         mask = pad_sequence(list(torch.ones_like(ids).split(list(lengths))), batch_first=True)

@@ -1,7 +1,7 @@
 """A file's bytes become text with structure: one door, `extract`, and one reader a family of formats.
 
-Readers are pure: bytes and a name in, records out; no network, no temporary files, nothing printed. They run in a worker
-process with a time and a memory limit, so they may be slow on odd input, but must end.
+Readers are pure: bytes and a name in, records out; no network, no temporary files, nothing printed. They run
+in a worker process with a time and a memory limit, so they may be slow on odd input, but must end.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class ExtractError(Exception):
 
 
 def extract(data: bytes, *, path: str) -> Extraction:
-    """The documents in a file of this content; `path` is its NFC name, whose suffix counts where content leaves a choice.
+    """The documents in a file of this content; `path` is its NFC name, used where content leaves a choice.
 
     Raises ExtractError when no document in the file has any text, and nothing else for any input.
     """
@@ -41,10 +41,8 @@ def extract(data: bytes, *, path: str) -> Extraction:
         raise
     except RecursionError as error:
         raise ExtractError(Reason.BROKEN, "nested too deeply to be read") from error
-    except Exception as error:  # noqa: BLE001 - a parser met input nobody foresaw: that costs this file, not the run
-        raise ExtractError(
-            Reason.BROKEN, f"cannot be read as {kind}: {type(error).__name__}: {error}"
-        ) from error
+    except Exception as error:  # a parser met input nobody foresaw: that costs this file, not the run
+        raise ExtractError(Reason.BROKEN, f"cannot be read as {kind}: {type(error).__name__}: {error}") from error
     return _with_text(extraction)
 
 

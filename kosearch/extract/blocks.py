@@ -1,4 +1,4 @@
-"""Builds a document's text block by block, so that the offsets of headings and pages are exact by construction."""
+"""Builds a document's text block by block, so that the offsets of headings and pages are exact."""
 
 from __future__ import annotations
 

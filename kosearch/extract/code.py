@@ -20,8 +20,8 @@ _NAMED = re.compile(
 )
 # A function in C, C++, Java or C#: a type, a name, an argument list, and no semicolon behind it.
 _TYPED = re.compile(
-    rf"^([ \t]*){_MODIFIERS}(?!return\b|else\b|new\b|throw\b|case\b|typedef\b|using\b|if\b|while\b|for\b|switch\b)"
-    r"[\w:<>,\[\]*&]+[ \t*&]+(?!if\b|while\b|for\b|switch\b)(~?[\w:]+)[ \t]*\([^;{}()]*\)[^;{}()=]*\{",
+    rf"^([ \t]*){_MODIFIERS}(?!(?:return|else|new|throw|case|typedef|using|if|while|for|switch)\b)"
+    r"[\w:<>,\[\]*&]+[ \t*&]+(?!(?:if|while|for|switch)\b)(~?[\w:]+)[ \t]*\([^;{}()]*\)[^;{}()=]*\{",
     re.MULTILINE,
 )
 _OTHERS = {
@@ -34,8 +34,8 @@ _OTHERS = {
 }
 _SHELL = re.compile(r"^([ \t]*)(?:function[ \t]+)?()([\w:-]+)[ \t]*\(\)", re.MULTILINE)
 _OTHERS |= dict.fromkeys((".sh", ".bash", ".zsh"), _SHELL)
-_TYPED_SUFFIXES = frozenset(".c .cc .cpp .cxx .h .hh .hpp .hxx .java .cs .m .mm .dart".split())
-_NOT_CODE_STRUCTURE = frozenset(".css .scss .sass .less".split())
+_TYPED_SUFFIXES = frozenset(str.split(".c .cc .cpp .cxx .h .hh .hpp .hxx .java .cs .m .mm .dart"))
+_NOT_CODE_STRUCTURE = frozenset((".css", ".scss", ".sass", ".less"))
 _INDENT = 4
 
 

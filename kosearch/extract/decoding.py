@@ -1,10 +1,11 @@
-"""Bytes to text that keeps the promises of an Extracted record: decoded, LF line ends, NFC, no control characters."""
+"""Bytes to text as an Extracted record promises it: decoded, LF line ends, NFC, no control characters."""
 
 from __future__ import annotations
 
 import codecs
 import re
 import unicodedata
+from functools import cache
 from typing import NamedTuple
 
 from kosearch.extract import ExtractError
@@ -19,19 +20,16 @@ _BOMS = (
 )
 _SAMPLE = 1 << 16
 _NON_ASCII = re.compile(r"[^\x00-\x7f]")
-_HANGUL = re.compile(r"[\uac00-\ud7a3\u3131-\u318e\u1100-\u11ff]")
 _PLAIN = re.compile(
     r"[\t\n\r -~\xa0-\u024f\u2000-\u206f\u3000-\u30ff\u3131-\u318e\u4e00-\u9fff\uac00-\ud7a3\uff00-\uffef]"
 )
-# Escape, shift-out and shift-in belong to ISO-2022 text; the rest of C0 but white space does not occur in text.
+# Escape, shift-out and shift-in belong to ISO-2022; the rest of C0 but white space does not occur in text.
 _NOT_TEXT = bytes(code for code in range(32) if code not in b"\t\n\v\f\r\b\x0e\x0f\x1b") + b"\x7f"
 _LINE_END = re.compile(r"\r\n?")
 # Characters that other programs may take for a line end: one definition of a line, "\n", holds everywhere.
 _OTHER_LINE_END = re.compile("[\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
-# Controls, byte order marks, soft hyphens and zero-width spaces: invisible, and they split words for every search.
-_INVISIBLE = re.compile(
-    "[\x00-\x08\x0e-\x1b\x1f\x7f-\x84\x86-\x9f\xad\u200b\u2060\ufeff\ufff9-\ufffb\ufffe\uffff]"
-)
+# Controls, byte order marks, soft hyphens, zero-width spaces: invisible, and they split words for a search.
+_INVISIBLE = re.compile("[\x00-\x08\x0e-\x1b\x1f\x7f-\x84\x86-\x9f\xad\u200b\u2060\ufeff\ufff9-\ufffb\ufffe\uffff]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -51,10 +49,11 @@ def normalise(text: str) -> str:
 
 
 def decode(data: bytes, *, declared: str = "") -> Decoded:
-    """Text of unknown encoding, not yet normalised; `declared` is what the document itself says its encoding is.
+    """Text of unknown encoding, not yet normalised; `declared` is the encoding that it names itself.
 
-    Byte order mark, strict UTF-8, the declared encoding, CP949 when at least half of what is not ASCII is Hangul, else a
-    guess. Whatever is not certain is named in the warnings. Raises ExtractError when the bytes are not text at all.
+    Byte order mark, strict UTF-8, the declared encoding, CP949 when at least half of what is not ASCII is
+    Hangul, else a guess. Whatever is not certain is named in the warnings. Raises ExtractError when it is no
+    text at all.
     """
     for mark, encoding in _BOMS:
         if data.startswith(mark):
@@ -62,22 +61,34 @@ def decode(data: bytes, *, declared: str = "") -> Decoded:
     if encoding := _utf16_without_mark(data):
         return _forced(data, encoding)
     _refuse_binary(data)
-    try:
-        return Decoded(data.decode("utf-8"), "utf-8")
-    except UnicodeDecodeError:
-        pass
-    if declared and (text := _strict(data, declared)) is not None:
-        return Decoded(text, declared)
-    text = _strict(data, "cp949")
-    if text is not None and _hangul_share(text) >= 0.5:
-        return Decoded(text, "cp949")
+    return _certain(data, declared) or _slightly_damaged(data) or _guessed(data)
+
+
+def _certain(data: bytes, declared: str) -> Decoded | None:
+    for encoding in ("utf-8", declared, "cp949"):
+        text = _strict(data, encoding) if encoding else None
+        if text is not None and (encoding != "cp949" or encoding == declared or _hangul_share(text) >= 0.5):
+            return Decoded(text, encoding)
+    return None
+
+
+def _slightly_damaged(data: bytes) -> Decoded | None:
+    """A text mostly in one of our encodings: a cut last character, one foreign line in a log."""
     for encoding in ("utf-8", "cp949"):
-        if (damaged := _slightly_damaged(data, encoding)) is not None:
-            return damaged
+        decoded = _forced(data, encoding)
+        lost = decoded.text.count("\ufffd")
+        readable = len(_NON_ASCII.findall(decoded.text)) - lost
+        if lost * 20 <= readable and (encoding == "utf-8" or _hangul_share(decoded.text) >= 0.5):
+            return decoded
+    return None
+
+
+def _guessed(data: bytes) -> Decoded:
     guess = _guess(data)
-    if guess and (text := _strict(data, guess)) is not None:
-        return Decoded(text, guess, (f"encoding guessed: {guess}",))
-    return _forced(data, guess or "utf-8")
+    text = _strict(data, guess) if guess else None
+    if text is None:
+        return _forced(data, guess or "utf-8")
+    return Decoded(text, guess, (f"encoding guessed: {guess}",))
 
 
 def _strict(data: bytes, encoding: str) -> str | None:
@@ -94,22 +105,23 @@ def _forced(data: bytes, encoding: str) -> Decoded:
     return Decoded(text, encoding, warnings)
 
 
-def _slightly_damaged(data: bytes, encoding: str) -> Decoded | None:
-    """A text mostly in this encoding: a cut last character, one foreign line in a log."""
-    decoded = _forced(data, encoding)
-    foreign = _NON_ASCII.findall(decoded.text)
-    lost = decoded.text.count("\ufffd")
-    fits = encoding == "utf-8" or _hangul_share(decoded.text) >= 0.5
-    return decoded if fits and lost * 10 <= len(foreign) - lost else None
-
-
 def _hangul_share(text: str) -> float:
-    foreign = len(_NON_ASCII.findall(text))
-    return len(_HANGUL.findall(text)) / foreign if foreign else 0.0
+    """The share of Hangul in what is not ASCII; rare syllables do not count: other encodings read as CP949 yield them."""
+    foreign = _NON_ASCII.findall(text[:_SAMPLE])
+    common = _common_hangul()
+    return sum(character in common for character in foreign) / len(foreign) if foreign else 0.0
+
+
+@cache
+def _common_hangul() -> frozenset[str]:
+    """The letters of KS X 1001: 2350 syllables (rows 16 to 40) and single letters (row 4)."""
+    rows = (0x24, *range(0x30, 0x49))
+    codes = bytes(byte for row in rows for cell in range(0x21, 0x7F) for byte in (row | 0x80, cell | 0x80))
+    return frozenset(codes.decode("cp949"))
 
 
 def _utf16_without_mark(data: bytes) -> str:
-    """UTF-16 is recognised by its zero bytes (every space and line end has one) and by reading as plain text."""
+    """UTF-16 shows by its zero bytes (every space and line end has one) and by reading as plain text."""
     sample = data[: _SAMPLE & ~1]
     if b"\0" not in sample or len(data) % 2:
         return ""

@@ -24,9 +24,9 @@ READERS = {
 """Every kind of document and the function in this package that reads it; the only list of its sort."""
 
 _SUFFIXES = {
-    "code": "bash c cc clj cpp cs css cxx dart el erl ex exs fs go gradle groovy h hh hpp hrl hs hxx java jl js jsx kt"
-    " kts less lisp lua m mjs ml mm pas php pl pm proto ps1 py pyi pyx r rb rkt rs sass scala scm scss sh sql swift"
-    " tcl ts tsx v vb vue zig zsh",
+    "code": "bash c cc clj cpp cs css cxx dart el erl ex exs fs go gradle groovy h hh hpp hrl hs hxx java jl"
+    " js jsx kt kts less lisp lua m mjs ml mm pas php pl pm proto ps1 py pyi pyx r rb rkt rs sass scala scm"
+    " scss sh sql swift tcl ts tsx v vb vue zig zsh",
     "csv": "csv tsv tab",
     "html": "htm html shtml xhtml xht",
     "json": "json jsonl ndjson geojson",

@@ -1,9 +1,9 @@
 """Whether a space stood where a line was wrapped: Korean is wrapped inside words as well as between them.
 
-Every wrap gets a probability from a logistic regression over what the document's own words say and how often Korean
-puts a space between two syllables (the table that dochan carries). How often this document wraps at spaces at all is
-then estimated from all its wraps together (expectation maximisation of one prior), so that a document that wraps
-between words only, or that keeps its spaces at the ends of lines, is read as such.
+Every wrap gets a probability from a logistic regression over what the document's own words say and how often
+Korean puts a space between two syllables (the table that dochan carries). How often this document wraps at
+spaces at all is then estimated from all its wraps together (expectation maximisation of one prior), so that a
+document that wraps between words only, or that keeps its spaces at the ends of lines, is read as such.
 """
 
 from __future__ import annotations
@@ -19,8 +19,27 @@ from itertools import pairwise
 from pathlib import Path
 
 # Fitted by tests/benchmarks/line_joins.py; one weight a feature of `features`, the intercept last.
-WEIGHTS = (0.0,) * 18
-BASE_RATE = 0.47
+WEIGHTS = (
+    0.59,
+    -0.65,
+    0.60,
+    0.98,
+    -0.43,
+    0.47,
+    0.21,
+    -1.49,
+    -1.56,
+    -1.35,
+    -1.13,
+    0.40,
+    -0.59,
+    2.69,
+    1.15,
+    2.67,
+    0.59,
+    0.76,
+)
+BASE_RATE = 0.45
 """The share of wraps at a space in the texts that the weights were fitted on."""
 
 _HANGUL = re.compile(r"[\uac00-\ud7a3]")
@@ -32,9 +51,12 @@ _CLOSING = frozenset(")]}>’”」』》〉】〕,.!?;:%·…/")
 _STOPS = frozenset(".,!?;:。")
 _HYPHENS = "-\xad\u2010\x02\ufffe"
 _PARTICLES = frozenset(
-    "은 는 이 가 을 를 의 에 도 로 와 과 만 나 라 다 요 며 면 지 고 게 서 에서 으로 까지 부터 에게 이라고 라고 하고 하여"
-    " 하며 하는 한 할 합니다 했다 한다 된다 되는 됩니다 되어 습니다 니다 입니다 이다 이며 처럼 보다 에는 에도 에서는"
-    " 으로는 으로도 로서 로써 로부터 이나 이라는 라는 인 들 들은 들이 들을 들의 적 적인 적으로 년 월 일 명 개 원".split()
+    str.split(
+        "은 는 이 가 을 를 의 에 도 로 와 과 만 나 라 다 요 며 면 지 고 게 서 에서 으로 까지 부터 에게"
+        " 이라고 라고 하고 하여 하며 하는 한 할 합니다 했다 한다 된다 되는 됩니다 되어 습니다 니다 입니다"
+        " 이다 이며 처럼 보다 에는 에도 에서는 으로는 으로도 로서 로써 로부터 이나 이라는 라는 인 들 들은"
+        " 들이 들을 들의 적 적인 적으로 년 월 일 명 개 원"
+    )
 )
 _TABLE_PRIOR = 0.25
 _ROUNDS = 10
@@ -120,7 +142,8 @@ class Joiner:
 
     def _raw_odds(self, left: str, right: str) -> float:
         if not korean(left, right):
-            return 9.0 if not self.words[(_word(left.split()[-1]) + _word(right.split()[0]))] else 0.1
+            joined = _LAST_WORD.findall(left) + _FIRST_WORD.findall(right)[:1]
+            return 0.1 if self.words["".join(joined)] else 9.0
         score = sum(w * x for w, x in zip(WEIGHTS, self.features(left, right), strict=True))
         return math.exp(min(max(score, -20.0), 20.0))
 
@@ -147,7 +170,7 @@ def _word(token: str) -> str:
 
 @cache
 def _spacing() -> dict[str, dict[str, float]]:
-    """dochan's table of Korean spacing: by pair, last and first syllable, the share of occurrences with a space."""
+    """dochan's table of Korean spacing: how often a space follows, by pair, last and first syllable."""
     package = importlib.util.find_spec("dochan")
     places = package.submodule_search_locations if package else None
     if not places:
@@ -157,7 +180,7 @@ def _spacing() -> dict[str, dict[str, float]]:
 
 
 def _space_odds(last: str, first: str) -> float:
-    """The odds of a space between two characters; those of its pair, else of both characters, as if independent."""
+    """The odds of a space between two characters; of the pair, else of each as if independent."""
     table = _spacing()
     if (pair := table.get("pairs", {}).get(last + first)) is not None:
         return _odds(pair)
@@ -169,5 +192,3 @@ def _space_odds(last: str, first: str) -> float:
 def _odds(probability: float) -> float:
     bounded = min(max(probability, 0.005), 0.995)
     return bounded / (1 - bounded)
-
-

@@ -11,9 +11,10 @@ from itertools import pairwise
 from statistics import median
 
 _ITEM = re.compile(
-    r"\s*(?:[-–—•·▪■□◆◇○●▶▷※*☞ㅇ❍]\s|\((?:\d{1,3}|[가-하])\)|[①-⑳㉠-㉻ⅰ-ⅹⅠ-Ⅹ]|제\s?\d+\s?[조장절관항][(\s]|【)"
+    r"\s*(?:[-–—•·▪■□◆◇○●▶▷※*☞ㅇ❍]\s"
+    r"|\((?:\d{1,3}|[가-하])\)|[①-⑳㉠-㉻ⅰ-ⅹⅠ-Ⅹ]|【|제\s?\d+\s?[조장절관항][(\s])"
 )
-# These may also be the end of a sentence ("...입니|다. ") or of a sum: an item only where a sentence ended before.
+# These may also end a sentence ("...입니|다. ") or a sum: an item only where a sentence ended before.
 _ITEM_OR_END = re.compile(r"\s*(?:\d{1,3}|[가-하]|[a-zA-Z])[.)]\s")
 _SENTENCE_END = re.compile(r"[.!?。:;]['\"”’)\]]*$")
 # Dots that lead to a page number in a table of contents.
@@ -36,6 +37,8 @@ class Line:
     base: float
     """How high its base line stands on the page."""
     height: float
+    row: bool = False
+    """Whether wide gaps part it into cells."""
 
 
 class Before(Enum):
@@ -117,7 +120,7 @@ def _below(line: Line, following: Line, usual: Mapping[int, float]) -> bool:
 
 
 def _column_goes_on(column: Sequence[Line], following: Sequence[Line]) -> bool:
-    """Whether a paragraph at the end of a column or page runs on in the next one, higher up or on another page."""
+    """Whether a paragraph at a column's or page's end runs on in the next one, which begins higher up."""
     if min(len(column), len(following)) < _COLUMN_LINES:
         return False
     last, first = column[-1], following[0]
@@ -137,9 +140,15 @@ def _alike(one: float, other: float, factor: float) -> bool:
 
 
 def _goes_on(line: Line, following: Line, edge: float) -> bool:
-    """Whether a paragraph runs on: nothing new begins, and the next word had no room at the end of this line."""
+    """Whether a paragraph runs on: nothing new begins, and this line had no room for the next word."""
     ended = _SENTENCE_END.search(line.text.rstrip())
-    if _ITEM.match(following.text) or (ended and _ITEM_OR_END.match(following.text)) or _LEADER.search(line.text):
+    if (
+        line.row
+        or following.row
+        or _ITEM.match(following.text)
+        or (ended and _ITEM_OR_END.match(following.text))
+        or _LEADER.search(line.text)
+    ):
         return False
     text = following.text.strip()
     advance = (following.right - following.left) / len(text)

@@ -42,11 +42,9 @@ def read_rst(data: bytes, path: str) -> Extraction:
     text = normalise(decoded.text)
     lines = _lines(text)
     headings = tuple(_rst_headings(lines))
-    fields = dict(match.groups() for _, line in lines[:40] if (match := _FIELD.match(line)))
+    fields = {match[1]: match[2] for _, line in lines[:40] if (match := _FIELD.match(line))}
     title = headings[0].title if headings else ""
-    document = Extracted(
-        text, "rst", title, headings=headings, metadata=standard(fields), warnings=decoded.warnings
-    )
+    document = Extracted(text, "rst", title, headings=headings, metadata=standard(fields), warnings=decoded.warnings)
     return Extraction((document,))
 
 
@@ -71,9 +69,7 @@ def _front_matter(lines: Lines) -> tuple[dict[str, str], Lines]:
         except tomllib.TOMLDecodeError:
             fields = {}
     else:
-        fields = {
-            match[1].lower(): match[2].strip("\"'[]") for line in block if (match := _YAML_LINE.match(line))
-        }
+        fields = {match[1].lower(): match[2].strip("\"'[]") for line in block if (match := _YAML_LINE.match(line))}
         # "---" also draws a line: without a single field it was no front matter.
         end = end if fields else 0
     return (fields, lines[end + 1 :]) if end else ({}, lines)

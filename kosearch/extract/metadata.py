@@ -28,11 +28,10 @@ def standard(found: Mapping[str, str]) -> dict[str, str]:
     result: dict[str, str] = {}
     for key, value in found.items():
         name = _NAMES.get(key.strip().lower())
-        value = " ".join(value.split())
-        if name in ("created", "modified"):
-            value = iso_date(value)
-        if name and value:
-            result.setdefault(name, value)
+        plain = " ".join(value.split())
+        stated = iso_date(plain) if name in ("created", "modified") else plain
+        if name and stated:
+            result.setdefault(name, stated)
     return result
 
 

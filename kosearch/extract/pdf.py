@@ -12,7 +12,7 @@ from kosearch.extract import ExtractError
 from kosearch.extract.blocks import LINE, PARAGRAPH, TextBuilder
 from kosearch.extract.joining import Joiner
 from kosearch.extract.layout import Before, Line, Paragraph, paragraphs, without_leaders
-from kosearch.extract.pdfpages import Page, read_pages
+from kosearch.extract.pdfpages import read_pages
 from kosearch.extract.pdfstructure import Structure
 from kosearch.records import Extraction, Reason
 

@@ -7,7 +7,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, pairwise
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -20,6 +20,10 @@ _HANGUL_WORD = re.compile(r"(?<!\S)[\uac00-\ud7a3]+")
 _FEWEST_WORDS = 20
 # A gap this much wider than the usual one, in parts of a character's height, is a space.
 _SPACE = 0.15
+# A gap of so many heights lies between a table's cells; behind so few characters it is that of a list marker.
+_WIDE = 1.2
+_MARKER = 5
+_GAP = re.compile(r"[ \t]+")
 _MOST_OBJECTS = 5000
 
 
@@ -52,7 +56,8 @@ def read_pages(data: bytes, structure: Structure) -> list[Page]:
             raise ExtractError(Reason.ENCRYPTED, "encrypted: opening it needs a password") from error
         return _second_opinion(structure, str(error))
     try:
-        return [_read_page(document, number) for number in range(count)] or _second_opinion(structure, "no pages")
+        pages = [_read_page(document, number, structure) for number in range(count)]
+        return pages or _second_opinion(structure, "no pages")
     finally:
         document.close()
 
@@ -61,43 +66,46 @@ def _second_opinion(structure: Structure, error: str) -> list[Page]:
     texts = structure.texts()
     if not texts:
         raise ExtractError(Reason.BROKEN, f"a broken PDF: {error}")
-    return [Page([_bare_line(row, line) for row, line in enumerate(text.split("\n")) if line.strip()]) for text in texts]
+    return [Page(_bare_lines(text)) for text in texts]
 
 
-def _bare_line(row: int, text: str) -> Line:
-    """A line of which only the text is known: none of these goes on in the next."""
-    return Line(text, 0.0, float(row % 2), -12.0 * row, 1.0)
+def _bare_lines(text: str) -> list[Line]:
+    """Lines of which only the text is known; their made-up edges say that none goes on in the next."""
+    lines = [line for line in text.split("\n") if line.strip()]
+    return [Line(line, 0.0, row % 2, -12.0 * row, 1.0) for row, line in enumerate(lines)]
 
 
-def _read_page(document: Any, number: int) -> Page:
+def _read_page(document: Any, number: int, structure: Structure) -> Page:
     import pypdfium2
 
     try:
         page = document[number]
-    except pypdfium2.PdfiumError:  # one page is damaged, the rest is not
-        return Page([])
+    except pypdfium2.PdfiumError:  # this page is damaged, the others may not be
+        return Page(_bare_lines(structure.text(number)))
     try:
         textpage = page.get_textpage()
         try:
             lines = list(_PageReader(textpage).lines())
         finally:
             textpage.close()
-        return Page(lines, image=not lines and _shows_image(page))
+        return Page(lines) if lines else _textless_page(page, number, structure)
     except pypdfium2.PdfiumError:
-        return Page([])
+        return Page(_bare_lines(structure.text(number)))
     finally:
         page.close()
 
 
-def _shows_image(page: Any) -> bool:
+def _textless_page(page: Any, number: int, structure: Structure) -> Page:
+    """pdfium drops single characters of fonts that are neither embedded nor installed; pypdf reads them."""
     import pypdfium2.raw as pdfium
 
-    objects = islice(page.get_objects(max_depth=3), _MOST_OBJECTS)
-    return any(item.type == pdfium.FPDF_PAGEOBJ_IMAGE for item in objects)
+    kinds = {item.type for item in islice(page.get_objects(max_depth=3), _MOST_OBJECTS)}
+    text = structure.text(number) if pdfium.FPDF_PAGEOBJ_TEXT in kinds else ""
+    return Page(_bare_lines(text), image=pdfium.FPDF_PAGEOBJ_IMAGE in kinds)
 
 
 def letter_spaced(text: str) -> bool:
-    """Whether the text falls apart into single syllables: over half of its Hangul words are one syllable long."""
+    """Whether text falls apart into syllables: over half of its Hangul words are one syllable long."""
     words = _HANGUL_WORD.findall(text)
     return len(words) >= _FEWEST_WORDS and sum(len(word) == 1 for word in words) > len(words) / 2
 
@@ -140,7 +148,15 @@ class _PageReader:
             height = max(begin.top - begin.bottom, end.top - end.bottom)
         else:
             height = max(begin.right - begin.left, end.right - end.left)
-        return Line(unicodedata.normalize("NFC", text), left, right, base, max(height, 1.0))
+        row = self._has_cells(first, last, max(height, 1.0)) if abs(along) >= abs(up) and not spaced else False
+        return Line(unicodedata.normalize("NFC", text), left, right, base, max(height, 1.0), row)
+
+    def _has_cells(self, first: int, last: int, height: float) -> bool:
+        """Whether the line is a table's row: somewhere behind its first characters there is a wide gap."""
+        for gap in _GAP.finditer(self._text, first + _MARKER, last):
+            if self._cell(gap.end()).left - self._cell(gap.start() - 1).right > _WIDE * height:
+                return True
+        return False
 
     def _origin(self, position: int) -> tuple[float, float]:
         across, high = ctypes.c_double(), ctypes.c_double()
@@ -177,8 +193,7 @@ class _PageReader:
             characters.append(character)
             cells.append(self._cell(position))
         gaps = [
-            after.left - before.right if horizontal else before.bottom - after.top
-            for before, after in zip(cells, cells[1:], strict=False)
+            after.left - before.right if horizontal else before.bottom - after.top for before, after in pairwise(cells)
         ]
         if not gaps:
             return "".join(characters)

@@ -1,4 +1,4 @@
-"""What a PDF says about itself, read by pypdf: outline, page labels, metadata; and its text, where pdfium fails."""
+"""What a PDF says about itself, by pypdf: outline, labels, metadata; and its text, where pdfium fails."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from kosearch.records import Heading
 _DATE = re.compile(r"D?:?(\d{4})(\d\d)?(\d\d)?(\d\d)?(\d\d)?(\d\d)?([-+Z])?(\d\d)?'?(\d\d)?")
 # Titles that programs leave behind and no author gave.
 _NO_TITLE = re.compile(
-    r"(?:untitled.*|제목 ?없음|document\s?\d*|문서\s?\d*|powerpoint.*|슬라이드 \d+|slide \d+|.*\.(?:html?|docx?|hwpx?|pdf|tex|dvi|xlsx?|pptx?))",
+    r"(?:untitled.*|제목 ?없음|document\s?\d*|문서\s?\d*|powerpoint.*|슬라이드 \d+|slide \d+"
+    r"|.*\.(?:html?|docx?|hwpx?|pdf|tex|dvi|xlsx?|pptx?))",
     re.IGNORECASE,
 )
 _PROGRAM = re.compile(r"^Microsoft (?:Word|PowerPoint|Excel) - ")
@@ -40,9 +41,16 @@ class Structure:
     def texts(self) -> list[str]:
         """The text of each page; empty when the file cannot be read at all."""
         try:
-            return [page.extract_text() for page in self._reader.pages] if self._reader else []
+            return [self.text(number) for number in range(len(self._reader.pages))] if self._reader else []
         except Exception:  # noqa: BLE001
             return []
+
+    def text(self, number: int) -> str:
+        """The text of one page, counted from 0."""
+        try:
+            return str(self._reader.pages[number].extract_text()) if self._reader else ""
+        except Exception:  # noqa: BLE001
+            return ""
 
     def labels(self, count: int) -> list[str]:
         """What the document calls each of its pages, "" where that is the plain number."""
@@ -71,7 +79,11 @@ class Structure:
         """The title and the standard fields."""
         try:
             found = self._reader.metadata if self._reader else None
-            info = {key: str(found.get(key) or "") for key in ("/Title", "/Author", "/CreationDate", "/ModDate")} if found else {}
+            info = (
+                {key: str(found.get(key) or "") for key in ("/Title", "/Author", "/CreationDate", "/ModDate")}
+                if found
+                else {}
+            )
         except Exception:  # noqa: BLE001
             info = {}
         title = _PROGRAM.sub("", info.get("/Title", "").strip())
@@ -93,7 +105,7 @@ class Structure:
 
 
 def _find(title: str, text: str, start: int, end: int) -> int:
-    """Where the title stands on its page, however it is spaced there; the page's start when it is not found."""
+    """Where the title stands on its page, however it is spaced there; else the page's start."""
     pattern = r"\s*".join(re.escape(character) for character in title if not character.isspace())
     match = re.compile(pattern).search(text, start, end)
     return match.start() if match else start

@@ -11,23 +11,24 @@ from kosearch.extract.decoding import decode
 from kosearch.extract.metadata import standard
 from kosearch.records import Extracted, Extraction
 
-_CHARSET = re.compile(
-    rb"""<(?:meta|\?xml)[^>]*?(?:charset|encoding)\s*=\s*["']?\s*([\w.:-]+)""", re.IGNORECASE
-)
+_CHARSET = re.compile(rb"""<(?:meta|\?xml)[^>]*?(?:charset|encoding)\s*=\s*["']?\s*([\w.:-]+)""", re.IGNORECASE)
 _NEVER = frozenset(
-    "script style template noscript svg math iframe object embed canvas audio video map head button select datalist"
-    " input textarea dialog".split()
+    str.split(
+        "script style template noscript svg math iframe object embed canvas audio video map head button"
+        " select datalist input textarea dialog"
+    )
 )
-_NAVIGATION = frozenset("nav aside footer menu".split())
-_NAVIGATION_ROLES = frozenset(
-    "navigation banner contentinfo search complementary menu menubar dialog".split()
-)
+_NAVIGATION = frozenset(("nav", "aside", "footer", "menu"))
+_NAVIGATION_ROLES = frozenset(str.split("navigation banner contentinfo search complementary menu menubar dialog"))
 _BLOCKS = frozenset(
-    "address article aside blockquote body center dd details div dl dt fieldset figcaption figure footer form h1 h2 h3"
-    " h4 h5 h6 header hgroup hr html legend li main menu nav ol p pre section summary table tbody tfoot thead tr ul"
-    " caption".split()
+    str.split(
+        "address article aside blockquote body caption center dd details div dl dt fieldset figcaption figure"
+        " footer form h1 h2 h3 h4 h5 h6 header hgroup hr html legend li main menu nav ol p pre section"
+        " summary table tbody tfoot thead tr ul"
+    )
 )
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
+_SPACES = re.compile(r"[ \t\r\n\f]+")
 _HIDDEN_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 _META = {
     "author": "author",
@@ -96,33 +97,36 @@ class _Page:
         self._gap = PARAGRAPH
         self._bullet = ""
         self._cells: list[str] | None = None
-        self._rows = 0
         self._preformatted = 0
+        self._lists = 0
 
-    def enter(self, tag: str) -> None:
-        if tag in _BLOCKS:
+    def enter(self, node: Any) -> None:
+        tag = node.tag
+        if tag in _BLOCKS or tag in ("td", "th"):
             self.flush()
         if tag == "li":
             self._bullet = "- "
-        elif tag == "tr":
+        elif tag == "tr" and not _lays_out(node):
             self._cells = []
         elif tag == "pre":
             self._preformatted += 1
         elif tag == "br":
             self._inline.append("\n")
-        elif tag in ("ul", "ol", "table"):
+        elif tag in ("ul", "ol"):
+            self._gap = LINE if self._lists else PARAGRAPH
+            self._lists += 1
+        elif tag == "table":
             self._gap = PARAGRAPH
 
     def leave(self, tag: str) -> None:
-        if tag in ("td", "th") and self._cells is not None:
-            self._cells.append(" ".join("".join(self._inline).split()))
-            self._inline.clear()
+        if tag in ("td", "th"):
+            self._leave_cell()
         elif tag == "tr" and self._cells is not None:
             cells, self._cells = self._cells, None
             if any(cells):
                 self.builder.add(" | ".join(cells), gap=self._gap)
                 self._gap = LINE
-        elif tag in _HEADINGS:
+        elif tag in _HEADINGS and self._cells is None:
             text = "".join(self._inline)
             self._inline.clear()
             self.builder.heading(text, _HEADINGS[tag])
@@ -131,11 +135,13 @@ class _Page:
             self.flush()
         if tag == "pre":
             self._preformatted -= 1
-        elif tag in ("ul", "ol", "table"):
-            self._gap = PARAGRAPH
+        elif tag == "li":
+            self._bullet = ""
+        elif tag in ("ul", "ol"):
+            self._lists -= 1
 
     def text(self, text: str) -> None:
-        self._inline.append(text if self._preformatted else re.sub(r"[ \t\r\n\f]+", " ", text))
+        self._inline.append(text if self._preformatted else _SPACES.sub(" ", text))
 
     def flush(self) -> None:
         if self._cells is not None:  # blocks within a cell are one line, as its row is
@@ -146,28 +152,38 @@ class _Page:
         if not self._preformatted:
             text = "\n".join(line.strip() for line in text.split("\n")).strip()
         if text.strip():
-            gap = self._gap if self._bullet else PARAGRAPH
-            self.builder.add(self._bullet + text, gap=gap)
+            self.builder.add(self._bullet + text, gap=self._gap if self._bullet else PARAGRAPH)
             self._gap = LINE if self._bullet else PARAGRAPH
             self._bullet = ""
+
+    def _leave_cell(self) -> None:
+        if self._cells is None:
+            self.flush()
+        else:
+            self._cells.append(" ".join("".join(self._inline).split()))
+            self._inline.clear()
+
+
+def _lays_out(row: Any) -> bool:
+    """Whether the row's table only lays out the page: tables stand within its cells."""
+    return row.css_first("table") is not None
 
 
 def _render(root: Any, *, skip_navigation: bool) -> TextBuilder:
     page = _Page()
     for node, entering in _walk(root, skip_navigation):
-        tag = node.tag
-        if tag == "-text":
+        if node.tag == "-text":
             page.text(node.text_content or "")
         elif entering:
-            page.enter(tag)
+            page.enter(node)
         else:
-            page.leave(tag)
+            page.leave(node.tag)
     page.flush()
     return page.builder
 
 
 def _walk(root: Any, skip_navigation: bool) -> Iterator[tuple[Any, bool]]:
-    """Every node twice, on entering and on leaving; without recursion, since pages nest thousands of levels deep."""
+    """Every node twice, on entering and on leaving; no recursion, since pages nest thousands deep."""
     stack = [(root, True)]
     while stack:
         node, entering = stack.pop()

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from kosearch.errors import IndexStateError, UsageError
-from kosearch.index import files, schema
+from kosearch.index import checking, files, schema
 from kosearch.index.lock import exclusive
 from kosearch.index.records import (
     FileState,
@@ -69,7 +69,8 @@ class Index:
     def create(cls, directory: Path, identity: Identity) -> Index:
         """Make an empty index in a folder that is empty or not there.
 
-        Raises IndexStateError where there is one already, UsageError where the folder holds something else.
+        Raises IndexStateError where there is one already, IndexBusy where somebody else is making one, and
+        UsageError where the folder holds something else.
         """
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         _ours(directory)
@@ -82,7 +83,7 @@ class Index:
                 "choose a new folder for the index",
             )
         directory.chmod(0o700)
-        with exclusive(directory / LOCK, wait=True):
+        with exclusive(directory / LOCK, wait=False):
             if schema.exists(directory):
                 raise IndexStateError(f"there is an index in {directory} already", "kosearch status")
             schema.create(directory, identity)
@@ -124,26 +125,30 @@ class Index:
         What was committed inside stays when it is left by an error; `publish` makes it searchable, now or in
         the next run.
         """
-        with exclusive(self.directory / LOCK, wait=wait), schema.translated(self.directory):
-            connection = schema.connect(self.directory, write=True)
-            try:
-                store = Store(connection)
-                files.sweep(self.directory, keep=store.state().generation)
-                yield Writer(self.directory, store)
-            finally:
-                connection.close()
+        with self._writing(wait=wait) as store:
+            yield Writer(self.directory, store)
 
     def status(self) -> Status:
         """What the index holds."""
         with self._reading() as store:
             store.connection.execute("BEGIN")
             state = store.state()
-            size = sum(
-                os.path.getsize(os.path.join(parent, name))
-                for parent, _, names in os.walk(self.directory)
-                for name in names
-            )
-            return store.status(state, size)
+            return store.status(state, files.total_size(self.directory))
+
+    def check(self) -> list[str]:
+        """Verify everything, file by file and row by row; a sentence for each thing that is wrong."""
+        with self._reading() as store:
+            store.connection.execute("BEGIN")
+            return list(checking.check(self.directory, store))
+
+    def repair(self, *, wait: bool = False) -> list[str]:
+        """Make everything anew that can be made from whole rows, and publish.
+
+        Returns the paths of files that it had to forget: the next run reads them again. Raises IndexBusy, and
+        IndexDamaged where the database itself cannot be read.
+        """
+        with self._writing(wait=wait) as store:
+            return checking.repair(self.directory, store)
 
     def problems(self) -> list[Skipped]:
         """Files and parts of files that are not searchable, by path."""
@@ -168,9 +173,9 @@ class Index:
                 derived = earlier
             else:
                 derived = Derived(self.directory, state, store.identity.fields)
-            if warm:
-                derived.warm(earlier)
-            self._derived = derived
+                self._derived = derived
+        if warm:
+            derived.warm(earlier)
         return derived
 
     @contextmanager
@@ -187,6 +192,18 @@ class Index:
                     connection.execute("ROLLBACK")
                 with self._lock:
                     self._idle.append(connection)
+
+    @contextmanager
+    def _writing(self, *, wait: bool) -> Iterator[Store]:
+        """The one connection for writing, under the lock."""
+        with exclusive(self.directory / LOCK, wait=wait), schema.translated(self.directory):
+            connection = schema.connect(self.directory, write=True)
+            try:
+                store = Store(connection)
+                files.sweep(self.directory, keep=store.state().generation)
+                yield store
+            finally:
+                connection.close()
 
 
 def _ours(directory: Path) -> None:

@@ -45,7 +45,7 @@ def checksum(*values: str | bytes | int | None) -> int:
 
 def seal(data: bytes, *key: int) -> bytes:
     """A blob that `unseal` accepts only whole, and only under the same key."""
-    return zlib.crc32(data, zlib.crc32(struct.pack(f"<{len(key)}q", *key))).to_bytes(_SEAL, "little") + data
+    return _crc(data, key) + data
 
 
 def unseal(blob: bytes, what: str, *key: int) -> bytes:
@@ -53,14 +53,14 @@ def unseal(blob: bytes, what: str, *key: int) -> bytes:
 
     Raises IndexDamaged, naming `what` and the key.
     """
-    data = blob[_SEAL:]
-    if seal(data, *key)[:_SEAL] != blob[:_SEAL]:
+    # Where a flipped bit changed the type of the value, it is not even bytes.
+    if not isinstance(blob, bytes) or _crc(blob[_SEAL:], key) != blob[:_SEAL]:
         raise damaged(f"{what} {' '.join(map(str, key))}")
-    return data
+    return blob[_SEAL:]
 
 
 def encode_vectors(vectors: Vectors) -> list[bytes]:
-    """Rows of (n, d) → n blobs of little-endian float16, scaled to length 1 first so that nothing overflows."""
+    """Rows of (n, d) → n blobs of little-endian float16, at length 1 so that nothing overflows."""
     rows = vectors.astype(np.float64)
     length = np.sqrt(np.einsum("ij,ij->i", rows, rows))
     rows /= np.where(length > 0, length, 1)[:, None]
@@ -84,7 +84,7 @@ def encode_terms(fields: Sequence[str], terms: Mapping[str, Sequence[str]]) -> b
     lines = []
     for field in fields:
         line = storable(" ".join(terms.get(field, ())))
-        if len(line.split()) != len(terms.get(field, ())):
+        if " ".join(line.split()) != line or len(line.split()) != len(terms.get(field, ())):
             raise ValueError(f"a term of the field {field!r} is empty or has white space in it")
         lines.append(line)
     return zlib.compress("\n".join(lines).encode(), _COMPRESSION)
@@ -115,14 +115,13 @@ def decode_counts(data: bytes) -> dict[str, int]:
     return dict(zip(data[4 : 4 + size].decode().split("\n"), numbers.tolist(), strict=True))
 
 
-def bucket(name: str) -> int:
-    """The row of the table of term counts that holds this name."""
-    return zlib.crc32(name.encode()) % BUCKETS
-
-
 def by_bucket(names: Iterable[str]) -> dict[int, list[str]]:
     """Names, grouped by their row in the table of term counts."""
     groups: dict[int, list[str]] = {}
     for name in names:
-        groups.setdefault(bucket(name), []).append(name)
+        groups.setdefault(zlib.crc32(name.encode()) % BUCKETS, []).append(name)
     return groups
+
+
+def _crc(data: bytes, key: tuple[int, ...]) -> bytes:
+    return zlib.crc32(data, zlib.crc32(struct.pack(f"<{len(key)}q", *key))).to_bytes(_SEAL, "little")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
@@ -60,6 +59,7 @@ class Dense:
         self.ids: Ids = np.abs(table[:, 0])
         self.documents: Ids = np.ascontiguousarray(table[:, 1])
         self._graph: HnswGraph | None = None
+        self._graph_wanted = True
         self._lock = threading.Lock()
 
     @property
@@ -71,12 +71,12 @@ class Dense:
         """The k best passages by exact scan, with cosines; of some documents only, if given."""
         rows = np.flatnonzero(self.live if documents is None else self.live & self._of(documents))
         if 4 * len(rows) < len(self.ids):
-            scores = self._take(rows) @ query
+            scores = self.take(rows) @ query
         else:
             scores = np.concatenate([np.zeros(0, np.float32), *(part @ query for part in self._parts)])[rows]
         if k + _MARGIN < len(rows):
             rows = rows[np.argpartition(-scores, k + _MARGIN)[: k + _MARGIN]]
-        return best(self.ids[rows], cosines(self._take(rows), query), k)
+        return best(self.ids[rows], cosines(self.take(rows), query), k)
 
     def search_graph(self, query: Vectors, k: int) -> tuple[Ids, Vectors] | None:
         """The k best passages by the graph and a scan of what it lacks; None where it cannot say."""
@@ -88,34 +88,32 @@ class Dense:
         rows = rows[self.live[rows]]
         if len(rows) < min(k, int(self.live.sum())):
             return None
-        return best(self.ids[rows], cosines(self._take(rows), query), k)
+        return best(self.ids[rows], cosines(self.take(rows), query), k)
 
     def cosines(self, query: Vectors, ids: Ids) -> Vectors:
         """The cosines of these passages, in their order. Raises Damaged for one that is not there."""
         rows = self.rows(ids)
         if (rows < 0).any():
             raise Damaged("a passage has no vector")
-        return cosines(self._take(rows), query)
-
-    def check_graph(self) -> None:
-        """See that the graph's file, which is not read before it is used, is what was written. Raises Damaged."""
-        if self.manifest.graph:
-            self.manifest.check(self.directory, self.manifest.graph.name)
+        return cosines(self.take(rows), query)
 
     def load_graph(self, earlier: Dense | None) -> None:
         """Load the graph, where there is one, or take it over from a generation that has the same.
 
-        Raises Damaged, and ImportError where hnswlib is not installed.
+        Whoever asks while it is being loaded goes on without it. Raises Damaged.
         """
         graph = self.manifest.graph
-        with self._lock:
-            if graph is None or self._graph is not None:
-                return
+        if graph is None or not self._graph_wanted or not self._lock.acquire(blocking=False):
+            return
+        try:
+            self._graph_wanted = False
             if earlier is not None and earlier.manifest.graph == graph:
                 self._graph = earlier._graph
-            if self._graph is None:
+            if self._graph is None and graphs.available():
                 self.manifest.check(self.directory, graph.name)
                 self._graph = HnswGraph.load(self.directory / graph.name, self.manifest.dimensions)
+        finally:
+            self._lock.release()
 
     def rows(self, ids: Ids) -> Ids:
         """The rows of passages; -1 for those that are not there."""
@@ -130,7 +128,7 @@ class Dense:
         wanted[documents] = True
         return wanted[self.documents]
 
-    def _take(self, rows: Ids) -> Vectors:
+    def take(self, rows: Ids) -> Vectors:
         """Copies of rows, (n, d)."""
         taken = np.empty((len(rows), self.manifest.dimensions), np.float32)
         places = np.searchsorted(self._starts, rows, side="right") - 1
@@ -143,11 +141,11 @@ class Dense:
         """Passage ids, document ids and vectors of rows, some thousands at a time."""
         for start in range(0, len(rows), _CHUNK):
             part = rows[start : start + _CHUNK]
-            yield self.ids[part], self.documents[part], self._take(part)
+            yield self.ids[part], self.documents[part], self.take(part)
 
 
 def cosines(vectors: Vectors, query: Vectors) -> Vectors:
-    """Products of unit vectors (n, d) with a unit query (d,), rounded from float64 so that no order of sums shows."""
+    """Products of unit vectors (n, d) with a unit query (d,), rounded from float64: no order of sums shows."""
     scores: Vectors = (vectors.astype(np.float64) @ query.astype(np.float64)).astype(np.float32)
     return scores
 
@@ -204,7 +202,8 @@ def write_vectors(old: Dense | None, target: Path, manifest: Manifest, dead: Ids
 def write_graph(old: Dense | None, new: Dense) -> Manifest:
     """Bring the graph up to date with the vectors of `new`, if it pays; returns the manifest with it.
 
-    The old one is linked while it lacks little, and gets what is new until too much of it is deleted.
+    The old one, which is whole, is linked while it lacks little, and gets what is new until too much of it
+    is deleted.
     """
     manifest, ids = new.manifest, new.live_ids
     if len(ids) < graphs.MIN_ROWS or not graphs.available():
@@ -218,11 +217,9 @@ def write_graph(old: Dense | None, new: Dense) -> Manifest:
             files = manifest.files | {known.name: old.manifest.files[known.name]}
             return replace(manifest, graph=known, files=files)
         if deleted <= graphs.MAX_DELETED * known.items:
-            with suppress(Damaged):
-                old.manifest.check(old.directory, known.name)
-                graph = HnswGraph.load(old.directory / known.name, manifest.dimensions, more=len(lacking))
-                graph.delete(np.setdiff1d(graph.ids(), ids, assume_unique=True))
-                return _save_graph(graph, new, lacking)
+            graph = HnswGraph.load(old.directory / known.name, manifest.dimensions, more=len(lacking))
+            graph.delete(np.setdiff1d(graph.ids(), ids, assume_unique=True))
+            return _save_graph(graph, new, lacking)
     return _save_graph(HnswGraph.create(manifest.dimensions, len(ids)), new, ids)
 
 

@@ -3,7 +3,7 @@
     generation-12/
       manifest.json          size and CRC-32 of every other file; SQLite keeps the manifest's own checksum
       rows.i64               passage id, document id of every vector, ids ascending, negative where dead
-      vectors-3.f32, …       vectors in the order of rows.i64, in parts named by the generation that wrote them
+      vectors-3.f32, …       vectors in the order of rows.i64, in parts named by their first generation
       graph-8.hnsw           HNSW over the passages that there were in generation 8, if there were many
       lexical/               Tantivy's files
 
@@ -17,6 +17,7 @@ import os
 import shutil
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -68,6 +69,14 @@ class Manifest:
             if name.startswith(prefix) and measure(directory / name, entry.size) != entry:
                 raise Damaged(f"{name} is not what was written")
 
+    def graph_whole(self, directory: Path) -> bool:
+        """Whether the graph, if there is one, is what was written."""
+        try:
+            self.check(directory, "graph")
+        except Damaged:
+            return False
+        return True
+
 
 def folder(directory: Path, generation: int) -> Path:
     """Where the derived files of a generation lie."""
@@ -89,10 +98,9 @@ def measure(path: Path, size: int | None = None) -> Entry:
 
 
 def measure_all(directory: Path, name: str) -> dict[str, Entry]:
-    """Size and CRC-32 of every file in a folder of `directory`, by its path there."""
-    return {
-        path.relative_to(directory).as_posix(): measure(path) for path in sorted((directory / name).iterdir())
-    }
+    """Size and CRC-32 of every file in a folder of `directory` but locks, by its path there."""
+    paths = sorted(path for path in (directory / name).iterdir() if path.suffix != ".lock")
+    return {path.relative_to(directory).as_posix(): measure(path) for path in paths}
 
 
 def write_manifest(directory: Path, manifest: Manifest) -> str:
@@ -138,6 +146,17 @@ def sweep(directory: Path, keep: int) -> None:
     for path in generations(directory):
         if path != folder(directory, keep):
             shutil.rmtree(path, ignore_errors=True)
+
+
+def total_size(directory: Path) -> int:
+    """Bytes of all files below a folder, each counted once however often it is linked."""
+    sizes: dict[int, int] = {}
+    for parent, _, names in os.walk(directory):
+        for name in names:
+            with suppress(FileNotFoundError):
+                status = os.lstat(os.path.join(parent, name))
+                sizes[status.st_ino] = status.st_size
+    return sum(sizes.values())
 
 
 def remove(directory: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import suppress
 from importlib.util import find_spec
@@ -21,6 +22,7 @@ MAX_DELETED = 0.3
 _M = 32
 _EF_CONSTRUCTION = 200
 _EF = 400
+"""Also the most that is asked for at once."""
 _CHUNK = 10_000
 
 
@@ -51,6 +53,7 @@ class HnswGraph:
         """A graph from its file, with room for `more` items. hnswlib checks nothing: the caller has."""
         graph = cls(dimensions)
         graph._index.load_index(str(path))
+        graph._index.set_ef(_EF)
         if more:
             graph._index.resize_index(graph._index.get_current_count() + more)
         return graph
@@ -72,16 +75,19 @@ class HnswGraph:
             )
 
     def save(self, path: Path) -> None:
-        """Write the graph to its file."""
+        """Write the graph to its file. Raises OSError where the disk is full, which hnswlib does not see."""
         self._index.save_index(str(path))
+        if path.stat().st_size != self._index.index_file_size():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
     def ids(self) -> Ids:
         """All ids in it, deleted ones too."""
         return np.array(self._index.get_ids_list(), dtype=np.int64)
 
     def search(self, query: Vectors, k: int) -> Ids:
-        """About the k nearest; fewer where the graph cannot say (hnswlib raises when k exceeds what it finds)."""
-        self._index.set_ef(max(_EF, 2 * k))
+        """About the k nearest; none where the graph cannot say (hnswlib raises when it finds fewer)."""
+        if k > _EF:
+            return np.zeros(0, np.int64)
         try:
             labels, _ = self._index.knn_query(query, k=min(k, len(self)), num_threads=1)
         except RuntimeError:

@@ -82,8 +82,8 @@ def write_lexical(
 ) -> None:
     """Write a generation's terms into the folder `target`: the old ones less `dead`, and the added.
 
-    `old` is the folder of a generation whose files are whole; `added` has passage id, document id and a line of
-    terms for each field. Tantivy's files never change once written: the old ones are linked.
+    `old` is the folder of a generation whose files are whole; `added` has passage id, document id and a line
+    of terms for each field. Tantivy's files never change once written: the old ones are linked.
     """
     import tantivy
 
@@ -93,7 +93,7 @@ def write_lexical(
         for path in (old / FOLDER).iterdir():
             if path.name in _META:
                 (place / path.name).write_bytes(path.read_bytes())
-            elif not path.name.endswith(".lock"):
+            elif path.suffix != ".lock":
                 link(path, place / path.name)
     with _panics():
         index = tantivy.Index(_schema(fields), path=str(place))
@@ -103,23 +103,22 @@ def write_lexical(
             writer.delete_documents_by_term(_PASSAGE, number)
         for number, document, lines in added:
             entry = tantivy.Document()
-            entry.add_unsigned(_PASSAGE, number)
-            entry.add_unsigned(_DOCUMENT, document)
+            entry.add_integer(_PASSAGE, number)
+            entry.add_integer(_DOCUMENT, document)
             for field, line in zip(fields, lines, strict=True):
                 entry.add_text(_field(field), line)
             writer.add_document(entry)
         writer.commit()
         writer.wait_merging_threads()
-    for path in place.glob("*.lock"):
-        path.unlink()
 
 
 def _schema(fields: Sequence[str]) -> tantivy.Schema:
     import tantivy
 
     builder = tantivy.SchemaBuilder()
-    builder.add_unsigned_field(_PASSAGE, indexed=True, fast=True)
-    builder.add_unsigned_field(_DOCUMENT, indexed=True)
+    # Signed: the binding deletes by a number's signed term, and finds nothing in an unsigned field.
+    builder.add_integer_field(_PASSAGE, indexed=True, fast=True)
+    builder.add_integer_field(_DOCUMENT, indexed=True)
     for field in fields:
         builder.add_text_field(_field(field), tokenizer_name="whitespace", index_option="freq")
     return builder.build()

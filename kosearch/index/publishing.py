@@ -5,12 +5,14 @@ Whatever happens before that commit leaves a folder that nothing names, and the 
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from kosearch.errors import IndexStateError
 from kosearch.index import files
 from kosearch.index.codec import by_bucket, damaged, decode_lines, decode_vectors, encode_counts, seal
 from kosearch.index.dense import Added, Dense, write_graph, write_vectors
@@ -19,7 +21,7 @@ from kosearch.index.lexical import FOLDER, Lexical, write_lexical
 from kosearch.index.records import Ids, Vectors
 from kosearch.index.schema import transaction, write_meta
 from kosearch.index.steps import step
-from kosearch.index.store import DOCUMENT, NEXT, PENDING, RETIRED, State, Store
+from kosearch.index.store import DOCUMENT, MOVED, NEXT, PENDING, PUBLISHED, RETIRED, State, Store
 
 _FREE_SHARE = 0.25
 """Free pages among all of the database before they are given back to the disk."""
@@ -48,33 +50,31 @@ class Counts:
 def publish(directory: Path, store: Store) -> int:
     """Make what was written since the last generation the next one; returns the current generation.
 
-    Nothing is done where nothing changed and the derived files are whole.
+    Nothing is done where nothing changed and the derived files are whole. Raises IndexStateError where the
+    files cannot be written, and IndexDamaged.
     """
     state = store.state()
-    dense, lexical = _whole(directory, store, state)
-    if not store.changed() and (state.generation == 0 or (dense and lexical)):
+    old = _Old(directory, store, state)
+    if old.whole and not store.changed():
         return state.generation
+    _verify(store, state)
     generation = state.generation + 1
     target = files.folder(directory, generation)
-    files.remove(target)
-    target.mkdir(mode=0o700)
-    step("folder made")
-    dead = store.passage_ids(RETIRED)
-    manifest = _write_dense(store, dense, target, Manifest(generation, store.identity.dimensions), dead)
-    step("vectors written")
-    write_lexical(
-        files.folder(directory, state.generation) if lexical else None,
-        target,
-        store.identity.fields,
-        dead,
-        _lines(store, PENDING if lexical else NEXT),
-    )
-    step("terms written")
-    manifest = replace(manifest, files=manifest.files | files.measure_all(target, FOLDER))
-    checksum = files.write_manifest(target, manifest)
-    step("manifest written")
-    counts = _counts(store)
-    _commit(store, state, generation, checksum, counts)
+    try:
+        files.remove(target)
+        target.mkdir(mode=0o700)
+        step("folder made")
+        manifest = _build(store, old, target, generation)
+        _commit(store, state, generation, manifest, _counts(store))
+    except BaseException as error:
+        if store.state().generation != generation:
+            shutil.rmtree(target, ignore_errors=True)
+        if isinstance(error, OSError | Damaged):
+            raise IndexStateError(
+                f"the files of the index in {directory} cannot be written: {error}",
+                "make room on the disk, then run `kosearch index` again: nothing that was stored is lost",
+            ) from error
+        raise
     step("generation committed")
     files.sweep(directory, keep=generation)
     step("old generations swept")
@@ -82,28 +82,58 @@ def publish(directory: Path, store: Store) -> int:
     return generation
 
 
-def _whole(directory: Path, store: Store, state: State) -> tuple[Dense | None, Lexical | None]:
+class _Old:
     """The derived files of the current generation, as far as they are what was written."""
-    dense, lexical = None, None
-    place = files.folder(directory, state.generation)
-    try:
-        manifest = files.read_manifest(place, state.manifest)
+
+    def __init__(self, directory: Path, store: Store, state: State) -> None:
+        self.directory = files.folder(directory, state.generation)
+        self.dense: Dense | None = None
+        self.lexical: Lexical | None = None
+        self.whole = state.generation == 0
+        if self.whole:
+            return
+        try:
+            manifest = files.read_manifest(self.directory, state.manifest)
+        except Damaged:
+            return
+        graph_whole = manifest.graph_whole(self.directory)
         with suppress(Damaged):
-            dense = Dense(place, manifest)
-            dense.check_graph()
+            self.dense = Dense(self.directory, manifest if graph_whole else replace(manifest, graph=None))
         with suppress(Damaged):
-            lexical = Lexical(place, manifest, store.identity.fields)
-    except Damaged:
-        pass
-    return dense, lexical
+            self.lexical = Lexical(self.directory, manifest, store.identity.fields)
+        self.whole = bool(graph_whole and self.dense and self.lexical)
 
 
-def _write_dense(store: Store, old: Dense | None, target: Path, manifest: Manifest, dead: Ids) -> Manifest:
-    which = PENDING if old else NEXT
-    count = store.count_passages(which)
-    manifest = write_vectors(old, target, manifest, dead, Added(count, _vectors(store, which)))
-    step("flat vectors written")
-    return write_graph(old, Dense(target, manifest))
+def _verify(store: Store, state: State) -> None:
+    """See that the rows whose checksums are about to be written anew are what was written.
+
+    Raises IndexDamaged.
+    """
+    for which in (PENDING, RETIRED, MOVED):
+        for _ in store.documents(which):
+            pass
+    if store.count_documents(PUBLISHED) != state.documents:
+        raise damaged("the table of documents")
+
+
+def _build(store: Store, old: _Old, target: Path, generation: int) -> str:
+    """Write the derived files of a generation; returns the checksum of their manifest."""
+    dead = store.passage_ids(RETIRED)
+    which = PENDING if old.dense else NEXT
+    added = Added(store.count_passages(which), _vectors(store, which))
+    manifest = Manifest(generation, store.identity.dimensions)
+    manifest = write_vectors(old.dense, target, manifest, dead, added)
+    step("vectors written")
+    manifest = write_graph(old.dense, Dense(target, manifest))
+    step("graph written")
+    lines = _lines(store, PENDING if old.lexical else NEXT)
+    place = old.directory if old.lexical else None
+    write_lexical(place, target, store.identity.fields, dead, lines)
+    step("terms written")
+    manifest = replace(manifest, files=manifest.files | files.measure_all(target, FOLDER))
+    checksum = files.write_manifest(target, manifest)
+    step("manifest written")
+    return checksum
 
 
 def _vectors(store: Store, which: str) -> Iterator[tuple[Ids, Ids, Vectors]]:
@@ -134,7 +164,7 @@ def _commit(store: Store, state: State, generation: int, manifest: str, counts: 
             for name in names:
                 row[name] = row.get(name, 0) + counts.frequencies[name]
             if min(row.values()) < 0:
-                raise damaged("a term count")
+                raise damaged(f"row {number} of its term counts")
             data = encode_counts({name: count for name, count in row.items() if count})
             connection.execute("UPDATE term SET counts = ? WHERE bucket = ?", (seal(data, number), number))
         step("term counts written")
@@ -146,15 +176,12 @@ def _commit(store: Store, state: State, generation: int, manifest: str, counts: 
         )
         # The times of a file that cannot be read are not those of the text that it had.
         connection.execute(
-            "UPDATE document SET raw = file.raw, path = file.path,"
-            " size = iif(broken, document.size, file.size), mtime_ns = iif(broken, document.mtime_ns, file.mtime_ns)"
-            " FROM (SELECT *, EXISTS (SELECT 1 FROM problem WHERE file_id = file.id AND member = '') AS broken"
-            " FROM file WHERE moved = 1) AS file WHERE file_id = file.id"
+            "UPDATE document SET raw = f.raw, path = f.path, size = iif(f.broken, document.size, f.size),"
+            " mtime_ns = iif(f.broken, document.mtime_ns, f.mtime_ns)"
+            " FROM (SELECT *, EXISTS (SELECT 1 FROM problem WHERE file_id = file.id AND member = '')"
+            " AS broken FROM file WHERE moved = 1) AS f WHERE file_id = f.id"
         )
-        connection.execute(
-            f"UPDATE document SET checksum = row_checksum({DOCUMENT})"
-            " WHERE file_id IN (SELECT id FROM file WHERE moved = 1)"
-        )
+        connection.execute(f"UPDATE document AS d SET checksum = row_checksum({DOCUMENT}) WHERE {MOVED}")
         connection.execute("UPDATE file SET moved = 0 WHERE moved = 1")
         (documents,) = connection.execute("SELECT count(*) FROM document").fetchone()
         totals = {field: state.totals[field] + counts.totals[field] for field in store.identity.fields}
@@ -168,4 +195,5 @@ def _give_back(store: Store) -> None:
     (free,) = store.connection.execute("PRAGMA freelist_count").fetchone()
     (pages,) = store.connection.execute("PRAGMA page_count").fetchone()
     if free > _FREE_SHARE * pages:
-        store.connection.execute("PRAGMA incremental_vacuum").fetchall()
+        # A page for each step, and only executescript() steps to the end of a statement without columns.
+        store.connection.executescript("PRAGMA incremental_vacuum")

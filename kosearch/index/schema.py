@@ -23,34 +23,44 @@ BUSY_SECONDS = 30.0
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
-        "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL, checksum INTEGER NOT NULL) WITHOUT ROWID",
+        "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL, checksum INTEGER NOT NULL)",
         "CREATE TABLE root (raw BLOB PRIMARY KEY) WITHOUT ROWID",
         # The work state: what the next run compares files with. Answers never depend on it.
-        "CREATE TABLE file (id INTEGER PRIMARY KEY, raw BLOB NOT NULL UNIQUE, path TEXT NOT NULL,"
-        " root BLOB NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, hash TEXT NOT NULL,"
-        " moved INTEGER NOT NULL DEFAULT 0)",
+        (
+            "CREATE TABLE file (id INTEGER PRIMARY KEY, raw BLOB NOT NULL UNIQUE, path TEXT NOT NULL,"
+            " root BLOB NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, hash TEXT NOT NULL,"
+            " moved INTEGER NOT NULL DEFAULT 0)"
+        ),
         "CREATE INDEX file_moved ON file (id) WHERE moved = 1",
-        "CREATE TABLE problem (file_id INTEGER NOT NULL REFERENCES file (id) ON DELETE CASCADE,"
-        " member TEXT NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL)",
+        (
+            "CREATE TABLE problem (file_id INTEGER NOT NULL REFERENCES file (id) ON DELETE CASCADE,"
+            " member TEXT NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL)"
+        ),
         "CREATE INDEX problem_file ON problem (file_id)",
         # A document has its own copy of its file's name and times: readers see those of its generation.
-        "CREATE TABLE document (id INTEGER PRIMARY KEY AUTOINCREMENT,"
-        " file_id INTEGER REFERENCES file (id) ON DELETE SET NULL, raw BLOB NOT NULL, path TEXT NOT NULL,"
-        " member TEXT NOT NULL, kind TEXT NOT NULL, title TEXT NOT NULL, metadata TEXT NOT NULL,"
-        " text_hash TEXT NOT NULL, length INTEGER NOT NULL, passages INTEGER NOT NULL, size INTEGER NOT NULL,"
-        " mtime_ns INTEGER NOT NULL, published INTEGER NOT NULL DEFAULT 0,"
-        " retired INTEGER NOT NULL DEFAULT 0, checksum INTEGER NOT NULL)",
+        (
+            "CREATE TABLE document (id INTEGER PRIMARY KEY AUTOINCREMENT,"
+            " file_id INTEGER REFERENCES file (id) ON DELETE SET NULL, raw BLOB NOT NULL, path TEXT NOT NULL,"
+            " member TEXT NOT NULL, kind TEXT NOT NULL, title TEXT NOT NULL, metadata TEXT NOT NULL,"
+            " text_hash TEXT NOT NULL, length INTEGER NOT NULL, passages INTEGER NOT NULL, size INTEGER NOT NULL,"
+            " mtime_ns INTEGER NOT NULL, published INTEGER NOT NULL DEFAULT 0,"
+            " retired INTEGER NOT NULL DEFAULT 0, checksum INTEGER NOT NULL)"
+        ),
         "CREATE INDEX document_file ON document (file_id)",
         "CREATE INDEX document_hash ON document (text_hash)",
         "CREATE INDEX document_pending ON document (id) WHERE published = 0",
         "CREATE INDEX document_retired ON document (id) WHERE retired = 1",
         # Text in parts of equal length, so that showing a passage of a long book does not read the book.
-        "CREATE TABLE text (document_id INTEGER NOT NULL REFERENCES document (id) ON DELETE CASCADE,"
-        " part INTEGER NOT NULL, body BLOB NOT NULL)",
+        (
+            "CREATE TABLE text (document_id INTEGER NOT NULL REFERENCES document (id) ON DELETE CASCADE,"
+            " part INTEGER NOT NULL, body BLOB NOT NULL)"
+        ),
         "CREATE UNIQUE INDEX text_part ON text (document_id, part)",
-        "CREATE TABLE passage (id INTEGER PRIMARY KEY AUTOINCREMENT,"
-        " document_id INTEGER NOT NULL REFERENCES document (id) ON DELETE CASCADE, place TEXT NOT NULL,"
-        " checksum INTEGER NOT NULL, input_hash BLOB NOT NULL, vector BLOB NOT NULL, terms BLOB NOT NULL)",
+        (
+            "CREATE TABLE passage (id INTEGER PRIMARY KEY AUTOINCREMENT,"
+            " document_id INTEGER NOT NULL REFERENCES document (id) ON DELETE CASCADE, place TEXT NOT NULL,"
+            " checksum INTEGER NOT NULL, input_hash BLOB NOT NULL, vector BLOB NOT NULL, terms BLOB NOT NULL)"
+        ),
         "CREATE INDEX passage_document ON passage (document_id)",
         "CREATE INDEX passage_input ON passage (input_hash)",
         # Term counts by the hash of their names: a row that must exist says so when a term does not.
@@ -67,7 +77,8 @@ def translated(directory: Path) -> Iterator[None]:
         yield
     except sqlite3.DatabaseError as error:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+        # Text that is no UTF-8 any more is an error of Python's own, without a code.
+        if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB} or "decode" in str(error):
             raise IndexDamaged(f"the index in {directory} is damaged: {error}", REPAIR) from error
         if code in {
             sqlite3.SQLITE_FULL,
@@ -164,6 +175,7 @@ def migrate(connection: sqlite3.Connection, identity: Identity | None = None) ->
                 "INSERT INTO term VALUES (?, ?)", ((number, seal(empty, number)) for number in range(BUCKETS))
             )
             write_meta(connection, "identity", asdict(identity))
+            write_meta(connection, "run", None)
             state = {"generation": 0, "manifest": "", "documents": 0, "passages": 0}
             write_meta(connection, "state", state | {"totals": dict.fromkeys(identity.fields, 0)})
 
@@ -187,11 +199,9 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def read_meta(connection: sqlite3.Connection, key: str) -> Any:
-    """A value of the table `meta`; None where there is none."""
+    """A value of the table `meta`. Raises IndexDamaged."""
     row = connection.execute("SELECT value, checksum FROM meta WHERE key = ?", (key,)).fetchone()
-    if row is None:
-        return None
-    if row[1] != checksum(key, row[0]):
+    if row is None or row[1] != checksum(key, row[0]):
         raise damaged(f"its {key}")
     return json.loads(row[0])
 

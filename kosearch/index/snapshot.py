@@ -1,4 +1,4 @@
-"""One generation, as it was published: all answers of a snapshot belong to it, whatever a writer does meanwhile."""
+"""One generation as it was published: what a snapshot answers from, whatever a writer does meanwhile."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from kosearch.index.store import PUBLISHED, State, Store
 
 
 class Derived:
-    """The derived files of one generation, checked and open, as far as they are whole. Shared by snapshots."""
+    """The derived files of one generation, checked and open, as far as they are whole; shared by snapshots."""
 
     def __init__(self, directory: Path, state: State, fields: Sequence[str]) -> None:
         self.generation = state.generation
@@ -55,7 +55,7 @@ class Derived:
         if self.dense:
             try:
                 self.dense.load_graph(earlier.dense if earlier else None)
-            except (Damaged, ImportError) as error:
+            except Damaged as error:
                 self.warn("graph file", error)
 
 
@@ -90,7 +90,7 @@ class Snapshot:
     def dense(self, query: Vectors, k: int, documents: Ids | None = None) -> tuple[Ids, Vectors]:
         """The k passages nearest to a query vector (d,): ids and cosines, best first, ties by id.
 
-        Exact, except where the snapshot was taken warm and the graph answers; its candidates' cosines are exact.
+        Exact, except where the snapshot is warm and the graph finds the candidates; cosines are exact always.
         """
         query, k = unit(query), min(k, self.passages)
         if self._derived and self._derived.dense:
@@ -153,9 +153,9 @@ class Snapshot:
         """The ids of documents that fit all filters, ascending; None where there is no filter.
 
         A path fits where one of the globs, written as in .gitignore and at any depth unless it begins with /,
-        matches it or the member's name below it. A document's date is what it says of its last change, or else
-        of its making, or else the file's time; `after` and `before` are ISO 8601, as short as wanted, and include
-        that time.
+        matches it or the member's name below it. A document's date is what it says of its last change, or
+        else of its making, or else the file's time; `after` and `before` are ISO 8601, as short as wanted, and
+        include that time.
         """
         if not (paths or kinds or after or before):
             return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
@@ -38,7 +39,9 @@ PUBLISHED = "d.published = 1"
 PENDING = "d.published = 0"
 RETIRED = "d.retired = 1"
 NEXT = "d.retired = 0"
-"""Which documents: those that readers see, those that the next generation brings, takes away, consists of."""
+MOVED = "d.file_id IN (SELECT id FROM file WHERE moved = 1)"
+"""Which documents: those that readers see; those that the next generation brings, takes away, consists of;
+those whose file has another name or time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +117,9 @@ class Store:
         passages = []
         for number in ids:
             row = found.get(number)
-            if row is None or row[3] != checksum(*row[:3]) or row[1] not in documents:
+            if row is None or row[1] not in documents:
                 raise damaged(f"passage {number}")
-            ordinal, start, end, line_start, line_end, page, label, headings = json.loads(row[2])
-            passage = Passage(start, end, line_start, line_end, page, label, tuple(headings))
+            ordinal, passage = _place(*row)
             document = documents[row[1]]
             text = self.document_text(document, passage.start, passage.end)
             passages.append(StoredPassage(number, ordinal, passage, text, document))
@@ -144,14 +146,18 @@ class Store:
         A document's passages are written right after it, so both kinds of id ascend together, and the order
         asked for is the order in which the rows are met: nothing is sorted.
         """
+        missing = self.count_passages(which)
         cursor = self.connection.execute(
-            f"SELECT p.id, p.document_id, p.{column} FROM document d CROSS JOIN passage p"
+            f"SELECT p.id, d.id, p.{column} FROM document d CROSS JOIN passage p"
             f" ON p.document_id = d.id WHERE {which} ORDER BY d.id, p.id"
         )
         while rows := cursor.fetchmany(ROWS):
             ids = np.array([row[0] for row in rows], dtype=np.int64)
             documents = np.array([row[1] for row in rows], dtype=np.int64)
             yield ids, documents, [unseal(blob, column, number) for number, _, blob in rows]
+            missing -= len(rows)
+        if missing:
+            raise damaged("the table of passages")
 
     def passage_ids(self, which: str) -> Ids:
         """The ids of passages, ascending."""
@@ -166,6 +172,10 @@ class Store:
         return int(
             self.connection.execute(f"SELECT total(passages) FROM document d WHERE {which}").fetchone()[0]
         )
+
+    def count_documents(self, which: str) -> int:
+        """How many documents there are."""
+        return int(self.connection.execute(f"SELECT count(*) FROM document d WHERE {which}").fetchone()[0])
 
     def changed(self) -> bool:
         """Whether anything was written that readers do not see yet."""
@@ -197,6 +207,25 @@ class Store:
             raise damaged(f"row {bucket} of its term counts")
         return decode_counts(unseal(row[0], "term counts", bucket))
 
+    def verify(self, document_id: int) -> None:
+        """See that everything of a document, published or not, is what was written. Raises IndexDamaged."""
+        sql = f"SELECT {DOCUMENT}, checksum FROM document d WHERE id = ?"
+        document = _document(next(self.rows(sql, document_id)))
+        text = self.document_text(document)
+        if hashlib.sha256(text.encode()).hexdigest() != document.text_hash:
+            raise damaged(f"the text of {document.path}")
+        sql = "SELECT id, document_id, place, checksum, vector, terms FROM passage WHERE document_id = ? ORDER BY id"
+        ordinals = []
+        for number, owner, place, check, vector, terms in self.rows(sql, document_id):
+            ordinal, passage = _place(number, owner, place, check)
+            decode_vectors([unseal(vector, "vector", number)], self.identity.dimensions)
+            decode_lines(unseal(terms, "terms", number))
+            if not 0 <= passage.start <= passage.end <= document.length:
+                raise damaged(f"passage {number}")
+            ordinals.append(ordinal)
+        if ordinals != list(range(document.passages)):
+            raise damaged(f"the passages of {document.path}")
+
     def problems(self) -> list[Skipped]:
         """Files and parts of files that are not searchable, by path."""
         return [
@@ -210,7 +239,7 @@ class Store:
     def status(self, state: State, size: int) -> Status:
         """What the index holds; `size` is its bytes on disk."""
         (files,) = self.connection.execute("SELECT count(*) FROM file").fetchone()
-        (pending,) = self.connection.execute(f"SELECT count(*) FROM document d WHERE {PENDING}").fetchone()
+        pending = self.count_documents(PENDING)
         problems = dict(self.rows("SELECT reason, count(*) FROM problem GROUP BY reason ORDER BY reason"))
         run = read_meta(self.connection, "run")
         return Status(
@@ -233,6 +262,14 @@ class Store:
         if len(found) != len(set(ids)):
             raise damaged(f"passage {next(number for number in ids if number not in found)}")
         return [found[number] for number in ids]
+
+
+def _place(number: int, document_id: int, place: str, check: int) -> tuple[int, Passage]:
+    """A passage's ordinal and position."""
+    if check != checksum(number, document_id, place):
+        raise damaged(f"passage {number}")
+    ordinal, start, end, line_start, line_end, page, label, headings = json.loads(place)
+    return ordinal, Passage(start, end, line_start, line_end, page, label, tuple(headings))
 
 
 def _document(row: Sequence[Any]) -> StoredDocument:

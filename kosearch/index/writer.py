@@ -1,7 +1,7 @@
 """What the one writer of an index does to the database, document by document, before it is published.
 
-New documents wait as pending, replaced and removed ones are marked retired: readers go on seeing what the last
-generation had, until `publish` ends the one and begins the other in a single commit.
+New documents wait as pending, replaced and removed ones are marked retired: readers go on seeing what the
+last generation had, until `publish` ends the one and begins the other in a single commit.
 """
 
 from __future__ import annotations
@@ -59,7 +59,9 @@ class Writer:
         files = {}
         for raw, path, root, size, mtime_ns, content_hash, reason, detail, documents in self._store.rows(sql):
             why = Reason(reason) if reason else None
-            files[raw] = FileState(raw, path, root, size, mtime_ns, content_hash, why, detail or "", documents)
+            files[raw] = FileState(
+                raw, path, root, size, mtime_ns, content_hash, why, detail or "", documents
+            )
         return files
 
     def vectors(self, input_hashes: Sequence[bytes]) -> dict[bytes, NDArray[np.float32]]:
@@ -92,7 +94,10 @@ class Writer:
             self._note(number, skipped)
 
     def skip(self, source: SourceFile, skipped: Skipped, content_hash: str = "") -> None:
-        """Note that the file as it is now cannot be searched; what it had stays, unless it is empty or gone."""
+        """Note that the file as it is now cannot be searched.
+
+        What it had stays searchable, unless the file is empty or gone.
+        """
         with self.transaction():
             number = self._file(source, content_hash)
             if skipped.reason in LEAVES:
@@ -144,7 +149,8 @@ class Writer:
     def publish(self) -> int:
         """Make all that was written searchable, in one commit; returns the generation that answers now.
 
-        Does nothing where nothing changed and the derived files are whole.
+        Does nothing where nothing changed and the derived files are whole. Raises IndexStateError where the
+        disk is full: what was written stays, and the next run publishes it.
         """
         return publishing.publish(self._directory, self._store)
 
@@ -169,7 +175,8 @@ class Writer:
     def _relocate(self, raw: bytes, source: SourceFile) -> None:
         with self.transaction():
             self._connection.execute(
-                "UPDATE file SET raw = ?, path = ?, root = ?, size = ?, mtime_ns = ?, moved = 1 WHERE raw = ?",
+                "UPDATE file SET raw = ?, path = ?, root = ?, size = ?, mtime_ns = ?, moved = 1"
+                " WHERE raw = ?",
                 (source.raw, source.path, source.root, source.size, source.mtime_ns, raw),
             )
 
@@ -200,8 +207,8 @@ class Writer:
             source.mtime_ns,
         )
         (number,) = self._connection.execute(
-            "INSERT INTO document (file_id, raw, path, member, kind, title, metadata, text_hash, length, passages,"
-            f" size, mtime_ns, checksum) VALUES ({','.join('?' * 13)}) RETURNING id",
+            "INSERT INTO document (file_id, raw, path, member, kind, title, metadata, text_hash, length,"
+            f" passages, size, mtime_ns, checksum) VALUES ({','.join('?' * 13)}) RETURNING id",
             (file_id, *values, 0),
         ).fetchone()
         self._connection.execute(
@@ -222,8 +229,11 @@ class Writer:
         (last,) = self._connection.execute(
             "SELECT seq FROM sqlite_sequence WHERE name = 'passage'"
         ).fetchone() or (0,)
-        fields = self._store.identity.fields
-        vectors = encode_vectors(np.stack([one.vector for one in document.passages]))
+        identity = self._store.identity
+        stacked = np.stack([one.vector for one in document.passages])
+        if stacked.shape[1:] != (identity.dimensions,):
+            raise ValueError(f"a vector has {stacked.shape[1:]} dimensions, the index has {identity.dimensions}")
+        vectors = encode_vectors(stacked)
         rows = []
         for ordinal, (one, vector) in enumerate(zip(document.passages, vectors, strict=True)):
             number = last + 1 + ordinal
@@ -241,7 +251,7 @@ class Writer:
                 ],
                 ensure_ascii=False,
             )
-            terms = encode_terms(fields, one.terms)
+            terms = encode_terms(identity.fields, one.terms)
             rows.append(
                 (
                     number,

@@ -1,8 +1,8 @@
-"""Fits and checks the weights that decide whether a wrapped line broke at a space (`kosearch/extract/joining.py`).
+"""Fits and checks the weights that decide whether a line broke at a space (`extract/joining.py`).
 
-Paragraphs of the shared collections are wrapped at every n-th character, as programs wrap Korean, and the joiner has to
-say which wraps were spaces. Weights are fitted on all collections; each collection's accuracy is with weights fitted on
-the others.
+Paragraphs of the shared collections are wrapped at every n-th character, as programs wrap Korean, and the
+joiner has to say which wraps were spaces. Weights are fitted on all collections; each collection's accuracy
+is with weights fitted on the others.
 
     python -m tests.benchmarks.line_joins
 """

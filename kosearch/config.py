@@ -1,0 +1,212 @@
+"""Settings, and the places where things lie.
+
+A setting comes from the command line, else the environment (`KOSEARCH_` and its name in capitals), else the user's
+`config.toml`, else its default. Files in the folders that are indexed or searched are never asked.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from kosearch.errors import ConfigError, UsageError
+
+_APP = "kosearch"
+_AUTOMATIC = "auto"
+_LARGEST = 1024**4
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the program was told, complete and checked. None means "decide by what is there"."""
+
+    config_file: Path
+    """It need not exist, unless KOSEARCH_CONFIG names it."""
+    data_dir: Path
+    cache_dir: Path
+    index: str = "default"
+    """A name, or a directory: see `index_directory`."""
+    model: str | None = None
+    device: str = _AUTOMATIC
+    passage_tokens: int | None = None
+    passage_overlap: int = 32
+    """In tokens."""
+    max_file_size: int = 64 * 1024**2
+    """In bytes."""
+    mode: str = "hybrid"
+    weight: float = 0.5
+    """The share of the dense score in a hybrid one, 0 to 1."""
+    k: int = 10
+    workers: int | None = None
+    timeout: float = 60.0
+    """Seconds for one file."""
+
+
+def load(flags: Mapping[str, object], environ: Mapping[str, str] = os.environ) -> Settings:
+    """Settle every setting; `flags` are the command line's, with None for those not given.
+
+    Raises ConfigError, which names the place, the setting and what is allowed.
+    """
+    named_file = _place(environ, "KOSEARCH_CONFIG")
+    config_file = named_file or _user_place("config") / "config.toml"
+    values: dict[str, Any] = {
+        "config_file": config_file,
+        "data_dir": _place(environ, "KOSEARCH_DATA_DIR") or _user_place("data"),
+        "cache_dir": _place(environ, "KOSEARCH_CACHE_DIR") or _user_place("cache"),
+    }
+    for name, value in _read_toml(config_file, must_exist=named_file is not None).items():
+        values[name] = _checked(name, value, f"`{name}` in {config_file}")
+    for name in _SETTINGS:
+        variable = f"KOSEARCH_{name.upper()}"
+        if environ.get(variable):
+            values[name] = _checked(name, environ[variable], f"the environment variable {variable}")
+    for name, value in flags.items():
+        if value is not None:
+            option = f"--{name.replace('_', '-')}" if len(name) > 1 else f"-{name}"
+            values[name] = _checked(name, value, option)
+    settings = Settings(**values)
+    if settings.passage_tokens is not None and settings.passage_overlap >= settings.passage_tokens:
+        raise ConfigError(
+            f"passages of {settings.passage_tokens} tokens cannot overlap by {settings.passage_overlap}",
+            "Make passage_overlap smaller than passage_tokens.",
+        )
+    return settings
+
+
+def index_directory(name: str, settings: Settings) -> Path:
+    """Where an index lies: the directory that `name` says, or a place of that name among the user's data.
+
+    A directory is what holds a separator, or begins with a dot and exists. Raises UsageError for what is neither
+    a directory nor fit to be a name.
+    """
+    path = Path(os.path.expanduser(name))
+    is_path = any(separator in name for separator in (os.sep, os.altsep) if separator)
+    if "\0" not in name and (is_path or (name.startswith(".") and path.is_dir())):
+        return path.absolute()
+    if not name.isprintable() or not name.strip() or name.startswith((".", "~", "-")):
+        raise UsageError(
+            f"{name!r} cannot be the name of an index",
+            "Use a plain name such as `notes`, or a directory such as `./notes`.",
+        )
+    return settings.data_dir / "indexes" / unicodedata.normalize("NFC", name)
+
+
+def _place(environ: Mapping[str, str], variable: str) -> Path | None:
+    place = environ.get(variable)
+    return Path(os.path.expanduser(place)).absolute() if place else None
+
+
+def _user_place(kind: Literal["config", "data", "cache"]) -> Path:
+    import platformdirs
+
+    return Path(getattr(platformdirs, f"user_{kind}_dir")(_APP, appauthor=False))
+
+
+def _read_toml(file: Path, *, must_exist: bool) -> dict[str, object]:
+    import tomllib
+
+    try:
+        return tomllib.loads(file.read_text("utf-8-sig"))
+    except FileNotFoundError:
+        if must_exist:
+            raise ConfigError(
+                f"the settings file {file} is not there", "Create it, or unset KOSEARCH_CONFIG."
+            ) from None
+        return {}
+    except OSError as error:
+        raise ConfigError(f"the settings file {file} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise ConfigError(f"the settings file {file} is not valid TOML: {error}") from error
+
+
+def _checked(name: str, value: object, place: str) -> object:
+    """The value in its own type; `place` says where it was given."""
+    if name not in _SETTINGS:
+        raise ConfigError(f"{place}: there is no such setting", f"There are {', '.join(_SETTINGS)}.")
+    setting = _SETTINGS[name]
+    try:
+        return setting.parse(value)
+    except (TypeError, ValueError):
+        raise ConfigError(f"{place} is {value!r}; it must be {setting.allowed}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Setting:
+    parse: Callable[[object], object]
+    """From an option's or a variable's text, or a TOML value; raises ValueError or TypeError."""
+    allowed: str
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError
+    return value
+
+
+def _whole(least: int, most: int) -> Callable[[object], int]:
+    def parse(value: object) -> int:
+        if not isinstance(value, int | str) or isinstance(value, bool):
+            raise TypeError
+        number = int(value)
+        if not least <= number <= most:
+            raise ValueError
+        return number
+
+    return parse
+
+
+def _number(least: float, most: float) -> Callable[[object], float]:
+    def parse(value: object) -> float:
+        if not isinstance(value, int | float | str) or isinstance(value, bool):
+            raise TypeError
+        number = float(value)
+        if not least <= number <= most:  # so says a NaN too
+            raise ValueError
+        return number
+
+    return parse
+
+
+def _matching(pattern: str) -> Callable[[object], str]:
+    def parse(value: object) -> str:
+        if re.fullmatch(pattern, text := _text(value)) is None:
+            raise ValueError
+        return text
+
+    return parse
+
+
+def _automatic_or(parse: Callable[[object], object]) -> Callable[[object], object]:
+    return lambda value: None if value == _AUTOMATIC else parse(value)
+
+
+def _size(value: object) -> int:
+    """Bytes, from a whole number or from text such as `10M`."""
+    if not isinstance(value, str):
+        return _whole(1, _LARGEST)(value)
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?([kmgt]?)(?:i?b)?", value.strip().lower())
+    if match is None:
+        raise ValueError
+    return _whole(1, _LARGEST)(int(float(match[1]) * 1024 ** " kmgt".index(match[2] or " ")))
+
+
+_SETTINGS: Mapping[str, _Setting] = {
+    "index": _Setting(_text, "a name or a directory"),
+    "model": _Setting(_automatic_or(_text), "`auto`, a model's name or its directory"),
+    "device": _Setting(
+        _matching(r"auto|cpu|mps|cuda(:[0-9]+(,cuda:[0-9]+)*)?"), "auto, cpu, cuda, cuda:0,cuda:1 or mps"
+    ),
+    "passage_tokens": _Setting(_automatic_or(_whole(16, 32_768)), "`auto`, or a whole number from 16 to 32768"),
+    "passage_overlap": _Setting(_whole(0, 32_768), "a whole number from 0 to 32768"),
+    "max_file_size": _Setting(_size, "a size from 1 byte to 1T, such as 500k, 10M or 1.5G"),
+    "mode": _Setting(_matching("hybrid|dense|lexical"), "hybrid, dense or lexical"),
+    "weight": _Setting(_number(0, 1), "a number from 0 (lexical only) to 1 (dense only)"),
+    "k": _Setting(_whole(1, 1_000_000), "a whole number from 1 to 1000000"),
+    "workers": _Setting(_automatic_or(_whole(1, 256)), "`auto`, or a whole number from 1 to 256"),
+    "timeout": _Setting(_number(0.1, 86_400), "a number of seconds from 0.1 to 86400"),
+}

@@ -1,0 +1,126 @@
+"""Looking at everything an index holds, and mending what can be mended without reading the files again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+
+from kosearch.errors import IndexDamaged
+from kosearch.index import files
+from kosearch.index.codec import BUCKETS, by_bucket, decode_lines, decode_vectors, encode_counts, seal
+from kosearch.index.dense import Dense
+from kosearch.index.files import Damaged
+from kosearch.index.lexical import Lexical
+from kosearch.index.publishing import Counts, publish
+from kosearch.index.schema import transaction, write_meta
+from kosearch.index.store import PUBLISHED, State, Store
+
+
+def check(directory: Path, store: Store) -> Iterator[str]:
+    """Verify all that SQLite and the derived files hold; yields a sentence for each thing that is wrong.
+
+    Call it inside a read transaction.
+    """
+    state = store.state()
+    for (finding,) in store.rows("PRAGMA integrity_check"):
+        if finding != "ok":
+            yield f"SQLite: {finding}"
+    for table, *_ in store.rows("PRAGMA foreign_key_check"):
+        yield f"SQLite: a row of the table {table} belongs to nothing"
+    broken = _broken_documents(store)
+    yield from (f"{path}: {finding}" for path, finding in broken.values())
+    if not broken:
+        counts = _count(store)
+        if _counted(store, counts, state) != state:
+            yield "the totals are not those of the passages"
+        yield from _wrong_counts(store, counts)
+        yield from _wrong_files(directory, store, state)
+
+
+def repair(directory: Path, store: Store) -> list[str]:
+    """Make the index whole again; returns the paths of the files that it had to forget.
+
+    Derived files and counts are made anew from the passages. A document with a damaged row is given up
+    together with its file's state, so that the next `index` reads the file again. Raises IndexDamaged where
+    the database itself cannot be read.
+    """
+    connection = store.connection
+    with transaction(connection):
+        connection.execute("REINDEX")
+        broken = _broken_documents(store)
+        for number in broken:
+            connection.execute(
+                "DELETE FROM file WHERE id = (SELECT file_id FROM document WHERE id = ?)", (number,)
+            )
+            connection.execute("DELETE FROM document WHERE id = ?", (number,))
+        for table in ("passage", "text"):
+            connection.execute(f"DELETE FROM {table} WHERE document_id NOT IN (SELECT id FROM document)")
+        counts = _count(store)
+        names = by_bucket(counts.frequencies)
+        for number in range(BUCKETS):
+            row = {name: counts.frequencies[name] for name in names.get(number, ())}
+            sealed = seal(encode_counts(row), number)
+            connection.execute("INSERT OR REPLACE INTO term VALUES (?, ?)", (number, sealed))
+        # Without a manifest nothing derived is used: it may hold what has just been given up.
+        write_meta(connection, "state", asdict(replace(_counted(store, counts, store.state()), manifest="")))
+    publish(directory, store)
+    return sorted({path for path, _ in broken.values()})
+
+
+def _broken_documents(store: Store) -> dict[int, tuple[str, str]]:
+    """Documents of which something is not what was written: id → path, finding."""
+    broken = {}
+    for number, path in store.rows("SELECT id, path FROM document ORDER BY id"):
+        try:
+            store.verify(number)
+        except IndexDamaged as error:
+            broken[number] = (str(path), error.message)
+    return broken
+
+
+def _count(store: Store) -> Counts:
+    """The published passages and their terms, counted anew."""
+    counts = Counts(store.identity.fields)
+    for _, _, blobs in store.scan("terms", PUBLISHED):
+        for blob in blobs:
+            counts.add(decode_lines(blob), 1)
+    return counts
+
+
+def _counted(store: Store, counts: Counts, state: State) -> State:
+    documents = store.count_documents(PUBLISHED)
+    return replace(state, documents=documents, passages=counts.passages, totals=counts.totals)
+
+
+def _wrong_counts(store: Store, counts: Counts) -> Iterator[str]:
+    names = by_bucket(counts.frequencies)
+    for number in range(BUCKETS):
+        try:
+            if store.counts(number) != {name: counts.frequencies[name] for name in names.get(number, ())}:
+                yield f"row {number} of the term counts is not that of the passages"
+        except IndexDamaged as error:
+            yield error.message
+
+
+def _wrong_files(directory: Path, store: Store, state: State) -> Iterator[str]:
+    if not state.generation:
+        return
+    place = files.folder(directory, state.generation)
+    try:
+        manifest = files.read_manifest(place, state.manifest)
+        manifest.check(place, "")
+        dense = Dense(place, manifest)
+        if not np.array_equal(dense.live_ids, store.passage_ids(PUBLISHED)):
+            yield "the vector files are not of this generation"
+            return
+        for ids, _, blobs in store.scan("vector", PUBLISHED):
+            if not np.array_equal(dense.take(dense.rows(ids)), decode_vectors(blobs, manifest.dimensions)):
+                yield "the vector files differ from SQLite"
+                return
+        if Lexical(place, manifest, store.identity.fields).passages != state.passages:
+            yield "the lexical files are not of this generation"
+    except Damaged as error:
+        yield f"{place.name}: {error}"
