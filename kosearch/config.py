@@ -17,6 +17,7 @@ from typing import Any, Literal
 from kosearch.errors import ConfigError, UsageError
 
 _APP = "kosearch"
+_INDEXES = "indexes"
 _AUTOMATIC = "auto"
 _LARGEST = 1024**4
 
@@ -93,7 +94,15 @@ def index_directory(name: str, settings: Settings) -> Path:
             f"{name!r} cannot be the name of an index",
             "Use a plain name such as `notes`, or a directory such as `./notes`.",
         )
-    return settings.data_dir / "indexes" / unicodedata.normalize("NFC", name)
+    return settings.data_dir / _INDEXES / unicodedata.normalize("NFC", name)
+
+
+def index_names(settings: Settings) -> list[str]:
+    """The names of the indexes among the user's data, sorted."""
+    try:
+        return sorted(entry.name for entry in (settings.data_dir / _INDEXES).iterdir() if entry.is_dir())
+    except OSError:
+        return []
 
 
 def _place(environ: Mapping[str, str], variable: str) -> Path | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -50,10 +50,9 @@ class _Counts:
 class Run:
     """One run over some roots. Whatever ends it, what was committed until then is published."""
 
-    def __init__(self, writer: Writer, embed: Embed, pool: Pool[Job, Prepared]) -> None:
+    def __init__(self, writer: Writer, embed: Embed) -> None:
         self._writer = writer
         self._embed = embed
-        self._pool = pool
         self._counts = _Counts()
         self._known: Mapping[bytes, FileState] = writer.files()
         self._seen: set[bytes] = set()
@@ -64,20 +63,15 @@ class Run:
         self._begun = self._published = time.monotonic()
         self._publishing_took = 0.0
 
-    def over(self, roots: Sequence[bytes], rules: WalkRules) -> Generator[IndexProgress, None, IndexReport]:
+    def over(
+        self, roots: Sequence[bytes], rules: WalkRules, pool: Pool[Job, Prepared]
+    ) -> Generator[IndexProgress, None, IndexReport]:
         """Bring everything under the roots up to date.
 
         A file leaves the index only when its folder was read in this run and no longer has it.
         """
         try:
-            batch: list[Prepared] = []
-            for prepared in self._prepared(roots, rules):
-                batch.append(prepared)
-                if sum(_passages_in(one) for one in batch) >= BATCH:
-                    yield from self._commit(batch)
-                    batch = []
-                yield self._progress(prepared.source.path)
-            yield from self._commit(batch)
+            yield from self._take(self._prepared(roots, rules, pool))
             self._remove_vanished(roots)
         finally:
             self._writer.publish()
@@ -85,9 +79,27 @@ class Run:
         self._writer.record_run({"ended": _now(), "seconds": round(report.seconds, 1), "embedded": report.embedded})
         return report
 
-    def _prepared(self, roots: Sequence[bytes], rules: WalkRules) -> Iterator[Prepared]:
+    def take(self, prepared: Iterable[Prepared]) -> Iterator[IndexProgress]:
+        """Index what is no file on disk, prepared elsewhere."""
+        try:
+            yield from self._take(prepared)
+        finally:
+            self._writer.publish()
+
+    def _take(self, prepared: Iterable[Prepared]) -> Iterator[IndexProgress]:
+        batch: list[Prepared] = []
+        for one in prepared:
+            batch.append(one)
+            if sum(map(_passages_in, batch)) >= BATCH:
+                yield from self._commit(batch)
+                batch = []
+            yield self._progress(one.source.path)
+        if batch:
+            yield from self._commit(batch)
+
+    def _prepared(self, roots: Sequence[bytes], rules: WalkRules, pool: Pool[Job, Prepared]) -> Iterator[Prepared]:
         """The files that are new or may have changed, read and cut by the workers, in the order found."""
-        for job, result in self._pool.map(self._jobs(roots, rules)):
+        for job, result in pool.map(self._jobs(roots, rules)):
             if isinstance(result, Failure):
                 reason = _FAILURES[result.kind]
                 yield Prepared(job.source, "", (), (Skipped(job.source.path, reason, result.detail),))

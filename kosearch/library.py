@@ -6,9 +6,9 @@ Everything heavy is made on first use: asking for the status of an index loads n
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from kosearch import embedding
 from kosearch.config import Settings, index_directory
@@ -18,8 +18,13 @@ from kosearch.records import Answer, IndexProgress, IndexReport, Shown, Skipped
 from kosearch.sources import WalkRules, canonical, lies_under
 
 if TYPE_CHECKING:
+    from kosearch.preparing import Preparer
     from kosearch.searching import Query
     from kosearch.terms import Analyzer
+    from kosearch.workers import Pool
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 PASSAGE_TOKENS = 320
 """Well under the bundled model's 512: on 720 Korean pages dense Recall@1 rises from .61 (whole pages) to .72."""
@@ -81,25 +86,38 @@ class Library:
         Yields how far it is, and first a line that says which model the index uses and why.
         """
         from kosearch.indexing import Run
-        from kosearch.preparing import PassageRules, Preparer
-        from kosearch.workers import Pool
+        from kosearch.preparing import FilePreparer
 
-        if not self.exists:
-            self._create(pull=pull)
-        self._check_rules()
+        self.prepare(pull=pull)
         yield f"model: {self.model.why}"
-        identity = self.index.identity
-        preparer = Preparer(self.model, PassageRules(identity.passage_tokens, identity.overlap), rules.max_size)
-        workers = self.settings.workers or max(1, len(os.sched_getaffinity(0)) // 2)
-        with (
-            self.index.writer(wait=wait) as writer,
-            Pool(preparer, workers, deadline=self.settings.timeout) as pool,
-        ):
+        preparer = FilePreparer(self.preparer, rules.max_size)
+        with self.index.writer(wait=wait) as writer, self.pool(preparer) as pool:
             names = [canonical(root) for root in roots]
             for name in names:
                 writer.add_root(name)
-            run = Run(writer, self._embed_passages, pool)
-            return (yield from run.over(names or writer.roots(), rules))
+            run = Run(writer, self.embed_passages)
+            return (yield from run.over(names or writer.roots(), rules, pool))
+
+    def prepare(self, *, pull: bool = False) -> None:
+        """Make the index where there is none, and see that model and rules are those that made it."""
+        if not self.exists:
+            self._create(pull=pull)
+        self._check_rules()
+
+    @property
+    def preparer(self) -> Preparer:
+        """Cuts and analyses documents by the index's rules; for worker processes."""
+        from kosearch.preparing import PassageRules, Preparer
+
+        identity = self.index.identity
+        return Preparer(self.model, PassageRules(identity.passage_tokens, identity.overlap))
+
+    def pool(self, task: Callable[[Item], Result]) -> Pool[Item, Result]:
+        """Worker processes for a task: half the cores, since embedding wants the others."""
+        from kosearch.workers import Pool
+
+        count = self.settings.workers or max(1, len(os.sched_getaffinity(0)) // 2)
+        return Pool(task, count, deadline=self.settings.timeout)
 
     def answer(self, query: Query) -> Answer:
         """The best passages for a question."""
@@ -113,7 +131,7 @@ class Library:
         from kosearch import searching
 
         with self.index.snapshot(warm=warm) as snapshot:
-            return searching.answers(queries, snapshot, self.analyzer, self._embed_queries)
+            return searching.answers(queries, snapshot, self.analyzer, self.embed_queries)
 
     def show(self, hit: str, lines: int) -> Shown:
         """A passage by its hit's id, or a whole document by its hash, with `lines` lines before and after."""
@@ -162,10 +180,12 @@ class Library:
         """Files and parts of files that are not searchable, by path."""
         return self.index.problems()
 
-    def _embed_passages(self, texts: Sequence[str]) -> embedding.Vectors:
+    def embed_passages(self, texts: Sequence[str]) -> embedding.Vectors:
+        """Vectors of unit length for what the model sees of passages: (n, d). Loads the model first."""
         return self.embedder.embed_passages(texts)
 
-    def _embed_queries(self, texts: Sequence[str]) -> embedding.Vectors:
+    def embed_queries(self, texts: Sequence[str]) -> embedding.Vectors:
+        """The same for questions."""
         return self.embedder.embed_queries(texts)
 
     def _resolve(self, name: str, *, pull: bool = False) -> embedding.Model:

@@ -2,9 +2,12 @@
 
 Every place where a passage may begin is a border with a price: a heading costs nothing, a paragraph
 little, the middle of a sentence much. A shortest path over the borders, as in breaking a paragraph into
-lines (Knuth and Plass 1981, "Breaking Paragraphs into Lines"), finds the cheapest cuts of the whole
-document, so passages are filled evenly and no tiny rest is left. Prices depend on the text at the border
-alone: after an edit the path soon meets the old one, and passages further away stay as they were.
+lines (Knuth and Plass 1981, "Breaking Paragraphs into Lines"), finds the cheapest cuts, so passages are
+filled evenly and no tiny rest is left.
+
+Every path goes through the anchors: the borders that are the cheapest far and wide. Where they are depends
+on the text around them alone, so an edit changes the passages between two anchors and no others, and little
+of a long document has to be embedded again.
 """
 
 from __future__ import annotations
@@ -27,14 +30,16 @@ CONTEXT = 120
 """The most code points of title and headings that are put in front of a passage."""
 
 # What it costs to begin a passage at each kind of border; 1 is the badness of a passage with nothing in it.
-_HEADING, _PARAGRAPH, _ITEM, _LINE, _SENTENCE = 0.0, 0.05, 0.1, 0.12, 0.2
+_HEADING, _PARAGRAPH, _ITEM, _LINE, _SENTENCE = 0.004, 0.05, 0.1, 0.12, 0.2
 _WRAPPED, _CLAUSE, _WORD, _ANYWHERE = 0.5, 0.7, 1.0, 1.5
 _TORN = 4.0
 """Added between a heading and its text."""
 _DEEPER, _BESIDE, _HIGHER = 0.1, 0.3, 0.6
 """What a heading costs inside a passage, by its level against that of the heading before it."""
-_JITTER = 0.06
-"""How much of a price the border's own words decide: with it, paths meet sooner after an edit."""
+_TIE = 0.02
+"""How much of a price the border's own words decide, so that one of many equals is the cheapest."""
+_REACH = 2
+"""An anchor is the cheapest border within so many times a passage's size, before it and behind it."""
 _GRAIN = 32
 """Borders nearer to each other than a passage's size over this are thinned out: it bounds the work."""
 _BLOCK = 100_000
@@ -109,7 +114,7 @@ class _Cutter:
         _price_headings(self._text, sections, prices)
         self._sentence_starts = sorted(place for place, price in prices.items() if price <= _SENTENCE)
         self._places = self._thinned(self._refined(prices), prices)
-        self._prices = [prices[place] + self._jitter(place) for place in self._places]
+        self._prices = [prices[place] + self._tie(place) for place in self._places]
         self._passed = _passed(self._places, sections)
 
     def spans(self) -> Iterator[tuple[int, int]]:
@@ -124,19 +129,21 @@ class _Cutter:
                 before = span[0]
 
     def _path(self) -> list[tuple[int, int]]:
-        """The cheapest way through the borders: the passages' spans without overlap."""
-        text, places, prices, passed = self._text, self._places, self._prices, self._passed
-        counts = [bisect_left(self._token_starts, place) for place in places]
+        """The cheapest way through the borders, from anchor to anchor: the spans without overlap."""
+        prices, passed = self._prices, self._passed
+        counts = [bisect_left(self._token_starts, place) for place in self._places]
         counts.append(len(self._token_starts))
-        rooms = [self._room(place) for place in places]
+        rooms = [self._room(place) for place in self._places]
+        anchors = _anchors(prices, counts, _REACH * self._size)
+        anchor = 0
         totals, origins = [0.0], [0]
-        for end in range(1, len(places) + 1):
+        for end in range(1, len(counts)):
             best, origin = math.inf, end - 1
-            for start in range(end - 1, -1, -1):
+            for start in range(end - 1, anchor - 1, -1):
                 used = counts[end] - counts[start]
-                if used > self._size and start < end - 1:
-                    break
                 if used > rooms[start] and start < end - 1:
+                    if used > self._size:
+                        break
                     continue
                 badness = max(0.0, 1.0 - used / rooms[start]) ** 3
                 cost = totals[start] + prices[start] + badness + passed[end - 1] - passed[start]
@@ -144,13 +151,19 @@ class _Cutter:
                     best, origin = cost, start
             totals.append(best)
             origins.append(origin)
-        chosen, end = [], len(places)
+            anchor = end if end in anchors else anchor
+        return self._traced(origins)
+
+    def _traced(self, origins: Sequence[int]) -> list[tuple[int, int]]:
+        """Each border's best border before it → the spans on the way to the text's end."""
+        places = [*self._places, len(self._text)]
+        spans: list[tuple[int, int]] = []
+        end = len(self._places)
         while end:
-            chosen.append(end)
-            end = origins[end]
-        starts = [*places, len(text)]
-        spans = pairwise([0, *reversed(chosen)])
-        return [(starts[a], _trimmed(text, starts[a], starts[b])) for a, b in spans]
+            start = origins[end]
+            spans.append((places[start], _trimmed(self._text, places[start], places[end])))
+            end = start
+        return spans[::-1]
 
     def _room(self, place: int) -> int:
         """The tokens left for a passage that begins here; half a word may take one more than it did."""
@@ -165,10 +178,10 @@ class _Cutter:
     def _count(self, start: int, end: int) -> int:
         return bisect_left(self._token_starts, end) - bisect_left(self._token_starts, start)
 
-    def _jitter(self, place: int) -> float:
+    def _tie(self, place: int) -> float:
         """The same for the same words, whatever stands around them."""
         words = self._text[place : place + 24].encode("utf-8", "surrogatepass")
-        return _JITTER * crc32(words) / 2**32
+        return _TIE * crc32(words) / 2**32
 
     def _refined(self, prices: dict[int, float]) -> list[int]:
         """All borders; where two are too far apart for a passage, words between them too, then anything."""
@@ -283,7 +296,7 @@ def _prices(document: Extracted) -> dict[int, float]:
     before = None
     for line in _TEXT_LINE.finditer(text):
         if before is None:
-            prices[line.start()] = _HEADING
+            prices[line.start()] = 0.0
         else:
             prices[line.start()] = _line_price(document, before, line, ends, pages)
         # A sentence goes on behind the number of its page.
@@ -311,9 +324,9 @@ def _line_price(
 
 def _price_headings(text: str, sections: dict[int, Heading], prices: dict[int, float]) -> None:
     """Make headings the cheapest borders, and those between a heading and its text the dearest."""
-    for place in sections:
+    for place, heading in sections.items():
         if place < len(text):
-            prices[place] = _HEADING
+            prices[place] = _HEADING * min(heading.level, 10)
     order = sorted(prices)
     for place, heading in sections.items():
         body = _body_start(text, place)
@@ -346,6 +359,20 @@ def _passed(places: Sequence[int], sections: dict[int, Heading]) -> list[float]:
             level = heading.level
         passed.append(total)
     return passed
+
+
+def _anchors(prices: Sequence[float], counts: Sequence[int], reach: int) -> set[int]:
+    """The borders, by index, with no cheaper one within `reach` tokens; `counts` ends with the text's."""
+    anchors: set[int] = set()
+    rising: list[tuple[int, bool]] = []
+    for border, price in enumerate(prices):
+        while rising and prices[rising[-1][0]] > price:
+            dearer, clear = rising.pop()
+            if clear and counts[border] - counts[dearer] > reach:
+                anchors.add(dearer)
+        rising.append((border, counts[border] - (counts[rising[-1][0]] if rising else 0) > reach))
+    anchors.update(border for border, clear in rising if clear and counts[-1] - counts[border] > reach)
+    return anchors
 
 
 def _placed(document: Extracted, headings: Sequence[Heading], spans: Iterable[tuple[int, int]]) -> Iterator[Passage]:

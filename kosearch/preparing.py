@@ -64,34 +64,15 @@ class Prepared:
 
 
 class Preparer:
-    """The worker's task: made in the parent, pickled once, and loaded in each worker on first use."""
+    """Cuts and analyses documents. Made in the parent, pickled once, and loaded in each worker on first use."""
 
-    def __init__(self, model: Model, rules: PassageRules, max_bytes: int) -> None:
+    def __init__(self, model: Model, rules: PassageRules) -> None:
         self._model = model
         self._rules = rules
-        self._max_bytes = max_bytes
 
-    def __call__(self, job: Job) -> Prepared:
-        """Read, extract, cut and analyse one file. A file that cannot be read is a result, not an error."""
-        source = job.source
-        try:
-            content = read(source.raw, self._max_bytes)
-        except ReadError as error:
-            return Prepared(source, "", (), (Skipped(source.path, error.reason, error.detail),))
-        source = replace(source, size=content.size, mtime_ns=content.mtime_ns)
-        if content.sha256 == job.known_hash:
-            return Prepared(source, content.sha256, None, ())
-        try:
-            extraction = extract(content.data, path=source.path)
-        except ExtractError as error:
-            skipped = Skipped(source.path, error.reason, error.detail)
-            return Prepared(source, content.sha256, (), (skipped,))
-        documents = tuple(self._document(document, source.path) for document in extraction.documents)
-        return Prepared(source, content.sha256, documents, extraction.skipped)
-
-    def _document(self, document: Extracted, path: str) -> PreparedDocument:
+    def prepare(self, document: Extracted, name: str) -> PreparedDocument:
+        """The document's passages and their terms; `name` is its path."""
         passages = cut(document, self._tokens, size=self._rules.size, overlap=self._rules.overlap)
-        name = document.member or path
         return PreparedDocument(document, tuple(self._passage(document, one, name) for one in passages))
 
     def _passage(self, document: Extracted, passage: Passage, name: str) -> PreparedPassage:
@@ -107,6 +88,31 @@ class Preparer:
     @cached_property
     def _analyzer(self) -> Analyzer:
         return Analyzer()
+
+
+@dataclass(frozen=True, slots=True)
+class FilePreparer:
+    """The worker's task for files: read, extract, cut and analyse."""
+
+    preparer: Preparer
+    max_bytes: int
+
+    def __call__(self, job: Job) -> Prepared:
+        """All that is in a file. One that cannot be read is a result, not an error."""
+        source = job.source
+        try:
+            content = read(source.raw, self.max_bytes)
+        except ReadError as error:
+            return Prepared(source, "", (), (Skipped(source.path, error.reason, error.detail),))
+        source = replace(source, size=content.size, mtime_ns=content.mtime_ns)
+        if content.sha256 == job.known_hash:
+            return Prepared(source, content.sha256, None, ())
+        try:
+            extraction = extract(content.data, path=source.path)
+        except ExtractError as error:
+            return Prepared(source, content.sha256, (), (Skipped(source.path, error.reason, error.detail),))
+        documents = tuple(self.preparer.prepare(one, one.member or source.path) for one in extraction.documents)
+        return Prepared(source, content.sha256, documents, extraction.skipped)
 
 
 def input_hash(model_text: str) -> bytes:

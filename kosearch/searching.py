@@ -66,6 +66,17 @@ class Ranking:
     lexical: tuple[Score, ...] | None
     terms: tuple[Mapping[str, Sequence[str]], ...]
 
+    def reordered(self, scores: Sequence[float]) -> Ranking:
+        """The same passages by other scores, which are given in the order of these; ties keep their order."""
+        order = np.argsort(-np.array(scores, dtype=np.float64), kind="stable")
+        return Ranking(
+            self.ids[order],
+            np.array(scores, dtype=np.float64)[order],
+            self.dense and tuple(self.dense[i] for i in order),
+            self.lexical and tuple(self.lexical[i] for i in order),
+            tuple(self.terms[i] for i in order),
+        )
+
 
 def answers(queries: Sequence[Query], snapshot: Snapshot, analyzer: Analyzer, embed: Embed) -> list[Answer]:
     """The best passages of one generation for each question."""

@@ -18,9 +18,10 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from queue import SimpleQueue
 from types import TracebackType
-from typing import BinaryIO, Generic, Literal, Self, TypeVar
+from typing import IO, Generic, Literal, Self, TypeVar
 
 from kosearch.errors import KosearchError
 
@@ -58,10 +59,11 @@ class Pool(Generic[Item, Result]):
         deadline: float,
         memory_limit: int = 2 * 1024**3,
     ) -> None:
+        pickled = pickle.dumps(task)
+        self._workers = [_Worker(pickled, deadline, memory_limit) for _ in range(count)]
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._run = _Run()
         self._closed = threading.Event()
-        setup = pickle.dumps((memory_limit, pickle.dumps(task)))
-        self._workers = [_Worker(setup, deadline) for _ in range(count)]
         self._threads = [threading.Thread(target=self._attend, args=(one,), daemon=True) for one in self._workers]
         self._threads.append(threading.Thread(target=self._watch, daemon=True))
         for thread in self._threads:
@@ -70,36 +72,32 @@ class Pool(Generic[Item, Result]):
     def map(self, items: Iterable[Item], *, ordered: bool = True) -> Iterator[tuple[Item, Result | Failure]]:
         """Each item with what came of it, in the items' order or, if not `ordered`, as they get ready.
 
-        `items` is read in the caller's thread, at most 64 items ahead, and fewer while 256 MiB of results wait to be
-        taken. Raises KosearchError where workers cannot be started at all.
+        `items` is read in the caller's thread, at most 64 ahead, and nothing is begun while 256 MiB of results wait to
+        be taken. A pool runs one `map` at a time: a new one ends the one before. Raises KosearchError where
+        workers cannot be started at all.
         """
-        source = enumerate(items)
-        done: SimpleQueue[tuple[int, _Outcome]] = SimpleQueue()
+        self._run.end()
+        self._run = run = _Run()
+        numbered = enumerate(items)
         pending: dict[int, Item] = {}
-        ready: dict[int, _Outcome] = {}
-        exhausted = False
-        while True:
-            while not done.empty():
-                ready.update([done.get()])
-            while not exhausted and len(pending) < _AHEAD and _weight(ready) < _AHEAD_BYTES:
-                if (numbered := next(source, None)) is None:
-                    exhausted = True
-                else:
-                    number, item = numbered
+        try:
+            while not self._closed.is_set():
+                for number, item in islice(numbered, _AHEAD - len(pending)):
                     pending[number] = item
-                    self._jobs.put(_Job(number, pickle.dumps(item), done))
-            if not pending:
-                return
-            while (number := next(iter(pending if ordered else ready), -1)) not in ready:
-                ready.update([done.get()])
-            outcome = ready.pop(number)
-            if isinstance(outcome, KosearchError):
-                raise outcome
-            yield pending.pop(number), pickle.loads(outcome) if isinstance(outcome, bytes) else outcome
+                    self._jobs.put(_Job(number, pickle.dumps(item), run))
+                if not pending:
+                    return
+                number, outcome = run.take(next(iter(pending)) if ordered else None)
+                if isinstance(outcome, KosearchError):
+                    raise outcome
+                yield pending.pop(number), pickle.loads(outcome) if isinstance(outcome, bytes) else outcome
+        finally:
+            run.end()
 
     def close(self) -> None:
         """End all workers, whatever they are doing, and wait until they are gone."""
         self._closed.set()
+        self._run.end()
         for worker in self._workers:
             self._jobs.put(None)
             worker.close()
@@ -113,8 +111,10 @@ class Pool(Generic[Item, Result]):
         self.close()
 
     def _attend(self, worker: _Worker) -> None:
-        while (job := self._jobs.get()) is not None and not self._closed.is_set():
-            job.done.put((job.number, worker.run(job.item)))
+        while (job := self._jobs.get()) is not None:
+            if job.run.wait_for_room(job.number):
+                job.run.put(job.number, worker.run(job.item))
+        worker.stop()
 
     def _watch(self) -> None:
         while not self._closed.wait(0.05):
@@ -126,23 +126,68 @@ _Outcome = bytes | Failure | KosearchError
 """A result, still pickled so that its size is known; or why there is none."""
 
 
+class _Run:
+    """One `map`: what came of its items and was not taken yet."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._outcomes: dict[int, _Outcome] = {}
+        self._bytes = 0
+        self._wanted: int | None = None
+        self._over = False
+
+    def wait_for_room(self, number: int) -> bool:
+        """Before an item is begun; False if it is no longer wanted. What the caller waits for needs no room."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._over or self._bytes < _AHEAD_BYTES or number == self._wanted)
+            return not self._over
+
+    def put(self, number: int, outcome: _Outcome) -> None:
+        with self._changed:
+            self._outcomes[number] = outcome
+            self._bytes += _size(outcome)
+            self._changed.notify_all()
+
+    def take(self, wanted: int | None) -> tuple[int, _Outcome]:
+        """The outcome of this item, or of any; waits for it."""
+        with self._changed:
+            self._wanted = wanted
+            self._changed.notify_all()
+            self._changed.wait_for(
+                lambda: self._over or (self._outcomes if wanted is None else wanted in self._outcomes)
+            )
+            if self._over:
+                raise KosearchError("the pool of workers was closed while it was used")
+            number = next(iter(self._outcomes)) if wanted is None else wanted
+            outcome = self._outcomes.pop(number)
+            self._bytes -= _size(outcome)
+            return number, outcome
+
+    def end(self) -> None:
+        with self._changed:
+            self._over = True
+            self._outcomes.clear()
+            self._changed.notify_all()
+
+
+def _size(outcome: _Outcome) -> int:
+    return len(outcome) if isinstance(outcome, bytes) else 0
+
+
 @dataclass(frozen=True, slots=True)
 class _Job:
     number: int
     item: bytes
-    done: SimpleQueue[tuple[int, _Outcome]]
-
-
-def _weight(outcomes: dict[int, _Outcome]) -> int:
-    return sum(len(outcome) for outcome in outcomes.values() if isinstance(outcome, bytes))
+    run: _Run
 
 
 class _Worker:
     """One process, started when it is needed and again after it was lost. The parent's side."""
 
-    def __init__(self, setup: bytes, deadline: float) -> None:
-        self._setup = setup
+    def __init__(self, task: bytes, deadline: float, memory_limit: int) -> None:
+        self._setup = pickle.dumps((memory_limit, task))
         self._deadline = deadline
+        self._memory_limit = memory_limit
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
         """Held where the process comes or goes, and where the time runs out."""
@@ -151,13 +196,185 @@ class _Worker:
         self._closed = False
 
     def run(self, item: bytes) -> _Outcome:
-        """Called by one thread only."""
-        if self._process is None:
-            try:
-                self._start()
-            except OSError as error:
-                return KosearchError(f"worker processes cannot be started: {error}")
-            if problem := self._exchange(self._setup, _START_SECONDS):
-                return KosearchError(f"worker processes cannot be started: {problem.decode()}")
+        """What comes of an item. Called by one thread only, as `stop` is."""
+        if self._process is None and (problem := self._start()):
+            return problem
+        answer = self._exchange(item, self._deadline)
+        overdue = self._overdue  # it may be so even with an answer, given at the last moment
+        kind = answer[:1] if answer is not None else None
+        status = self.stop() if overdue or kind in (None, _MEMORY) else 0
+        if answer is None:
+            if overdue:
+                return Failure("timeout", f"it took longer than {self._deadline:g} seconds")
+            return Failure("crashed", f"the process that read it {_ended(status)}")
+        if kind == _MEMORY:
+            limit = self._memory_limit / 1024**2
+            return Failure("memory", f"it needs more than the {limit:,.0f} MiB of memory that a file may take")
+        return answer[1:] if kind == _VALUE else Failure("error", answer[1:].decode())
 
-        ...
+    def check_time(self) -> None:
+        """Kill the process if its time is up."""
+        with self._lock:
+            if self._process is not None and time.monotonic() > self._ends:
+                self._overdue = True
+                _kill(self._process)
+
+    def close(self) -> None:
+        """Kill the process, and let none follow it."""
+        with self._lock:
+            self._closed = True
+            if self._process is not None:
+                _kill(self._process)
+
+    def stop(self) -> int:
+        """End the process, if there is one, and return its exit status."""
+        with self._lock:
+            process, self._process = self._process, None
+        if process is None:
+            return 0
+        _kill(process)
+        for stream in (process.stdin, process.stdout):
+            if stream is not None:
+                with contextlib.suppress(OSError):
+                    stream.close()
+        return process.wait()
+
+    def _start(self) -> KosearchError | None:
+        try:
+            with self._lock:
+                if self._closed:
+                    return KosearchError("the pool of workers is closed")
+                self._overdue = False
+                self._process = subprocess.Popen(
+                    [sys.executable, "-c", _BOOTSTRAP, *sys.path],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    process_group=0 if os.name == "posix" else None,  # Ctrl-C is the parent's to handle
+                )
+        except OSError as error:
+            return KosearchError(f"worker processes cannot be started: {error}")
+        answer = self._exchange(self._setup, _START_SECONDS)
+        if answer == b"":
+            return None
+        status = self.stop()
+        reason = f"the first one {_ended(status)}" if answer is None else answer.decode()
+        return KosearchError(f"worker processes cannot be started: {reason}")
+
+    def _exchange(self, message: bytes, seconds: float) -> bytes | None:
+        """The process's answer; None if it ends without one, by itself or after so many seconds."""
+        process = self._process
+        assert process is not None
+        assert process.stdin is not None
+        assert process.stdout is not None
+        with self._lock:
+            self._ends = time.monotonic() + seconds
+        try:
+            _send(process.stdin, message)
+            return _receive(process.stdout)
+        except OSError:
+            return None
+        finally:
+            with self._lock:
+                self._ends = float("inf")
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(OSError):
+        if os.name == "posix" and process.returncode is None:
+            os.killpg(process.pid, signal.SIGKILL)  # and what it has started itself
+    process.kill()
+
+
+def _ended(status: int) -> str:
+    if status >= 0:
+        return f"ended with status {status}"
+    try:
+        name = signal.Signals(-status).name
+    except ValueError:
+        name = f"signal {-status}"
+    return f"was ended by {name}"
+
+
+def _send(stream: IO[bytes], message: bytes) -> None:
+    stream.write(_LENGTH.pack(len(message)))
+    stream.write(message)
+    stream.flush()
+
+
+def _receive(stream: IO[bytes]) -> bytes | None:
+    """None at the end of the stream, in the middle of a message too."""
+    head = stream.read(_LENGTH.size)
+    if len(head) < _LENGTH.size:
+        return None
+    (length,) = _LENGTH.unpack(head)
+    if length > _LONGEST_MESSAGE:
+        return None
+    message = stream.read(length)
+    return message if len(message) == length else None
+
+
+_BOOTSTRAP = "import sys; sys.path[:] = sys.argv[1:]; from kosearch.workers import serve; serve()"
+
+
+def serve() -> None:
+    """The worker's side: answer items until the parent is gone. Nothing printed here reaches the parent's streams."""
+    null = os.open(os.devnull, os.O_RDWR)
+    requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    os.dup2(null, 0)
+    os.dup2(null, 1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _die_with_parent()
+    inbox: SimpleQueue[bytes] = SimpleQueue()
+    threading.Thread(target=_read_ahead, args=(requests, inbox), daemon=True).start()
+    try:
+        memory_limit, pickled_task = pickle.loads(inbox.get())
+        _limit(memory_limit)
+        task = pickle.loads(pickled_task)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the parent says it
+        _send(answers, _line(error))
+        return
+    _send(answers, b"")
+    os.dup2(null, 2)
+    while True:
+        _send(answers, _answer(task, inbox.get()))
+
+
+def _read_ahead(requests: IO[bytes], inbox: SimpleQueue[bytes]) -> None:
+    """In a thread of its own, so that the end of the parent ends a worker that is busy too."""
+    while (message := _receive(requests)) is not None:
+        inbox.put(message)
+    os._exit(0)
+
+
+def _answer(task: Callable[[object], object], item: bytes) -> bytes:
+    try:
+        return _VALUE + pickle.dumps(task(pickle.loads(item)))
+    except MemoryError:
+        return _MEMORY
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a file must not end the run, whatever a parser does
+        return _ERROR + _line(error)
+
+
+def _line(error: BaseException) -> bytes:
+    text = " ".join(traceback.format_exception_only(error)[-1].split())
+    return text[:500].encode("utf-8", "backslashreplace")
+
+
+def _limit(memory: int) -> None:
+    if sys.platform != "linux":
+        return
+    import resource
+
+    # What is allocated, not what is mapped: threads reserve address space that they never use.
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (memory if hard == resource.RLIM_INFINITY else min(memory, hard), hard))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _die_with_parent() -> None:
+    """Linux ends even a worker that hangs in C code and holds the interpreter."""
+    if sys.platform == "linux":
+        import ctypes
+
+        set_death_signal = 1  # PR_SET_PDEATHSIG in <sys/prctl.h>
+        ctypes.CDLL(None).prctl(set_death_signal, signal.SIGKILL)

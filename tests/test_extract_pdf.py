@@ -191,6 +191,10 @@ def test_running_headers_and_footers_are_dropped_and_content_is_not() -> None:
     assert text.count("이야기를 적는다.") == 4
 
 
+def test_a_page_of_nothing_but_running_lines_is_kept() -> None:
+    assert read(pdf([lines([f"{number}쪽"]) for number in range(1, 5)])).text == "1쪽\n\n2쪽\n\n3쪽\n\n4쪽"
+
+
 def test_table_rows_stay_lines() -> None:
     page = [
         (x, y, cell)

@@ -18,7 +18,8 @@ def test_main_text_without_navigation() -> None:
         "<html lang=ko><head><title>휴가  안내</title><meta name=author content=김철수>"
         "<meta property=article:published_time content=2024-03-01><style>p{}</style></head><body>"
         "<nav><a href=/>홈</a></nav><header><h1>휴가 규정</h1></header><main><p>연차는 <b>이월</b>할 수\n 있다.</p>"
-        "<h2>제1조 &amp; 목적</h2><p>목적을<br>정한다.</p><p hidden>숨김</p><div style='display: none'>숨김</div></main>"
+        "<h2>제1조 &amp; 목적</h2><p>목적을<br>정한다.</p><p hidden>숨김</p>"
+        "<div style='display: none'>숨김</div></main>"
         "<footer>저작권</footer><script>var x</script></body></html>"
     )
     assert document.text == "휴가 규정\n\n연차는 이월할 수 있다.\n\n제1조 & 목적\n\n목적을\n정한다."

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from index_making import DIMENSIONS, IDENTITY, QUERY, TERMS, answers, document, make, put, source, vector
+
 from kosearch.errors import IndexBusy, IndexDamaged, IndexMismatch, IndexMissing, IndexStateError, UsageError
-from kosearch.index import FileState, Index, NewDocument, NewPassage
+from kosearch.index import FileState, Index, NewDocument, NewPassage, Writer
 from kosearch.index import schema as tables
 from kosearch.records import Extracted, Passage, Reason, Skipped
 
@@ -89,10 +89,7 @@ def test_lexical_finds_the_passages_that_have_a_term(tmp_path: Path) -> None:
     with index.snapshot() as snapshot:
         ids = snapshot.lexical({"body": {"bge-m3": 1.0}}, 100)
         assert [stored.text for stored in snapshot.stored(ids)] == [
-            line
-            for name in "abcdefgh"
-            for line in document(name).extracted.text.split("\n")
-            if "bge-m3" in line
+            line for name in "abcdefgh" for line in document(name).extracted.text.split("\n") if "bge-m3" in line
         ]
         assert snapshot.lexical({"body": {"제목": 1.0}}, 100).size == 0
         assert snapshot.lexical({"heading": {"제목": 1.0}}, 5).size == 5
@@ -282,13 +279,18 @@ def test_a_move_onto_a_known_file_replaces_it(tmp_path: Path) -> None:
     assert index.check() == []
 
 
+def interrupted(writer: Writer) -> None:
+    with writer.transaction():
+        put(writer, "b")
+        writer.remove([source("a").raw])
+        raise KeyboardInterrupt
+
+
 def test_a_failed_transaction_leaves_nothing(tmp_path: Path) -> None:
     index = make(tmp_path, "a")
     with index.writer() as writer:
-        with pytest.raises(KeyboardInterrupt), writer.transaction():
-            put(writer, "b")
-            writer.remove([source("a").raw])
-            raise KeyboardInterrupt
+        with pytest.raises(KeyboardInterrupt):
+            interrupted(writer)
         assert set(writer.files()) == {source("a").raw}
         assert writer.publish() == 1
 
@@ -333,9 +335,7 @@ def test_opening_says_what_is_wrong(tmp_path: Path) -> None:
     empty.mkdir()
     with pytest.raises(IndexMissing):
         Index(empty)
-    (empty / "index.sqlite").touch()  # left by one that was killed while it was made
-    with pytest.raises(IndexMissing):
-        Index(empty)
+    (empty / "index.sqlite.new").write_bytes(b"left by one that was killed while it was made")
     assert not Index.exists(empty)
     Index.create(empty, IDENTITY)
     with pytest.raises(IndexStateError, match="already"):
@@ -367,9 +367,10 @@ def test_other_databases_are_refused(tmp_path: Path, pragma: str, error: type[Ex
 
 
 def test_a_file_that_is_no_database_is_damage(tmp_path: Path) -> None:
-    (tmp_path / "index.sqlite").write_bytes(b"hello" * 1000)
-    with pytest.raises(IndexDamaged):
-        Index(tmp_path)
+    for content in (b"hello" * 1000, b""):
+        (tmp_path / "index.sqlite").write_bytes(content)
+        with pytest.raises(IndexDamaged):
+            Index(tmp_path)
 
 
 def test_an_index_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from index_making import IDENTITY, answers, document, put, quick_folder, source
 
-from index_making import IDENTITY, answers, document, put, source
 from kosearch.index import Index, Writer, graph
 from kosearch.records import Reason, Skipped
 
 NAMES = "abcde"
-MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
-"""Where there is one, a folder whose fsync costs nothing."""
-
 names = st.sampled_from(NAMES)
 steps = st.one_of(
     st.tuples(st.just("put"), names, st.integers(0, 3)),
@@ -30,6 +26,13 @@ steps = st.one_of(
     st.tuples(st.just("publish")),
     st.tuples(st.just("reopen")),
 )
+
+
+def fail(writer: Writer, name: str) -> None:
+    with writer.transaction():
+        put(writer, name, 9)
+        writer.remove([source(name).raw])
+        raise OSError("gone")
 
 
 class Model:
@@ -73,10 +76,8 @@ class Model:
             if kind == "empty":
                 self.files.pop(name, None)
         elif kind == "fail":
-            with pytest.raises(OSError, match="gone"), writer.transaction():
-                put(writer, name, 9)
-                writer.remove([at.raw])
-                raise OSError("gone")
+            with pytest.raises(OSError, match="gone"):
+                fail(writer, name)
 
     def fresh(self, directory: Path) -> Index:
         index = Index.create(directory, IDENTITY)
@@ -88,16 +89,16 @@ class Model:
 
 
 def check_history(history: list[tuple[object, ...]], *, warm: bool = False) -> None:
-    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
+    with quick_folder() as folder:
         model = Model()
-        index = Index.create(Path(folder, "index"), IDENTITY)
+        index = Index.create(folder / "index", IDENTITY)
         context = index.writer()
         writer = context.__enter__()
         seen = answers(index)
         for number, step in enumerate([*history, ("publish",)]):
             if step[0] == "publish":
                 writer.publish()
-                fresh = model.fresh(Path(folder, f"fresh-{number}"))
+                fresh = model.fresh(folder / f"fresh-{number}")
                 seen = answers(fresh)
                 fresh.close()
                 assert index.check() == []
@@ -115,7 +116,7 @@ def check_history(history: list[tuple[object, ...]], *, warm: bool = False) -> N
         index.close()
 
 
-@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(steps, max_size=12))
 def test_answers_do_not_depend_on_history(history: list[tuple[object, ...]]) -> None:
     check_history(history)
@@ -142,21 +143,20 @@ def test_answers_do_not_depend_on_long_histories(history: list[tuple[object, ...
     check_history(history)
 
 
-def test_parts_are_merged_and_dead_rows_dropped(tmp_path: Path) -> None:
+def test_parts_are_merged_and_dead_rows_dropped() -> None:
     """Many small publications leave few files, and rows that left leave the files in the end."""
-    index = Index.create(tmp_path, IDENTITY)
-    with index.writer() as writer:
+    with quick_folder() as folder, (index := Index.create(folder, IDENTITY)).writer() as writer:
         for number in range(30):
             put(writer, f"f{number}")
             writer.publish()
-        parts = list((tmp_path / "generation-30").glob("vectors-*"))
+        parts = list((folder / "generation-30").glob("vectors-*"))
         assert len(parts) <= 6  # about log2(30)
         for number in range(20):
             writer.remove([source(f"f{number}").raw])
             writer.publish()
-        rows = sum(path.stat().st_size for path in (tmp_path / "generation-50").glob("vectors-*")) // 64
+        rows = sum(path.stat().st_size for path in (folder / "generation-50").glob("vectors-*")) // 64
         assert 40 <= rows <= 54  # 40 live ones, and at most a quarter of all dead
-    assert index.check() == []
+        assert index.check() == []
 
 
 def test_a_moved_root_is_remembered(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import typer
 from typer.exceptions import TyperException as UsageProblem
 
 from kosearch import __version__
-from kosearch.cli import extract, index, query, remove, show, status
+from kosearch.cli import evaluate, extract, index, query, remove, show, status
 from kosearch.cli.output import Output
 
 __all__ = ["UsageProblem", "app", "invoke"]
@@ -25,6 +25,7 @@ app.command("show")(show.command)
 app.command("status")(status.command)
 app.command("remove")(remove.command)
 app.command("extract")(extract.command)
+app.command("eval")(evaluate.command)
 
 
 def _version(wanted: bool) -> None:

@@ -99,7 +99,7 @@ def command(
     if json:
         output.json(schema.report(report, state, settings.index))
     _summary(output, report, state)
-    return _code(report, strict=strict)
+    return _code(report, named=bool(roots), strict=strict)
 
 
 def _summary(output: Output, report: IndexReport, state: Status) -> None:
@@ -125,8 +125,8 @@ def _line(problem: Skipped) -> str:
     return render.one_line(f"{problem.path}{member}: {problem.detail} [{problem.reason}]")
 
 
-def _code(report: IndexReport, *, strict: bool) -> int:
-    if report.failed_roots:
+def _code(report: IndexReport, *, named: bool, strict: bool) -> int:
+    if named and report.failed_roots:
         return UsageError.exit_code
     if strict and report.skipped:
         return FilesSkipped.exit_code

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -16,6 +16,8 @@ from kosearch.records import Answer, IndexProgress, Shown
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from kosearch.evaluation.reports import Comparison, Failure, Report
 
 
 class ClosedPipe(Exception):
@@ -35,7 +37,7 @@ class Output:
         """A line of data."""
         self._write(text + "\n")
 
-    def json(self, value: dict[str, Any]) -> None:
+    def json(self, value: Mapping[str, Any]) -> None:
         """An object on one line: short for a pipe, and `jq` makes it pretty."""
         self.line(json.dumps(value, ensure_ascii=False, allow_nan=False))
 
@@ -99,6 +101,21 @@ class Output:
         """A line that follows a run of indexing: on a terminal only, and never when quiet."""
         return Progress(self.stderr, shown=self.stderr.isatty() and not self.quiet)
 
+    def counter(self, what: str, total: int) -> Counter:
+        """A count that goes up, under the same conditions."""
+        return Counter(self.stderr, what, total, shown=self.stderr.isatty() and not self.quiet)
+
+    def evaluation(
+        self,
+        name: str,
+        measured: Sequence[Report],
+        compared: Sequence[Comparison],
+        failed: Mapping[str, Sequence[Failure]],
+    ) -> None:
+        """Measures as a table, comparisons with their p-values, and questions that went wrong."""
+        for text in (*render.measures(name, measured), *render.comparisons(compared), *render.failed(failed)):
+            self.line(render.one_line(text))
+
     def flush(self) -> None:
         """Hand everything on, so that a closed pipe is noticed here and not at exit."""
         try:
@@ -134,6 +151,35 @@ class Output:
     def _message(self, text: str) -> None:
         self.stderr.write(render.block(text) + "\n")
         self.stderr.flush()
+
+
+class Counter:
+    """`3120/5764 questions`, redrawn in place."""
+
+    def __init__(self, stream: TextIO, what: str, total: int, *, shown: bool) -> None:
+        self._stream = stream
+        self._what = what
+        self._total = total
+        self._shown = shown
+        self._done = 0
+        self._drawn = 0.0
+
+    def __enter__(self) -> Counter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._drawn:
+            self._stream.write("\r\x1b[K")
+            self._stream.flush()
+
+    def advance(self) -> None:
+        """One more is done."""
+        self._done += 1
+        now = time.monotonic()
+        if self._shown and now - self._drawn >= Progress.INTERVAL:
+            self._drawn = now
+            self._stream.write(f"\r{self._done}/{self._total} {self._what}\x1b[K")
+            self._stream.flush()
 
 
 class Progress:

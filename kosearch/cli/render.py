@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from kosearch.excerpts import shared_spans
@@ -13,6 +13,8 @@ from kosearch.records import Answer, Hit, Shown
 
 if TYPE_CHECKING:
     from rich.text import Text
+
+    from kosearch.evaluation.reports import Comparison, Failure, Report
 
 # Bidirectional marks can make a line read other than it is (CVE-2021-42574); they are shown as U+FFFD.
 _BIDI = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
@@ -156,6 +158,40 @@ def status_rows(state: Status, name: str, directory: str) -> list[tuple[str, str
         counts = ", ".join(f"{count} {reason}" for reason, count in sorted(state.problems.items()))
         rows.append(("not searchable", f"{counts}; kosearch status --problems lists them"))
     return rows
+
+
+def measures(name: str, reports: Sequence[Report]) -> list[str]:
+    """A row a measure, a column a system, a block a family."""
+    width = max([8, *(len(report.system) for report in reports)])
+    lines = [f"{name}: {len(reports[0].questions)} questions"]
+    for family, means in reports[0].means.items():
+        lines += ["", f"{family.value:<24}" + "".join(f"  {report.system:>{width}}" for report in reports)]
+        for measure in means:
+            values = "".join(f"  {report.means[family][measure]:>{width}.4f}" for report in reports)
+            lines.append(f"{measure:<24}{values}")
+    return lines
+
+
+def comparisons(rows: Sequence[Comparison]) -> list[str]:
+    """What each system gains over the first, and how likely such a difference is by chance."""
+    if not rows:
+        return []
+    return ["", "against the first (paired permutation test):"] + [
+        f"  {row.system} {row.measure}: {row.difference:+.4f}, "
+        f"{row.better} questions better, {row.worse} worse, p = {row.p_value:.4f}"
+        for row in rows
+    ]
+
+
+def failed(by_system: Mapping[str, Sequence[Failure]]) -> list[str]:
+    """Questions whose first hit is wrong: what was expected, at which rank it came, and what came instead."""
+    lines: list[str] = []
+    for system, failures in by_system.items():
+        for failure in failures:
+            lines += ["", f"{system}, {failure.question}: {failure.text}"]
+            lines += [f"  expected #{one.rank or '-'}: {one.document}" for one in failure.expected]
+            lines += [f"  found #{one.rank}: {one.document} ({one.score:.3f})" for one in failure.found]
+    return lines
 
 
 def table(rows: Sequence[tuple[str, str]]) -> str:

@@ -1,18 +1,19 @@
 """Names → models → vectors.
 
-    model = resolve("bundled", cache_dir=...)      # reads files, imports no torch
-    offsets = token_offsets(model)                 # for cutting passages, imports no torch
-    embedder = load(model, device="auto")          # imports torch
-    embedder.embed_passages(["..."])               # float32, (1, model.dimensions), unit length
+model = resolve("bundled", cache_dir=...)      # reads files, imports no torch
+offsets = token_offsets(model)                 # for cutting passages, imports no torch
+embedder = load(model, device="auto")          # imports torch
+embedder.embed_passages(["..."])               # float32, (1, model.dimensions), unit length
+load_for_queries(model).embed_queries(["..."])  # the same, soonest in a fresh process: imports no torch
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from kosearch.embedding.model import Layer, Model, Pooling, Prompts
-from kosearch.embedding.resolve import BUNDLED, default_model, resolve
+from kosearch.embedding.resolve import BUNDLED, default_model, names_here, resolve
 from kosearch.embedding.tokens import TokenOffsets, token_offsets
 
 if TYPE_CHECKING:
@@ -28,40 +29,68 @@ __all__ = [
     "Model",
     "Pooling",
     "Prompts",
+    "QueryEmbedder",
     "TokenOffsets",
     "default_model",
     "load",
+    "load_for_queries",
+    "names_here",
     "resolve",
     "token_offsets",
 ]
 
 
-class Embedder(Protocol):
-    """Turns texts into vectors of unit length, in the order of the texts.
+_FEW_QUESTIONS = 64
+"""Where torch, once imported, has caught up."""
 
-    Unit length always, whether or not the model normalises: the index then needs one similarity, the dot
-    product, which is the cosine. A text longer than the model reads is cut off at its end.
-    """
+
+class QueryEmbedder(Protocol):
+    """Turns questions into vectors of unit length, in their order."""
 
     @property
     def model(self) -> Model: ...
-
-    def embed_passages(
-        self, texts: Sequence[str], progress: Callable[[int], None] | None = None
-    ) -> Vectors:
-        """float32, (len(texts), model.dimensions). `progress` is told how many more texts are done."""
-        ...
 
     def embed_queries(self, texts: Sequence[str]) -> Vectors:
         """float32, (len(texts), model.dimensions)."""
         ...
 
 
-def load(model: Model, device: str = "auto", threads: int | None = None) -> Embedder:
+class Embedder(QueryEmbedder, Protocol):
+    """Turns questions and passages into vectors of unit length, in their order.
+
+    Unit length always, whether or not the model normalises: the index then needs one similarity, the dot
+    product, which is the cosine. A text longer than the model reads is cut off at its end.
+    """
+
+    def embed_passages(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> Vectors:
+        """float32, (len(texts), model.dimensions). `progress` is told how many more texts are done."""
+        ...
+
+
+def load(
+    model: Model,
+    device: str = "auto",
+    threads: int | None = None,
+    precision: Literal["auto", "float32"] = "auto",
+) -> Embedder:
     """The model on `device` (auto, cpu, cuda, cuda:N, mps); `threads` are those on the CPU.
 
+    `precision` auto multiplies matrices in float16 on a GPU and in bfloat16 on a CPU that has it in hardware.
     Raises ModelError for a device that is not there and for weights that don't fit the architecture.
     """
     from kosearch.embedding.engine import TorchEmbedder
 
-    return TorchEmbedder(model, device, threads)
+    return TorchEmbedder(model, device, threads, precision)
+
+
+def load_for_queries(model: Model, device: str = "auto", questions: int = 1) -> QueryEmbedder:
+    """What answers that many questions soonest in a process that has loaded nothing yet.
+
+    For a few, that is numpy on the CPU, if the architecture allows; raises as `load` does.
+    """
+    if device in ("auto", "cpu") and questions <= _FEW_QUESTIONS:
+        from kosearch.embedding import light
+
+        if light.fits(model):
+            return light.LightEmbedder(model)
+    return load(model, device)

@@ -76,13 +76,15 @@ def _double_array(entries: Mapping[bytes, int]) -> list[int]:
     units = [0] * 256
     taken = {0}
     bases: set[int] = set()
+    tried: dict[int, int] = {}  # by number of children: where the search for such a node goes on
     waiting = [(0, 0, _trie(entries))]
     while waiting:
         position, byte, node = waiting.pop()
         slots = [*([0] if node.value is not None else []), *node.children]
-        base = 1
+        base = tried.get(len(slots), 1)
         while base in bases or any(base ^ slot in taken for slot in slots):
             base += 1
+        tried[len(slots)] = base
         bases.add(base)
         taken.update(base ^ slot for slot in slots)
         units += [0] * ((base | 255) + 1 - len(units))

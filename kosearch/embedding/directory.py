@@ -11,11 +11,12 @@ import hashlib
 import importlib.util
 import json
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast, get_args
 
-from kosearch.embedding.model import Layer, Model, Pooling, Prompts, prompts_by_authors
+from kosearch.embedding.model import Layer, LayerKind, Model, Pooling, Prompts, prompts_by_authors
 from kosearch.embedding.remembered import remembered, sha256
 from kosearch.errors import ModelError
 
@@ -126,9 +127,7 @@ def _refuse_foreign_code(directory: Path, config: dict[str, Any]) -> None:
             "kosearch runs no code out of model directories; choose a model whose architecture is part of transformers",
         )
     if (directory / "adapter_config.json").exists():
-        raise ModelError(
-            f"{directory} is an adapter, not a whole model", "merge it into its base model and save that"
-        )
+        raise ModelError(f"{directory} is an adapter, not a whole model", "merge it into its base model and save that")
 
 
 def _in_transformers(kind: str) -> bool:
@@ -215,45 +214,46 @@ def _steps(directory: Path, config: dict[str, Any]) -> _Steps:
         pooling: tuple[Pooling, ...] = ("lasttoken",) if causal else ("mean",)
         return _Steps({}, pooling, True, (), width, described=False)
 
-    transformer: dict[str, Any] = {}
-    pooling, include_prompt, layers = (), True, []
-    for position, module in enumerate(modules):
-        package, _, kind = module["type"].rpartition(".")
-        folder = directory / module["path"]
-        if not package.startswith("sentence_transformers."):
-            raise ModelError(
-                f"{directory} needs Python code from its authors ({module['type']})",
-                "kosearch runs no code out of model directories; choose another model",
-            )
-        if kind == "Transformer" and position == 0:
-            if module["path"]:
-                raise ModelError(f"{directory} keeps its transformer in {module['path']}", "choose another model")
-            transformer = next(filter(None, (read_json(folder / name) for name in _TRANSFORMER_FILES)), {})
-        elif kind == "Pooling" and not pooling:
-            content = read_json(folder / "config.json") or {}
-            pooling = _pooling(folder, content)
-            include_prompt = bool(content.get("include_prompt", True))
-            width *= len(pooling)
-        elif kind == "Dense" and pooling:
-            layers.append(Layer("dense", folder))
-            width = int((read_json(folder / "config.json") or {}).get("out_features", width))
-        elif kind == "LayerNorm" and pooling:
-            layers.append(Layer("layernorm", folder))
-        elif kind == "Normalize" and pooling:
-            layers.append(Layer("normalize", folder))
-        elif kind != "Dropout":
+    if [_kind(directory, module) for module in modules[:2]] != ["Transformer", "Pooling"] or modules[0]["path"]:
+        raise ModelError(f"{directory} does not begin with a transformer and a pooling step", "choose another model")
+    transformer: dict[str, Any] = next(filter(None, (read_json(directory / name) for name in _TRANSFORMER_FILES)), {})
+    folder = directory / modules[1]["path"]
+    content = read_json(folder / "config.json") or {}
+    pooling = _pooling(folder, content)
+    width *= len(pooling)
+    layers = tuple(_layers(directory, modules[2:]))
+    for layer in layers:
+        if layer.kind == "dense":
+            width = int((read_json(layer.directory / "config.json") or {}).get("out_features", width))
+    return _Steps(transformer, pooling, bool(content.get("include_prompt", True)), layers, width, described=True)
+
+
+def _kind(directory: Path, module: dict[str, str]) -> str:
+    package, _, kind = module["type"].rpartition(".")
+    if not package.startswith("sentence_transformers."):
+        raise ModelError(
+            f"{directory} needs Python code from its authors ({module['type']})",
+            "kosearch runs no code out of model directories; choose another model",
+        )
+    return kind
+
+
+def _layers(directory: Path, modules: list[dict[str, str]]) -> Iterator[Layer]:
+    kinds: dict[str, LayerKind] = {"Dense": "dense", "LayerNorm": "layernorm", "Normalize": "normalize"}
+    for module in modules:
+        kind, folder = _kind(directory, module), directory / module["path"]
+        if kind == "Dropout":
+            continue
+        if kind not in kinds:
             raise ModelError(
                 f"{directory} has a step that kosearch does not know: {module['type']}", "choose another model"
             )
-    for layer in layers:
-        if layer.kind != "normalize" and not (layer.directory / "model.safetensors").is_file():
+        if kind != "Normalize" and not (folder / "model.safetensors").is_file():
             raise ModelError(
-                f"{layer.directory} has no model.safetensors",
+                f"{folder} has no model.safetensors",
                 "save the model with a current sentence-transformers: SentenceTransformer(DIR).save(NEW)",
             )
-    if not pooling:
-        raise ModelError(f"{directory} has no pooling step", "choose another model")
-    return _Steps(transformer, pooling, include_prompt, tuple(layers), width, described=True)
+        yield Layer(kinds[kind], folder)
 
 
 def _pooling(folder: Path, content: dict[str, Any]) -> tuple[Pooling, ...]:

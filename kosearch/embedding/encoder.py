@@ -90,19 +90,15 @@ class PackedEncoder:
     def _attend_alone(self, q: Tensor, k: Tensor, v: Tensor, lengths: Sequence[int]) -> Tensor:
         """Text after text: on a CPU there is nothing to gain from batches."""
         parts = []
-        for text in zip(*(x.split(list(lengths)) for x in (q, k, v)), strict=True):
+        for text in zip(*(torch.split(x, list(lengths)) for x in (q, k, v)), strict=True):
             heads = (x.view(1, len(x), self._heads, -1).transpose(1, 2) for x in text)
             parts.append(F.scaled_dot_product_attention(*heads).transpose(1, 2).flatten(0, 1).flatten(1))
         return torch.cat(parts)
 
     def _attend_padded(self, q: Tensor, k: Tensor, v: Tensor, lengths: Sequence[int]) -> Tensor:
         """All texts at once, padded for the attention alone: texts of a step are of similar length."""
-        q, k, v = (
-            pad_sequence(list(x.split(list(lengths))), batch_first=True)
-            .unflatten(-1, (self._heads, -1))
-            .transpose(1, 2)
-            for x in (q, k, v)
-        )
+        padded = (pad_sequence(list(torch.split(x, list(lengths))), batch_first=True) for x in (q, k, v))
+        q, k, v = (x.view(*x.shape[:2], self._heads, -1).transpose(1, 2) for x in padded)
         sizes = torch.tensor(lengths, device=q.device)
         inside = torch.arange(q.shape[2], device=q.device) < sizes[:, None]
         mask = None if min(lengths) == max(lengths) else inside[:, None, None, :]
@@ -121,7 +117,9 @@ def _onednn_linear(weight: Tensor, bias: Tensor, dtype: torch.dtype) -> Step:
 
 
 def can_tune() -> bool:
-    """Whether this torch has oneDNN's linear layer (the one that its own compiler uses)."""
-    return torch.backends.mkldnn.is_available() and all(
-        hasattr(torch.ops.mkldnn, name) for name in ("_reorder_linear_weight", "_linear_pointwise")
-    )
+    """Whether this torch has oneDNN's linear layer (the one that its own compiler uses) for this processor."""
+    try:
+        _onednn_linear(torch.zeros(2, 2), torch.zeros(2), torch.float32)(torch.zeros(1, 2))
+    except (AttributeError, RuntimeError):
+        return False
+    return True

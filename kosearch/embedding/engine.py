@@ -49,7 +49,6 @@ class TorchEmbedder:
         self._device = choose_device(device)
         self._threads = threads or available_cores()
         self._tokenizer = load_tokenizer(model)
-        self._tokenizer.enable_truncation(model.max_tokens)
         self._config: dict[str, Any] = read_json(model.directory / "config.json")
         self._matrix = _matrix_dtype(self._device, precision)
         on_cpu = self._device.type == "cpu"
@@ -212,6 +211,4 @@ def _load_encoder(
                 weights.update({name: tensors.get_tensor(name) for name in tensors.keys()})  # noqa: SIM118
         return PackedEncoder(config, weights, device, dtype)
     except KeyError as error:
-        raise ModelError(
-            f"{model.directory} lacks the tensor {error}", "fetch or copy the model again"
-        ) from error
+        raise ModelError(f"{model.directory} lacks the tensor {error}", "fetch or copy the model again") from error

@@ -76,13 +76,9 @@ def _layer(layer: Layer, device: torch.device) -> Callable[[Tensor], Tensor]:
         if not config.get("use_residual"):
             return lambda x: activation(F.linear(x, linear, bias))
         residual = weights.get("residual.weight")
-        return lambda x: activation(F.linear(x, linear, bias)) + (
-            x if residual is None else F.linear(x, residual)
-        )
+        return lambda x: activation(F.linear(x, linear, bias)) + (x if residual is None else F.linear(x, residual))
     except KeyError as error:
-        raise ModelError(
-            f"{layer.directory} lacks the tensor {error}", "fetch or copy the model again"
-        ) from error
+        raise ModelError(f"{layer.directory} lacks the tensor {error}", "fetch or copy the model again") from error
 
 
 def _activation(layer: Layer, name: str) -> Callable[[Tensor], Tensor]:

@@ -11,7 +11,7 @@ import ctypes
 import json
 import math
 import struct
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,46 +28,142 @@ if TYPE_CHECKING:
     from kosearch.embedding import Vectors
 
 Array = npt.NDArray[Any]
-Floats = npt.NDArray[np.float32]
 
 
 def fits(model: Model) -> bool:
     """Whether the model's questions can be embedded here: BERT's kind, and nothing to compute after pooling."""
     config = read_json(model.directory / "config.json")
-    return bert.fits(config) and all(layer.kind == "normalize" for layer in model.layers)
+    plain = model.include_prompt and all(layer.kind == "normalize" for layer in model.layers)
+    return plain and bert.fits(config)
 
 
 class LightEmbedder:
-    """Embeds questions only."""
+    """Embeds questions, on the CPU."""
 
     def __init__(self, model: Model) -> None:
-        """Raises ModelError for a tensor that is missing."""
         self.model = model
-        self._config: dict[str, Any] = read_json(model.directory / "config.json")
+        config: dict[str, Any] = read_json(model.directory / "config.json")
         self._tensors: dict[str, Array] = {}
         for file in weight_files(model.directory):
-            self._tensors.update((bert.without_prefix(name), array) for name, array in mapped(file))
+            self._tensors.update((bert.without_prefix(name), array) for name, array in _mapped(file))
+        self._depth = int(config["num_hidden_layers"])
+        self._heads = int(config["num_attention_heads"])
+        self._epsilon = float(config.get("layer_norm_eps", 1e-12))
+        self._activation = _ACTIVATIONS[config.get("hidden_act", "gelu")]
+        self._first_position = bert.first_position(config)
 
     def embed_queries(self, texts: Sequence[str]) -> Vectors:
-        """float32, (len(texts), model.dimensions), unit length."""
+        """float32, (len(texts), model.dimensions), unit length. Raises ModelError for a tensor that is missing."""
         model = self.model
-        prompt = model.prompts.query
         vectors = np.zeros((len(texts), model.dimensions), np.float32)
-        ids = ids_of_few(model, [prompt + text for text in texts])
-        skip = 0
-        if prompt and not model.include_prompt:
-            (alone,) = ids_of_few(model, [prompt])
-            (bare,) = ids_of_few(model, [""])
-            skip = len(alone) - (1 if alone[-1] == bare[-1] else 0)
+        ids = ids_of_few(model, [model.prompts.query + text for text in texts])
         try:
             with _blas_on_one_core():
-                for row, one in zip(vectors, ids, strict=True):
+                for row, one in enumerate(ids):
                     hidden = self._hidden(one)
-                    pooled = np.concatenate([_pool(mode, hidden, skip) for mode in model.pooling])
-                    row[:] = pooled[: model.dimensions]
-                    row /= max(float(np.linalg.norm(row)), 1e-12)
+                    vector = np.concatenate([_POOL[mode](hidden) for mode in model.pooling])[: model.dimensions]
+                    vectors[row] = vector / max(float(np.linalg.norm(vector)), 1e-12)
         except KeyError as error:
-            raise ModelError(
-                f"{model.directory} lacks the tensor {error}", "fetch or copy the model again"
-            ) from error
+            raise ModelError(f"{model.directory} lacks the tensor {error}", "fetch or copy the model again") from error
         return vectors
+
+    def _floats(self, name: str, rows: Any = ...) -> Array:
+        """A tensor, or some rows of it, as float32; bfloat16 is the upper half of float32."""
+        array: Array = self._tensors[name][rows]
+        if array.dtype == np.uint16:
+            return (array.astype(np.uint32) << 16).view(np.float32)
+        return array.astype(np.float32, copy=False)
+
+    def _linear(self, x: Array, name: str) -> Array:
+        return x @ self._floats(f"{name}.weight").T + self._floats(f"{name}.bias")
+
+    def _normalise(self, x: Array, name: str) -> Array:
+        x = x - x.mean(axis=1, keepdims=True)
+        x = x / np.sqrt((x * x).mean(axis=1, keepdims=True) + self._epsilon)
+        return x * self._floats(f"{name}.weight") + self._floats(f"{name}.bias")
+
+    def _hidden(self, ids: list[int]) -> Array:
+        """Hidden states of one text, (tokens, hidden)."""
+        places = slice(self._first_position, self._first_position + len(ids))
+        x = self._floats("embeddings.word_embeddings.weight", ids)
+        x = x + self._floats("embeddings.position_embeddings.weight", places)
+        x = self._normalise(x + self._floats("embeddings.token_type_embeddings.weight", 0), "embeddings.LayerNorm")
+        for depth in range(self._depth):
+            part = {short: f"encoder.layer.{depth}.{name}" for short, name in bert.LAYER_PARTS.items()}
+            q, k, v = (
+                self._linear(x, part[name]).reshape(len(ids), self._heads, -1).transpose(1, 0, 2)
+                for name in ("query", "key", "value")
+            )
+            context = _softmax(q @ k.transpose(0, 2, 1) / math.sqrt(q.shape[2])) @ v
+            context = context.transpose(1, 0, 2).reshape(len(ids), -1)
+            x = self._normalise(self._linear(context, part["output"]) + x, part["norm"])
+            wide = self._activation(self._linear(x, part["wide"]))
+            x = self._normalise(self._linear(wide, part["narrow"]) + x, part["last_norm"])
+        return x
+
+
+def _mapped(file: Path) -> Iterator[tuple[str, Array]]:
+    """The tensors of a safetensors file where they lie in it; bfloat16 as 16-bit integers."""
+    kinds = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}
+    data = np.memmap(file, np.uint8, "r")
+    (length,) = struct.unpack("<Q", data[:8].tobytes())
+    for name, entry in json.loads(data[8 : 8 + length].tobytes()).items():
+        if entry.get("dtype") in kinds:
+            begin, end = (8 + length + offset for offset in entry["data_offsets"])
+            yield name, data[begin:end].view(kinds[entry["dtype"]]).reshape(entry["shape"])
+
+
+def _softmax(x: Array) -> Array:
+    powers: Array = np.exp(x - x.max(axis=-1, keepdims=True))
+    total: Array = powers.sum(axis=-1, keepdims=True)
+    return powers / total
+
+
+_POOL: dict[Pooling, Callable[[Array], Array]] = {
+    "cls": lambda hidden: hidden[0],
+    "lasttoken": lambda hidden: hidden[-1],
+    "max": lambda hidden: hidden.max(axis=0),
+    "mean": lambda hidden: hidden.mean(axis=0),
+    "mean_sqrt_len_tokens": lambda hidden: hidden.sum(axis=0) / math.sqrt(len(hidden)),
+    "weightedmean": lambda hidden: np.average(hidden, axis=0, weights=np.arange(1, len(hidden) + 1)),
+}
+
+
+def _erf(x: Array) -> Array:
+    """Abramowitz and Stegun, "Handbook of Mathematical Functions", 7.1.26; the error is below 1.5e-7."""
+    t = 1 / (1 + np.float32(0.3275911) * np.abs(x))
+    series: Array = np.zeros_like(x)
+    for factor in (1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592):
+        series = (series + np.float32(factor)) * t
+    series = 1 - series * np.exp(-x * x)
+    return np.copysign(series, x)
+
+
+def _gelu_by_tanh(x: Array) -> Array:
+    half: Array = np.float32(0.5) * x
+    return half + half * np.tanh(np.float32(math.sqrt(2 / math.pi)) * (x + np.float32(0.044715) * x**3))
+
+
+_ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
+    "gelu": lambda x: np.float32(0.5) * x * (1 + _erf(x * np.float32(math.sqrt(0.5)))),
+    "relu": lambda x: np.maximum(x, 0),
+    "gelu_new": _gelu_by_tanh,
+    "gelu_pytorch_tanh": _gelu_by_tanh,
+}
+
+
+@contextlib.contextmanager
+def _blas_on_one_core() -> Iterator[None]:
+    """Keep OpenBLAS from sharing tiny products among cores: when another program keeps one of them busy, a
+    product of .2 ms takes 48 ms. Where numpy has another library, nothing happens.
+    """
+    for path in (Path(np.__file__).parents[1] / "numpy.libs").glob("libscipy_openblas*"):
+        library = ctypes.CDLL(str(path))  # numpy has loaded it: this only finds it again
+        before = library.scipy_openblas_get_num_threads64_()
+        library.scipy_openblas_set_num_threads64_(1)
+        try:
+            yield
+        finally:
+            library.scipy_openblas_set_num_threads64_(before)
+        return
+    yield

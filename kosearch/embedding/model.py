@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Literal
 
 Pooling = Literal["cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"]
-"""As sentence-transformers names and means them."""
+LayerKind = Literal["dense", "layernorm", "normalize"]
+"""Both as sentence-transformers means them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ class Prompts:
 class Layer:
     """A step after pooling: `dense` and `layernorm` have weights in `directory`."""
 
-    kind: Literal["dense", "layernorm", "normalize"]
+    kind: LayerKind
     directory: Path
 
 

@@ -31,7 +31,7 @@ class PaddedEncoder:
         """Nothing to do: transformers' own modules are used as they are."""
 
     def __call__(self, ids: Tensor, lengths: Sequence[int]) -> Tensor:
-        padded = pad_sequence(list(ids.split(list(lengths))), batch_first=True)
-        mask = pad_sequence(list(torch.ones_like(ids).split(list(lengths))), batch_first=True)
+        padded = pad_sequence(list(torch.split(ids, list(lengths))), batch_first=True)
+        mask = pad_sequence(list(torch.split(torch.ones_like(ids), list(lengths))), batch_first=True)
         hidden: Tensor = self._model(input_ids=padded, attention_mask=mask).last_hidden_state
         return hidden[mask.bool()]

@@ -69,6 +69,17 @@ def resolve(name: str, *, cache_dir: Path, device: str = "auto", pull: bool = Fa
     return directory.read(snapshot, name=hub_name, revision=snapshot.name, why=why, cache_dir=cache_dir)
 
 
+def names_here() -> list[str]:
+    """The models that can be used without fetching anything: the bundled one, and those in the hub's cache."""
+    names = [BUNDLED] if bundled.source() else []
+    for folder in sorted(_hub().glob("models--*--*")):
+        name = folder.name.removeprefix("models--").replace("--", "/", 1)
+        snapshot = _cached(name)
+        if snapshot and (snapshot / "modules.json").exists():
+            names.append(name)
+    return names
+
+
 def _because(device: str) -> str:
     if not _has_gpu(device):
         return ", the default without a GPU"
@@ -80,10 +91,8 @@ def _cached(name: str) -> Path | None:
 
     (https://huggingface.co/docs/huggingface_hub/guides/manage-cache; importing the library takes .3 s.)
     """
-    home = Path(os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "huggingface")
-    hub = Path(os.environ.get("HF_HUB_CACHE") or home / "hub").expanduser()
     for full in (name, f"sentence-transformers/{name}"):
-        folder = hub / f"models--{full.replace('/', '--')}"
+        folder = _hub() / f"models--{full.replace('/', '--')}"
         reference = folder / "refs" / "main"
         if reference.is_file():
             snapshot = folder / "snapshots" / reference.read_text(encoding="utf-8").strip()
@@ -92,12 +101,17 @@ def _cached(name: str) -> Path | None:
     return None
 
 
+def _hub() -> Path:
+    home = Path(os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface")
+    return Path(os.environ.get("HF_HUB_CACHE") or home / "hub").expanduser()
+
+
 def _pulled(name: str) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
         return Path(snapshot_download(name, allow_patterns=list(_FILES), ignore_patterns=list(_NOT_NEEDED)))
-    except Exception as error:  # noqa: BLE001 — the hub's client raises its own, httpx's and the system's errors
+    except Exception as error:  # the hub's client raises its own, its transport's and the system's
         raise ModelError(
             f"{name} could not be fetched: {error}",
             "check the name and the network, or name a directory with --model",

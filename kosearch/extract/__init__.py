@@ -42,7 +42,8 @@ def extract(data: bytes, *, path: str) -> Extraction:
     except RecursionError as error:
         raise ExtractError(Reason.BROKEN, "nested too deeply to be read") from error
     except Exception as error:  # a parser met input nobody foresaw: that costs this file, not the run
-        raise ExtractError(Reason.BROKEN, f"cannot be read as {kind}: {type(error).__name__}: {error}") from error
+        detail = " ".join(f"cannot be read as {kind}: {type(error).__name__}: {error}".split())
+        raise ExtractError(Reason.BROKEN, detail) from error
     return _with_text(extraction)
 
 

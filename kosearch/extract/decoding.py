@@ -106,7 +106,7 @@ def _forced(data: bytes, encoding: str) -> Decoded:
 
 
 def _hangul_share(text: str) -> float:
-    """The share of Hangul in what is not ASCII; rare syllables do not count: other encodings read as CP949 yield them."""
+    """The share of Hangul in what is not ASCII, without the rare syllables that other encodings read as CP949 yield."""
     foreign = _NON_ASCII.findall(text[:_SAMPLE])
     common = _common_hangul()
     return sum(character in common for character in foreign) / len(foreign) if foreign else 0.0

@@ -73,7 +73,8 @@ def _without_running(pages: Sequence[list[Line]]) -> list[list[Line]]:
     kept = []
     for lines in pages:
         dropped = {id(line) for line in _edges(lines) if _shape(line) in running}
-        kept.append([line for line in lines if id(line) not in dropped])
+        # A page of nothing else is made of these lines: they are its content.
+        kept.append([line for line in lines if id(line) not in dropped] or lines)
     return kept
 
 

@@ -23,6 +23,7 @@ _SPACE = 0.15
 # A gap of so many heights lies between a table's cells; behind so few characters it is that of a list marker.
 _WIDE = 1.2
 _MARKER = 5
+_VISIBLE = re.compile(r"[^\x00-\x20\x7f-\xa0]")
 _GAP = re.compile(r"[ \t]+")
 _MOST_OBJECTS = 5000
 
@@ -71,7 +72,7 @@ def _second_opinion(structure: Structure, error: str) -> list[Page]:
 
 def _bare_lines(text: str) -> list[Line]:
     """Lines of which only the text is known; their made-up edges say that none goes on in the next."""
-    lines = [line for line in text.split("\n") if line.strip()]
+    lines = [line for line in text.split("\n") if _VISIBLE.search(line)]
     return [Line(line, 0.0, row % 2, -12.0 * row, 1.0) for row, line in enumerate(lines)]
 
 
@@ -124,7 +125,7 @@ class _PageReader:
         spaced = letter_spaced(self._text)
         start = 0
         for text in self._text.split("\r\n"):
-            if text.strip():
+            if _VISIBLE.search(text):
                 first = start + len(text) - len(text.lstrip())
                 last = start + len(text.rstrip()) - 1
                 yield self._line(text, first, last, spaced)

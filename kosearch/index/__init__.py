@@ -74,9 +74,7 @@ class Index:
         """
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         _ours(directory)
-        strange = [
-            name for name in os.listdir(directory) if name != LOCK and not name.startswith(schema.NAME)
-        ]
+        strange = [name for name in os.listdir(directory) if name != LOCK and not name.startswith(schema.NAME)]
         if strange:
             raise UsageError(
                 f"{directory} holds other files ({strange[0]}), and no index",
@@ -144,8 +142,8 @@ class Index:
     def repair(self, *, wait: bool = False) -> list[str]:
         """Make everything anew that can be made from whole rows, and publish.
 
-        Returns the paths of files that it had to forget: the next run reads them again. Raises IndexBusy, and
-        IndexDamaged where the database itself cannot be read.
+        Returns the paths of files of which a document had to be given up: the next run reads them again. Raises
+        IndexBusy, and IndexDamaged where the database itself cannot be read.
         """
         with self._writing(wait=wait) as store:
             return checking.repair(self.directory, store)
@@ -213,6 +211,4 @@ def _ours(directory: Path) -> None:
     except OSError:
         return
     if owner not in {os.geteuid(), 0}:
-        raise IndexStateError(
-            f"{directory} belongs to another user", "choose an index of your own with --index"
-        )
+        raise IndexStateError(f"{directory} belongs to another user", "choose an index of your own with --index")

@@ -10,13 +10,15 @@ import numpy as np
 
 from kosearch.errors import IndexDamaged
 from kosearch.index import files
-from kosearch.index.codec import BUCKETS, by_bucket, decode_lines, decode_vectors, encode_counts, seal
+from kosearch.index.codec import BUCKETS, decode_lines, decode_vectors, encode_counts, seal
 from kosearch.index.dense import Dense
 from kosearch.index.files import Damaged
 from kosearch.index.lexical import Lexical
 from kosearch.index.publishing import Counts, publish
 from kosearch.index.schema import transaction, write_meta
 from kosearch.index.store import PUBLISHED, State, Store
+
+_LEFT = "(SELECT count(*) FROM document WHERE file_id = file.id AND retired = 0)"
 
 
 def check(directory: Path, store: Store) -> Iterator[str]:
@@ -32,6 +34,8 @@ def check(directory: Path, store: Store) -> Iterator[str]:
         yield f"SQLite: a row of the table {table} belongs to nothing"
     broken = _broken_documents(store)
     yield from (f"{path}: {finding}" for path, finding in broken.values())
+    for path in _incomplete_files(store):
+        yield f"{path}: it had more documents"
     if not broken:
         counts = _count(store)
         if _counted(store, counts, state) != state:
@@ -41,33 +45,36 @@ def check(directory: Path, store: Store) -> Iterator[str]:
 
 
 def repair(directory: Path, store: Store) -> list[str]:
-    """Make the index whole again; returns the paths of the files that it had to forget.
+    """Make the index whole again; returns the paths of files to be read again.
 
-    Derived files and counts are made anew from the passages. A document with a damaged row is given up
-    together with its file's state, so that the next `index` reads the file again. Raises IndexDamaged where
-    the database itself cannot be read.
+    Derived files and counts are made anew from the passages. A document with a damaged row is given up, and
+    the next `index` reads its file again. Raises IndexDamaged where the database itself cannot be read.
     """
     connection = store.connection
     with transaction(connection):
         connection.execute("REINDEX")
         broken = _broken_documents(store)
         for number in broken:
-            connection.execute(
-                "DELETE FROM file WHERE id = (SELECT file_id FROM document WHERE id = ?)", (number,)
-            )
             connection.execute("DELETE FROM document WHERE id = ?", (number,))
+        paths = {path for path, _ in broken.values()} | set(_incomplete_files(store))
+        # Without a hash the next run takes the file for unread.
+        connection.execute(f"UPDATE file SET hash = '', documents = {_LEFT} WHERE documents <> {_LEFT}")
         for table in ("passage", "text"):
             connection.execute(f"DELETE FROM {table} WHERE document_id NOT IN (SELECT id FROM document)")
         counts = _count(store)
-        names = by_bucket(counts.frequencies)
+        rows = counts.by_bucket()
         for number in range(BUCKETS):
-            row = {name: counts.frequencies[name] for name in names.get(number, ())}
-            sealed = seal(encode_counts(row), number)
+            sealed = seal(encode_counts(rows.get(number, {})), number)
             connection.execute("INSERT OR REPLACE INTO term VALUES (?, ?)", (number, sealed))
         # Without a manifest nothing derived is used: it may hold what has just been given up.
         write_meta(connection, "state", asdict(replace(_counted(store, counts, store.state()), manifest="")))
     publish(directory, store)
-    return sorted({path for path, _ in broken.values()})
+    return sorted(paths)
+
+
+def _incomplete_files(store: Store) -> list[str]:
+    """The paths of files of which fewer documents are left than were put, or more."""
+    return [path for (path,) in store.rows(f"SELECT path FROM file WHERE documents <> {_LEFT} ORDER BY path")]
 
 
 def _broken_documents(store: Store) -> dict[int, tuple[str, str]]:
@@ -86,7 +93,7 @@ def _count(store: Store) -> Counts:
     counts = Counts(store.identity.fields)
     for _, _, blobs in store.scan("terms", PUBLISHED):
         for blob in blobs:
-            counts.add(decode_lines(blob), 1)
+            counts.add(decode_lines(blob))
     return counts
 
 
@@ -96,10 +103,10 @@ def _counted(store: Store, counts: Counts, state: State) -> State:
 
 
 def _wrong_counts(store: Store, counts: Counts) -> Iterator[str]:
-    names = by_bucket(counts.frequencies)
+    rows = counts.by_bucket()
     for number in range(BUCKETS):
         try:
-            if store.counts(number) != {name: counts.frequencies[name] for name in names.get(number, ())}:
+            if store.counts(number) != rows.get(number, {}):
                 yield f"row {number} of the term counts is not that of the passages"
         except IndexDamaged as error:
             yield error.message

@@ -10,7 +10,7 @@ import json
 import re
 import struct
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,11 +99,7 @@ def encode_counts(counts: Mapping[str, int]) -> bytes:
     """Names with positive counts → names on lines, then as many uint32."""
     names = sorted(counts)
     text = "\n".join(names).encode()
-    return (
-        struct.pack("<I", len(text))
-        + text
-        + np.array([counts[name] for name in names], dtype="<u4").tobytes()
-    )
+    return struct.pack("<I", len(text)) + text + np.array([counts[name] for name in names], dtype="<u4").tobytes()
 
 
 def decode_counts(data: bytes) -> dict[str, int]:
@@ -115,12 +111,9 @@ def decode_counts(data: bytes) -> dict[str, int]:
     return dict(zip(data[4 : 4 + size].decode().split("\n"), numbers.tolist(), strict=True))
 
 
-def by_bucket(names: Iterable[str]) -> dict[int, list[str]]:
-    """Names, grouped by their row in the table of term counts."""
-    groups: dict[int, list[str]] = {}
-    for name in names:
-        groups.setdefault(zlib.crc32(name.encode()) % BUCKETS, []).append(name)
-    return groups
+def bucket(name: str) -> int:
+    """The row of the table of term counts that holds this name."""
+    return zlib.crc32(name.encode()) % BUCKETS
 
 
 def _crc(data: bytes, key: tuple[int, ...]) -> bytes:

@@ -110,8 +110,8 @@ def write_manifest(directory: Path, manifest: Manifest) -> str:
     for parent, _, names in os.walk(directory):
         for name in names:
             _sync(Path(parent, name), 0o600)
-        _sync(Path(parent), 0o700)
-    _sync(directory.parent, 0o700)
+        sync_folder(Path(parent))
+    sync_folder(directory.parent)
     return _checksum(data)
 
 
@@ -168,6 +168,11 @@ def remove(directory: Path) -> None:
 def generations(directory: Path) -> Iterator[Path]:
     """The folders of all generations, finished or not."""
     return directory.glob("generation-*")
+
+
+def sync_folder(directory: Path) -> None:
+    """Make the names in a folder durable, and the folder private."""
+    _sync(directory, 0o700)
 
 
 def _checksum(data: bytes) -> str:

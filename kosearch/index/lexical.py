@@ -65,9 +65,7 @@ class Lexical:
             query = Query.boolean_query(wanted)
             if documents is not None:
                 among = Query.term_set_query(self._schema, _DOCUMENT, documents.tolist())
-                query = Query.boolean_query(
-                    [(Occur.Must, query), (Occur.Must, Query.const_score_query(among, 0.0))]
-                )
+                query = Query.boolean_query([(Occur.Must, query), (Occur.Must, Query.const_score_query(among, 0.0))])
             found = self._searcher.search(query, min(k, self.passages), count=False)
             addresses = [address for _, address in found.hits]
             return np.sort(np.array(self._searcher.fast_field_values(_PASSAGE, addresses), dtype=np.int64))

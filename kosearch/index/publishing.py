@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 
 from kosearch.errors import IndexStateError
 from kosearch.index import files
-from kosearch.index.codec import by_bucket, damaged, decode_lines, decode_vectors, encode_counts, seal
+from kosearch.index.codec import bucket, damaged, decode_lines, decode_vectors, encode_counts, seal
 from kosearch.index.dense import Added, Dense, write_graph, write_vectors
 from kosearch.index.files import Damaged, Manifest
 from kosearch.index.lexical import FOLDER, Lexical, write_lexical
@@ -28,23 +28,38 @@ _FREE_SHARE = 0.25
 
 
 class Counts:
-    """Term counts: what a generation adds to the one before."""
+    """Passages, and how many of them have which term: what a generation adds to the one before."""
 
     def __init__(self, fields: Sequence[str]) -> None:
         self._fields = fields
+        self._by_field: list[Counter[str]] = [Counter() for _ in fields]
         self.passages = 0
         self.totals = dict.fromkeys(fields, 0)
-        self.frequencies: Counter[str] = Counter()
-        """Field number, blank, term → passages."""
 
-    def add(self, lines: Sequence[str], sign: int) -> None:
-        """Count the terms of a passage in (1) or out (-1)."""
+    def add(self, lines: Sequence[str]) -> None:
+        """Count the terms of a passage in."""
+        self._count(lines, 1, Counter.update)
+
+    def subtract(self, lines: Sequence[str]) -> None:
+        """Count the terms of a passage out."""
+        self._count(lines, -1, Counter.subtract)
+
+    def by_bucket(self) -> dict[int, dict[str, int]]:
+        """Row of the table of term counts → field number, blank, term → passages."""
+        rows: dict[int, dict[str, int]] = {}
+        for number, counts in enumerate(self._by_field):
+            for term, count in counts.items():
+                if count:
+                    name = f"{number} {term}"
+                    rows.setdefault(bucket(name), {})[name] = count
+        return rows
+
+    def _count(self, lines: Sequence[str], sign: int, change: Callable[[Counter[str], set[str]], None]) -> None:
         self.passages += sign
-        for number, (field, line) in enumerate(zip(self._fields, lines, strict=True)):
+        for field, counts, line in zip(self._fields, self._by_field, lines, strict=True):
             terms = line.split()
             self.totals[field] += sign * len(terms)
-            for term in set(terms):
-                self.frequencies[f"{number} {term}"] += sign
+            change(counts, set(terms))
 
 
 def publish(directory: Path, store: Store) -> int:
@@ -149,9 +164,10 @@ def _lines(store: Store, which: str) -> Iterator[tuple[int, int, list[str]]]:
 
 def _counts(store: Store) -> Counts:
     counts = Counts(store.identity.fields)
-    for which, sign in ((PENDING, 1), (RETIRED, -1)):
-        for _, _, lines in _lines(store, which):
-            counts.add(lines, sign)
+    for _, _, lines in _lines(store, PENDING):
+        counts.add(lines)
+    for _, _, lines in _lines(store, RETIRED):
+        counts.subtract(lines)
     return counts
 
 
@@ -159,10 +175,10 @@ def _commit(store: Store, state: State, generation: int, manifest: str, counts: 
     """Make the generation the current one: the only moment that readers notice."""
     connection = store.connection
     with transaction(connection):
-        for number, names in by_bucket(counts.frequencies).items():
+        for number, changes in counts.by_bucket().items():
             row = store.counts(number)
-            for name in names:
-                row[name] = row.get(name, 0) + counts.frequencies[name]
+            for name, change in changes.items():
+                row[name] = row.get(name, 0) + change
             if min(row.values()) < 0:
                 raise damaged(f"row {number} of its term counts")
             data = encode_counts({name: count for name, count in row.items() if count})
@@ -171,9 +187,7 @@ def _commit(store: Store, state: State, generation: int, manifest: str, counts: 
         connection.execute("DELETE FROM document WHERE retired = 1")
         step("retired rows deleted")
         columns = DOCUMENT.replace("published", "1")
-        connection.execute(
-            f"UPDATE document SET published = 1, checksum = row_checksum({columns}) WHERE published = 0"
-        )
+        connection.execute(f"UPDATE document SET published = 1, checksum = row_checksum({columns}) WHERE published = 0")
         # The times of a file that cannot be read are not those of the text that it had.
         connection.execute(
             "UPDATE document SET raw = f.raw, path = f.path, size = iif(f.broken, document.size, f.size),"

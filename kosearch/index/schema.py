@@ -13,6 +13,7 @@ from typing import Any
 
 from kosearch.errors import IndexDamaged, IndexMismatch, IndexMissing, IndexStateError
 from kosearch.index.codec import BUCKETS, REPAIR, checksum, damaged, encode_counts, seal
+from kosearch.index.files import sync_folder
 from kosearch.index.records import Identity
 from kosearch.index.steps import step
 
@@ -29,7 +30,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         (
             "CREATE TABLE file (id INTEGER PRIMARY KEY, raw BLOB NOT NULL UNIQUE, path TEXT NOT NULL,"
             " root BLOB NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, hash TEXT NOT NULL,"
-            " moved INTEGER NOT NULL DEFAULT 0)"
+            " documents INTEGER NOT NULL DEFAULT 0, moved INTEGER NOT NULL DEFAULT 0)"
         ),
         "CREATE INDEX file_moved ON file (id) WHERE moved = 1",
         (
@@ -95,12 +96,8 @@ def translated(directory: Path) -> Iterator[None]:
 
 
 def exists(directory: Path) -> bool:
-    """Whether a folder has a database; an empty file is what is left of one that never came to be."""
-    path = directory / NAME
-    try:
-        return path.stat().st_size > 0
-    except (FileNotFoundError, NotADirectoryError):
-        return False
+    """Whether a folder has a database."""
+    return (directory / NAME).exists()
 
 
 def connect(directory: Path, *, write: bool) -> sqlite3.Connection:
@@ -109,23 +106,16 @@ def connect(directory: Path, *, write: bool) -> sqlite3.Connection:
     Raises IndexMissing, IndexMismatch, IndexDamaged.
     """
     path = directory / NAME
-    missing = IndexMissing(f"there is no index in {directory}", "kosearch index PATH")
     if not exists(directory):
-        raise missing
+        raise IndexMissing(f"there is no index in {directory}", "kosearch index PATH")
     with translated(directory):
         connection = _open(path, write=write)
         try:
             application, version = _versions(connection)
-            if (
-                application == 0
-                and version == 0
-                and not connection.execute("SELECT * FROM sqlite_master").fetchone()
-            ):
-                raise missing
+            if not path.stat().st_size:
+                raise damaged(NAME)
             if application != APPLICATION:
-                raise IndexMismatch(
-                    f"{path} is not an index of kosearch", "kosearch query --index NAME_OR_DIR"
-                )
+                raise IndexMismatch(f"{path} is not an index of kosearch", "kosearch query --index NAME_OR_DIR")
             if version > VERSION:
                 raise IndexMismatch(
                     f"the index in {directory} has format {version}, and this kosearch knows {VERSION}",
@@ -145,8 +135,10 @@ def connect(directory: Path, *, write: bool) -> sqlite3.Connection:
 
 
 def create(directory: Path, identity: Identity) -> None:
-    """Make the database of an empty index, in one transaction. The caller holds the lock."""
-    path = directory / NAME
+    """Make the database of an empty index: whole, or not at all. The caller holds the lock."""
+    path = directory / f"{NAME}.new"
+    for leftover in directory.glob(f"{path.name}*"):
+        leftover.unlink()
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     with translated(directory):
         connection = _open(path, write=True)
@@ -154,10 +146,14 @@ def create(directory: Path, identity: Identity) -> None:
             # Both must be set before the first page is written.
             connection.execute("PRAGMA page_size = 8192")
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
-            connection.execute("PRAGMA journal_mode = WAL")
             migrate(connection, identity)
+            connection.execute("PRAGMA journal_mode = WAL")
         finally:
             connection.close()
+    step("database made")
+    path.rename(directory / NAME)
+    step("database named")
+    sync_folder(directory)
 
 
 def migrate(connection: sqlite3.Connection, identity: Identity | None = None) -> None:

@@ -128,6 +128,10 @@ class Snapshot:
         """Passages with text and document, in the order asked for."""
         return self._store.stored(ids.tolist())
 
+    def owners(self, ids: Ids) -> dict[int, int]:
+        """Passage id → document id, without reading the passages."""
+        return self._store.owners(ids.tolist())
+
     def documents(self) -> Iterator[StoredDocument]:
         """All documents by id."""
         return self._store.documents()
@@ -186,9 +190,7 @@ class Snapshot:
             count += len(numbers)
             wanted = np.full(len(numbers), True) if documents is None else np.isin(owners, documents)
             new = cosines(decode_vectors(blobs, self.identity.dimensions), query)
-            ids, scores = best(
-                np.concatenate([ids, numbers[wanted]]), np.concatenate([scores, new[wanted]]), k
-            )
+            ids, scores = best(np.concatenate([ids, numbers[wanted]]), np.concatenate([scores, new[wanted]]), k)
         self._complete(count)
         return ids, scores
 

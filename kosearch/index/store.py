@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from kosearch.index.codec import (
-    by_bucket,
+    bucket,
     checksum,
     damaged,
     decode_counts,
@@ -30,8 +30,7 @@ PART = 16384
 """Code points of a row of the table `text`."""
 
 DOCUMENT = (
-    "id, raw, path, member, kind, title, metadata, text_hash, length, passages, size, mtime_ns,"
-    " published, retired"
+    "id, raw, path, member, kind, title, metadata, text_hash, length, passages, size, mtime_ns, published, retired"
 )
 """The columns that a document's checksum covers, in its order."""
 
@@ -93,8 +92,7 @@ class Store:
         first, last = start // PART, max(end - 1, start) // PART
         sql = "SELECT part, body FROM text WHERE document_id = ? AND part BETWEEN ? AND ? ORDER BY part"
         parts = [
-            unseal(body, "text", document.id, part).decode()
-            for part, body in self.rows(sql, document.id, first, last)
+            unseal(body, "text", document.id, part).decode() for part, body in self.rows(sql, document.id, first, last)
         ]
         text = "".join(parts)[start - first * PART : end - first * PART]
         if len(text) != max(end - start, 0):
@@ -106,14 +104,11 @@ class Store:
         found = {
             row[0]: row
             for row in self.rows(
-                "SELECT id, document_id, place, checksum FROM passage"
-                " WHERE id IN (SELECT value FROM json_each(?))",
+                "SELECT id, document_id, place, checksum FROM passage WHERE id IN (SELECT value FROM json_each(?))",
                 json.dumps(ids),
             )
         }
-        documents = {
-            one.id: one for one in self.documents_of("id", sorted({row[1] for row in found.values()}))
-        }
+        documents = {one.id: one for one in self.documents_of("id", sorted({row[1] for row in found.values()}))}
         passages = []
         for number in ids:
             row = found.get(number)
@@ -125,6 +120,11 @@ class Store:
             passages.append(StoredPassage(number, ordinal, passage, text, document))
         return passages
 
+    def owners(self, ids: Sequence[int]) -> dict[int, int]:
+        """Passage id → document id."""
+        sql = "SELECT id, document_id FROM passage WHERE id IN (SELECT value FROM json_each(?))"
+        return dict(self.rows(sql, json.dumps(ids)))
+
     def vectors(self, ids: Sequence[int]) -> Vectors:
         """The vectors of passages, (n, d), in the order asked for."""
         return decode_vectors(self._blobs("vector", ids), self.identity.dimensions)
@@ -133,10 +133,7 @@ class Store:
         """The terms of passages by field, in the order asked for."""
         fields = self.identity.fields
         return [
-            {
-                field: line.split(" ") if line else []
-                for field, line in zip(fields, decode_lines(blob), strict=True)
-            }
+            {field: line.split(" ") if line else [] for field, line in zip(fields, decode_lines(blob), strict=True)}
             for blob in self._blobs("terms", ids)
         ]
 
@@ -169,9 +166,7 @@ class Store:
 
     def count_passages(self, which: str) -> int:
         """How many passages there are."""
-        return int(
-            self.connection.execute(f"SELECT total(passages) FROM document d WHERE {which}").fetchone()[0]
-        )
+        return int(self.connection.execute(f"SELECT total(passages) FROM document d WHERE {which}").fetchone()[0])
 
     def count_documents(self, which: str) -> int:
         """How many documents there are."""
@@ -193,19 +188,20 @@ class Store:
             for term in wanted
         }
         frequencies: dict[str, dict[str, int]] = {field: {} for field in terms}
-        for number, wanted_names in by_bucket(names).items():
-            counts = self.counts(number)
-            for name in wanted_names:
-                field, term = names[name]
-                frequencies[field][term] = counts.get(name, 0)
+        rows: dict[int, dict[str, int]] = {}
+        for name, (field, term) in names.items():
+            number = bucket(name)
+            if number not in rows:
+                rows[number] = self.counts(number)
+            frequencies[field][term] = rows[number].get(name, 0)
         return Statistics(state.passages, state.totals, frequencies)
 
-    def counts(self, bucket: int) -> dict[str, int]:
+    def counts(self, number: int) -> dict[str, int]:
         """One row of the table of term counts: field number, blank, term → passages."""
-        row = self.connection.execute("SELECT counts FROM term WHERE bucket = ?", (bucket,)).fetchone()
+        row = self.connection.execute("SELECT counts FROM term WHERE bucket = ?", (number,)).fetchone()
         if row is None:
-            raise damaged(f"row {bucket} of its term counts")
-        return decode_counts(unseal(row[0], "term counts", bucket))
+            raise damaged(f"row {number} of its term counts")
+        return decode_counts(unseal(row[0], "term counts", number))
 
     def verify(self, document_id: int) -> None:
         """See that everything of a document, published or not, is what was written. Raises IndexDamaged."""
@@ -256,9 +252,7 @@ class Store:
 
     def _blobs(self, column: str, ids: Sequence[int]) -> list[bytes]:
         sql = f"SELECT id, {column} FROM passage WHERE id IN (SELECT value FROM json_each(?))"
-        found = {
-            number: unseal(blob, column, number) for number, blob in self.rows(sql, json.dumps(list(ids)))
-        }
+        found = {number: unseal(blob, column, number) for number, blob in self.rows(sql, json.dumps(list(ids)))}
         if len(found) != len(set(ids)):
             raise damaged(f"passage {next(number for number in ids if number not in found)}")
         return [found[number] for number in ids]

@@ -53,15 +53,12 @@ class Writer:
         """Every file that a run has looked at, by its raw path."""
         sql = (
             "SELECT raw, path, root, size, mtime_ns, hash, reason, detail,"
-            " (SELECT count(*) FROM document WHERE file_id = file.id AND retired = 0)"
-            " FROM file LEFT JOIN problem ON file_id = file.id AND member = ''"
+            " documents FROM file LEFT JOIN problem ON file_id = file.id AND member = ''"
         )
         files = {}
         for raw, path, root, size, mtime_ns, content_hash, reason, detail, documents in self._store.rows(sql):
             why = Reason(reason) if reason else None
-            files[raw] = FileState(
-                raw, path, root, size, mtime_ns, content_hash, why, detail or "", documents
-            )
+            files[raw] = FileState(raw, path, root, size, mtime_ns, content_hash, why, detail or "", documents)
         return files
 
     def vectors(self, input_hashes: Sequence[bytes]) -> dict[bytes, NDArray[np.float32]]:
@@ -72,9 +69,7 @@ class Writer:
             part = wanted[start : start + _VARIABLES]
             marks = ",".join("?" * len(part))
             sql = f"SELECT input_hash, vector, id FROM passage WHERE input_hash IN ({marks})"
-            found |= {
-                key: unseal(blob, "vector", number) for key, blob, number in self._store.rows(sql, *part)
-            }
+            found |= {key: unseal(blob, "vector", number) for key, blob, number in self._store.rows(sql, *part)}
         vectors = decode_vectors(list(found.values()), self._store.identity.dimensions)
         return dict(zip(found, vectors, strict=True))
 
@@ -91,6 +86,7 @@ class Writer:
             self._retire(number)
             for document in documents:
                 self._insert(number, source, document)
+            self._connection.execute("UPDATE file SET documents = ? WHERE id = ?", (len(documents), number))
             self._note(number, skipped)
 
     def skip(self, source: SourceFile, skipped: Skipped, content_hash: str = "") -> None:
@@ -109,9 +105,10 @@ class Writer:
         self._relocate(source.raw, source)
 
     def move(self, old_raw: bytes, source: SourceFile) -> None:
-        """A file has another name now, and all that it had."""
+        """A file that is known has another name now, and all that it had."""
         with self.transaction():
-            if old_raw != source.raw:
+            known = self._connection.execute("SELECT 1 FROM file WHERE raw = ?", (old_raw,)).fetchone()
+            if known and old_raw != source.raw:
                 self.remove([source.raw])
             self._relocate(old_raw, source)
 
@@ -175,8 +172,7 @@ class Writer:
     def _relocate(self, raw: bytes, source: SourceFile) -> None:
         with self.transaction():
             self._connection.execute(
-                "UPDATE file SET raw = ?, path = ?, root = ?, size = ?, mtime_ns = ?, moved = 1"
-                " WHERE raw = ?",
+                "UPDATE file SET raw = ?, path = ?, root = ?, size = ?, mtime_ns = ?, moved = 1 WHERE raw = ?",
                 (source.raw, source.path, source.root, source.size, source.mtime_ns, raw),
             )
 
@@ -188,6 +184,7 @@ class Writer:
             f"({DOCUMENT.replace('retired', '1')}) WHERE file_id = ? AND retired = 0",
             (file_id,),
         )
+        self._connection.execute("UPDATE file SET documents = 0 WHERE id = ?", (file_id,))
 
     def _insert(self, file_id: int, source: SourceFile, document: NewDocument) -> None:
         extracted = document.extracted
@@ -226,9 +223,7 @@ class Writer:
     def _insert_passages(self, document_id: int, document: NewDocument) -> None:
         if not document.passages:
             return
-        (last,) = self._connection.execute(
-            "SELECT seq FROM sqlite_sequence WHERE name = 'passage'"
-        ).fetchone() or (0,)
+        (last,) = self._connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'passage'").fetchone() or (0,)
         identity = self._store.identity
         stacked = np.stack([one.vector for one in document.passages])
         if stacked.shape[1:] != (identity.dimensions,):

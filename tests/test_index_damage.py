@@ -1,0 +1,291 @@
+"""Flipped bytes, cut files, missing files: noticed, and answered from SQLite where that is possible."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from index_making import QUERY, TERMS, answers, document, make, put, quick_folder, source
+
+from kosearch.errors import IndexDamaged, IndexStateError
+from kosearch.index import Index, graph, lexical
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with quick_folder() as place:
+        yield place
+
+
+def flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0x10
+    path.write_bytes(data)
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def become_a_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+BREAKS: list[Callable[[Path], None]] = [flip, cut, empty, Path.unlink, become_a_folder]
+
+
+@pytest.mark.parametrize("breaking", BREAKS, ids=lambda one: one.__name__)
+def test_any_derived_file_may_break(
+    folder: Path, breaking: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(graph, "MIN_ROWS", 4)
+    whole = folder / "whole"
+    index = make(whole, "abcdefgh")
+    with index.writer() as writer:  # a second part, and something deleted
+        put(writer, "i")
+        writer.remove([source("a").raw])
+        writer.publish()
+    expected = answers(index, warm=True)
+    index.close()
+    place = whole / "generation-2"
+    names = [path.relative_to(place) for path in place.rglob("*") if path.is_file() and path.suffix != ".lock"]
+    assert {"graph-1.hnsw", "graph-2.hnsw"} & {str(name) for name in names}
+    assert len(names) > 10
+    for number, name in enumerate(names):
+        directory = folder / str(number)
+        shutil.copytree(whole, directory)
+        breaking(directory / "generation-2" / name)
+        index = Index(directory)
+        assert answers(index, warm=True) == expected, name
+        with index.snapshot(warm=True) as snapshot:
+            assert len(snapshot.warnings) == 1, name
+            assert "kosearch" in snapshot.warnings[0]
+        assert len(index.check()) >= 1
+        with index.writer() as writer:
+            assert writer.publish() == 3, name  # nothing new, but something to mend
+        assert answers(index, warm=True) == expected, name
+        assert index.check() == [], name
+        with index.snapshot(warm=True) as snapshot:
+            assert snapshot.warnings == ()
+        index.close()
+
+
+def test_the_whole_folder_may_vanish(folder: Path) -> None:
+    index = make(folder, "abc")
+    expected = answers(index)
+    index.close()
+    shutil.rmtree(folder / "generation-1")
+    assert answers(index) == expected
+    with index.writer() as writer:
+        put(writer, "d")
+        writer.publish()
+        writer.remove([source("d").raw])
+        writer.publish()
+    assert answers(index) == expected
+    assert index.check() == []
+
+
+def test_a_panic_in_tantivy_is_damage(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    index = make(folder, "abc")
+    expected = answers(index)
+
+    class PanicException(BaseException):
+        """As pyo3 raises it: no Exception."""
+
+    class Searcher:
+        num_docs = 12
+
+        def search(self, *_: Any, **__: Any) -> Any:
+            raise PanicException("index out of bounds")
+
+    with index.snapshot() as snapshot:
+        assert snapshot._derived
+        assert snapshot._derived.lexical
+        snapshot._derived.lexical._searcher = Searcher()  # type: ignore[assignment]
+        found = snapshot.lexical(TERMS, 100)
+        assert len(snapshot.stored(found)) == len(expected["lexical"])
+        assert "lexical" in snapshot.warnings[0]
+    assert answers(index) == expected
+
+    def panic(*_: Any) -> None:
+        raise PanicException("no")
+
+    index.close()
+    monkeypatch.setattr(lexical, "_schema", panic)
+    assert answers(index) == expected
+    monkeypatch.undo()
+
+
+def test_hnswlib_may_be_missing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(graph, "MIN_ROWS", 4)
+    index = make(folder, "abcdef")
+    expected = answers(index, warm=True)
+    index.close()
+    monkeypatch.setattr(graph, "available", lambda: False)
+    assert answers(index, warm=True) == expected
+    with index.snapshot(warm=True) as snapshot:
+        assert snapshot.warnings == ()
+    with index.writer() as writer:
+        put(writer, "g")
+        assert writer.publish() == 2
+    assert not list((folder / "generation-2").glob("*.hnsw"))
+    assert index.check() == []
+
+
+def everything(index: Index) -> Any:
+    with index.snapshot() as snapshot:
+        problems = index.problems()
+        return answers(index), snapshot.find_documents(kinds=["text"]).tolist(), problems  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_flipped_byte_in_sqlite_is_never_silent(folder: Path, seed: int) -> None:
+    """Seeded corruptions of the database: an error of ours, or the same answer."""
+    generator = random.Random(seed)
+    whole = folder / "whole"
+    make(whole, [f"f{number}" for number in range(40)]).close()
+    expected = everything(index := Index(whole))
+    index.close()
+    original = (whole / "index.sqlite").read_bytes()
+    noticed = 0
+    for _ in range(40):
+        data = bytearray(original)
+        at = generator.randrange(len(data))
+        data[at] ^= 1 << generator.randrange(8)
+        if generator.random() < 0.3:
+            data[at - at % 8192 : at - at % 8192 + 8192] = bytes(8192)
+        (whole / "index.sqlite").write_bytes(data)
+        for suffix in ("-wal", "-shm"):
+            (whole / f"index.sqlite{suffix}").unlink(missing_ok=True)
+        # Without the derived files every answer comes from the rows.
+        if generator.random() < 0.5 and (whole / "generation-1").exists():
+            (whole / "generation-1").rename(whole / "aside")
+        try:
+            index = Index(whole)
+            try:
+                assert everything(index) == expected, f"byte {at}"
+            finally:
+                index.close()
+        except IndexStateError:
+            noticed += 1
+        if (whole / "aside").exists():
+            (whole / "aside").rename(whole / "generation-1")
+    assert noticed > 5
+
+
+def damage_rows(directory: Path, *statements: str) -> None:
+    connection = sqlite3.connect(directory / "index.sqlite", isolation_level=None)
+    connection.create_function("flip", 1, lambda data: bytes([*data[:-1], data[-1] ^ 1]))
+    for statement in statements:
+        connection.execute(statement)
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE passage SET vector = flip(vector) WHERE id = 3",
+        "UPDATE passage SET terms = flip(terms) WHERE id = 3",
+        "UPDATE passage SET place = '[0, 0, 1, 1, 1, null, \"\", []]' WHERE id = 3",
+        "UPDATE passage SET document_id = 2 WHERE id = 3",
+        "UPDATE text SET body = flip(body) WHERE document_id = 1",
+        "UPDATE text SET part = 1 WHERE document_id = 1",
+        "UPDATE document SET title = 'x' WHERE id = 1",
+        "UPDATE document SET published = 0 WHERE id = 1",
+        "UPDATE document SET retired = 1 WHERE id = 1",
+        "UPDATE document SET text_hash = 'x' WHERE id = 1",
+        "DELETE FROM document WHERE id = 1",
+        "DELETE FROM passage WHERE id = 4",
+        "UPDATE passage SET vector = (SELECT vector FROM passage WHERE id = 5) WHERE id = 3",
+        "UPDATE passage SET vector = 'text' WHERE id = 3",
+    ],
+)
+def test_damaged_rows_are_noticed_and_given_up(folder: Path, statement: str) -> None:
+    index = make(folder, "abc")
+    index.close()
+    damage_rows(folder, statement)
+    assert index.check()
+    lost = index.repair()
+    assert index.check() == []
+    with index.writer() as writer:
+        # What the next run does: whatever is not known any more is read again.
+        for name in "abc":
+            if not writer.files()[source(name).raw].hash:
+                put(writer, name)
+        writer.publish()
+    assert answers(index) == answers(make(folder / "fresh", "abc"))
+    assert set(lost) <= {"/문서/a.txt", "/문서/b.txt"}
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE term SET counts = flip(counts) WHERE bucket % 3 = 0",
+        "DELETE FROM term WHERE bucket > 2000",
+    ],
+)
+def test_damaged_counts_are_noticed_and_counted_again(folder: Path, statement: str) -> None:
+    index = make(folder, "abc")
+    expected = answers(index)
+    index.close()
+    damage_rows(folder, statement)
+    with pytest.raises(IndexDamaged, match="term counts"):
+        answers(index)
+    assert index.repair() == []
+    assert answers(index) == expected
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE document SET published = 0 WHERE id = 1",
+        "UPDATE document SET title = 'x', published = 0 WHERE id = 4",
+        "UPDATE passage SET vector = flip(vector) WHERE document_id = 4",
+        "DELETE FROM passage WHERE id = 14",
+        "UPDATE meta SET value = replace(value, '1', '2') WHERE key = 'state'",
+    ],
+)
+def test_damage_is_not_published(folder: Path, statement: str) -> None:
+    """A publication writes checksums anew: it must not do so for rows that are wrong."""
+    index = make(folder, "abc")
+    with index.writer() as writer:
+        put(writer, "d")
+    index.close()
+    damage_rows(folder, statement)
+    with pytest.raises(IndexDamaged), index.writer() as writer:
+        writer.publish()
+
+
+def test_a_lost_database_of_counts_does_not_answer(folder: Path) -> None:
+    index = make(folder, "ab")
+    index.close()
+    damage_rows(folder, "UPDATE meta SET value = '{}' WHERE key = 'identity'")
+    with pytest.raises(IndexDamaged, match="identity") as caught:
+        Index(folder)
+    assert "kosearch" in caught.value.hint
+
+
+def test_vectors_survive_exactly(folder: Path) -> None:
+    """From the files and from the rows, the same bits."""
+    index = make(folder, "abcdef")
+    with index.snapshot() as snapshot:
+        ids, cosines = snapshot.dense(QUERY, 100)
+    index.close()
+    shutil.rmtree(folder / "generation-1")
+    with index.snapshot() as snapshot:
+        other_ids, other_cosines = snapshot.dense(QUERY, 100)
+        assert np.array_equal(ids, other_ids)
+        assert np.array_equal(cosines, other_cosines)
+        assert np.array_equal(snapshot.cosines(QUERY, ids), cosines)
+    assert len(document("a").passages) * 6 == len(ids)

@@ -1,0 +1,125 @@
+"""Scoring: BM25 by hand and by its properties, scaling, fusion."""
+
+from __future__ import annotations
+
+from math import log
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from kosearch.scoring import K1, B, Statistics, bm25, fuse, idf, scale
+
+WORDS = [f"w{i}" for i in range(6)]
+ONE_FIELD = {"morphemes": {"w0": 1.0, "w1": 0.5}}
+STATISTICS = Statistics(
+    passages=10,
+    lengths={"morphemes": 50, "bigrams": 80},
+    document_frequency={("morphemes", word): 1 + i for i, word in enumerate(WORDS)}
+    | {("bigrams", word): 2 + i for i, word in enumerate(WORDS)},
+)
+passages = st.lists(st.sampled_from([*WORDS, "other", "else"]), max_size=30)
+scores = arrays.arrays(
+    np.float64, st.integers(1, 40), elements=st.floats(-1e6, 1e6, allow_subnormal=False).map(lambda x: round(x, 6))
+)
+
+
+def one(terms: list[str]) -> float:
+    return bm25(ONE_FIELD, {"morphemes": terms}, STATISTICS)
+
+
+def test_bm25_by_hand() -> None:
+    # Ten passages of five terms each on the average; this one has four; w0 stands in one passage, w1 in two.
+    damping = K1 * (1 - B + B * 4 / 5)
+    expected = 1.0 * log(1 + 9.5 / 1.5) * 2 * (K1 + 1) / (2 + damping)
+    expected += 0.5 * log(1 + 8.5 / 2.5) * 1 * (K1 + 1) / (1 + damping)
+    assert one(["w0", "w1", "w0", "other"]) == pytest.approx(expected)
+
+
+def test_fields_are_scored_by_themselves_and_added_up() -> None:
+    question = {"morphemes": {"w0": 1.0}, "bigrams": {"w0": 0.4}}
+    passage = {"morphemes": ["w0"], "bigrams": ["w0", "w1"]}
+    parts = [bm25({name: weights}, passage, STATISTICS) for name, weights in question.items()]
+    assert bm25(question, passage, STATISTICS) == pytest.approx(sum(parts))
+
+
+def test_a_passage_without_the_field_or_a_question_without_terms_scores_zero() -> None:
+    assert bm25(ONE_FIELD, {}, STATISTICS) == 0
+    assert bm25(ONE_FIELD, {"morphemes": []}, STATISTICS) == 0
+    assert bm25({"morphemes": {}}, {"morphemes": ["w0"]}, STATISTICS) == 0
+
+
+@given(passages)
+def test_bm25_is_zero_exactly_where_no_term_is_shared(terms: list[str]) -> None:
+    assert (one(terms) > 0) == (not {"w0", "w1"}.isdisjoint(terms))
+    assert one(terms) >= 0
+
+
+@given(passages, st.randoms(use_true_random=False))
+def test_the_order_of_terms_does_not_count(terms: list[str], random: object) -> None:
+    shuffled = sorted(terms, key=lambda _: random.random())  # type: ignore[attr-defined]
+    assert one(shuffled) == pytest.approx(one(terms))
+
+
+@given(passages, st.integers(0, 29))
+def test_one_more_of_a_term_in_place_of_another_word_never_hurts(terms: list[str], place: int) -> None:
+    if place < len(terms) and terms[place] not in ONE_FIELD["morphemes"]:
+        assert one([*terms[:place], "w0", *terms[place + 1 :]]) > one(terms)
+
+
+@given(passages)
+def test_another_word_in_front_never_helps(terms: list[str]) -> None:
+    assert one(["other", *terms]) <= one(terms)
+
+
+@given(passages)
+def test_a_term_is_worth_at_most_its_weight_and_idf(terms: list[str]) -> None:
+    most = sum(w * idf(STATISTICS.document_frequency["morphemes", t], 10) for t, w in ONE_FIELD["morphemes"].items())
+    assert one(terms) <= most * (K1 + 1)
+
+
+@given(st.integers(0, 1000), st.integers(0, 1000))
+def test_idf_is_positive_and_falls_with_frequency(a: int, b: int) -> None:
+    low, high = sorted((a, b))
+    assert idf(low, 1000) >= idf(high, 1000) > 0
+
+
+@given(scores)
+def test_scaled_scores_reach_from_zero_to_one_in_the_same_order(
+    raw: np.ndarray[tuple[int], np.dtype[np.float64]],
+) -> None:
+    scaled = scale(raw)
+    assert scaled.shape == raw.shape
+    assert scaled.min() >= 0
+    assert scaled.max() == 1
+    order = np.argsort(raw, kind="stable")
+    assert (np.diff(scaled[order]) >= 0).all()
+
+
+@given(scores, st.floats(0.5, 100), st.floats(-100, 100))
+def test_scaling_forgets_unit_and_origin(
+    raw: np.ndarray[tuple[int], np.dtype[np.float64]], factor: float, shift: float
+) -> None:
+    np.testing.assert_allclose(scale(raw * factor + shift), scale(raw), atol=1e-6)
+
+
+def test_equal_scores_scale_to_one_and_none_to_none() -> None:
+    assert scale(np.array([0.3, 0.3])).tolist() == [1, 1]
+    assert scale(np.zeros(0)).tolist() == []
+
+
+@given(st.floats(0, 1), st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1))
+def test_a_fused_score_lies_between_the_two_sides(weight: float, pairs: list[tuple[float, float]]) -> None:
+    dense, lexical = np.array(pairs).T
+    fused = fuse(dense, lexical, weight)
+    assert (fused >= np.minimum(dense, lexical) - 1e-12).all()
+    assert (fused <= np.maximum(dense, lexical) + 1e-12).all()
+
+
+def test_the_weight_is_the_share_of_dense() -> None:
+    dense, lexical = np.array([1.0, 0.0]), np.array([0.0, 1.0])
+    assert fuse(dense, lexical, 1).tolist() == dense.tolist()
+    assert fuse(dense, lexical, 0).tolist() == lexical.tolist()
+    assert fuse(dense, lexical, 0.25).tolist() == [0.25, 0.75]

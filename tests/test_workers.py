@@ -1,0 +1,311 @@
+"""Real processes that hang, crash, eat memory and lose their parent."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from kosearch.errors import KosearchError
+from kosearch.workers import Failure, Pool
+
+if not Path("/proc/self/fd").is_dir():
+    pytest.skip("these tests look at processes through /proc", allow_module_level=True)
+
+MIB = 1024 * 1024
+
+
+def _raise() -> None:
+    raise RuntimeError("this task cannot be loaded")
+
+
+class Unloadable:
+    """A task that can be pickled and not loaded."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _raise, ()
+
+    def __call__(self, item: int) -> int:
+        return item
+
+
+class Marking:
+    """Gives 24 MiB for each item, and leaves a file for it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __call__(self, item: int) -> bytes:
+        (self.folder / str(item)).touch()
+        return bytes(24 * MIB)
+
+
+def work(item: str) -> object:
+    action = ACTIONS.get(item)
+    return item.upper() if action is None else action()
+
+
+def _sleep() -> None:
+    time.sleep(1000)
+
+
+def _hold_the_interpreter() -> None:
+    """C code that neither returns nor lets another thread run."""
+    ctypes.PyDLL(None).sleep(1000)
+
+
+def _print() -> str:
+    sys.stdout.write("from Python")
+    sys.stderr.write("from Python")
+    os.system("echo from a child; echo from a child >&2")
+    return "printed"
+
+
+def _leave_a_child() -> int:
+    return subprocess.Popen(["sleep", "1000"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL).pid
+
+
+def _unprintable() -> None:
+    raise ValueError("a line\nand \x1b[31m\udc80")
+
+
+ACTIONS: dict[str, Callable[[], object]] = {
+    "hang": _sleep,
+    "hang in C": _hold_the_interpreter,
+    "exit": lambda: os._exit(3),
+    "sys.exit": lambda: sys.exit(4),
+    "segfault": lambda: ctypes.string_at(0),
+    "abort": os.abort,
+    "eat": lambda: len(bytearray(512 * MIB)),
+    "eat slowly": lambda: len([bytearray(MIB) for _ in range(512)]),
+    "raise": _unprintable,
+    "lambda": lambda: lambda: None,
+    "print": _print,
+    "pid": os.getpid,
+    "interrupt": lambda: os.kill(os.getpid(), signal.SIGINT),
+    "leave a child": _leave_a_child,
+}
+
+
+def slow_if_even(item: int) -> int:
+    time.sleep(0.2 if item % 2 == 0 else 0)
+    return item
+
+
+@pytest.fixture
+def pool() -> Iterator[Pool[str, object]]:
+    with Pool(work, 1, deadline=20, memory_limit=256 * MIB) as pool:
+        yield pool
+
+
+def outcome(pool: Pool[str, object], item: str) -> object:
+    [(_, result)] = pool.map([item])
+    return result
+
+
+@pytest.mark.parametrize(
+    ("item", "kind", "detail"),
+    [
+        ("exit", "crashed", "ended with status 3"),
+        ("segfault", "crashed", "ended by SIGSEGV"),
+        ("abort", "crashed", "ended by SIGABRT"),
+        ("sys.exit", "error", "SystemExit: 4"),
+        ("raise", "error", "ValueError: a line and"),
+        ("lambda", "error", "pickle"),
+        ("eat", "memory", "256 MiB"),
+        ("eat slowly", "memory", "256 MiB"),
+    ],
+)
+def test_an_item_that_goes_wrong_costs_only_itself(pool: Pool[str, object], item: str, kind: str, detail: str) -> None:
+    before, failure, after = (result for _, result in pool.map(["a", item, "b"]))
+    assert (before, after) == ("A", "B")
+    assert isinstance(failure, Failure)
+    assert failure.kind == kind
+    assert detail in failure.detail
+    assert "\n" not in failure.detail
+    failure.detail.encode()
+
+
+@pytest.mark.parametrize("item", ["hang", "hang in C"])
+def test_an_item_that_takes_too_long_is_given_up(item: str) -> None:
+    with Pool(work, 1, deadline=0.5) as pool:
+        outcome(pool, "a")
+        begun = time.monotonic()
+        results = [result for _, result in pool.map([item, "b"])]
+    assert results == [Failure("timeout", "it took longer than 0.5 seconds"), "B"]
+    assert time.monotonic() - begun < 5
+
+
+def test_results_come_in_order_unless_told_otherwise() -> None:
+    with Pool(slow_if_even, 2, deadline=20) as pool:
+        assert list(pool.map(range(7))) == [(n, n) for n in range(7)]
+        by_readiness = [item for item, _ in pool.map([0, 1, 3, 5], ordered=False)]
+    assert sorted(by_readiness) == [0, 1, 3, 5]
+    assert by_readiness[-1] == 0
+
+
+def test_items_are_read_a_bounded_way_ahead_and_by_the_callers_thread(pool: Pool[str, object]) -> None:
+    read = 0
+
+    def items() -> Iterator[str]:
+        nonlocal read
+        for _ in range(10_000):
+            read += 1
+            yield "a"
+
+    for taken, _ in zip(range(200), pool.map(items()), strict=False):
+        assert read - taken <= 65
+
+
+def test_large_results_that_nobody_takes_hold_the_workers_back(tmp_path: Path) -> None:
+    with Pool(Marking(tmp_path), 2, deadline=20) as pool:
+        results = pool.map(range(20))
+        next(results)
+        _wait_until(lambda: len(list(tmp_path.iterdir())) >= 11)
+        time.sleep(0.3)
+        begun = len(list(tmp_path.iterdir()))
+        assert [item for item, _ in results] == list(range(1, 20))
+    assert begun <= 14  # 11 results of 24 MiB are more than 256 MiB; one was taken, two were under way
+    assert len(list(tmp_path.iterdir())) == 20
+
+
+def test_nothing_that_a_worker_prints_reaches_us(capfd: pytest.CaptureFixture[str], pool: Pool[str, object]) -> None:
+    assert outcome(pool, "print") == "printed"
+    assert capfd.readouterr() == ("", "")
+
+
+def test_workers_start_when_needed_stay_and_leave_nothing() -> None:
+    files = len(os.listdir("/proc/self/fd"))
+    with Pool(work, 3, deadline=20) as pool:
+        assert not _children()
+        first, second = outcome(pool, "pid"), outcome(pool, "pid")
+        assert len(_children()) <= 2
+        assert {first, second} <= _children()
+        assert [result for _, result in pool.map(["a"] * 10)] == ["A"] * 10
+    assert not _children()
+    assert len(os.listdir("/proc/self/fd")) == files
+
+
+def test_a_map_left_early_does_not_disturb_the_next(pool: Pool[str, object]) -> None:
+    for _ in pool.map(["a"] * 1000):
+        break
+    assert outcome(pool, "b") == "B"
+
+
+def test_a_busy_pool_closes_at_once() -> None:
+    with Pool(work, 2, deadline=20) as pool:
+        results = pool.map(["a", "hang", "hang", "hang"])
+        assert next(results) == ("a", "A")
+        begun = time.monotonic()
+    assert time.monotonic() - begun < 2
+    assert not _children()
+    assert list(results) == []
+
+
+def test_what_a_worker_started_ends_with_it(pool: Pool[str, object]) -> None:
+    child = outcome(pool, "leave a child")
+    assert isinstance(child, int)
+    pool.close()
+    _wait_until(lambda: not _lives(child))
+
+
+def test_a_worker_does_not_mind_ctrl_c(pool: Pool[str, object]) -> None:
+    assert outcome(pool, "interrupt") is None
+    assert outcome(pool, "a") == "A"
+
+
+def test_a_task_that_cannot_be_loaded_is_an_error_that_says_why() -> None:
+    with Pool(Unloadable(), 1, deadline=20) as pool, pytest.raises(KosearchError, match="this task cannot be loaded"):
+        list(pool.map([1]))
+
+
+def test_an_error_while_items_are_made_reaches_the_caller(pool: Pool[str, object]) -> None:
+    def items() -> Iterator[str]:
+        yield "a"
+        raise OSError("no more")
+
+    with pytest.raises(OSError, match="no more"):
+        list(pool.map(items()))
+    assert outcome(pool, "b") == "B"
+
+
+@pytest.mark.parametrize("item", ["hang", "hang in C", "a"])
+def test_workers_die_with_a_parent_that_is_killed(item: str, tmp_path: Path) -> None:
+    parent = _start_script(
+        f"""
+        with Pool(test_workers.work, 2, deadline=1000) as pool:
+            for _, pid in pool.map(["pid", "pid"]):
+                print(pid, flush=True)
+            for _ in pool.map([{item!r}] * 2):
+                pass
+            print("idle", flush=True)
+            time.sleep(1000)
+        """,
+        tmp_path,
+    )
+    assert parent.stdout is not None
+    with parent, parent.stdout:
+        workers = {int(parent.stdout.readline()) for _ in range(2)}
+        if item == "a":
+            assert parent.stdout.readline() == "idle\n"
+        time.sleep(0.3)
+        assert all(_lives(pid) for pid in workers)
+        parent.kill()
+        _wait_until(lambda: not any(_lives(pid) for pid in workers))
+
+
+def test_ctrl_c_ends_a_busy_pool_at_once(tmp_path: Path) -> None:
+    parent = _start_script(
+        """
+        try:
+            with Pool(test_workers.work, 2, deadline=1000) as pool:
+                print("ready", flush=True)
+                list(pool.map(["hang", "hang"]))
+        except KeyboardInterrupt:
+            print("interrupted", flush=True)
+        """,
+        tmp_path,
+    )
+    assert parent.stdout is not None
+    with parent, parent.stdout:
+        assert parent.stdout.readline() == "ready\n"
+        time.sleep(0.5)
+        parent.send_signal(signal.SIGINT)
+        assert parent.stdout.readline() == "interrupted\n"
+        assert parent.wait(5) == 0
+
+
+def _start_script(body: str, folder: Path) -> subprocess.Popen[str]:
+    """A program without an `if __name__ == "__main__"`, which workers must not run again."""
+    script = folder / "script.py"
+    head = f"import sys, time; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+    head += "import test_workers; from kosearch.workers import Pool\n"
+    script.write_text(head + textwrap.dedent(body))
+    return subprocess.Popen([sys.executable, "-W", "error", script], stdout=subprocess.PIPE, text=True)
+
+
+def _children() -> set[int]:
+    text = "".join(path.read_text() for path in Path("/proc/self/task").glob("*/children"))
+    return {int(pid) for pid in text.split()}
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+
+
+def _wait_until(condition: Callable[[], bool]) -> None:
+    ends = time.monotonic() + 5
+    while not condition():
+        assert time.monotonic() < ends
+        time.sleep(0.02)
