@@ -17,7 +17,8 @@ import re
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
-from itertools import pairwise
+from itertools import accumulate, pairwise
+from operator import mul
 from zlib import crc32
 
 from kosearch.records import Extracted, Heading, Passage
@@ -31,11 +32,12 @@ CONTEXT = 120
 
 # What it costs to begin a passage at each kind of border; 1 is the badness of a passage with nothing in it.
 _HEADING, _PARAGRAPH, _ITEM, _LINE, _SENTENCE = 0.004, 0.05, 0.1, 0.12, 0.2
-_WRAPPED, _CLAUSE, _WORD, _ANYWHERE = 0.5, 0.7, 1.0, 1.5
+_WRAPPED, _CLAUSE, _WORD, _ANYWHERE = 0.8, 1.0, 1.4, 2.0
 _TORN = 4.0
 """Added between a heading and its text."""
-_DEEPER, _BESIDE, _HIGHER = 0.1, 0.3, 0.6
-"""What a heading costs inside a passage, by its level against that of the heading before it."""
+_DEEPER, _BESIDE, _HIGHER = 0.2, 0.6, 1.0
+"""What a heading costs inside a passage, by its level against that of the heading before it: the whole price
+where it ends a full passage, and less the less there is before it."""
 _TIE = 0.02
 """How much of a price the border's own words decide, so that one of many equals is the cheapest."""
 _REACH = 2
@@ -84,7 +86,8 @@ def context(title: str, passage: Passage, text: str, *, limit: int = CONTEXT) ->
     beginning = _plain(text[: 2 * limit + len(title)])
     names: list[str] = []
     for name in (title, *passage.headings):
-        if (plain := _plain(name)) and not beginning.startswith(plain) and plain not in map(_plain, names):
+        plain = _plain(name)
+        if plain.strip() and not beginning.startswith(plain) and plain not in map(_plain, names):
             names.append(name)
     while len(names) > 1 and sum(map(len, names)) + 3 * len(names) > limit:
         del names[1 if len(names) > 2 else 0]
@@ -93,7 +96,7 @@ def context(title: str, passage: Passage, text: str, *, limit: int = CONTEXT) ->
 
 
 def _plain(text: str) -> str:
-    return " ".join(re.findall(r"\w+", text)).casefold()
+    return " ".join([*re.findall(r"\w+", text), ""]).casefold()
 
 
 class _Cutter:
@@ -106,16 +109,17 @@ class _Cutter:
         self._tokens = tokens
         self._size = size
         self._overlap = overlap
+        self._least_room = max(1, size - overlap - 1)
         self._token_starts = _token_starts(document.text, tokens)
         # Headings at one place are one border; the last of them is the section that the text belongs to.
         sections = {_skip_space(self._text, heading.start): heading for heading in headings}
-        self._section_starts = list(sections)
+        self._sections = list(sections)
         prices = _prices(document)
         _price_headings(self._text, sections, prices)
         self._sentence_starts = sorted(place for place, price in prices.items() if price <= _SENTENCE)
         self._places = self._thinned(self._refined(prices), prices)
         self._prices = [prices[place] + self._tie(place) for place in self._places]
-        self._passed = _passed(self._places, sections)
+        self._weights = _heading_weights(self._places, sections)
 
     def spans(self) -> Iterator[tuple[int, int]]:
         """The passages' [start, end), white space trimmed."""
@@ -130,11 +134,14 @@ class _Cutter:
 
     def _path(self) -> list[tuple[int, int]]:
         """The cheapest way through the borders, from anchor to anchor: the spans without overlap."""
-        prices, passed = self._prices, self._passed
+        prices = self._prices
         counts = [bisect_left(self._token_starts, place) for place in self._places]
         counts.append(len(self._token_starts))
         rooms = [self._room(place) for place in self._places]
         anchors = _anchors(prices, counts, _REACH * self._size)
+        # With both sums, all that the headings between two borders cost is found in one step.
+        weights = list(accumulate(self._weights))
+        moments = list(accumulate(map(mul, self._weights, counts)))
         anchor = 0
         totals, origins = [0.0], [0]
         for end in range(1, len(counts)):
@@ -145,8 +152,9 @@ class _Cutter:
                     if used > self._size:
                         break
                     continue
-                badness = max(0.0, 1.0 - used / rooms[start]) ** 3
-                cost = totals[start] + prices[start] + badness + passed[end - 1] - passed[start]
+                crossed = moments[end - 1] - moments[start] - counts[start] * (weights[end - 1] - weights[start])
+                badness = max(0.0, 1.0 - used / rooms[start]) ** 3 + crossed / rooms[start]
+                cost = totals[start] + prices[start] + badness
                 if cost < best:
                     best, origin = cost, start
             totals.append(best)
@@ -168,12 +176,12 @@ class _Cutter:
     def _room(self, place: int) -> int:
         """The tokens left for a passage that begins here; half a word may take one more than it did."""
         torn = place > 0 and not self._text[place - 1].isspace()
-        fresh = place == self._places[0] or self._is_section(place)
-        return max(1, self._size - torn - (0 if fresh else self._overlap))
+        return max(1, self._size - torn - (self._overlap if place > self._section(place) else 0))
 
-    def _is_section(self, place: int) -> bool:
-        found = bisect_left(self._section_starts, place)
-        return found < len(self._section_starts) and self._section_starts[found] == place
+    def _section(self, place: int) -> int:
+        """Where the section that `place` lies in begins."""
+        at = bisect_right(self._sections, place)
+        return self._sections[at - 1] if at else self._places[0]
 
     def _count(self, start: int, end: int) -> int:
         return bisect_left(self._token_starts, end) - bisect_left(self._token_starts, start)
@@ -185,10 +193,9 @@ class _Cutter:
 
     def _refined(self, prices: dict[int, float]) -> list[int]:
         """All borders; where two are too far apart for a passage, words between them too, then anything."""
-        text, room = self._text, max(1, self._size - self._overlap - 1)
         for finer in (self._word_prices, self._token_prices):
-            for start, end in pairwise([*sorted(prices), len(text)]):
-                if self._count(start, end) > room:
+            for start, end in pairwise([*sorted(prices), len(self._text)]):
+                if self._count(start, end) > self._least_room:
                     for place, price in finer(start, end):
                         prices.setdefault(place, price)
         return sorted(prices)
@@ -209,35 +216,28 @@ class _Cutter:
 
     def _thinned(self, places: Sequence[int], prices: dict[int, float]) -> list[int]:
         """The borders without the dearer of two near ones, as long as the gap left fits a passage."""
-        grain, room = self._size // _GRAIN, max(1, self._size - self._overlap - 1)
+        grain, room = self._size // _GRAIN, self._least_room
         kept: list[int] = []
-        dropped: int | None = None
-        for place in places:
-            if dropped is not None and self._count(kept[-1], place) > room:
-                kept.append(dropped)
-                dropped = None
-            if len(kept) < 2 or self._count(kept[-1], place) >= grain:
-                kept.append(place)
-                dropped = None
-            elif prices[place] >= prices[kept[-1]]:
-                dropped = place
-            elif self._count(kept[-2], place) <= room:
-                kept[-1], dropped = place, None
-            else:
-                kept.append(place)
-                dropped = None
+        for place, following in pairwise([*places, len(self._text)]):
+            if len(kept) > 1 and self._count(kept[-1], place) < grain:
+                dearer = prices[place] >= prices[kept[-1]]
+                if dearer and self._count(kept[-1], following) <= room:
+                    continue
+                if not dearer and self._count(kept[-2], place) <= room:
+                    kept.pop()
+            kept.append(place)
         return kept
 
     def _with_overlap(self, core: int, end: int, before: int) -> int:
         """Where the passage begins when it repeats the end of the one before, which begins at `before`."""
-        first = bisect_left(self._token_starts, core)
         wanted = min(self._overlap, self._size - self._count(core, end) - 1)
-        if before < 0 or wanted <= 0 or self._is_section(core):
+        section = self._section(core)
+        if core == section or wanted <= 0:
             return core
-        section = bisect_right(self._section_starts, core)
-        floor = max(before + 1, self._section_starts[section - 1] if section else 0)
-        earliest = max(floor, self._token_starts[max(0, first - wanted)])
-        return next((place for place in self._pauses(earliest, core) if self._count(place, core) * 3 >= wanted), core)
+        first = bisect_left(self._token_starts, core) - wanted
+        earliest = max(section, before + 1, self._token_starts[max(0, first)])
+        pauses = (place for place in self._pauses(earliest, core) if self._count(place, core) * 3 >= wanted)
+        return next(pauses, core)
 
     def _pauses(self, start: int, end: int) -> Iterator[int]:
         """The first place to begin in text[start:end], by sentence, clause and word."""
@@ -347,18 +347,18 @@ def _body_start(text: str, place: int) -> int:
     return _skip_space(text, text.rfind("\n", place, word.start()) + 1) if word else place
 
 
-def _passed(places: Sequence[int], sections: dict[int, Heading]) -> list[float]:
-    """For each border, what all headings up to it cost when they lie inside a passage."""
-    passed, total, level = [], 0.0, 0
+def _heading_weights(places: Sequence[int], sections: dict[int, Heading]) -> list[float]:
+    """For each border, what a heading there costs behind a full passage; 0 where there is none."""
+    weights, level = [], 0
     for place in places:
-        if heading := sections.get(place):
-            if heading.level == level or not level:
-                total += _BESIDE
-            else:
-                total += _DEEPER if heading.level > level else _HIGHER
-            level = heading.level
-        passed.append(total)
-    return passed
+        heading = sections.get(place)
+        if heading is None:
+            weights.append(0.0)
+            continue
+        beside = heading.level == level or not level
+        weights.append(_BESIDE if beside else _DEEPER if heading.level > level else _HIGHER)
+        level = heading.level
+    return weights
 
 
 def _anchors(prices: Sequence[float], counts: Sequence[int], reach: int) -> set[int]:

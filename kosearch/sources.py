@@ -1,7 +1,7 @@
 """Roots to files: which files are there, which are wanted, and their bytes.
 
-Ignore files work as in git. `.kosearchignore` is read beside `.gitignore` and decides before it, and a `!`
-pattern in it brings back even hidden names.
+Ignore files work as in git. `.kosearchignore` is read beside `.gitignore` and decides before it, at every level.
+Hidden names and the folders of version control are left out unless they are roots themselves.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import time
 import unicodedata
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, replace
@@ -18,9 +19,11 @@ from kosearch.records import Reason, Skipped, SourceFile
 
 _MIB = 1024 * 1024
 _RULES_LIMIT = _MIB
+_CLOCK_TICK_NS = 20_000_000
+"""File times come from the kernel's tick, at most 10 ms apart."""
 _GIT_RULES = b".gitignore"
 _OWN_RULES = b".kosearchignore"
-_VCS_FOLDERS = frozenset({".git", ".hg", ".svn", ".bzr", ".jj", "_darcs", "CVS"})
+_VCS_FOLDERS = frozenset({"CVS", "_darcs"})  # those of other systems are hidden
 _OPEN_FLAGS = (
     os.O_RDONLY
     | getattr(os, "O_NOFOLLOW", 0)
@@ -62,6 +65,7 @@ class Content:
     sha256: str
     size: int
     mtime_ns: int
+    """-1 for a file so young that another change within the same tick of the clock would not show in its time."""
 
 
 class ReadError(Exception):
@@ -105,28 +109,35 @@ def find(roots: Sequence[bytes], rules: WalkRules) -> Iterator[SourceFile | Skip
 def read(raw: bytes, max_size: int) -> Content:
     """Read a whole file, and see that it stayed the same meanwhile; raises ReadError."""
     try:
-        with open(os.open(raw, _OPEN_FLAGS), "rb", buffering=0) as stream:
-            before = os.fstat(stream.fileno())
+        descriptor = os.open(raw, _OPEN_FLAGS)
+        try:
+            before = os.fstat(descriptor)
             if not stat.S_ISREG(before.st_mode):
                 raise ReadError(Reason.NOT_A_FILE, _kind_of(before.st_mode))
             if before.st_size > max_size:
                 raise ReadError(Reason.TOO_LARGE, _too_large(before.st_size, max_size))
-            chunks = []
-            wanted = before.st_size + 1  # a byte more than expected shows that the file has grown
-            while wanted and (chunk := stream.read(wanted)):
-                chunks.append(chunk)
-                wanted -= len(chunk)
-            after = os.fstat(stream.fileno())
+            data = _read_up_to(descriptor, before.st_size + 1)  # a byte more than expected shows that it has grown
+            after = os.fstat(descriptor)
+        finally:
+            os.close(descriptor)
     except FileNotFoundError as error:
         raise ReadError(Reason.VANISHED, "the file vanished before it was read") from error
     except OSError as error:
         raise ReadError(Reason.UNREADABLE, _cause(error)) from error
-    data = b"".join(chunks)
     if not after.st_nlink:
         raise ReadError(Reason.VANISHED, "the file was deleted while it was read")
     if len(data) != after.st_size or before.st_mtime_ns != after.st_mtime_ns:
         raise ReadError(Reason.CHANGED, "the file changed while it was read; index it again")
-    return Content(data, hashlib.sha256(data).hexdigest(), after.st_size, after.st_mtime_ns)
+    settled = time.time_ns() - after.st_mtime_ns > _CLOCK_TICK_NS
+    return Content(data, hashlib.sha256(data).hexdigest(), after.st_size, after.st_mtime_ns if settled else -1)
+
+
+def _read_up_to(descriptor: int, size: int) -> bytes:
+    chunks = []
+    while size and (chunk := os.read(descriptor, size)):
+        chunks.append(chunk)
+        size -= len(chunk)
+    return b"".join(chunks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,17 +167,16 @@ class _Walk:
             status = os.lstat(self._root)
         except (FileNotFoundError, NotADirectoryError):
             yield self._unseen(self._root, Reason.VANISHED, "there is no such file or folder")
-        except (OSError, ValueError) as error:
+        except OSError as error:
             yield self._unseen(self._root, Reason.UNREADABLE, _cause(error))
         else:
             yield from self._folders() if stat.S_ISDIR(status.st_mode) else self._file(status)
 
     def _file(self, status: os.stat_result) -> Iterator[SourceFile | Skipped | Unseen]:
         """A root that is no folder: no ignore file applies to it, only the user's own globs."""
-        parent = _Folder(os.path.dirname(self._root), "")
         path = display_path(self._root)
         name = path.rpartition("/")[2]
-        if self._exclude.verdict(path, name, is_folder=False) or not self._included(parent, path, name, False):
+        if self._exclude.verdict(path, name, False) or not self._includes(path, name, False, above=False):
             yield self._unseen(self._root, Reason.EMPTY, "--include or --exclude leaves it out")
         elif item := self._judge(self._root, path, status):
             yield item
@@ -202,9 +212,11 @@ class _Walk:
                     found = True
                     yield self._unseen(raw, Reason.UNREADABLE, _cause(status))
                 elif is_folder:
-                    included = self._included(folder, path, name, is_folder)
+                    included = self._includes(path, name, is_folder, above=folder.included)
                     inner.append(_Folder(raw, path, folder.git_rules, folder.own_rules, included))
-                elif self._included(folder, path, name, is_folder) and (item := self._judge(raw, path, status)):
+                elif self._includes(path, name, is_folder, above=folder.included) and (
+                    item := self._judge(raw, path, status)
+                ):
                     found = found or isinstance(item, SourceFile)
                     yield item
             waiting.extend(reversed(inner))
@@ -212,18 +224,21 @@ class _Walk:
             yield self._unseen(self._root, Reason.EMPTY, "no file was found here that the rules let in")
 
     def _admits(self, folder: _Folder, path: str, name: str, is_folder: bool) -> bool:
-        if (is_folder and name in _VCS_FOLDERS) or self._exclude.verdict(path, name, is_folder):
+        if name.startswith(".") or (is_folder and name in _VCS_FOLDERS):
             return False
-        own = _last_verdict(folder.own_rules, path, name, is_folder)
-        if own is not None:
-            return not own
-        return not name.startswith(".") and not _last_verdict(folder.git_rules, path, name, is_folder)
+        if self._exclude.verdict(path, name, is_folder):
+            return False
+        ignored = _last_verdict(folder.own_rules, path, name, is_folder)
+        if ignored is None:
+            ignored = _last_verdict(folder.git_rules, path, name, is_folder)
+        return not ignored
 
-    def _included(self, folder: _Folder, path: str, name: str, is_folder: bool) -> bool:
+    def _includes(self, path: str, name: str, is_folder: bool, *, above: bool) -> bool:
+        """`above` is what holds for the folder that the entry lies in."""
         if self._include is None:
             return True
         verdict = self._include.verdict(path, name, is_folder)
-        return folder.included if verdict is None else verdict
+        return above if verdict is None else verdict
 
     def _judge(self, raw: bytes, path: str, status: os.stat_result) -> SourceFile | Skipped | None:
         """None for a link to what is found under its own name."""
@@ -310,8 +325,8 @@ def _folder_path(raw: bytes) -> str:
     return display_path(raw).rstrip("/")
 
 
-def _cause(error: Exception) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+def _cause(error: OSError) -> str:
+    return error.strerror or str(error)
 
 
 def _kind_of(mode: int) -> str:

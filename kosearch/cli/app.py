@@ -17,6 +17,7 @@ app = typer.Typer(
     name="kosearch",
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("index")(index.command)

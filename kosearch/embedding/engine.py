@@ -19,7 +19,7 @@ from kosearch.embedding.encoder import PackedEncoder, can_tune
 from kosearch.embedding.head import Head
 from kosearch.embedding.model import Model
 from kosearch.embedding.padded import PaddedEncoder
-from kosearch.embedding.tokens import load_tokenizer
+from kosearch.embedding.tokens import encodable, load_tokenizer
 from kosearch.errors import ModelError
 
 if TYPE_CHECKING:
@@ -50,16 +50,20 @@ class TorchEmbedder:
         self._threads = threads or available_cores()
         self._tokenizer = load_tokenizer(model)
         self._config: dict[str, Any] = read_json(model.directory / "config.json")
-        self._matrix = _matrix_dtype(self._device, precision)
-        on_cpu = self._device.type == "cpu"
-        self._encode = _load_encoder(model, self._config, self._device, torch.float32 if on_cpu else self._matrix)
+        self._matrix = _matrix_dtype(self._device, precision, own_encoder=bert.fits(self._config))
+        stored = torch.float32 if self._on_cpu else self._matrix
+        self._encode = _load_encoder(model, self._config, self._device, stored)
         self._head = Head(model, self._device)
-        self._tuned = not (on_cpu and can_tune())
-        self._budget = _CPU_TOKENS if on_cpu else self._gpu_budget()
+        self._tuned = not (self._on_cpu and can_tune())
+        self._budget = _CPU_TOKENS if self._on_cpu else self._gpu_budget()
 
     @property
     def model(self) -> Model:
         return self._model
+
+    @property
+    def _on_cpu(self) -> bool:
+        return self._device.type == "cpu"
 
     def embed_passages(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> Vectors:
         return self._embed(texts, self._model.prompts.passage, progress)
@@ -81,7 +85,7 @@ class TorchEmbedder:
         """Token ids of some thousand texts at a time; the next are made while the caller computes."""
 
         def ids(first: int) -> list[list[int]]:
-            chunk = [prompt + text for text in texts[first : first + _TEXTS_AT_ONCE]]
+            chunk = [encodable(prompt + text) for text in texts[first : first + _TEXTS_AT_ONCE]]
             return [encoding.ids for encoding in self._tokenizer.encode_batch_fast(chunk)]
 
         with ThreadPoolExecutor(1) as pool:
@@ -98,7 +102,7 @@ class TorchEmbedder:
     def _run(self, ids: list[list[int]], skip: int) -> Iterator[tuple[list[int], Vectors]]:
         """The texts' vectors, some at a time, each with the texts' places in `ids`."""
         longest_first = sorted(range(len(ids)), key=lambda i: -len(ids[i]))
-        if self._device.type != "cpu":
+        if not self._on_cpu:
             done = [self._vectors_or_less(step, ids, skip) for step in self._steps(longest_first, ids)]
             yield longest_first, torch.cat(done).cpu().numpy()
             return
@@ -165,7 +169,7 @@ def choose_device(name: str) -> torch.device:
     kind, _, number = name.partition(":")
     there = {
         "cpu": True,
-        "cuda": torch.cuda.is_available() and int(number or 0) < torch.cuda.device_count(),
+        "cuda": torch.cuda.is_available() and (number or "0") in map(str, range(torch.cuda.device_count())),
         "mps": torch.backends.mps.is_available(),
     }
     if name == "auto":
@@ -186,15 +190,16 @@ def available_cores() -> int:
         return cores
 
 
-def _matrix_dtype(device: torch.device, precision: str) -> torch.dtype:
-    """What matrices are multiplied in: float16 on a GPU, bfloat16 on a CPU that does so in hardware.
+def _matrix_dtype(device: torch.device, precision: str, *, own_encoder: bool) -> torch.dtype:
+    """What matrices are multiplied in.
 
-    Against float32 the vectors of multilingual-e5-small keep a cosine of .99999 (bfloat16) on Korean pages.
+    On a GPU float16, which BERT's kind stays within, and bfloat16 for what may not (T5, Gemma). On a CPU that
+    has it in hardware bfloat16: the vectors of multilingual-e5-small keep a cosine of .99998 on Korean pages.
     """
     if precision == "float32":
         return torch.float32
     if device.type != "cpu":
-        return torch.float16
+        return torch.float16 if own_encoder else torch.bfloat16
     in_hardware = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()
     return torch.bfloat16 if in_hardware else torch.float32
 

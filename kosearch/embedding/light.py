@@ -141,7 +141,8 @@ def _erf(x: Array) -> Array:
 
 def _gelu_by_tanh(x: Array) -> Array:
     half: Array = np.float32(0.5) * x
-    return half + half * np.tanh(np.float32(math.sqrt(2 / math.pi)) * (x + np.float32(0.044715) * x**3))
+    half += half * np.tanh(np.float32(math.sqrt(2 / math.pi)) * (x + np.float32(0.044715) * x**3))
+    return half
 
 
 _ACTIVATIONS: dict[str, Callable[[Array], Array]] = {

@@ -17,14 +17,29 @@ class PaddedEncoder:
 
     def __init__(self, directory: Path, device: torch.device, dtype: torch.dtype) -> None:
         """Raises ModelError for an architecture or weights that transformers can't load."""
-        from transformers import AutoModel
+        from transformers import AutoConfig, AutoModel, AutoModelForTextEncoding
+        from transformers.utils import logging
 
+        logging.set_verbosity_error()
+        logging.disable_progress_bar()
         try:
-            self._model = AutoModel.from_pretrained(
-                directory, dtype=dtype, local_files_only=True, trust_remote_code=False, use_safetensors=True
+            config = AutoConfig.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
+            # T5 and its kin are loaded without their decoders.
+            kind = AutoModelForTextEncoding if type(config) in AutoModelForTextEncoding._model_mapping else AutoModel
+            self._model, found = kind.from_pretrained(
+                directory,
+                config=config,
+                dtype=dtype,
+                local_files_only=True,
+                trust_remote_code=False,
+                use_safetensors=True,
+                output_loading_info=True,
             )
         except (OSError, ValueError, RuntimeError, ImportError) as error:
             raise ModelError(f"{directory} can't be loaded: {error}", "choose another model") from error
+        missing = sorted(name for name in found["missing_keys"] if "pooler." not in name)
+        if missing:
+            raise ModelError(f"{directory} lacks the tensor {missing[0]}", "fetch or copy the model again")
         self._model.eval().to(device)
 
     def tune(self, dtype: torch.dtype) -> None:

@@ -34,10 +34,15 @@ def token_offsets(model: Model) -> TokenOffsets:
     tokenizer.no_truncation()
 
     def offsets(text: str) -> Sequence[tuple[int, int]]:
-        spans: list[tuple[int, int]] = tokenizer.encode(text, add_special_tokens=False).offsets
+        spans: list[tuple[int, int]] = tokenizer.encode(encodable(text), add_special_tokens=False).offsets
         return spans
 
     return offsets
+
+
+def encodable(text: str) -> str:
+    """The text with a question mark for each lone surrogate (bytes that were no UTF-8), which have no encoding."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def ids_of_few(model: Model, texts: Sequence[str]) -> list[list[int]]:
@@ -54,11 +59,12 @@ def ids_of_few(model: Model, texts: Sequence[str]) -> list[list[int]]:
         raise ModelError(
             f"{model.directory / 'tokenizer.json'} can't be read: {error}", "fetch or copy the model again"
         ) from error
+    texts = [encodable(text) for text in texts]
     kept = _pieces_within(content, model, texts)
     if kept is None:
-        return [encoding.ids for encoding in load_tokenizer(model).encode_batch(list(texts))]
+        return [encoding.ids for encoding in load_tokenizer(model).encode_batch(texts)]
     tokenizer = _prepared(Tokenizer.from_str(json.dumps(_reduced(content, kept))), model)
-    return [[kept[token] for token in encoding.ids] for encoding in tokenizer.encode_batch(list(texts))]
+    return [[kept[token] for token in encoding.ids] for encoding in tokenizer.encode_batch(texts)]
 
 
 def _prepared(tokenizer: Tokenizer, model: Model) -> Tokenizer:

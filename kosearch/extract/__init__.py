@@ -34,8 +34,9 @@ def extract(data: bytes, *, path: str) -> Extraction:
 
     if not data:
         raise ExtractError(Reason.EMPTY, "the file is empty")
-    kind = detect(data, path)
+    kind = "a document"
     try:
+        kind = detect(data, path)
         extraction = reader(kind)(data, path)
     except (ExtractError, MemoryError):
         raise

@@ -30,6 +30,8 @@ _LINE_END = re.compile(r"\r\n?")
 _OTHER_LINE_END = re.compile("[\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 # Controls, byte order marks, soft hyphens, zero-width spaces: invisible, and they split words for a search.
 _INVISIBLE = re.compile("[\x00-\x08\x0e-\x1b\x1f\x7f-\x84\x86-\x9f\xad\u200b\u2060\ufeff\ufff9-\ufffb\ufffe\uffff]")
+# The program Hangul writes its name with an old vowel, in letters or as one character of its own; people write 한글.
+_OLD_HANGUL = re.compile("(?:\u1112\u119e\u11ab|\uf53a)(?=\uae00|\u1100\u1173\u11af)")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -45,6 +47,7 @@ def normalise(text: str) -> str:
     text = _OTHER_LINE_END.sub(" ", text)
     text = _INVISIBLE.sub("", text)
     text = _SURROGATE.sub("\ufffd", text)
+    text = _OLD_HANGUL.sub("한", text)
     return text if unicodedata.is_normalized("NFC", text) else unicodedata.normalize("NFC", text)
 
 

@@ -7,19 +7,29 @@ from collections.abc import Callable
 from importlib import import_module
 from posixpath import splitext
 
-from kosearch.records import Extraction
+from kosearch.extract import ExtractError
+from kosearch.extract.packages import Package
+from kosearch.records import Extraction, Reason
 
 Reader = Callable[[bytes, str], Extraction]
 
 READERS = {
     "code": "code:read",
     "csv": "text:read_csv",
+    "doc": "office:read_doc",
+    "docx": "office:read_docx",
     "html": "web:read",
+    "hwp": "hwp:read",
+    "hwpml": "hwp:read_hwpml",
     "json": "text:read_json",
     "markdown": "markup:read_markdown",
     "pdf": "pdf:read",
+    "ppt": "office:read_ppt",
+    "pptx": "office:read_pptx",
     "rst": "markup:read_rst",
     "text": "text:read",
+    "xls": "office:read_xls",
+    "xlsx": "office:read_xlsx",
 }
 """Every kind of document and the function in this package that reads it; the only list of its sort."""
 
@@ -42,15 +52,65 @@ _HTML_START = re.compile(
 )
 
 
+_HWPML_START = re.compile(rb"<HWPML\b")
+# Members that only this kind of package has.
+_PACKAGE_MARKS = {
+    "word/document.xml": "docx",
+    "ppt/presentation.xml": "pptx",
+    "xl/workbook.xml": "xlsx",
+    "Contents/header.xml": "hwp",
+    "Contents/section0.xml": "hwp",
+}
+# Streams that only this kind of compound file has, the outermost first: documents may hold each other.
+_COMPOUND_MARKS = {
+    "FileHeader": "hwp",
+    "WordDocument": "doc",
+    "PowerPoint Document": "ppt",
+    "Workbook": "xls",
+    "Book": "xls",
+}
+
+
 def detect(data: bytes, path: str) -> str:
-    """The kind of document in `data`, one of READERS."""
+    """The kind of document in `data`, one of READERS; raises ExtractError for what none of them reads."""
     head = data[:2048]
     if b"%PDF-" in head[:1024]:
         return "pdf"
+    if head.startswith(b"PK\x03\x04"):
+        return _package_kind(data)
+    if head.startswith(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"):
+        return _compound_kind(data)
+    if head.startswith(b"HWP Document File V"):
+        return "hwp"
+    if _HWPML_START.search(head):
+        return "hwpml"
     named = KIND_OF_SUFFIX.get(splitext(path)[1].lower(), "text")
     if named == "text" and _HTML_START.match(head):
         return "html"
     return named
+
+
+def _package_kind(data: bytes) -> str:
+    package = Package(data)
+    for member, kind in _PACKAGE_MARKS.items():
+        if member in package:
+            return kind
+    raise ExtractError(Reason.UNSUPPORTED, "an archive")
+
+
+def _compound_kind(data: bytes) -> str:
+    from dochan import cfb
+
+    try:
+        compound = cfb.OleFileIO(data)
+        if compound.exists("EncryptedPackage"):
+            raise ExtractError(Reason.ENCRYPTED, "encrypted: opening it needs a password")
+        for stream, kind in _COMPOUND_MARKS.items():
+            if compound.exists(stream):
+                return kind
+    except (OSError, ValueError, LookupError) as error:
+        raise ExtractError(Reason.BROKEN, f"a broken compound file: {error}") from error
+    raise ExtractError(Reason.UNSUPPORTED, "a compound file of an unknown kind")
 
 
 def reader(kind: str) -> Reader:

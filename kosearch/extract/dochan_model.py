@@ -1,0 +1,245 @@
+"""Documents that dochan reads (HWP, HWPX, Office, and PDF pages nothing else can read), turned into text and structure.
+
+dochan is pinned: this module alone knows its document model. Its markers for pictures, bookmarks, comments and links
+are left out: they are words of the library, not of the document.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import zip_longest
+from typing import Any
+
+from kosearch.extract import ExtractError
+from kosearch.extract.blocks import LINE, PARAGRAPH, TextBuilder
+from kosearch.records import Reason
+
+_MARKERS = re.compile(
+    r"!\[[^\]]*\]\([^)]*\)"  # ![Picture 1](word/media/image1.png)
+    r"|\[bookmark: [^\]]*\] ?"
+    r"|\[comment \d+(?:: [^\]]*)?\]"
+    r"|\[(?:내장 개체|내장 수식|수식 파싱 실패|데이터 부족|nested table omitted: [^\]]*)\]"
+    r"| ?<(?:https?|ftp|file|mailto):[^>\s]*>"
+)
+_CELL_COMMENT = re.compile(r"\[comment: ([^\]]*)\]")
+# What programs write into the description of an object by themselves.
+_MADE_DESCRIPTION = re.compile(
+    r"(?:그림|사각형|타원|선|호|다각형|곡선|묶음 개체|표|수식|글상자|OLE 개체|차트|글맵시)입니다\."
+    r"|^(?:\S+\.(?:png|jpe?g|gif|bmp|emf|wmf|tiff?)\s*)?(?:Picture|Image|그림)? ?\d*$",
+    re.IGNORECASE,
+)
+_PROPERTY_PARTS = frozenset(("docProps/core.xml", "\x05SummaryInformation", "xl/workbook.xml", "Workbook", "Book"))
+_SHEET_FURNITURE = re.compile(r"(?:Header|Footer|Defined name): ")
+_WORD = re.compile(r"[^\W\d]")
+_AMOUNT = re.compile(r"[\d,.]+(?:원|%|명|개)?$")
+_CHART = "Chart type: "
+_LONGEST_HEADING = 150
+_LONGEST_HEADER_CELL = 40
+_LONG_CELL = 300
+_ROWS_TO_A_HEADER = 15
+_DEEPEST = 32
+_LOCKED = re.compile(r"암호|DRM|password|encrypt", re.IGNORECASE)
+_MOST_WARNINGS = 3
+
+
+def parse(data: bytes) -> Any:
+    """dochan's document for a compound file or PDF, which it opens by name only."""
+    from dochan import Dochan
+
+    with _named(data) as name:
+        return Dochan(name).doc
+
+
+@contextmanager
+def _named(data: bytes) -> Iterator[str]:
+    """A name under which the bytes can be opened: in memory where the system can, else a temporary file."""
+    if hasattr(os, "memfd_create") and os.path.isdir("/proc/self/fd"):
+        with open(os.memfd_create("document"), "wb", closefd=True) as memory:
+            memory.write(data)
+            memory.flush()
+            yield f"/proc/self/fd/{memory.fileno()}"
+    else:
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(data)
+            file.flush()
+            yield file.name
+
+
+def check(document: Any, text: str) -> tuple[str, ...]:
+    """Warnings about what dochan could not read; raises ExtractError when that is everything."""
+    errors = [" ".join(error.removeprefix("ERR:").split()) for error in document.errors if error.startswith("ERR")]
+    if text.strip():
+        return tuple(f"partly read: {error}" for error in errors[:_MOST_WARNINGS])
+    header = document.file_header
+    if header is not None and getattr(header, "is_drm", False):
+        raise ExtractError(Reason.ENCRYPTED, "protected by DRM: only its own program opens it")
+    if any(_LOCKED.search(error) for error in errors):
+        raise ExtractError(Reason.ENCRYPTED, "encrypted: opening it needs a password")
+    if errors:
+        raise ExtractError(Reason.BROKEN, errors[0])
+    raise ExtractError(Reason.NO_TEXT, "holds no text")
+
+
+class Renderer:
+    """Writes dochan's elements into a text: paragraphs, headings, tables row by row, notes after their paragraph."""
+
+    def __init__(self, builder: TextBuilder, *, named_columns: bool = False) -> None:
+        self._builder = builder
+        self._named_columns = named_columns
+        self._seen: set[str] = set()
+        self._notes: list[tuple[str, str]] = []
+
+    def write(self, elements: Sequence[Any], depth: int = 0) -> None:
+        """Add these elements in their order."""
+        if depth > _DEEPEST:
+            return
+        for element in elements:
+            kind = type(element).__name__
+            if kind == "Paragraph":
+                self._paragraph(element)
+            elif kind == "Table":
+                self._table(element, depth)
+            elif kind == "HeaderFooter":
+                self._once(_plain(element.paragraphs, self._notes))
+            elif kind in ("Footnote", "Comment"):
+                self._notes.append((_label(element), _plain(element.paragraphs, self._notes)))
+            elif kind == "Equation":
+                self._builder.add(element.script or element.latex)
+            elif kind == "Image":
+                self._builder.add(_picture(element, self._notes))
+            self._write_notes()
+
+    def _paragraph(self, paragraph: Any) -> None:
+        path = getattr(paragraph.provenance, "path", "")
+        if path in _PROPERTY_PARTS:
+            return
+        text = paragraph_text(paragraph)
+        if getattr(paragraph.provenance, "sheet", None) and _SHEET_FURNITURE.match(text):
+            return
+        if paragraph.heading_level and len(text) <= _LONGEST_HEADING:
+            self._builder.heading(text, paragraph.heading_level)
+        else:
+            self._builder.add(text.strip())
+
+    def _table(self, table: Any, depth: int) -> None:
+        caption = _plain(table.caption, self._notes)
+        if chart := caption.startswith(_CHART):
+            caption = ""
+        above = getattr(table, "caption_side", "") in ("TOP", "LEFT")
+        if above:
+            self._builder.add(caption)
+        rows: list[list[str]] = []
+        for row in table.rows:
+            if table.col_count <= 1 or any(_holds_blocks(cell) for cell in row):
+                self._rows(rows)
+                rows = []
+                for cell in row:
+                    self.write(cell.paragraphs, depth + 1)
+            else:
+                cells = row if self._named_columns else [cell for cell in row if not cell.is_merged_away]
+                rows.append([_plain(cell.paragraphs, self._notes, joint=" ") for cell in cells])
+        if chart and rows:
+            rows[0][0] = ""  # dochan's own word for the column of categories
+        self._rows(rows)
+        if not above:
+            self._builder.add(caption)
+
+    def _rows(self, rows: list[list[str]]) -> None:
+        rows = [row for row in rows if any(row)]
+        for number, line in enumerate(table_lines(rows, named_columns=self._named_columns)):
+            self._builder.add(line, gap=LINE if number else PARAGRAPH)
+
+    def _once(self, text: str) -> None:
+        """Headers and footers: the first time only, and never a page number alone."""
+        if text not in self._seen and _WORD.search(text):
+            self._seen.add(text)
+            self._builder.add(text)
+
+    def _write_notes(self) -> None:
+        notes, self._notes = self._notes, []
+        for label, text in notes:
+            if text.strip():
+                self._builder.add(f"{label} {text}".strip())
+
+
+def table_lines(rows: Sequence[Sequence[str]], *, named_columns: bool) -> Iterator[str]:
+    """A line a row; with names of columns, each value after its column's, else the header again every few rows."""
+    header = _header(rows)
+    names = rows[header] if header is not None else ()
+    for number, row in enumerate(rows):
+        cells = [" ".join(cell.split()) for cell in row]
+        if header is None or number < header or (named_columns and number == header):
+            yield " | ".join(cell for cell in cells if cell)
+        elif named_columns:
+            columns = zip_longest(names, cells, fillvalue="")
+            yield " | ".join(f"{name}: {cell}" if name else cell for name, cell in columns if cell)
+        else:
+            if number > header and not (number - header) % _ROWS_TO_A_HEADER:
+                yield " | ".join(names)
+            yield " | ".join(cells).rstrip(" |")
+
+
+def _header(rows: Sequence[Sequence[str]]) -> int | None:
+    """The row that names the columns: the first with more than one cell, if all of it are short words."""
+    for number, row in enumerate(rows):
+        names = [cell for cell in row if cell]
+        if len(names) < 2:
+            continue
+        words = all(len(name) <= _LONGEST_HEADER_CELL and _WORD.search(name) for name in names)
+        distinct = len(set(names)) == len(names)
+        return number if words and distinct and len(rows) - number > 2 and not any(map(_AMOUNT.match, names)) else None
+    return None
+
+
+def paragraph_text(paragraph: Any) -> str:
+    """A paragraph's text without markers."""
+    runs = [run.text for run in paragraph.runs if not run.note_ref and run.note_reference_type != "comment"]
+    return _CELL_COMMENT.sub(r"(\1)", _MARKERS.sub("", "".join(runs)))
+
+
+def _plain(blocks: Sequence[Any], notes: list[tuple[str, str]], *, joint: str = "\n", depth: int = 0) -> str:
+    """All text within these blocks; notes in it are put aside."""
+    if depth > _DEEPEST:
+        return ""
+    parts = []
+    for block in blocks:
+        kind = type(block).__name__
+        if kind == "Paragraph":
+            parts.append(paragraph_text(block).strip())
+        elif kind == "Table":
+            parts += [_plain(cell.paragraphs, notes, joint=joint, depth=depth + 1) for cell in _cells(block)]
+        elif kind in ("Footnote", "Comment"):
+            notes.append((_label(block), _plain(block.paragraphs, notes, depth=depth + 1)))
+        elif kind == "Equation":
+            parts.append(block.script or block.latex)
+        elif kind == "Image":
+            parts.append(_picture(block, notes))
+    return joint.join(part for part in parts if part)
+
+
+def _picture(image: Any, notes: list[tuple[str, str]]) -> str:
+    """What the document says about a picture: its caption, and a description that a person wrote."""
+    description = " ".join((image.alt_text or "").split())
+    if _MADE_DESCRIPTION.search(description) or description == image.filename:
+        description = ""
+    return "\n".join(text for text in (description, _plain(image.caption, notes)) if text)
+
+
+def _label(note: Any) -> str:
+    return f"[{note.number}]" if note.number else ""
+
+
+def _cells(table: Any) -> Iterator[Any]:
+    return (cell for row in table.rows for cell in row if not cell.is_merged_away)
+
+
+def _holds_blocks(cell: Any) -> bool:
+    """Whether the cell lays out a page rather than holding a value: a table within, or paragraphs of some length."""
+    paragraphs = cell.paragraphs
+    if any(type(block).__name__ == "Table" for block in paragraphs):
+        return True
+    return len(paragraphs) > 1 and sum(len(getattr(block, "text", "")) for block in paragraphs) > _LONG_CELL

@@ -1,0 +1,69 @@
+"""Word processor files, presentations and spreadsheets of Microsoft Office, new and old, through dochan."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from kosearch.extract import properties
+from kosearch.extract.blocks import TextBuilder
+from kosearch.extract.dochan_model import Renderer, check, parse
+from kosearch.extract.packages import Package
+from kosearch.records import Extraction
+
+_SHEETS = ("xlsx", "xls")
+
+
+def read_docx(data: bytes, path: str) -> Extraction:
+    """Word, since 2007."""
+    from dochan.ooxml.docx import DOCXReader
+
+    return _package(data, "docx", DOCXReader())
+
+
+def read_pptx(data: bytes, path: str) -> Extraction:
+    """PowerPoint, since 2007: a page a slide, notes after their slide."""
+    from dochan.ooxml.pptx import PPTXReader
+
+    return _package(data, "pptx", PPTXReader())
+
+
+def read_xlsx(data: bytes, path: str) -> Extraction:
+    """Excel, since 2007: a page a sheet, a line a row, values as Excel shows them."""
+    from dochan.ooxml.xlsx import XLSXReader
+
+    return _package(data, "xlsx", XLSXReader())
+
+
+def read_doc(data: bytes, path: str) -> Extraction:
+    """Word, to 2003."""
+    return _extraction(parse(data), "doc", properties.of_compound(data))
+
+
+def read_ppt(data: bytes, path: str) -> Extraction:
+    """PowerPoint, to 2003."""
+    return _extraction(parse(data), "ppt", properties.of_compound(data))
+
+
+def read_xls(data: bytes, path: str) -> Extraction:
+    """Excel, to 2003."""
+    return _extraction(parse(data), "xls", properties.of_compound(data))
+
+
+def _package(data: bytes, kind: str, reader: Any) -> Extraction:
+    return _extraction(reader.read(io.BytesIO(data)), kind, properties.of_package(Package(data)))
+
+
+def _extraction(document: Any, kind: str, stated: tuple[str, dict[str, str]]) -> Extraction:
+    builder = TextBuilder()
+    renderer = Renderer(builder, named_columns=kind in _SHEETS)
+    for number, section in enumerate(document.sections, 1):
+        place = section.provenance
+        if kind in _SHEETS:
+            builder.page(number, getattr(place, "sheet", "") or "")
+        elif kind in ("pptx", "ppt"):
+            builder.page(getattr(place, "slide", 0) or number)
+        renderer.write(section.elements)
+    warnings = check(document, builder.document(kind).text)
+    title, metadata = stated
+    return Extraction((builder.document(kind, title=title, metadata=metadata, warnings=warnings),))

