@@ -26,6 +26,8 @@ PUBLISH_SECONDS = 60.0
 PUBLISH_SHARE = 0.1
 """…unless publishing takes more than this share of the time since the last one."""
 
+UNKNOWN = -1
+"""As size and time: no file is like it, so the next run looks again."""
 _FAILURES = {
     "timeout": Reason.TIMEOUT,
     "memory": Reason.MEMORY,
@@ -110,14 +112,24 @@ class Run:
         for found in find(roots, rules):
             if isinstance(found, Unseen):
                 self._unseen.append(found)
+                if not found.is_root:
+                    self._skipped.append(found.problem)
             elif isinstance(found, Skipped):
-                self._skipped.append(found)
+                self._refuse(found, roots)
             else:
                 self._seen.add(found.raw)
                 self._counts.total += 1
                 if (job := self._job(found)) is not None:
                     yield job
         self._walking = False
+
+    def _refuse(self, problem: Skipped, roots: Sequence[bytes]) -> None:
+        """A file that the walk turned away: what it had before stays, and `status` names it."""
+        self._skipped.append(problem)
+        root = next((root for root in roots if problem.raw and lies_under(problem.raw, root)), None)
+        if root is not None:
+            self._seen.add(problem.raw)
+            self._writer.skip(SourceFile(problem.raw, problem.path, root, UNKNOWN, UNKNOWN), problem)
 
     def _job(self, source: SourceFile) -> Job | None:
         """What there is to do for a file; nothing when size and time are those that were indexed."""

@@ -14,12 +14,11 @@ from kosearch import embedding
 from kosearch.config import Settings, index_directory
 from kosearch.errors import IndexMismatch, IndexMissing, UsageError
 from kosearch.index import Identity, Index, Status
-from kosearch.records import Answer, IndexProgress, IndexReport, Shown, Skipped
+from kosearch.records import Answer, IndexProgress, IndexReport, Query, Shown, Skipped
 from kosearch.sources import WalkRules, canonical, lies_under
 
 if TYPE_CHECKING:
     from kosearch.preparing import Preparer
-    from kosearch.searching import Query
     from kosearch.terms import Analyzer
     from kosearch.workers import Pool
 
@@ -92,11 +91,13 @@ class Library:
         yield f"model: {self.model.why}"
         preparer = FilePreparer(self.preparer, rules.max_size)
         with self.index.writer(wait=wait) as writer, self.pool(preparer) as pool:
-            names = [canonical(root) for root in roots]
-            for name in names:
-                writer.add_root(name)
+            for root in roots:
+                writer.add_root(canonical(root))
+            known = writer.roots()
+            # A root inside a named one may be hidden from its walk: it is brought up to date as a root of its own.
+            wanted = [one for one in known if any(lies_under(one, canonical(root)) for root in roots)]
             run = Run(writer, self.embed_passages)
-            return (yield from run.over(names or writer.roots(), rules, pool))
+            return (yield from run.over(wanted if roots else known, rules, pool))
 
     def prepare(self, *, pull: bool = False) -> None:
         """Make the index where there is none, and see that model and rules are those that made it."""

@@ -54,6 +54,8 @@ class Skipped:
     detail: str
     """One line for a person: what happened and, where there is one, the way out."""
     member: str = ""
+    raw: bytes = b""
+    """The path in the file system's own bytes, where the walk itself turned the file away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +159,28 @@ class Hit:
     def id(self) -> str:
         """Document hash, start and end: what `kosearch show` takes."""
         return f"{self.document_hash}:{self.passage.start}:{self.passage.end}"
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A question and what its hits must satisfy."""
+
+    text: str
+    k: int = 10
+    mode: str = "hybrid"
+    """hybrid, dense or lexical."""
+    weight: float = 0.5
+    """Dense's share of a hybrid score; lexical has the rest."""
+    min_score: float | None = None
+    """The least raw cosine a hit may have."""
+    paths: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+    after: str | None = None
+    before: str | None = None
+    group: bool = False
+    """Only the best passage of each document."""
+    context: int = 0
+    """Lines to give before and after each passage."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from kosearch.excerpts import best_part
 from kosearch.index import Snapshot, StoredDocument, StoredPassage
-from kosearch.records import Answer, Hit, Score
+from kosearch.records import Answer, Hit, Query, Score
 from kosearch.scoring import Statistics, bm25, fuse, scale
 from kosearch.terms import CONTEXT, FIELDS, Analyzer, Question, matches
 
@@ -32,28 +32,6 @@ Ids = NDArray[np.int64]
 Vectors = NDArray[np.float32]
 Floats = NDArray[np.float64]
 Embed = Callable[[Sequence[str]], Vectors]
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """A question and what its hits must satisfy."""
-
-    text: str
-    k: int = 10
-    mode: str = "hybrid"
-    """hybrid, dense or lexical."""
-    weight: float = 0.5
-    """Dense's share of a hybrid score; lexical has the rest."""
-    min_score: float | None = None
-    """The least raw cosine a hit may have."""
-    paths: tuple[str, ...] = ()
-    kinds: tuple[str, ...] = ()
-    after: str | None = None
-    before: str | None = None
-    group: bool = False
-    """Only the best passage of each document."""
-    context: int = 0
-    """Lines to give before and after each passage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,4 +271,6 @@ def file_state(document: StoredDocument) -> str:
         now = os.stat(document.raw)
     except OSError:
         return "gone"
-    return "current" if (now.st_size, now.st_mtime_ns) == (document.size, document.mtime_ns) else "changed"
+    # A file that was read right after it was written has no time to compare: see sources.Content.
+    same = now.st_size == document.size and document.mtime_ns in (-1, now.st_mtime_ns)
+    return "current" if same else "changed"

@@ -245,19 +245,19 @@ class _Walk:
         if stat.S_ISLNK(status.st_mode):
             return self._judge_link(raw, path)
         if not stat.S_ISREG(status.st_mode):
-            return Skipped(path, Reason.NOT_A_FILE, _kind_of(status.st_mode))
+            return Skipped(path, Reason.NOT_A_FILE, _kind_of(status.st_mode), raw=raw)
         if status.st_size > self._max_size:
-            return Skipped(path, Reason.TOO_LARGE, _too_large(status.st_size, self._max_size))
+            return Skipped(path, Reason.TOO_LARGE, _too_large(status.st_size, self._max_size), raw=raw)
         return SourceFile(raw, path, self._root, status.st_size, status.st_mtime_ns)
 
     def _judge_link(self, raw: bytes, path: str) -> Skipped | None:
         target = os.path.realpath(raw)
         if not os.path.exists(target):
-            return Skipped(path, Reason.NOT_A_FILE, "a symbolic link that leads nowhere")
+            return Skipped(path, Reason.NOT_A_FILE, "a symbolic link that leads nowhere", raw=raw)
         if any(lies_under(target, root) for root in self._roots):
             return None
         detail = f"a symbolic link that leads out of the roots; index its target: {display_path(target)}"
-        return Skipped(path, Reason.NOT_A_FILE, detail)
+        return Skipped(path, Reason.NOT_A_FILE, detail, raw=raw)
 
     def _unseen(self, raw: bytes, reason: Reason, detail: str) -> Unseen:
         return Unseen(raw, self._root, Skipped(display_path(raw), reason, detail))

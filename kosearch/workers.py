@@ -113,8 +113,14 @@ class Pool(Generic[Item, Result]):
     def _attend(self, worker: _Worker) -> None:
         while (job := self._jobs.get()) is not None:
             if job.run.wait_for_room(job.number):
-                job.run.put(job.number, worker.run(job.item))
+                job.run.put(job.number, self._outcome(worker, job.item))
         worker.stop()
+
+    def _outcome(self, worker: _Worker, item: bytes) -> _Outcome:
+        try:
+            return worker.run(item)
+        except Exception as error:  # noqa: BLE001 - a thread that ends in silence would leave `map` waiting for ever
+            return KosearchError(f"worker processes cannot be used: {error}")
 
     def _watch(self) -> None:
         while not self._closed.wait(0.05):
@@ -372,7 +378,10 @@ def _limit(memory: int) -> None:
 
 
 def _die_with_parent() -> None:
-    """Linux ends even a worker that hangs in C code and holds the interpreter."""
+    """Linux ends even a worker that hangs in C code and holds the interpreter.
+
+    To Linux the parent is the thread that started the process: each has one that outlives it.
+    """
     if sys.platform == "linux":
         import ctypes
 

@@ -91,6 +91,7 @@ def answers(index: Index, *, warm: bool = False) -> dict[str, Any]:
         found = snapshot.lexical(TERMS, 10_000)
         found_filtered = snapshot.lexical(TERMS, 10_000, some)
         assert np.array_equal(snapshot.cosines(QUERY, ids), cosines)
+        assert snapshot.owners(ids) == {one.id: one.document.id for one in snapshot.stored(ids)}
 
         def name(which: Any) -> list[tuple[Any, ...]]:
             return [

@@ -13,6 +13,7 @@ import pytest
 from embedding_making import TEXTS, minilm, save_model, write_weights
 
 from kosearch.embedding import Embedder, load, resolve
+from kosearch.embedding.directory import tensor_shapes
 from kosearch.errors import ModelError
 
 Vectors = npt.NDArray[np.float32]
@@ -218,8 +219,19 @@ def test_cores_respect_the_control_group(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_missing_tensors_are_named(architecture: str, tmp_path: Path, cache_dir: Path) -> None:
     pytest.importorskip("sentence_transformers")
     directory = save_model(tmp_path, architecture)
-    write_weights(directory / "model.safetensors", {"embeddings.word_embeddings.weight": (500, 32)})
-    with pytest.raises(ModelError, match="lacks the tensor"):
+    weights = directory / "model.safetensors"
+    write_weights(weights, {name: shape for name, shape in tensor_shapes(weights).items() if "layer.1." not in name})
+    with pytest.raises(ModelError, match=r"don't fit its config.json: .*encoder\.layer\.1\."):
+        load(resolve(str(directory), cache_dir=cache_dir), "cpu")
+
+
+@pytest.mark.parametrize("architecture", ["bert", "mpnet"])
+def test_weights_of_another_size(architecture: str, tmp_path: Path, cache_dir: Path) -> None:
+    pytest.importorskip("sentence_transformers")
+    directory = save_model(tmp_path, architecture)
+    config = directory / "config.json"
+    config.write_text(config.read_text().replace('"num_attention_heads": 4', '"num_attention_heads": 5'))
+    with pytest.raises(ModelError):
         load(resolve(str(directory), cache_dir=cache_dir), "cpu")
 
 
@@ -228,7 +240,7 @@ def test_an_activation_that_is_not_torchs(tmp_path: Path, cache_dir: Path) -> No
     directory = save_model(tmp_path, "bert", after=[_dense])
     config = directory / "2_Dense" / "config.json"
     config.write_text(config.read_text().replace("torch.nn.modules.activation.Tanh", "os.system"))
-    with pytest.raises(ModelError, match="unknown activation, os.system"):
+    with pytest.raises(ModelError, match=r"unknown activation, os\.system"):
         load(resolve(str(directory), cache_dir=cache_dir), "cpu")
 
 

@@ -159,6 +159,35 @@ def test_parts_are_merged_and_dead_rows_dropped() -> None:
         assert index.check() == []
 
 
+def test_deleted_terms_leave_the_files() -> None:
+    """Tantivy only marks what is deleted; when a quarter is, the terms are written anew."""
+    with quick_folder() as folder, (index := Index.create(folder, IDENTITY)).writer() as writer:
+        for number in range(100):
+            put(writer, f"f{number}")
+        writer.publish()
+        (before,) = {path.name for path in (folder / "generation-1/lexical").glob("*.term")}
+        writer.remove([source(f"f{number}").raw for number in range(20)])
+        writer.publish()
+        assert {path.name for path in (folder / "generation-2/lexical").glob("*.term")} == {before}
+        writer.remove([source(f"f{number}").raw for number in range(20, 30)])
+        writer.publish()
+        (after,) = {path.name for path in (folder / "generation-3/lexical").glob("*.term")}
+        assert after != before
+        assert index.check() == []
+
+
+def test_a_publication_brings_the_log_home(tmp_path: Path) -> None:
+    index = Index.create(tmp_path, IDENTITY)
+    with index.writer() as writer:
+        put(writer, "a")
+        writer.publish()
+        assert (tmp_path / "index.sqlite-wal").stat().st_size == 0
+        put(writer, "b")
+        with index.snapshot():  # a reader needs the log: nobody waits for it
+            writer.publish()
+    assert len(answers(index)["documents"]) == 2
+
+
 def test_a_moved_root_is_remembered(tmp_path: Path) -> None:
     index = Index.create(tmp_path, IDENTITY)
     with index.writer() as writer:

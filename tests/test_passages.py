@@ -182,10 +182,9 @@ def test_a_heading_is_never_parted_from_its_text(lengths: list[int], overlap: in
 
 
 def test_passages_know_their_headings() -> None:
-    text = (
-        f"# 규정\n\n## 휴가\n\n{' '.join(prose(7))}\n\n### 연차\n\n{' '.join(prose(7, 1))}\n\n## 출장\n\n{prose(1)[0]}"
-    )
-    paths = [passage.headings for passage in cut(with_headings(text), words, size=130, overlap=0)]
+    holidays, leave, travel = (" ".join(prose(5, seed)) for seed in range(3))
+    text = f"# 규정\n\n## 휴가\n\n{holidays}\n\n### 연차\n\n{leave}\n\n## 출장\n\n{travel}"
+    paths = [passage.headings for passage in cut(with_headings(text), words, size=120, overlap=0)]
     assert paths == [("규정",), ("규정", "휴가", "연차"), ("규정", "출장")]
 
 

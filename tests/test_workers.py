@@ -227,6 +227,13 @@ def test_a_task_that_cannot_be_loaded_is_an_error_that_says_why() -> None:
         list(pool.map([1]))
 
 
+def test_a_python_that_cannot_be_started_is_an_error(pool: Pool[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
+    for executable in ("/nonexistent/python", "/dev/null", "a\0b"):
+        monkeypatch.setattr(sys, "executable", executable)
+        with pytest.raises(KosearchError, match="worker processes cannot be"):
+            outcome(pool, "a")
+
+
 def test_an_error_while_items_are_made_reaches_the_caller(pool: Pool[str, object]) -> None:
     def items() -> Iterator[str]:
         yield "a"
@@ -260,6 +267,19 @@ def test_workers_die_with_a_parent_that_is_killed(item: str, tmp_path: Path) -> 
         assert all(_lives(pid) for pid in workers)
         parent.kill()
         _wait_until(lambda: not any(_lives(pid) for pid in workers))
+
+
+def test_a_pool_that_nobody_closes_ends_with_the_program(tmp_path: Path) -> None:
+    program = _start_script(
+        """
+        results = Pool(test_workers.work, 1, deadline=1000).map(["pid", "hang"])
+        print(next(results)[1], flush=True)
+        """,
+        tmp_path,
+    )
+    output, _ = program.communicate(timeout=20)
+    assert program.returncode == 0
+    _wait_until(lambda: not _lives(int(output)))
 
 
 def test_ctrl_c_ends_a_busy_pool_at_once(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ class Terminated(BaseException):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; the only place where an error becomes text and a number."""
-    from kosearch.cli.app import UsageProblem, invoke
+    from kosearch.cli.app import invoke
 
     output = standard()
     previous = signal.signal(signal.SIGTERM, _terminate)
@@ -31,9 +31,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except errors.KosearchError as error:
         output.error(error)
         return error.exit_code
-    except UsageProblem as problem:
-        output.error(errors.UsageError(problem.format_message(), "kosearch --help lists what there is"))
-        return errors.UsageError.exit_code
     except KeyboardInterrupt:
         return errors.INTERRUPTED
     except Terminated:

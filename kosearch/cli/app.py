@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
-from typer.exceptions import TyperException as UsageProblem
+from typer.exceptions import TyperException
 
 from kosearch import __version__
 from kosearch.cli import evaluate, extract, index, query, remove, show, status
 from kosearch.cli.output import Output
-
-__all__ = ["UsageProblem", "app", "invoke"]
+from kosearch.errors import UsageError
 
 app = typer.Typer(
     name="kosearch",
-    no_args_is_help=True,
-    add_completion=False,
+    add_completion="_KOSEARCH_COMPLETE" in os.environ,  # only when a shell asks: it adds two options
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -46,5 +45,17 @@ def _top(
 
 def invoke(argv: list[str], output: Output) -> int:
     """Run one command line; returns the command's exit code, raises what it raises."""
-    result = typer.main.get_command(app).main(args=argv, prog_name="kosearch", standalone_mode=False, obj=output)
+    try:
+        result = typer.main.get_command(app).main(args=argv, prog_name="kosearch", standalone_mode=False, obj=output)
+    except TyperException as problem:
+        raise _usage_error(problem) from problem
     return result if isinstance(result, int) else 0
+
+
+def _usage_error(problem: TyperException) -> UsageError:
+    context = getattr(problem, "ctx", None)
+    name = context.command_path if context else "kosearch"
+    hint = f"{name} --help lists what there is"
+    if name == "kosearch query" and hasattr(problem, "option_name"):
+        hint += "; a question that begins with - comes after --"
+    return UsageError(problem.format_message(), hint)

@@ -45,7 +45,14 @@ def command(
         typer.Option(metavar="hybrid|dense|lexical", help="What decides.  [default: hybrid]", show_default=False),
     ] = None,
     weight: Annotated[
-        float | None, typer.Option(min=0.0, max=1.0, help="Meaning's share of a hybrid score.", show_default=False)
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            min=0.0,
+            max=1.0,
+            help="Meaning's share of a hybrid score.  [default: 0.5]",
+            show_default=False,
+        ),
     ] = None,
     failures: Annotated[int, typer.Option(metavar="N", min=0, help="Show N questions whose first hit is wrong.")] = 0,
     qrels: Annotated[
@@ -67,7 +74,9 @@ def command(
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> int:
-    """Measure the search: Accuracy, Recall, nDCG, MRR and MAP, with the questions that went wrong.
+    """Measure how well the search answers known questions.
+
+    Prints Accuracy, Recall, nDCG, MRR and MAP, and on request the questions that went wrong.
 
     A collection is indexed into a temporary index, or with --index into one that is kept and used again.
     """
@@ -89,7 +98,7 @@ def command(
         raise UsageError("an index has one model", "compare models on a collection")
 
     found: dict[str, dict[str, Ranked]] = {}
-    for name in [*models] or [settings.model]:
+    for name in (*models,) or (settings.model,):
         systems = [settings.mode] if models else wanted
         with _library(replace(settings, model=name), collection, kept=index is not None and not models) as library:
             task = _ask(library, collection, qrels, systems, output, found, name if models else None)

@@ -17,7 +17,10 @@ def command(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to read.")],
     json: options.Json = False,
 ) -> int:
-    """Print a file's text as kosearch reads it: offsets in hits count in this text."""
+    """Print a file's text as kosearch reads it.
+
+    Offsets in hits count in this text.
+    """
     from kosearch.extract import ExtractError, extract
     from kosearch.sources import display_path
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from kosearch.cli import options, render, schema
 from kosearch.cli.output import Output
 from kosearch.errors import OK, FilesSkipped, UsageError
-from kosearch.index import Status
 from kosearch.records import IndexReport, Skipped
+
+if TYPE_CHECKING:
+    from kosearch.index import Status
 
 _SHOWN = 10
 """Skipped files listed one by one; the rest are counted, and `status --problems` has them all."""
@@ -23,7 +25,7 @@ def command(
     paths: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[PATH]...",
+            metavar="PATH",
             help="Files and folders. Without any, all that were indexed before are brought up to date.",
             show_default=False,
         ),

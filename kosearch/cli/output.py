@@ -132,7 +132,7 @@ class Output:
 
         try:
             shown = render.styled(text, style, question)
-            self._console.print(Padding(shown, (0, 0, 0, indent), expand=False))
+            self._console.print(Padding(shown, (0, 0, 0, indent), expand=False) if text else "")
         except BrokenPipeError as closed:
             raise ClosedPipe from closed
 

@@ -12,7 +12,7 @@ import typer
 from kosearch.cli import options, render, schema
 from kosearch.cli.output import Output
 from kosearch.errors import NO_HIT, OK, UsageError
-from kosearch.records import Answer
+from kosearch.records import Answer, Query
 
 _MODES = ("hybrid", "dense", "lexical")
 
@@ -22,14 +22,14 @@ def command(
     text: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[TEXT]",
+            metavar="TEXT",
             help='The question. "a phrase", +must and -not narrow it. Without it, questions are read from '
             "standard input, one a line.",
             show_default=False,
         ),
     ] = None,
     k: Annotated[
-        int | None, typer.Option("-k", min=1, help="How many hits.  [default: 10]", show_default=False)
+        int | None, typer.Option("-k", metavar="N", min=1, help="How many hits.  [default: 10]", show_default=False)
     ] = None,
     path: Annotated[
         list[str] | None,
@@ -52,10 +52,16 @@ def command(
     ] = None,
     weight: Annotated[
         float | None,
-        typer.Option(min=0.0, max=1.0, help="Meaning's share of a hybrid score.", show_default=False),
+        typer.Option(
+            metavar="SHARE",
+            min=0.0,
+            max=1.0,
+            help="Meaning's share of a hybrid score.  [default: 0.5]",
+            show_default=False,
+        ),
     ] = None,
     min_score: Annotated[
-        float | None, typer.Option(help="Only hits with at least this cosine.", show_default=False)
+        float | None, typer.Option(metavar="COSINE", help="Only hits with at least this cosine.", show_default=False)
     ] = None,
     group: Annotated[bool, typer.Option("--group", help="Only each document's best passage.")] = False,
     context_lines: Annotated[
@@ -79,7 +85,6 @@ def command(
     Ends with 0 when there are hits, with 1 when there are none.
     """
     from kosearch.library import Library
-    from kosearch.searching import Query
 
     if sum((json, jsonl, paths)) > 1:
         raise UsageError("--json, --jsonl and --paths each print something else", "choose one of them")

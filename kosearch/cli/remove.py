@@ -13,14 +13,15 @@ from kosearch.errors import NO_HIT, OK
 
 def command(
     context: typer.Context,
-    paths: Annotated[
-        list[str], typer.Argument(metavar="PATH...", help="Files and folders to forget. They stay on disk.")
-    ],
+    paths: Annotated[list[str], typer.Argument(metavar="PATH", help="Files and folders to forget.")],
     index: options.Index = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait for another writer instead of ending.")] = False,
     quiet: options.Quiet = False,
 ) -> int:
-    """Take files and folders out of the index. Ends with 1 when none of them was in it."""
+    """Take files and folders out of the index.
+
+    They stay on disk. Ends with 1 when none of them was in the index.
+    """
     from kosearch.library import Library
 
     output = options.output_of(context, quiet=quiet)

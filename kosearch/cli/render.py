@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from kosearch.excerpts import shared_spans
-from kosearch.index import Status
 from kosearch.records import Answer, Hit, Shown
 
 if TYPE_CHECKING:
     from rich.text import Text
 
     from kosearch.evaluation.reports import Comparison, Failure, Report
+    from kosearch.index import Status
 
 # Bidirectional marks can make a line read other than it is (CVE-2021-42574); they are shown as U+FFFD.
 _BIDI = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"

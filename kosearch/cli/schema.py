@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import base64
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kosearch.cli.render import shown_path
-from kosearch.index import Status
 from kosearch.records import Answer, Hit, IndexReport, Passage, Score, Skipped
+
+if TYPE_CHECKING:
+    from kosearch.index import Status
 
 QUERY = "kosearch.query/1"
 HIT = "kosearch.hit/1"

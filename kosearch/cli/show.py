@@ -20,7 +20,10 @@ def command(
     index: options.Index = None,
     json: options.Json = False,
 ) -> int:
-    """Print a passage with the lines around it, as the document was read."""
+    """Print a passage with the lines around it.
+
+    The text is what was read when the document was indexed.
+    """
     from kosearch.library import Library
 
     output = options.output_of(context)

@@ -34,7 +34,8 @@ def command(
     elif problems:
         for one in unsearchable:
             member = f" » {one.member}" if one.member else ""
-            output.line(render.one_line(f"{one.reason}\t{one.path}{member}\t{one.detail}"))
+            fields = (one.reason, f"{one.path}{member}", one.detail)
+            output.line("\t".join(render.one_line(field) for field in fields))
         output.note(f"{len(unsearchable)} not searchable")
     else:
         output.line(render.table(render.status_rows(state, settings.index, str(library.directory))))

@@ -249,11 +249,14 @@ def _values(data: npt.NDArray[np.uint8], tensor: _Tensor) -> Iterator[npt.NDArra
     """The tensor's weights in order, some blocks at a time."""
     import numpy as np
 
+    size = tensor.count // _BLOCK * _BLOCK_BYTES if tensor.quantised else 4 * tensor.count
+    stored = data[tensor.offset : tensor.offset + size]
+    if len(stored) != size:
+        raise ValueError("it ends too early")
     if not tensor.quantised:
-        yield data[tensor.offset : tensor.offset + 4 * tensor.count].view("<f4")
+        yield stored.view("<f4")
         return
-    size = tensor.count // _BLOCK * _BLOCK_BYTES
-    blocks = data[tensor.offset : tensor.offset + size].reshape(-1, _BLOCK_BYTES)
+    blocks = stored.reshape(-1, _BLOCK_BYTES)
     for start in range(0, len(blocks), _BLOCKS_AT_ONCE):
         part = blocks[start : start + _BLOCKS_AT_ONCE]
         scales = np.ascontiguousarray(part[:, :2]).view("<f2").astype(np.float32)

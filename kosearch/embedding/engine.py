@@ -52,8 +52,22 @@ class TorchEmbedder:
         self._config: dict[str, Any] = read_json(model.directory / "config.json")
         self._matrix = _matrix_dtype(self._device, precision, own_encoder=bert.fits(self._config))
         stored = torch.float32 if self._on_cpu else self._matrix
-        self._encode = _load_encoder(model, self._config, self._device, stored)
-        self._head = Head(model, self._device)
+        torch.set_num_threads(1)  # each step sets its own; see `_run`
+        try:
+            self._encode = _load_encoder(model, self._config, self._device, stored)
+            self._head = Head(model, self._device)
+            width = self._vectors([[0]], 0).shape[1]  # one token through all of it: does it fit together?
+        except torch.OutOfMemoryError as error:
+            raise ModelError(f"{model.name} has no room on {self._device}", "use --device cpu") from error
+        except (RuntimeError, KeyError, IndexError) as error:
+            raise ModelError(
+                f"the weights of {model.name} don't fit its config.json: {error}", "fetch or copy the model again"
+            ) from error
+        if width != model.dimensions:
+            raise ModelError(
+                f"{model.name} gives {width} dimensions, and its files say {model.dimensions}",
+                "fetch or copy the model again",
+            )
         self._tuned = not (self._on_cpu and can_tune())
         self._budget = _CPU_TOKENS if self._on_cpu else self._gpu_budget()
 
@@ -207,13 +221,10 @@ def _matrix_dtype(device: torch.device, precision: str, *, own_encoder: bool) ->
 def _load_encoder(
     model: Model, config: dict[str, Any], device: torch.device, dtype: torch.dtype
 ) -> PackedEncoder | PaddedEncoder:
-    try:
-        if not bert.fits(config):
-            return PaddedEncoder(model.directory, device, dtype)
-        weights = {}
-        for file in weight_files(model.directory):
-            with safe_open(file, "pt") as tensors:
-                weights.update({name: tensors.get_tensor(name) for name in tensors.keys()})  # noqa: SIM118
-        return PackedEncoder(config, weights, device, dtype)
-    except KeyError as error:
-        raise ModelError(f"{model.directory} lacks the tensor {error}", "fetch or copy the model again") from error
+    if not bert.fits(config):
+        return PaddedEncoder(model.directory, device, dtype)
+    weights = {}
+    for file in weight_files(model.directory):
+        with safe_open(file, "pt") as tensors:
+            weights.update({name: tensors.get_tensor(name) for name in tensors.keys()})  # noqa: SIM118
+    return PackedEncoder(config, weights, device, dtype)

@@ -18,7 +18,7 @@ class Head:
     """Pooling, projection and unit length, computed in float32."""
 
     def __init__(self, model: Model, device: torch.device) -> None:
-        """Raises ModelError for a projection whose weights or activation can't be used."""
+        """Raises ModelError for an activation that is not torch's, KeyError for a tensor that is missing."""
         self._pooling = model.pooling
         self._dimensions = model.dimensions
         self._layers = [_layer(layer, device) for layer in model.layers]
@@ -66,19 +66,16 @@ def _layer(layer: Layer, device: torch.device) -> Callable[[Tensor], Tensor]:
         name: tensor.to(device, torch.float32)
         for name, tensor in load_file(layer.directory / "model.safetensors").items()
     }
-    try:
-        if layer.kind == "layernorm":
-            norm, shift = weights["norm.weight"], weights["norm.bias"]
-            return lambda x: F.layer_norm(x, x.shape[-1:], norm, shift)
-        config = read_json(layer.directory / "config.json") or {}
-        linear, bias = weights["linear.weight"], weights.get("linear.bias")
-        activation = _activation(layer, config.get("activation_function", "torch.nn.modules.activation.Tanh"))
-        if not config.get("use_residual"):
-            return lambda x: activation(F.linear(x, linear, bias))
-        residual = weights.get("residual.weight")
-        return lambda x: activation(F.linear(x, linear, bias)) + (x if residual is None else F.linear(x, residual))
-    except KeyError as error:
-        raise ModelError(f"{layer.directory} lacks the tensor {error}", "fetch or copy the model again") from error
+    if layer.kind == "layernorm":
+        norm, shift = weights["norm.weight"], weights["norm.bias"]
+        return lambda x: F.layer_norm(x, x.shape[-1:], norm, shift)
+    config = read_json(layer.directory / "config.json") or {}
+    linear, bias = weights["linear.weight"], weights.get("linear.bias")
+    activation = _activation(layer, config.get("activation_function", "torch.nn.modules.activation.Tanh"))
+    if not config.get("use_residual"):
+        return lambda x: activation(F.linear(x, linear, bias))
+    residual = weights.get("residual.weight")
+    return lambda x: activation(F.linear(x, linear, bias)) + (x if residual is None else F.linear(x, residual))
 
 
 def _activation(layer: Layer, name: str) -> Callable[[Tensor], Tensor]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,12 +17,13 @@ class PaddedEncoder:
     """Token ids of several texts, end to end, to their hidden states, (tokens, hidden)."""
 
     def __init__(self, directory: Path, device: torch.device, dtype: torch.dtype) -> None:
-        """Raises ModelError for an architecture or weights that transformers can't load."""
+        """Raises ModelError for what transformers can't load, KeyError for a tensor that is missing."""
         from transformers import AutoConfig, AutoModel, AutoModelForTextEncoding
         from transformers.utils import logging
 
-        logging.set_verbosity_error()
-        logging.disable_progress_bar()
+        quiet: Any = logging  # its functions have no types
+        quiet.set_verbosity_error()
+        quiet.disable_progress_bar()
         try:
             config = AutoConfig.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
             # T5 and its kin are loaded without their decoders.
@@ -39,7 +41,7 @@ class PaddedEncoder:
             raise ModelError(f"{directory} can't be loaded: {error}", "choose another model") from error
         missing = sorted(name for name in found["missing_keys"] if "pooler." not in name)
         if missing:
-            raise ModelError(f"{directory} lacks the tensor {missing[0]}", "fetch or copy the model again")
+            raise KeyError(missing[0])
         self._model.eval().to(device)
 
     def tune(self, dtype: torch.dtype) -> None:

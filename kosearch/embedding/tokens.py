@@ -82,11 +82,11 @@ def _pieces_within(content: dict[str, Any], model: Model, texts: Sequence[str]) 
     """The ids of the pieces that can occur in the texts; None where the tokenizer is not of the kind for it."""
     from tokenizers import Tokenizer
 
-    vocabulary, added = content["model"].get("vocab"), content["added_tokens"]
+    vocabulary, added = content["model"].get("vocab"), content.get("added_tokens", [])
     if (
         content["model"].get("type") != "Unigram"
         or content["model"].get("byte_fallback")
-        or (content["post_processor"] or {}).get("type") != "TemplateProcessing"
+        or (content.get("post_processor") or {}).get("type") != "TemplateProcessing"
         or any(token["content"] in text or token["normalized"] for token in added for text in texts)
     ):
         return None

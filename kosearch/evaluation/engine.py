@@ -12,8 +12,8 @@ from kosearch.evaluation.reports import DEPTH
 from kosearch.index import Snapshot
 from kosearch.indexing import Embed, Run
 from kosearch.preparing import Prepared, Preparer
-from kosearch.records import Extracted, IndexProgress, SourceFile
-from kosearch.searching import Query, Ranking, rank
+from kosearch.records import Extracted, IndexProgress, Query, SourceFile
+from kosearch.searching import Ranking, rank
 from kosearch.terms import Analyzer
 from kosearch.workers import Failure, Pool
 

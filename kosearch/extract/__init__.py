@@ -6,11 +6,12 @@ in a worker process with a time and a memory limit, so they may be slow on odd i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
-from kosearch.records import Extracted, Extraction, Reason
+from kosearch.records import Extracted, Extraction, Reason, Skipped
 
-__all__ = ["ExtractError", "extract"]
+__all__ = ["ExtractError", "Inside", "extract"]
 
 
 class ExtractError(Exception):
@@ -25,19 +26,37 @@ class ExtractError(Exception):
         return f"{self.reason}: {self.detail}"
 
 
-def extract(data: bytes, *, path: str) -> Extraction:
+Inside = Callable[[str, bytes], Extraction]
+"""Reads a file inside the file, by its name and its content; never raises."""
+
+_DEEPEST = 3
+"""A mail in a mail in a mail."""
+
+
+def extract(data: bytes, *, path: str, archives: bool = False) -> Extraction:
     """The documents in a file of this content; `path` is its NFC name, used where content leaves a choice.
 
-    Raises ExtractError when no document in the file has any text, and nothing else for any input.
+    With `archives`, ZIP archives are opened, one level deep. Raises ExtractError when no document in the file has any
+    text, and nothing else for any input.
     """
-    from kosearch.extract.formats import detect, reader
+    return _extract(data, path, archives, 1)
+
+
+def _extract(data: bytes, path: str, archives: bool, depth: int) -> Extraction:
+    from kosearch.extract.formats import detect, read
 
     if not data:
         raise ExtractError(Reason.EMPTY, "the file is empty")
     kind = "a document"
     try:
         kind = detect(data, path)
-        extraction = reader(kind)(data, path)
+        if kind == "zip" and not archives:
+            raise ExtractError(Reason.UNSUPPORTED, "an archive; with --archives the documents in it are read")
+
+        def inside(name: str, content: bytes) -> Extraction:
+            return _member(content, path, name, archives and kind != "zip", depth + 1)
+
+        return _with_text(read(kind, data, path, inside))
     except (ExtractError, MemoryError):
         raise
     except RecursionError as error:
@@ -45,7 +64,24 @@ def extract(data: bytes, *, path: str) -> Extraction:
     except Exception as error:  # a parser met input nobody foresaw: that costs this file, not the run
         detail = " ".join(f"cannot be read as {kind}: {type(error).__name__}: {error}".split())
         raise ExtractError(Reason.BROKEN, detail) from error
-    return _with_text(extraction)
+
+
+def _member(data: bytes, path: str, member: str, archives: bool, depth: int) -> Extraction:
+    """The documents in a file inside the file at `path`, under names that say where they are."""
+    try:
+        if depth > _DEEPEST:
+            raise ExtractError(Reason.UNSUPPORTED, "a file in a file in a file: too deep")
+        found = _extract(data, member, archives, depth)
+    except ExtractError as error:
+        return Extraction((), (Skipped(path, error.reason, error.detail, member),))
+    return Extraction(
+        tuple(replace(one, member=_joined(member, one.member)) for one in found.documents),
+        tuple(replace(one, path=path, member=_joined(member, one.member)) for one in found.skipped),
+    )
+
+
+def _joined(outer: str, inner: str) -> str:
+    return f"{outer}/{inner}" if inner else outer
 
 
 def _with_text(extraction: Extraction) -> Extraction:

@@ -48,6 +48,15 @@ class TextBuilder:
         """The next block begins this page; a page without text has no place in the text."""
         self._waiting = [(number, label)]
 
+    def append(self, document: Extracted) -> None:
+        """Append a document as a part of this one, with its headings."""
+        start = self.add(document.text)
+        self._headings += [Heading(start + part.start, part.level, part.title) for part in document.headings]
+
+    @property
+    def text(self) -> str:
+        return "".join(self._parts)
+
     @property
     def length(self) -> int:
         return self._length
@@ -63,7 +72,7 @@ class TextBuilder:
         """The finished record; the title is the first heading unless the document states one."""
         title = " ".join(normalise(title).split())
         return Extracted(
-            text="".join(self._parts),
+            text=self.text,
             kind=kind,
             title=title or (self._headings[0].title if self._headings else ""),
             headings=tuple(self._headings),

@@ -18,6 +18,8 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+# What calls itself EUC-KR is its superset in practice, as the encoding standard of the web has it.
+_KOREAN = dict.fromkeys(("euc-kr", "euckr", "ks_c_5601-1987", "ksc5601", "ks_c_5601", "korean", "iso-ir-149"), "cp949")
 _SAMPLE = 1 << 16
 _NON_ASCII = re.compile(r"[^\x00-\x7f]")
 _PLAIN = re.compile(
@@ -64,6 +66,7 @@ def decode(data: bytes, *, declared: str = "") -> Decoded:
     if encoding := _utf16_without_mark(data):
         return _forced(data, encoding)
     _refuse_binary(data)
+    declared = _KOREAN.get(declared.lower(), declared)
     return _certain(data, declared) or _slightly_damaged(data) or _guessed(data)
 
 

@@ -11,11 +11,11 @@ import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import zip_longest
 from typing import Any
 
 from kosearch.extract import ExtractError
 from kosearch.extract.blocks import LINE, PARAGRAPH, TextBuilder
+from kosearch.extract.tables import table_lines
 from kosearch.records import Reason
 
 _MARKERS = re.compile(
@@ -35,12 +35,9 @@ _MADE_DESCRIPTION = re.compile(
 _PROPERTY_PARTS = frozenset(("docProps/core.xml", "\x05SummaryInformation", "xl/workbook.xml", "Workbook", "Book"))
 _SHEET_FURNITURE = re.compile(r"(?:Header|Footer|Defined name): ")
 _WORD = re.compile(r"[^\W\d]")
-_AMOUNT = re.compile(r"[\d,.]+(?:원|%|명|개)?$")
 _CHART = "Chart type: "
 _LONGEST_HEADING = 150
-_LONGEST_HEADER_CELL = 40
 _LONG_CELL = 300
-_ROWS_TO_A_HEADER = 15
 _DEEPEST = 32
 _LOCKED = re.compile(r"암호|DRM|password|encrypt", re.IGNORECASE)
 _MOST_WARNINGS = 3
@@ -164,35 +161,6 @@ class Renderer:
         for label, text in notes:
             if text.strip():
                 self._builder.add(f"{label} {text}".strip())
-
-
-def table_lines(rows: Sequence[Sequence[str]], *, named_columns: bool) -> Iterator[str]:
-    """A line a row; with names of columns, each value after its column's, else the header again every few rows."""
-    header = _header(rows)
-    names = rows[header] if header is not None else ()
-    for number, row in enumerate(rows):
-        cells = [" ".join(cell.split()) for cell in row]
-        if header is None or number < header or (named_columns and number == header):
-            yield " | ".join(cell for cell in cells if cell)
-        elif named_columns:
-            columns = zip_longest(names, cells, fillvalue="")
-            yield " | ".join(f"{name}: {cell}" if name else cell for name, cell in columns if cell)
-        else:
-            if number > header and not (number - header) % _ROWS_TO_A_HEADER:
-                yield " | ".join(names)
-            yield " | ".join(cells).rstrip(" |")
-
-
-def _header(rows: Sequence[Sequence[str]]) -> int | None:
-    """The row that names the columns: the first with more than one cell, if all of it are short words."""
-    for number, row in enumerate(rows):
-        names = [cell for cell in row if cell]
-        if len(names) < 2:
-            continue
-        words = all(len(name) <= _LONGEST_HEADER_CELL and _WORD.search(name) for name in names)
-        distinct = len(set(names)) == len(names)
-        return number if words and distinct and len(rows) - number > 2 and not any(map(_AMOUNT.match, names)) else None
-    return None
 
 
 def paragraph_text(paragraph: Any) -> str:

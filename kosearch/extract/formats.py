@@ -7,31 +7,40 @@ from collections.abc import Callable
 from importlib import import_module
 from posixpath import splitext
 
-from kosearch.extract import ExtractError
+from kosearch.extract import ExtractError, Inside
 from kosearch.extract.packages import Package
 from kosearch.records import Extraction, Reason
-
-Reader = Callable[[bytes, str], Extraction]
 
 READERS = {
     "code": "code:read",
     "csv": "text:read_csv",
     "doc": "office:read_doc",
     "docx": "office:read_docx",
+    "epub": "epub:read",
     "html": "web:read",
     "hwp": "hwp:read",
     "hwpml": "hwp:read_hwpml",
     "json": "text:read_json",
+    "mail": "mail:read",
     "markdown": "markup:read_markdown",
+    "mbox": "mail:read_mbox",
+    "mhtml": "mail:read_mhtml",
+    "notebook": "notebook:read",
+    "odf": "opendocument:read",
     "pdf": "pdf:read",
     "ppt": "office:read_ppt",
     "pptx": "office:read_pptx",
     "rst": "markup:read_rst",
+    "rtf": "rtf:read",
     "text": "text:read",
     "xls": "office:read_xls",
     "xlsx": "office:read_xlsx",
+    "zip": "archive:read",
 }
-"""Every kind of document and the function in this package that reads it; the only list of its sort."""
+"""Every kind of file and the function in this package that reads it; the only list of its sort."""
+
+_HOLDING_FILES = frozenset(("mail", "mbox", "zip"))
+"""Kinds whose readers take a third argument, which reads the files inside theirs."""
 
 _SUFFIXES = {
     "code": "bash c cc clj cpp cs css cxx dart el erl ex exs fs go gradle groovy h hh hpp hrl hs hxx java jl"
@@ -40,7 +49,11 @@ _SUFFIXES = {
     "csv": "csv tsv tab",
     "html": "htm html shtml xhtml xht",
     "json": "json jsonl ndjson geojson",
+    "mail": "eml",
     "markdown": "markdown md mdown mdx mkd qmd rmd",
+    "mbox": "mbox",
+    "mhtml": "mht mhtml",
+    "notebook": "ipynb",
     "pdf": "pdf",
     "rst": "rest rst",
 }
@@ -60,6 +73,7 @@ _PACKAGE_MARKS = {
     "xl/workbook.xml": "xlsx",
     "Contents/header.xml": "hwp",
     "Contents/section0.xml": "hwp",
+    "META-INF/container.xml": "epub",
 }
 # Streams that only this kind of compound file has, the outermost first: documents may hold each other.
 _COMPOUND_MARKS = {
@@ -82,6 +96,8 @@ def detect(data: bytes, path: str) -> str:
         return _compound_kind(data)
     if head.startswith(b"HWP Document File V"):
         return "hwp"
+    if head.startswith(b"{\\rtf"):
+        return "rtf"
     if _HWPML_START.search(head):
         return "hwpml"
     named = KIND_OF_SUFFIX.get(splitext(path)[1].lower(), "text")
@@ -95,7 +111,8 @@ def _package_kind(data: bytes) -> str:
     for member, kind in _PACKAGE_MARKS.items():
         if member in package:
             return kind
-    raise ExtractError(Reason.UNSUPPORTED, "an archive")
+    stated = package.read("mimetype") if "mimetype" in package else b""
+    return "odf" if stated.startswith(b"application/vnd.oasis.opendocument.") else "zip"
 
 
 def _compound_kind(data: bytes) -> str:
@@ -113,8 +130,8 @@ def _compound_kind(data: bytes) -> str:
     raise ExtractError(Reason.UNSUPPORTED, "a compound file of an unknown kind")
 
 
-def reader(kind: str) -> Reader:
-    """The function that reads documents of this kind, imported now and not before."""
+def read(kind: str, data: bytes, path: str, inside: Inside) -> Extraction:
+    """Read a file as this kind; the reader is imported now and not before."""
     module, _, function = READERS[kind].partition(":")
-    found: Reader = getattr(import_module(f"kosearch.extract.{module}"), function)
-    return found
+    reader: Callable[..., Extraction] = getattr(import_module(f"kosearch.extract.{module}"), function)
+    return reader(data, path, inside) if kind in _HOLDING_FILES else reader(data, path)

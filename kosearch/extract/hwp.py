@@ -8,9 +8,10 @@ from xml.etree.ElementTree import Element
 
 from kosearch.extract import ExtractError, properties
 from kosearch.extract.blocks import LINE, PARAGRAPH, TextBuilder
-from kosearch.extract.dochan_model import Renderer, check, parse, table_lines
+from kosearch.extract.dochan_model import Renderer, check, parse
 from kosearch.extract.packages import Package
 from kosearch.extract.safexml import local, parse_xml
+from kosearch.extract.tables import table_lines
 from kosearch.records import Extraction, Reason
 
 _HWP3 = b"HWP Document File V"

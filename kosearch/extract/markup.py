@@ -28,7 +28,7 @@ def read_markdown(data: bytes, path: str) -> Extraction:
     text = normalise(decoded.text)
     lines = _lines(text)
     fields, body = _front_matter(lines)
-    headings = tuple(_markdown_headings(body))
+    headings = tuple(_headings(body))
     title = fields.get("title") or (headings[0].title if headings else "")
     document = Extracted(
         text, "markdown", title, headings=headings, metadata=standard(fields), warnings=decoded.warnings
@@ -75,7 +75,12 @@ def _front_matter(lines: Lines) -> tuple[dict[str, str], Lines]:
     return (fields, lines[end + 1 :]) if end else ({}, lines)
 
 
-def _markdown_headings(lines: Lines) -> Iterator[Heading]:
+def markdown_headings(text: str) -> Iterator[Heading]:
+    """The headings of a piece of Markdown without front matter."""
+    return _headings(_lines(text))
+
+
+def _headings(lines: Lines) -> Iterator[Heading]:
     fence = ""
     previous: tuple[int, str] | None = None
     for start, line in lines:

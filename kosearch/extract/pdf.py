@@ -12,6 +12,7 @@ from kosearch.extract import ExtractError
 from kosearch.extract.blocks import LINE, PARAGRAPH, TextBuilder
 from kosearch.extract.joining import Joiner
 from kosearch.extract.layout import Before, Line, Paragraph, paragraphs, without_leaders
+from kosearch.extract.pdfgarbled import read_garbled_again
 from kosearch.extract.pdfpages import read_pages
 from kosearch.extract.pdfstructure import Structure
 from kosearch.records import Extraction, Reason
@@ -24,7 +25,7 @@ _EDGE_LINES = 2
 def read(data: bytes, path: str) -> Extraction:
     """A PDF file: pages, headings from its outline, title, author and dates."""
     structure = Structure(data)
-    pages = read_pages(data, structure)
+    pages = read_garbled_again(read_pages(data, structure), structure)
     if not any(page.lines for page in pages):
         if any(page.image for page in pages):
             raise ExtractError(Reason.SCANNED, f"no text, needs OCR ({len(pages)} scanned pages)")

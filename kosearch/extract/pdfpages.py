@@ -67,10 +67,10 @@ def _second_opinion(structure: Structure, error: str) -> list[Page]:
     texts = structure.texts()
     if not texts:
         raise ExtractError(Reason.BROKEN, f"a broken PDF: {error}")
-    return [Page(_bare_lines(text)) for text in texts]
+    return [Page(bare_lines(text)) for text in texts]
 
 
-def _bare_lines(text: str) -> list[Line]:
+def bare_lines(text: str) -> list[Line]:
     """Lines of which only the text is known; their made-up edges say that none goes on in the next."""
     lines = [line for line in text.split("\n") if _VISIBLE.search(line)]
     return [Line(line, 0.0, row % 2, -12.0 * row, 1.0) for row, line in enumerate(lines)]
@@ -82,7 +82,7 @@ def _read_page(document: Any, number: int, structure: Structure) -> Page:
     try:
         page = document[number]
     except pypdfium2.PdfiumError:  # this page is damaged, the others may not be
-        return Page(_bare_lines(structure.text(number)))
+        return Page(bare_lines(structure.text(number)))
     try:
         textpage = page.get_textpage()
         try:
@@ -91,7 +91,7 @@ def _read_page(document: Any, number: int, structure: Structure) -> Page:
             textpage.close()
         return Page(lines) if lines else _textless_page(page, number, structure)
     except pypdfium2.PdfiumError:
-        return Page(_bare_lines(structure.text(number)))
+        return Page(bare_lines(structure.text(number)))
     finally:
         page.close()
 
@@ -102,7 +102,7 @@ def _textless_page(page: Any, number: int, structure: Structure) -> Page:
 
     kinds = {item.type for item in islice(page.get_objects(max_depth=3), _MOST_OBJECTS)}
     text = structure.text(number) if pdfium.FPDF_PAGEOBJ_TEXT in kinds else ""
-    return Page(_bare_lines(text), image=pdfium.FPDF_PAGEOBJ_IMAGE in kinds)
+    return Page(bare_lines(text), image=pdfium.FPDF_PAGEOBJ_IMAGE in kinds)
 
 
 def letter_spaced(text: str) -> bool:

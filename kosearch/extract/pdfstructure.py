@@ -52,6 +52,20 @@ class Structure:
         except Exception:  # noqa: BLE001
             return ""
 
+    def subset(self, numbers: Sequence[int]) -> bytes:
+        """A PDF of these pages alone, counted from 0; empty when it cannot be made."""
+        import pypdf
+
+        out = io.BytesIO()
+        try:
+            writer = pypdf.PdfWriter()
+            for number in numbers:
+                writer.add_page(self._reader.pages[number])
+            writer.write(out)
+        except Exception:  # noqa: BLE001
+            return b""
+        return out.getvalue()
+
     def labels(self, count: int) -> list[str]:
         """What the document calls each of its pages, "" where that is the plain number."""
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from xml.etree.ElementTree import Element
 
 from kosearch.extract import ExtractError
 from kosearch.extract.metadata import standard
@@ -36,19 +37,24 @@ _EPOCH = datetime(1601, 1, 1, tzinfo=UTC)
 
 def of_package(package: Package) -> tuple[str, dict[str, str]]:
     """The title and standard fields of a ZIP package."""
-    found: dict[str, str] = {}
     for part in _PARTS:
-        if part not in package:
-            continue
-        try:
-            root = parse_xml(package.read(part))
-        except ExtractError:
-            continue
-        for element in root.iter():
-            name = _NAMES.get(attribute(element, "name") if local(element) == "meta" else local(element))
-            text = "".join(element.itertext()).strip()
-            if name and text:
-                found.setdefault(name, text)
+        if part in package:
+            try:
+                return of_elements(parse_xml(package.read(part)))
+            except ExtractError:
+                break
+    return "", {}
+
+
+def of_elements(root: Element) -> tuple[str, dict[str, str]]:
+    """The title and standard fields among these XML elements."""
+    found: dict[str, str] = {}
+    for element in root.iter():
+        stated = attribute(element, "name") or attribute(element, "property") if local(element) == "meta" else ""
+        name = _NAMES.get(stated.rpartition(":")[2] or local(element))
+        text = (element.text or "").strip()
+        if name and text:
+            found.setdefault(name, text)
     return _titled(found)
 
 

@@ -49,13 +49,10 @@ def read(data: bytes, path: str) -> Extraction:
     return Extraction((page(data),))
 
 
-def page(data: bytes) -> Extracted:
-    """The page in these bytes, decoded by byte order mark, UTF-8, its own declaration, then the chain."""
+def page(data: bytes, *, declared: str = "") -> Extracted:
+    """The page in these bytes, decoded by byte order mark, UTF-8, what is declared for it or in it, then the chain."""
     found = _CHARSET.search(data[:4096])
-    declared = found[1].decode("ascii").lower() if found else ""
-    # What pages call EUC-KR is its superset in practice, as the encoding standard of the web has it.
-    declared = {"euc-kr": "cp949", "ks_c_5601-1987": "cp949", "ksc5601": "cp949"}.get(declared, declared)
-    decoded = decode(data, declared=declared)
+    decoded = decode(data, declared=declared or (found[1].decode("ascii") if found else ""))
     return from_text(decoded.text, warnings=decoded.warnings)
 
 

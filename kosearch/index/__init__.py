@@ -95,6 +95,8 @@ class Index:
     @staticmethod
     def delete(directory: Path, *, wait: bool = False) -> None:
         """Remove an index with all it holds, so that another may be made in its place. Raises IndexBusy."""
+        if not schema.exists(directory):
+            return
         with exclusive(directory / LOCK, wait=wait):
             for path in (*files.generations(directory), *directory.glob(f"{schema.NAME}*")):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -106,13 +108,15 @@ class Index:
         `warm` is for a process that asks often: the graph over many vectors is loaded and used.
         """
         with self._reading() as store:
-            for retry in (True, False):
+            tried = -1
+            while True:
                 store.connection.execute("BEGIN")
                 state = store.state()
                 derived = self._open(store, state, warm)
-                # A generation that was swept while it was being opened: there is a newer one.
-                if derived is None or not derived.warnings or not retry:
+                # What is missing may have been swept while it was being opened: then there is a newer generation.
+                if derived is None or not derived.warnings or state.generation == tried:
                     break
+                tried = state.generation
                 store.connection.execute("COMMIT")
             yield Snapshot(store, state, derived)
 
@@ -142,8 +146,8 @@ class Index:
     def repair(self, *, wait: bool = False) -> list[str]:
         """Make everything anew that can be made from whole rows, and publish.
 
-        Returns the paths of files of which a document had to be given up: the next run reads them again. Raises
-        IndexBusy, and IndexDamaged where the database itself cannot be read.
+        Returns the paths of files of which a document had to be given up: the next run reads them again.
+        Raises IndexBusy, and IndexDamaged where the database itself cannot be read.
         """
         with self._writing(wait=wait) as store:
             return checking.repair(self.directory, store)
@@ -185,11 +189,13 @@ class Index:
             connection = connection or schema.connect(self.directory, write=False)
             try:
                 yield Store(connection)
-            finally:
                 if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                with self._lock:
-                    self._idle.append(connection)
+                    connection.execute("COMMIT")
+            except BaseException:
+                connection.close()
+                raise
+            with self._lock:
+                self._idle.append(connection)
 
     @contextmanager
     def _writing(self, *, wait: bool) -> Iterator[Store]:

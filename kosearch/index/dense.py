@@ -17,15 +17,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kosearch.index import graph as graphs
-from kosearch.index.files import Damaged, Graph, Manifest, link, measure
+from kosearch.index.files import MAX_DEAD, Damaged, Graph, Manifest, link, measure
 from kosearch.index.graph import HnswGraph
 from kosearch.index.records import Ids, Vectors
 
 ROWS = "rows.i64"
-_MAX_DEAD = 0.25
-"""Dead rows among all that a generation drags along before the vectors are written anew."""
+_ERROR = np.float32(1e-5)
+"""More than float32 sums over unit vectors of some thousand dimensions err."""
 _MARGIN = 64
-"""Rows beyond k that are scored again: float32 sums err in the seventh digit."""
+"""Rows beyond k, as near as float32 can say, that are scored again."""
+_FEW = 32
+"""So many times fewer rows than there are get copied together; more are scanned with all the others."""
 _CHUNK = 65_536
 
 
@@ -47,14 +49,15 @@ class Dense:
         manifest.check(directory, "vectors")
         self.directory = directory
         self.manifest = manifest
-        self._parts: list[NDArray[np.float32]] = [
-            np.memmap(directory / name, np.float32, "r", shape=(rows, manifest.dimensions))
-            for name, rows in manifest.parts
-        ]
+        try:
+            self._parts: list[NDArray[np.float32]] = [
+                np.memmap(directory / name, np.float32, "r", shape=(rows, manifest.dimensions))
+                for name, rows in manifest.parts
+            ]
+            table = np.fromfile(directory / ROWS, np.int64).reshape(-1, 2)
+        except OSError as error:
+            raise Damaged(f"the vectors cannot be read: {error}") from error
         self._starts = np.cumsum([0, *(rows for _, rows in manifest.parts)])
-        table = np.fromfile(directory / ROWS, np.int64).reshape(-1, 2)
-        if len(table) != self._starts[-1]:
-            raise Damaged(f"{ROWS} and the vectors do not match")
         self.live: NDArray[np.bool_] = table[:, 0] > 0
         self.ids: Ids = np.abs(table[:, 0])
         self.documents: Ids = np.ascontiguousarray(table[:, 1])
@@ -70,12 +73,13 @@ class Dense:
     def search(self, query: Vectors, k: int, documents: Ids | None = None) -> tuple[Ids, Vectors]:
         """The k best passages by exact scan, with cosines; of some documents only, if given."""
         rows = np.flatnonzero(self.live if documents is None else self.live & self._of(documents))
-        if 4 * len(rows) < len(self.ids):
+        if _FEW * len(rows) < len(self.ids):
             scores = self.take(rows) @ query
         else:
             scores = np.concatenate([np.zeros(0, np.float32), *(part @ query for part in self._parts)])[rows]
-        if k + _MARGIN < len(rows):
-            rows = rows[np.argpartition(-scores, k + _MARGIN)[: k + _MARGIN]]
+        if 0 < k < len(rows):
+            near = scores >= np.partition(scores, -k)[-k] - _ERROR
+            rows, _ = best(rows[near], scores[near], k + _MARGIN)
         return best(self.ids[rows], cosines(self.take(rows), query), k)
 
     def search_graph(self, query: Vectors, k: int) -> tuple[Ids, Vectors] | None:
@@ -170,7 +174,7 @@ def write_vectors(old: Dense | None, target: Path, manifest: Manifest, dead: Ids
     """
     live = old.live & ~np.isin(old.ids, dead) if old else np.zeros(0, np.bool_)
     parts = old.manifest.parts if old else ()
-    rewrite = live.sum() < (1 - _MAX_DEAD) * len(live)
+    rewrite = live.sum() < (1 - MAX_DEAD) * len(live)
     kept, fresh = len(parts), added.count
     while kept and (rewrite or parts[kept - 1][1] < 2 * fresh):
         kept -= 1

@@ -22,6 +22,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 MANIFEST = "manifest.json"
+MAX_DEAD = 0.25
+"""Rows that left, among all that a generation drags along, before its files are written anew."""
 _CHUNK = 1 << 20
 
 

@@ -19,7 +19,7 @@ LAG = 0.1
 """Rows that the graph lacks, or has for nothing, as a share of it before it is brought up to date."""
 MAX_DELETED = 0.3
 """Deleted items as a share of the graph before it is built anew."""
-_M = 32
+_M = 16
 _EF_CONSTRUCTION = 200
 _EF = 400
 """Also the most that is asked for at once."""

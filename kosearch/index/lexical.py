@@ -6,6 +6,7 @@ choose the candidates only, because they depend on the history of the index (del
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kosearch.index.files import Damaged, Manifest, link
+from kosearch.index.files import MAX_DEAD, Damaged, Manifest, link
 from kosearch.index.records import Ids
 
 if TYPE_CHECKING:
@@ -37,11 +38,17 @@ class Lexical:
         with _panics():
             self._schema = _schema(fields)
             self._searcher = tantivy.Index.open(str(directory / FOLDER)).searcher()
+            meta = json.loads((directory / FOLDER / _META[0]).read_bytes())
+        self._dead = int(sum(segment["max_doc"] for segment in meta["segments"])) - self.passages
 
     @property
     def passages(self) -> int:
         """How many there are."""
         return int(self._searcher.num_docs)
+
+    def worn(self, dead: int) -> bool:
+        """Whether too much would be deleted passages, which cost space and blur the scores, with `dead` more."""
+        return self._dead + dead > MAX_DEAD * (self._dead + self.passages)
 
     def search(self, terms: Mapping[str, Mapping[str, float]], k: int, documents: Ids | None = None) -> Ids:
         """About the k best passages for weighted terms by field, ascending; of some documents only, if given.
@@ -132,9 +139,7 @@ def _panics() -> Iterator[None]:
     """Turn Tantivy's errors, and the panics of Rust, which are no Exception, into Damaged."""
     try:
         yield
-    except (KeyboardInterrupt, SystemExit, GeneratorExit, OSError):
-        raise
     except BaseException as error:
-        if isinstance(error, ValueError) or type(error).__name__ == "PanicException":
+        if isinstance(error, OSError | ValueError) or type(error).__name__ == "PanicException":
             raise Damaged(f"the lexical index cannot be used: {error}") from error
         raise

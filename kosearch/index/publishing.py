@@ -19,7 +19,7 @@ from kosearch.index.dense import Added, Dense, write_graph, write_vectors
 from kosearch.index.files import Damaged, Manifest
 from kosearch.index.lexical import FOLDER, Lexical, write_lexical
 from kosearch.index.records import Ids, Vectors
-from kosearch.index.schema import transaction, write_meta
+from kosearch.index.schema import BUSY_SECONDS, transaction, write_meta
 from kosearch.index.steps import step
 from kosearch.index.store import DOCUMENT, MOVED, NEXT, PENDING, PUBLISHED, RETIRED, State, Store
 
@@ -93,7 +93,7 @@ def publish(directory: Path, store: Store) -> int:
     step("generation committed")
     files.sweep(directory, keep=generation)
     step("old generations swept")
-    _give_back(store)
+    _tidy(store)
     return generation
 
 
@@ -141,9 +141,9 @@ def _build(store: Store, old: _Old, target: Path, generation: int) -> str:
     step("vectors written")
     manifest = write_graph(old.dense, Dense(target, manifest))
     step("graph written")
-    lines = _lines(store, PENDING if old.lexical else NEXT)
-    place = old.directory if old.lexical else None
-    write_lexical(place, target, store.identity.fields, dead, lines)
+    keep = old.lexical is not None and not old.lexical.worn(len(dead))
+    lines = _lines(store, PENDING if keep else NEXT)
+    write_lexical(old.directory if keep else None, target, store.identity.fields, dead, lines)
     step("terms written")
     manifest = replace(manifest, files=manifest.files | files.measure_all(target, FOLDER))
     checksum = files.write_manifest(target, manifest)
@@ -204,10 +204,13 @@ def _commit(store: Store, state: State, generation: int, manifest: str, counts: 
         step("state written")
 
 
-def _give_back(store: Store) -> None:
-    """Give free pages back to the disk when there are many."""
+def _tidy(store: Store) -> None:
+    """Give free pages back to the disk when there are many, and bring the log home unless a reader needs it."""
     (free,) = store.connection.execute("PRAGMA freelist_count").fetchone()
     (pages,) = store.connection.execute("PRAGMA page_count").fetchone()
     if free > _FREE_SHARE * pages:
         # A page for each step, and only executescript() steps to the end of a statement without columns.
         store.connection.executescript("PRAGMA incremental_vacuum")
+    store.connection.execute("PRAGMA busy_timeout = 0")
+    store.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    store.connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000:.0f}")

@@ -97,7 +97,7 @@ def translated(directory: Path) -> Iterator[None]:
 
 def exists(directory: Path) -> bool:
     """Whether a folder has a database."""
-    return (directory / NAME).exists()
+    return os.path.exists(directory / NAME)
 
 
 def connect(directory: Path, *, write: bool) -> sqlite3.Connection:
@@ -221,6 +221,8 @@ def _open(path: Path, *, write: bool) -> sqlite3.Connection:
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA temp_store = MEMORY")
+    # The hashes of passages come in no order: without their index in memory each insertion reads a page.
+    connection.execute(f"PRAGMA cache_size = {-65536 if write else -8192}")
     if not write:
         connection.execute("PRAGMA query_only = ON")
     connection.create_function("row_checksum", -1, checksum, deterministic=True)

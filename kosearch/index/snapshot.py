@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kosearch.globs import Globs
 from kosearch.index import files
 from kosearch.index.codec import REPAIR, damaged, decode_lines, decode_vectors
 from kosearch.index.dense import Dense, best, cosines, unit
@@ -130,6 +130,10 @@ class Snapshot:
 
     def owners(self, ids: Ids) -> dict[int, int]:
         """Passage id → document id, without reading the passages."""
+        if self._derived and self._derived.dense:
+            rows = self._derived.dense.rows(ids)
+            if (rows >= 0).all():
+                return dict(zip(ids.tolist(), self._derived.dense.documents[rows].tolist(), strict=True))
         return self._store.owners(ids.tolist())
 
     def documents(self) -> Iterator[StoredDocument]:
@@ -163,10 +167,7 @@ class Snapshot:
         """
         if not (paths or kinds or after or before):
             return None
-        from pathspec import GitIgnoreSpec
-
-        globs = [unicodedata.normalize("NFC", one) for one in paths]
-        spec = GitIgnoreSpec.from_lines([one if one.startswith("/") else f"**/{one}" for one in globs])
+        globs = Globs([one if one.startswith("/") else f"**/{one}" for one in paths], start=1)
         found = []
         count = 0
         for document in self.documents():
@@ -174,7 +175,7 @@ class Snapshot:
             date = _date(document)
             name = f"{document.path}/{document.member}" if document.member else document.path
             if (
-                (not paths or spec.match_file(name.lstrip("/")))
+                (not paths or _matches(globs, name))
                 and (not kinds or document.kind in kinds)
                 and (not after or date >= after)
                 and (not before or date[: len(before)] <= before)
@@ -209,6 +210,13 @@ class Snapshot:
     def _complete(self, count: int) -> None:
         if count != self.passages:
             raise damaged("the table of passages")
+
+
+def _matches(globs: Globs, path: str) -> bool:
+    """Whether a glob matches the path or a folder above it."""
+    ends = [i for i, character in enumerate(path) if character == "/" and i]
+    folders = (globs.verdict(path[:end], path[:end].rpartition("/")[2], True) for end in ends)
+    return any(folders) or bool(globs.verdict(path, path.rpartition("/")[2], False))
 
 
 def _overlap(wanted: Sequence[Mapping[str, float]], lines: Sequence[str]) -> float:

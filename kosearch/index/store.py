@@ -122,8 +122,12 @@ class Store:
 
     def owners(self, ids: Sequence[int]) -> dict[int, int]:
         """Passage id → document id."""
-        sql = "SELECT id, document_id FROM passage WHERE id IN (SELECT value FROM json_each(?))"
-        return dict(self.rows(sql, json.dumps(ids)))
+        sql = "SELECT id, document_id, place, checksum FROM passage WHERE id IN (SELECT value FROM json_each(?))"
+        found = {}
+        for row in self.rows(sql, json.dumps(ids)):
+            _place(*row)
+            found[row[0]] = row[1]
+        return found
 
     def vectors(self, ids: Sequence[int]) -> Vectors:
         """The vectors of passages, (n, d), in the order asked for."""

@@ -1,0 +1,261 @@
+"""Rich Text Format (specification 1.9.1), read by walking through its control words once."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+
+from kosearch.extract import ExtractError
+from kosearch.extract.blocks import LINE, PARAGRAPH, TextBuilder
+from kosearch.extract.metadata import standard
+from kosearch.extract.tables import table_lines
+from kosearch.records import Extraction, Reason
+
+_TOKEN = re.compile(
+    r"\\'(?P<hex>[0-9a-fA-F]{2})|\\(?P<word>[a-zA-Z]{1,32})(?P<number>-?\d{1,10})? ?|\\(?P<symbol>.)"
+    r"|(?P<brace>[{}])|(?P<end>[\r\n]+)|(?P<text>[^\\{}\r\n]+)",
+    re.DOTALL,
+)
+_CHARSETS = {
+    128: "cp932", 129: "cp949", 130: "johab", 134: "gbk", 136: "cp950", 161: "cp1253", 162: "cp1254", 163: "cp1258",
+    177: "cp1255", 178: "cp1256", 186: "cp1257", 204: "cp1251", 222: "cp874", 238: "cp1250",
+}  # fmt: skip
+_CHARACTERS = {
+    "tab": "\t", "line": "\n", "emdash": "—", "endash": "–", "lquote": "‘", "rquote": "’", "ldblquote": "“",
+    "rdblquote": "”", "bullet": "•", "emspace": " ", "enspace": " ", "~": " ", "_": "-",
+}  # fmt: skip
+_LEFT_OUT = frozenset(
+    str.split(
+        "colortbl pict object sp themedata colorschememapping datastore listtable listoverridetable rsidtbl generator"
+        " xmlnstbl fldinst bkmkstart bkmkend atnid atnauthor atrfstart atrfend revtbl latentstyles pgptbl filetbl"
+    )
+)
+_PARAGRAPH_ENDS = frozenset(("par", "sect", "page", "column"))
+_INFO = {"title": "title", "author": "author", "creatim": "created", "revtim": "modified"}
+_HEADING_STYLE = re.compile(r"(?:heading|제목|개요) ?([1-9])\b", re.IGNORECASE)
+_DEEPEST = 500
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """What a group inherits from the group around it."""
+
+    target: str = "text"
+    """Where its text goes: text, fonttbl, stylesheet, a field of _INFO, or nowhere ("")."""
+    encoding: str = "cp1252"
+    fallback: int = 1
+    """How many characters after a Unicode character stand for it in old programs."""
+    hidden: bool = False
+
+
+@dataclass(slots=True)
+class _Paragraph:
+    level: int = 0
+    in_table: bool = False
+    parts: list[str] = field(default_factory=list)
+
+
+def read(data: bytes, path: str) -> Extraction:
+    """An RTF document."""
+    if not data.lstrip().startswith(b"{\\rtf"):
+        raise ExtractError(Reason.BROKEN, "not RTF")
+    reader = _Reader()
+    reader.run(data.decode("latin-1"))
+    fields = reader.info
+    document = reader.builder.document("rtf", title=fields.get("title", ""), metadata=standard(fields))
+    return Extraction((document,))
+
+
+class _Reader:
+    def __init__(self) -> None:
+        self.builder = TextBuilder()
+        self.info: dict[str, str] = {}
+        self._state = _State()
+        self._outer: list[_State] = []
+        self._page = "cp1252"
+        self._fonts: dict[int, str] = {}
+        self._font = 0
+        self._style = 0
+        self._styles: dict[int, int] = {}
+        self._bytes = bytearray()
+        self._units: list[int] = []
+        self._skip = 0
+        self._star = False
+        self._paragraph = _Paragraph()
+        self._cells: list[str] = []
+        self._rows: list[list[str]] = []
+
+    def run(self, text: str) -> None:
+        place = 0
+        while match := _TOKEN.match(text, place):
+            place = match.end()
+            if match["word"] == "bin":
+                place += max(int(match["number"] or 0), 0)
+            elif match["word"]:
+                self._word(match["word"], int(match["number"]) if match["number"] else None)
+            elif match["brace"]:
+                self._brace(match["brace"])
+            elif match["hex"]:
+                self._byte(bytes.fromhex(match["hex"]))
+            elif match["symbol"]:
+                self._symbol(match["symbol"])
+            elif match["text"]:
+                self._plain(match["text"])
+        self._end_paragraph()
+        self._end_table()
+
+    def _brace(self, brace: str) -> None:
+        self._flush()
+        self._skip = 0
+        self._star = False
+        if brace == "{":
+            self._outer.append(self._state)
+            if len(self._outer) > _DEEPEST:
+                raise ExtractError(Reason.BROKEN, "RTF is nested too deeply")
+        elif self._outer:
+            if self._state.target == "footnote" and self._outer[-1].target != "footnote":
+                self._emit("\n")
+            self._state = self._outer.pop()
+
+    def _word(self, word: str, number: int | None) -> None:
+        if word == "u" and number is not None:
+            self._decode_bytes()
+            self._units.append(number & 0xFFFF)
+            self._skip = self._state.fallback
+            return
+        self._flush()
+        star, self._star = self._star, False
+        if word in _CHARACTERS:
+            self._emit(_CHARACTERS[word])
+        elif word in _PARAGRAPH_ENDS:
+            self._end_paragraph()
+        elif word in ("cell", "nestcell"):
+            self._end_cell()
+        elif word == "row":
+            self._rows.append(self._cells)
+            self._cells = []
+        elif word in _LEFT_OUT or (star and word not in ("shpinst", "shptxt")):
+            self._state = replace(self._state, target="")
+        elif word in ("fonttbl", "stylesheet") or word in _INFO:
+            self._state = replace(self._state, target=word if self._state.target else "")
+        else:
+            self._property(word, number)
+
+    def _property(self, word: str, number: int | None) -> None:
+        state = self._state
+        if word == "ansicpg" and number:
+            self._page = _known(f"cp{number}")
+            self._state = replace(state, encoding=self._page)
+        elif word == "f" and number is not None:
+            self._font = number
+            self._state = replace(state, encoding=self._fonts.get(number, self._page))
+        elif word == "fcharset" and state.target == "fonttbl":
+            self._fonts[self._font] = _CHARSETS.get(number or 0, self._page)
+        elif word == "uc":
+            self._state = replace(state, fallback=max(number if number is not None else 1, 0))
+        elif word in ("v", "deleted"):
+            self._state = replace(state, hidden=number != 0)
+        elif word == "plain":
+            self._state = replace(state, hidden=False)
+        elif word == "s" and number is not None:
+            self._style = number
+            self._paragraph.level = self._styles.get(number, 0)
+        elif word == "outlinelevel" and number is not None and number < 9:
+            self._paragraph.level = number + 1
+        elif word == "pard":
+            self._paragraph.level = 0
+            self._paragraph.in_table = False
+        elif word == "intbl":
+            self._paragraph.in_table = True
+        elif state.target in _INFO and word in ("yr", "mo", "dy"):
+            self._emit(f"{number or 0:02}" + ("-" if word != "dy" else ""))
+
+    def _symbol(self, symbol: str) -> None:
+        if symbol == "*":
+            self._star = True
+        elif symbol in "\r\n":
+            self._flush()
+            self._end_paragraph()
+        elif symbol in _CHARACTERS:
+            self._flush()
+            self._emit(_CHARACTERS[symbol])
+        elif symbol in "{}\\":
+            self._plain(symbol)
+
+    def _byte(self, byte: bytes) -> None:
+        if self._skip:
+            self._skip -= 1
+        else:
+            self._decode_units()
+            self._bytes += byte
+
+    def _plain(self, text: str) -> None:
+        kept = text[self._skip :]
+        self._skip = max(self._skip - len(text), 0)
+        if kept:
+            self._decode_units()
+            self._bytes += kept.encode("latin-1")
+
+    def _flush(self) -> None:
+        self._decode_units()
+        self._decode_bytes()
+
+    def _decode_units(self) -> None:
+        if self._units:
+            units = b"".join(unit.to_bytes(2, "little") for unit in self._units)
+            self._units.clear()
+            self._emit(units.decode("utf-16-le", "replace"))
+
+    def _decode_bytes(self) -> None:
+        if self._bytes:
+            text = self._bytes.decode(self._state.encoding, "replace")
+            self._bytes.clear()
+            self._emit(text)
+
+    def _emit(self, text: str) -> None:
+        target = self._state.target
+        if self._state.hidden or not target or target == "fonttbl":
+            return
+        if target == "stylesheet":
+            if found := _HEADING_STYLE.search(text):
+                self._styles[self._style] = int(found[1])
+        elif target in _INFO:
+            name = _INFO[target]
+            self.info[name] = self.info.get(name, "") + text
+        else:
+            self._paragraph.parts.append(text)
+
+    def _take(self) -> str:
+        text = "".join(self._paragraph.parts)
+        self._paragraph.parts.clear()
+        return text
+
+    def _end_paragraph(self) -> None:
+        if self._paragraph.in_table:
+            self._paragraph.parts.append(" ")
+            return
+        text = self._take().strip()
+        if not text:
+            return
+        self._end_table()
+        if self._paragraph.level:
+            self.builder.heading(text, self._paragraph.level)
+        else:
+            self.builder.add(text)
+
+    def _end_cell(self) -> None:
+        self._cells.append(" ".join(self._take().split()))
+
+    def _end_table(self) -> None:
+        rows = [row for row in [*self._rows, self._cells] if any(row)]
+        self._rows, self._cells = [], []
+        for number, line in enumerate(table_lines(rows, named_columns=False)):
+            self.builder.add(line, gap=LINE if number else PARAGRAPH)
+
+
+def _known(encoding: str) -> str:
+    try:
+        b"".decode(encoding)
+    except LookupError:
+        return "cp1252"
+    return encoding

