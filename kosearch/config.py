@@ -35,7 +35,7 @@ class Settings:
     model: str | None = None
     device: str = _AUTOMATIC
     passage_tokens: int | None = None
-    passage_overlap: int = 32
+    passage_overlap: int = 0
     """In tokens."""
     max_file_size: int = 64 * 1024**2
     """In bytes."""
@@ -46,6 +46,10 @@ class Settings:
     workers: int | None = None
     timeout: float = 60.0
     """Seconds for one file."""
+    resident: bool = True
+    """Whether questions go to a warm process, which the first one starts."""
+    resident_idle: float = 900.0
+    """Seconds without a question after which that process ends."""
 
 
 def load(flags: Mapping[str, object], environ: Mapping[str, str] = os.environ) -> Settings:
@@ -181,6 +185,14 @@ def _number(least: float, most: float) -> Callable[[object], float]:
     return parse
 
 
+def _switch(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    if (text := _text(value).lower()) not in ("on", "off"):
+        raise ValueError
+    return text == "on"
+
+
 def _matching(pattern: str) -> Callable[[object], str]:
     def parse(value: object) -> str:
         if re.fullmatch(pattern, text := _text(value)) is None:
@@ -218,4 +230,6 @@ _SETTINGS: Mapping[str, _Setting] = {
     "k": _Setting(_whole(1, 1_000_000), "a whole number from 1 to 1000000"),
     "workers": _Setting(_automatic_or(_whole(1, 256)), "`auto`, or a whole number from 1 to 256"),
     "timeout": _Setting(_number(0.1, 86_400), "a number of seconds from 0.1 to 86400"),
+    "resident": _Setting(_switch, "on or off"),
+    "resident_idle": _Setting(_number(1, 31_536_000), "a number of seconds from 1 to 31536000"),
 }

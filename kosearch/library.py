@@ -15,7 +15,7 @@ from kosearch.config import Settings, index_directory
 from kosearch.errors import IndexMismatch, IndexMissing, UsageError
 from kosearch.index import Identity, Index, Status
 from kosearch.records import Answer, IndexProgress, IndexReport, Query, Shown, Skipped
-from kosearch.sources import WalkRules, canonical, lies_under
+from kosearch.sources import WalkRules, canonical, display_path, lies_under
 
 if TYPE_CHECKING:
     from kosearch.preparing import Preparer
@@ -36,9 +36,11 @@ PASSAGE_RULES = "1"
 class Library:
     """An index directory, and what was used with it so far."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, questions: int | None = None) -> None:
+        """`questions` says how many will be asked, where that is known: a few are answered soonest without torch."""
         self.settings = settings
         self.directory = index_directory(settings.index, settings)
+        self._questions = questions
 
     @property
     def exists(self) -> bool:
@@ -71,6 +73,13 @@ class Library:
         return embedding.load(self.model, self.settings.device)
 
     @cached_property
+    def query_embedder(self) -> embedding.QueryEmbedder:
+        """The model, loaded for questions."""
+        if self._questions is None:
+            return self.embedder
+        return embedding.load_for_queries(self.model, self.settings.device, self._questions)
+
+    @cached_property
     def analyzer(self) -> Analyzer:
         """What turns text into terms."""
         from kosearch.terms import Analyzer
@@ -87,17 +96,20 @@ class Library:
         from kosearch.indexing import Run
         from kosearch.preparing import FilePreparer
 
+        named = [canonical(root) for root in roots]
+        if not self.exists and not any(map(os.path.lexists, named)):
+            raise UsageError(f"{display_path(named[0])}: there is no such file or folder", "check the path")
         self.prepare(pull=pull)
         yield f"model: {self.model.why}"
         preparer = FilePreparer(self.preparer, rules.max_size)
         with self.index.writer(wait=wait) as writer, self.pool(preparer) as pool:
-            for root in roots:
-                writer.add_root(canonical(root))
+            for root in filter(os.path.lexists, named):
+                writer.add_root(root)
             known = writer.roots()
             # A root inside a named one may be hidden from its walk: it is brought up to date as a root of its own.
-            wanted = [one for one in known if any(lies_under(one, canonical(root)) for root in roots)]
+            inside = [one for one in known if any(lies_under(one, root) for root in named)]
             run = Run(writer, self.embed_passages)
-            return (yield from run.over(wanted if roots else known, rules, pool))
+            return (yield from run.over([*{*named, *inside}] if named else known, rules, pool))
 
     def prepare(self, *, pull: bool = False) -> None:
         """Make the index where there is none, and see that model and rules are those that made it."""
@@ -187,7 +199,7 @@ class Library:
 
     def embed_queries(self, texts: Sequence[str]) -> embedding.Vectors:
         """The same for questions."""
-        return self.embedder.embed_queries(texts)
+        return self.query_embedder.embed_queries(texts)
 
     def _resolve(self, name: str, *, pull: bool = False) -> embedding.Model:
         return embedding.resolve(name, cache_dir=self.settings.cache_dir, device=self.settings.device, pull=pull)

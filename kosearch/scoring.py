@@ -10,65 +10,80 @@ from math import log
 import numpy as np
 from numpy.typing import NDArray
 
-K1 = 1.2
-B = 0.75
+K1 = 0.3
+B = 0.5
+"""Far less than the customary 1.2 and .75: beside vectors, that a word of the question stands in a passage counts, and
+how often hardly (the vectors know what a passage is about). Measured on five collections, Korean and English; K1 from
+.2 to .5 and B from .4 to .75 do as well."""
+FULL_MATCH = 4.5
+"""So many words, each in one passage only and found there once, weigh as much as the whole spread of cosines."""
 
 Floats = NDArray[np.float64]
 Weights = Mapping[str, Mapping[str, float]]
-"""Field → term → what a full match of the term is worth."""
+"""Field → term → what the term is worth, as a factor."""
 
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """What BM25 knows of the whole index; `lengths` are sums over all passages, by field."""
+    """What BM25 knows of the whole index."""
 
     passages: int
     lengths: Mapping[str, int]
+    """Field → terms in all passages together."""
     document_frequency: Mapping[tuple[str, str], int]
-    """(field, term) → in how many passages it stands; at least the question's terms."""
+    """(field, term) → in how many passages the term stands; at least for the question's terms."""
 
 
 def bm25(question: Weights, passage: Mapping[str, Sequence[str]], statistics: Statistics) -> float:
     """A passage's score: 0 where it shares no term with the question. `passage` is field → terms, as stored.
 
-    Each field is scored by itself (Robertson and Zaragoza 2009, "The Probabilistic Relevance Framework: BM25
-    and Beyond", eq. 3.15), with the idf of Lucene, which is never negative; the fields' scores are added up.
+    Each field is scored by itself (Robertson and Zaragoza 2009, "The Probabilistic Relevance Framework: BM25 and
+    Beyond", eq. 3.15) and the fields' scores are added up.
     """
-    return sum(
-        _field(weights, passage.get(name, ()), name, statistics) for name, weights in question.items() if weights
-    )
+    return sum(_field(name, weights, passage.get(name, ()), statistics) for name, weights in question.items())
 
 
-def _field(weights: Mapping[str, float], terms: Sequence[str], name: str, statistics: Statistics) -> float:
+def _field(name: str, weights: Mapping[str, float], terms: Sequence[str], statistics: Statistics) -> float:
     counts = Counter(term for term in terms if term in weights)
     if not counts:
         return 0.0
-    mean = statistics.lengths[name] / statistics.passages
-    damping = K1 * (1 - B + B * len(terms) / mean)
+    mean_length = statistics.lengths[name] / statistics.passages
+    damping = K1 * (1 - B + B * len(terms) / mean_length)
     return sum(
         weights[term]
         * idf(statistics.document_frequency[name, term], statistics.passages)
-        * count
         * (K1 + 1)
+        * count
         / (count + damping)
         for term, count in counts.items()
     )
 
 
 def idf(document_frequency: int, passages: int) -> float:
-    """How much it says that a passage has a term: log(1 + (N - n + ½) / (n + ½))."""
+    """How much it says that a passage has a term, as Lucene computes it: log(1 + (N - n + ½) / (n + ½)), above 0."""
     return log(1 + (passages - document_frequency + 0.5) / (document_frequency + 0.5))
 
 
 def scale(scores: Floats) -> Floats:
-    """Scores, shape (n,), brought to 0..1 between the lowest and the highest; all equal scale to 1."""
-    if not len(scores):
-        return scores
-    low, high = scores.min(), scores.max()
-    if low == high:
+    """Scores of shape (n,) brought to 0..1 between the lowest and the highest; all equal scale to 1."""
+    if not len(scores) or scores.min() == scores.max():
         return np.ones_like(scores)
-    scaled: Floats = (scores - low) / (high - low)
+    scaled: Floats = (scores - scores.min()) / (scores.max() - scores.min())
     return scaled
+
+
+def scale_both(cosines: Floats, bm25s: Floats, passages: int) -> tuple[Floats, Floats]:
+    """Both sides' scores of the same candidates, shape (n,) each, brought to 0..1 by one measure.
+
+    `passages` is how many the index has. Cosines mean something only against each other, so they are measured by
+    their spread. BM25 is not: it tells how much of the question was found, and a weak best match must not
+    count as much as a strong one. So it is measured by `FULL_MATCH`, and the wider side reaches 1. Against scaling
+    each side by its own spread (Bruch, Gai and Ingber 2023) this gave better figures on all five collections.
+    """
+    spread = float(np.ptp(bm25s)) if len(bm25s) else 0.0
+    reach = spread / (FULL_MATCH * idf(1, passages)) or 1.0
+    widest = max(reach, 1.0)
+    return scale(cosines) / widest, scale(bm25s) * (reach / widest)
 
 
 def fuse(dense: Floats, lexical: Floats, weight: float) -> Floats:

@@ -18,14 +18,14 @@ from numpy.typing import NDArray
 from kosearch.excerpts import best_part
 from kosearch.index import Snapshot, StoredDocument, StoredPassage
 from kosearch.records import Answer, Hit, Query, Score
-from kosearch.scoring import Statistics, bm25, fuse, scale
+from kosearch.scoring import Statistics, bm25, fuse, scale, scale_both
 from kosearch.terms import CONTEXT, FIELDS, Analyzer, Question, matches
 
 CANDIDATES = 200
 """Passages that each side brings in."""
 SAME = 0.9
 """Passages of which this share of the terms agrees (Jaccard) are shown once."""
-EXCERPT = 400
+EXCERPT = 240
 """Characters of the part of a passage that is shown first: about six lines of Korean at 80 columns."""
 
 Ids = NDArray[np.int64]
@@ -87,8 +87,8 @@ def rank(query: Query, question: Question, vector: Vectors | None, snapshot: Sna
     cosines = None if cosines is None else cosines[kept]
     bm25s = None if query.mode == "dense" else _bm25s(question, terms, snapshot)
     if query.mode == "lexical" and bm25s is not None:
-        return _ordered(ids, terms, None, bm25s, 0.0)
-    return _ordered(ids, terms, cosines, bm25s, query.weight)
+        return _ordered(ids, terms, None, bm25s, 0.0, snapshot.passages)
+    return _ordered(ids, terms, cosines, bm25s, query.weight, snapshot.passages)
 
 
 def _candidates(
@@ -131,15 +131,18 @@ def _ordered(
     cosines: Floats | None,
     bm25s: Floats | None,
     weight: float,
+    passages: int,
 ) -> Ranking:
     """Candidates by their fused score. A passage that shares no word with the question is a lexical miss, and
     where the question has no word that the index knows, meaning decides alone."""
     if bm25s is not None and cosines is not None and not bm25s.any():
         bm25s = None
-    sides = [None if side is None else scale(side) for side in (cosines, bm25s)]
-    if sides[0] is not None and sides[1] is not None:
-        scores = fuse(sides[0], sides[1], weight)
+    sides: tuple[Floats | None, Floats | None]
+    if cosines is not None and bm25s is not None:
+        sides = dense_scaled, lexical_scaled = scale_both(cosines, bm25s, passages)
+        scores = fuse(dense_scaled, lexical_scaled, weight)
     else:
+        sides = None if cosines is None else scale(cosines), None if bm25s is None else scale(bm25s)
         scores = next((side for side in sides if side is not None), np.zeros(len(ids)))
     rows = np.flatnonzero(bm25s > 0) if cosines is None and bm25s is not None else np.arange(len(ids))
     order = rows[np.lexsort((ids[rows], -scores[rows]))]
@@ -256,13 +259,13 @@ def _hit(place: int, chosen: _Chosen, query: Query, ranking: Ranking, snapshot: 
 
 def surroundings(text: str, start: int, end: int, lines: int) -> tuple[int, int]:
     """The span from `lines` lines before `start` to as many after `end`, whole lines at both sides."""
-    first = start
+    first, last = start, end - 1
     for _ in range(lines + 1):
-        first = text.rfind("\n", 0, max(first, 0)) if first > 0 else -1
-    last = end
+        first = text.rfind("\n", 0, first) if first > 0 else -1
     for _ in range(lines + 1):
-        last = text.find("\n", last + 1) if last >= 0 else -1
-    return first + 1, len(text) if last < 0 else last
+        last = text.find("\n", last + 1) if last < len(text) else len(text)
+        last = len(text) if last < 0 else last
+    return first + 1, last
 
 
 def file_state(document: StoredDocument) -> str:

@@ -213,10 +213,10 @@ def test_letter_spaced_text_has_its_words_back() -> None:
     assert read(pdf([page])).text == sentence
 
 
-def test_leader_dots_are_shortened() -> None:
+def test_leader_dots_are_dropped() -> None:
     assert (
         read(pdf([lines(["제1장 총칙 ················ 3", "제2장 보칙 ················ 9"])])).text
-        == "제1장 총칙 … 3\n제2장 보칙 … 9"
+        == "제1장 총칙 3\n제2장 보칙 9"
     )
 
 

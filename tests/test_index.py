@@ -13,7 +13,7 @@ import pytest
 from index_making import DIMENSIONS, IDENTITY, QUERY, TERMS, answers, document, make, put, source, vector
 
 from kosearch.errors import IndexBusy, IndexDamaged, IndexMismatch, IndexMissing, IndexStateError, UsageError
-from kosearch.index import FileState, Index, NewDocument, NewPassage, Writer
+from kosearch.index import FileState, Index, NewDocument, NewPassage, Writer, steps
 from kosearch.index import schema as tables
 from kosearch.records import Extracted, Passage, Reason, Skipped
 
@@ -256,12 +256,19 @@ def test_a_file_that_breaks_keeps_what_it_had(tmp_path: Path) -> None:
 
 def test_parts_of_a_file_may_have_problems(tmp_path: Path) -> None:
     index = Index.create(tmp_path, IDENTITY)
-    problem = Skipped("/문서/a.txt", Reason.ENCRYPTED, "needs a password", member="secret.pdf")
+    problems = [
+        Skipped("/문서/a.txt", Reason.ENCRYPTED, "needs a password", member="secret.pdf"),
+        Skipped("/문서/a.txt", Reason.SCANNED, "3 of 7 pages have no text"),
+    ]
     with index.writer() as writer:
-        writer.put(source("a"), "h", [document("a")], [problem])
+        writer.put(source("a"), "h", [document("a")], problems)
         writer.publish()
         assert writer.files()[source("a").raw].reason is None
-    assert index.problems() == [problem]
+        writer.touch(source("a", 5))
+        writer.publish()
+    assert index.problems() == problems
+    with index.snapshot() as snapshot:
+        assert [one.mtime_ns for one in snapshot.documents()] == [5]
     with index.writer() as writer:
         writer.remove([source("a").raw])
     assert index.problems() == []
@@ -387,10 +394,18 @@ def test_delete_makes_room_for_another(tmp_path: Path) -> None:
     index = make(tmp_path, "ab")
     with index.writer(), pytest.raises(IndexBusy):
         Index.delete(tmp_path)
-    index.close()
+    answers(index)
     Index.delete(tmp_path)
+    with pytest.raises(IndexMissing), index.snapshot():
+        pass
     other = replace(IDENTITY, model="other")
     assert Index.create(tmp_path, other).identity == other
+    with Index(tmp_path).writer() as writer:
+        put(writer, "z")
+        assert writer.publish() == 1
+    # What was open all along sees the new one.
+    assert [one[0] for one in answers(index)["documents"]] == ["/문서/z.txt"]
+    assert index.identity == other
 
 
 def test_a_wrong_vector_is_an_error_of_the_program(tmp_path: Path) -> None:
@@ -398,6 +413,35 @@ def test_a_wrong_vector_is_an_error_of_the_program(tmp_path: Path) -> None:
     wrong = replace(document("a").passages[0], vector=np.zeros(DIMENSIONS + 1, np.float32))
     with index.writer() as writer, pytest.raises(ValueError, match="dimensions"):
         writer.put(source("a"), "", [NewDocument(Extracted("x", "text"), [wrong])])
+    unfinished = replace(wrong, vector=np.full(DIMENSIONS, np.nan, np.float32))
+    with index.writer() as writer, pytest.raises(ValueError, match="finite"):
+        writer.put(source("a"), "", [NewDocument(Extracted("x", "text"), [unfinished])])
+
+
+def test_an_older_format_is_migrated_or_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    index = make(tmp_path, "ab")
+    expected = answers(index)
+    index.close()
+    newer = (*tables.MIGRATIONS, ("ALTER TABLE root ADD COLUMN label TEXT NOT NULL DEFAULT ''",))
+    monkeypatch.setattr(tables, "MIGRATIONS", newer)
+    monkeypatch.setattr(tables, "VERSION", len(newer))
+
+    def killed(name: str) -> None:
+        raise KeyboardInterrupt(name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(steps, "hooks", [killed])
+        with pytest.raises(KeyboardInterrupt):
+            Index(tmp_path)
+    connection = tables.connect(tmp_path, write=False)
+    assert not tables.is_current(connection)
+    connection.close()
+    index = Index(tmp_path)
+    assert answers(index) == expected
+    connection = tables.connect(tmp_path, write=False)
+    assert tables.is_current(connection)
+    assert connection.execute("SELECT count(label) FROM root").fetchone() == (0,)
+    connection.close()
 
 
 def test_free_space_is_given_back(tmp_path: Path) -> None:

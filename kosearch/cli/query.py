@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +13,7 @@ import typer
 
 from kosearch.cli import options, render, schema
 from kosearch.cli.output import Output
+from kosearch.config import Settings
 from kosearch.errors import NO_HIT, OK, UsageError
 from kosearch.records import Answer, Query
 
@@ -44,7 +47,7 @@ def command(
         typer.Option(metavar="DATE", help="Only documents dated then or later.", show_default=False),
     ] = None,
     before: Annotated[
-        str | None, typer.Option(metavar="DATE", help="Only documents dated earlier.", show_default=False)
+        str | None, typer.Option(metavar="DATE", help="Only documents dated then or earlier.", show_default=False)
     ] = None,
     mode: Annotated[
         str | None,
@@ -78,40 +81,43 @@ def command(
     ] = None,
     index: options.Index = None,
     device: options.Device = None,
+    no_resident: Annotated[
+        bool, typer.Option("--no-resident", help="Answer in this process, and start no warm one.")
+    ] = False,
     quiet: options.Quiet = False,
 ) -> int:
     """Find the passages that answer a question, best first.
 
     Ends with 0 when there are hits, with 1 when there are none.
     """
-    from kosearch.library import Library
-
     if sum((json, jsonl, paths)) > 1:
         raise UsageError("--json, --jsonl and --paths each print something else", "choose one of them")
     if null and not paths:
         raise UsageError("-0 goes with --paths", "kosearch query TEXT --paths -0 | xargs -0 …")
+    _check_filters(kind or (), after, before)
     output = options.output_of(context, quiet=quiet)
-    settings = options.settings(index=index, device=device, mode=mode, weight=weight, k=k)
-    library = Library(settings)
-    questions = _questions(text, batch)
+    settings = options.settings(
+        index=index, device=device, mode=mode, weight=weight, k=k, resident="off" if no_resident else None
+    )
+    queries = [
+        Query(
+            text=question,
+            k=settings.k,
+            mode=settings.mode,
+            weight=settings.weight,
+            min_score=min_score,
+            paths=tuple(path or ()),
+            kinds=tuple(kind or ()),
+            after=after,
+            before=before,
+            group=group,
+            context=context_lines,
+        )
+        for question in _questions(text, batch)
+    ]
     many = batch is not None or not text or text == ["-"]
     found: list[Answer] = []
-    for question in questions:
-        one = library.answer(
-            Query(
-                text=question,
-                k=settings.k,
-                mode=settings.mode,
-                weight=settings.weight,
-                min_score=min_score,
-                paths=tuple(path or ()),
-                kinds=tuple(kind or ()),
-                after=after,
-                before=before,
-                group=group,
-                context=context_lines,
-            )
-        )
+    for one in _answers(queries, settings, output):
         found.append(one)
         _messages(output, one)
         if jsonl:
@@ -128,7 +134,35 @@ def command(
     return OK if any(one.hits for one in found) else NO_HIT
 
 
-def _questions(text: list[str] | None, batch: Path | None) -> Iterator[str]:
+def _check_filters(kinds: Sequence[str], after: str | None, before: str | None) -> None:
+    """A filter that could let nothing through is a mistake, not a miss."""
+    for name, date in (("--after", after), ("--before", before)):
+        if date is not None and not re.fullmatch(r"\d{4}(-\d\d(-\d\d)?)?", date):
+            raise UsageError(f"{name} {date!r} is not a date", "dates are 2024, 2024-02 or 2024-02-01")
+    if kinds:
+        from kosearch.extract.formats import READERS
+
+        if unknown := [one for one in kinds if one not in READERS]:
+            raise UsageError(f"there is no type {unknown[0]!r}", f"types are {', '.join(READERS)}")
+
+
+def _answers(queries: Sequence[Query], settings: Settings, output: Output) -> Iterable[Answer]:
+    """What a warm process says, or else this one."""
+    if settings.resident:
+        from kosearch.resident import client
+
+        try:
+            return client.ask(settings, queries)
+        except client.Unavailable as reason:
+            if os.environ.get("KOSEARCH_DEBUG"):
+                output.warning(f"answered in this process: {render.one_line(str(reason))}")
+    from kosearch.library import Library
+
+    library = Library(settings, questions=len(queries))
+    return (library.answer(query) for query in queries)
+
+
+def _questions(text: list[str] | None, batch: Path | None) -> list[str]:
     """One question from the arguments, or a question a line; at least one, none empty."""
     if text and text != ["-"]:
         if batch is not None:
@@ -136,7 +170,7 @@ def _questions(text: list[str] | None, batch: Path | None) -> Iterator[str]:
         question = " ".join(text).strip()
         if not question:
             raise UsageError("the question is empty", "kosearch query TEXT")
-        return iter([question])
+        return [question]
     if batch is None or str(batch) == "-":
         if sys.stdin.isatty():
             raise UsageError("no question", "kosearch query TEXT, or questions on standard input")
@@ -152,7 +186,7 @@ def _questions(text: list[str] | None, batch: Path | None) -> Iterator[str]:
         raise UsageError(f"the questions are not UTF-8: {error.reason} at byte {error.start}") from error
     if not questions:
         raise UsageError("no question: the input has no line with text", "one question a line")
-    return iter(questions)
+    return questions
 
 
 def _messages(output: Output, answer: Answer) -> None:

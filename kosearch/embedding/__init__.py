@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from kosearch.embedding.model import Layer, Model, Pooling, Prompts
-from kosearch.embedding.resolve import BUNDLED, default_model, names_here, resolve
+from kosearch.embedding.resolving import BUNDLED, default_model, names_here, resolve
 from kosearch.embedding.tokens import TokenOffsets, token_offsets
 
 if TYPE_CHECKING:

@@ -52,6 +52,16 @@ def read(directory: Path, *, name: str, revision: str, why: str, cache_dir: Path
     Raises ModelError, with the way out, where weights or tokenizer are missing, pickled, don't fit each other,
     or need code that is not part of transformers.
     """
+    try:
+        return _read(directory, name, revision, why, cache_dir)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ModelError(
+            f"the files of {directory} do not say what a model's files say (config, modules, tokenizer): {error!r}",
+            "fetch or copy the model again",
+        ) from error
+
+
+def _read(directory: Path, name: str, revision: str, why: str, cache_dir: Path) -> Model:
     config = read_json(directory / "config.json")
     if config is None:
         raise ModelError(f"{directory} is not a model: it has no config.json", "name a model's own directory")

@@ -48,7 +48,8 @@ class PaddedEncoder:
         """Nothing to do: transformers' own modules are used as they are."""
 
     def __call__(self, ids: Tensor, lengths: Sequence[int]) -> Tensor:
-        padded = pad_sequence(list(torch.split(ids, list(lengths))), batch_first=True)
-        mask = pad_sequence(list(torch.split(torch.ones_like(ids), list(lengths))), batch_first=True)
-        hidden: Tensor = self._model(input_ids=padded, attention_mask=mask).last_hidden_state
-        return hidden[mask.bool()]
+        padded = pad_sequence(list(torch.split(ids, list(lengths))), batch_first=True).to(self._model.device)
+        mask = torch.arange(padded.shape[1]) < torch.tensor(lengths)[:, None]
+        mask = mask.to(self._model.device)
+        hidden: Tensor = self._model(input_ids=padded, attention_mask=mask.long()).last_hidden_state
+        return hidden[mask]

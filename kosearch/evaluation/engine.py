@@ -96,7 +96,7 @@ def ask(
 ) -> Iterator[tuple[str, str, Ranked]]:
     """Question, system and what it found, question by question; each is analysed and embedded once."""
     for question, text in task.texts.items():
-        read = analyzer.question(text)
+        read = analyzer.question(text, operators=False)
         vector = embed([read.text])[0] if set(systems) != {"lexical"} else None
         for system in systems:
             query = Query(text=text, mode="hybrid" if system == "rrf" else system, weight=weight)

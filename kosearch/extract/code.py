@@ -21,7 +21,7 @@ _NAMED = re.compile(
 # A function in C, C++, Java or C#: a type, a name, an argument list, and no semicolon behind it.
 _TYPED = re.compile(
     rf"^([ \t]*){_MODIFIERS}(?!(?:return|else|new|throw|case|typedef|using|if|while|for|switch)\b)"
-    r"[\w:<>,\[\]*&]+[ \t*&]+(?!(?:if|while|for|switch)\b)(~?[\w:]+)[ \t]*\([^;{}()]*\)[^;{}()=]*\{",
+    r"[\w:<>,\[\]]+[ \t*&]+(?!(?:if|while|for|switch)\b)(~?[\w:]+)[ \t]*\([^;{}()]*\)[^;{}()=]*\{",
     re.MULTILINE,
 )
 _OTHERS = {

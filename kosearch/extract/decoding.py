@@ -21,6 +21,8 @@ _BOMS = (
 # What calls itself EUC-KR is its superset in practice, as the encoding standard of the web has it.
 _KOREAN = dict.fromkeys(("euc-kr", "euckr", "ks_c_5601-1987", "ksc5601", "ks_c_5601", "korean", "iso-ir-149"), "cp949")
 _SAMPLE = 1 << 16
+_MOST_LOST = 0.2
+"""A text that loses more than this share of its characters was not read at all."""
 _NON_ASCII = re.compile(r"[^\x00-\x7f]")
 _PLAIN = re.compile(
     r"[\t\n\r -~\xa0-\u024f\u2000-\u206f\u3000-\u30ff\u3131-\u318e\u4e00-\u9fff\uac00-\ud7a3\uff00-\uffef]"
@@ -28,8 +30,9 @@ _PLAIN = re.compile(
 # Escape, shift-out and shift-in belong to ISO-2022; the rest of C0 but white space does not occur in text.
 _NOT_TEXT = bytes(code for code in range(32) if code not in b"\t\n\v\f\r\b\x0e\x0f\x1b") + b"\x7f"
 _LINE_END = re.compile(r"\r\n?")
-# Characters that other programs may take for a line end: one definition of a line, "\n", holds everywhere.
-_OTHER_LINE_END = re.compile("[\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
+# Characters that other programs may take for a line end: one definition of a line, "\n", holds everywhere. And spaces
+# that only differ in where a line may be wrapped.
+_OTHER_SPACE = re.compile("[\x0b\x0c\x1c-\x1e\x85\xa0\u2028\u2029\u202f]")
 # Controls, byte order marks, soft hyphens, zero-width spaces: invisible, and they split words for a search.
 _INVISIBLE = re.compile("[\x00-\x08\x0e-\x1b\x1f\x7f-\x84\x86-\x9f\xad\u200b\u2060\ufeff\ufff9-\ufffb\ufffe\uffff]")
 # The program Hangul writes its name with an old vowel, in letters or as one character of its own; people write 한글.
@@ -46,7 +49,7 @@ class Decoded(NamedTuple):
 def normalise(text: str) -> str:
     """The same text with LF line ends, in NFC, without control and invisible characters."""
     text = _LINE_END.sub("\n", text)
-    text = _OTHER_LINE_END.sub(" ", text)
+    text = _OTHER_SPACE.sub(" ", text)
     text = _INVISIBLE.sub("", text)
     text = _SURROGATE.sub("\ufffd", text)
     text = _OLD_HANGUL.sub("한", text)
@@ -92,9 +95,12 @@ def _slightly_damaged(data: bytes) -> Decoded | None:
 def _guessed(data: bytes) -> Decoded:
     guess = _guess(data)
     text = _strict(data, guess) if guess else None
-    if text is None:
-        return _forced(data, guess or "utf-8")
-    return Decoded(text, guess, (f"encoding guessed: {guess}",))
+    if text is not None:
+        return Decoded(text, guess, (f"encoding guessed: {guess}",))
+    decoded = _forced(data, guess or "utf-8")
+    if decoded.text.count("\ufffd") > _MOST_LOST * len(decoded.text):
+        raise ExtractError(Reason.ENCODING, "in no encoding that is known here")
+    return decoded
 
 
 def _strict(data: bytes, encoding: str) -> str | None:
@@ -133,7 +139,7 @@ def _utf16_without_mark(data: bytes) -> str:
         return ""
     for encoding in ("utf-16-le", "utf-16-be"):
         text = _strict(sample, encoding)
-        if text and "\0" not in text and len(_PLAIN.findall(text)) >= 0.95 * len(text):
+        if text and "\0" not in text and set(" \n") & set(text) and len(_PLAIN.findall(text)) >= 0.95 * len(text):
             return encoding
     return ""
 

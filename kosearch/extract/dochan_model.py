@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -81,12 +81,21 @@ def check(document: Any, text: str) -> tuple[str, ...]:
     raise ExtractError(Reason.NO_TEXT, "holds no text")
 
 
+Numbered = Callable[[Any, str], str]
+"""A paragraph and its text to the text with the paragraph's number."""
+
+
+def _as_it_is(paragraph: Any, text: str) -> str:
+    return text
+
+
 class Renderer:
     """Writes dochan's elements into a text: paragraphs, headings, tables row by row, notes after their paragraph."""
 
-    def __init__(self, builder: TextBuilder, *, named_columns: bool = False) -> None:
+    def __init__(self, builder: TextBuilder, *, named_columns: bool = False, numbered: Numbered = _as_it_is) -> None:
         self._builder = builder
         self._named_columns = named_columns
+        self._numbered = numbered
         self._seen: set[str] = set()
         self._notes: list[tuple[str, str]] = []
 
@@ -101,20 +110,20 @@ class Renderer:
             elif kind == "Table":
                 self._table(element, depth)
             elif kind == "HeaderFooter":
-                self._once(_plain(element.paragraphs, self._notes))
+                self._once(self._plain(element.paragraphs))
             elif kind in ("Footnote", "Comment"):
-                self._notes.append((_label(element), _plain(element.paragraphs, self._notes)))
+                self._notes.append((_label(element), self._plain(element.paragraphs)))
             elif kind == "Equation":
                 self._builder.add(element.script or element.latex)
             elif kind == "Image":
-                self._builder.add(_picture(element, self._notes))
+                self._builder.add(self._picture(element))
             self._write_notes()
 
     def _paragraph(self, paragraph: Any) -> None:
         path = getattr(paragraph.provenance, "path", "")
         if path in _PROPERTY_PARTS:
             return
-        text = paragraph_text(paragraph)
+        text = self._numbered(paragraph, paragraph_text(paragraph))
         if getattr(paragraph.provenance, "sheet", None) and _SHEET_FURNITURE.match(text):
             return
         if paragraph.heading_level and len(text) <= _LONGEST_HEADING:
@@ -123,7 +132,7 @@ class Renderer:
             self._builder.add(text.strip())
 
     def _table(self, table: Any, depth: int) -> None:
-        caption = _plain(table.caption, self._notes)
+        caption = self._plain(table.caption)
         if chart := caption.startswith(_CHART):
             caption = ""
         above = getattr(table, "caption_side", "") in ("TOP", "LEFT")
@@ -138,7 +147,7 @@ class Renderer:
                     self.write(cell.paragraphs, depth + 1)
             else:
                 cells = row if self._named_columns else [cell for cell in row if not cell.is_merged_away]
-                rows.append([_plain(cell.paragraphs, self._notes, joint=" ") for cell in cells])
+                rows.append([self._plain(cell.paragraphs, joint=" ") for cell in cells])
         if chart and rows:
             rows[0][0] = ""  # dochan's own word for the column of categories
         self._rows(rows)
@@ -156,6 +165,32 @@ class Renderer:
             self._seen.add(text)
             self._builder.add(text)
 
+    def _plain(self, blocks: Sequence[Any], *, joint: str = "\n", depth: int = 0) -> str:
+        """All text within these blocks; notes in it are put aside."""
+        if depth > _DEEPEST:
+            return ""
+        parts = []
+        for block in blocks:
+            kind = type(block).__name__
+            if kind == "Paragraph":
+                parts.append(self._numbered(block, paragraph_text(block)).strip())
+            elif kind == "Table":
+                parts += [self._plain(cell.paragraphs, joint=joint, depth=depth + 1) for cell in _cells(block)]
+            elif kind in ("Footnote", "Comment"):
+                self._notes.append((_label(block), self._plain(block.paragraphs, depth=depth + 1)))
+            elif kind == "Equation":
+                parts.append(block.script or block.latex)
+            elif kind == "Image":
+                parts.append(self._picture(block))
+        return joint.join(part for part in parts if part)
+
+    def _picture(self, image: Any) -> str:
+        """What the document says about a picture: its caption, and a description that a person wrote."""
+        description = " ".join((image.alt_text or "").split())
+        if _MADE_DESCRIPTION.search(description) or description == image.filename:
+            description = ""
+        return "\n".join(text for text in (description, self._plain(image.caption)) if text)
+
     def _write_notes(self) -> None:
         notes, self._notes = self._notes, []
         for label, text in notes:
@@ -167,34 +202,6 @@ def paragraph_text(paragraph: Any) -> str:
     """A paragraph's text without markers."""
     runs = [run.text for run in paragraph.runs if not run.note_ref and run.note_reference_type != "comment"]
     return _CELL_COMMENT.sub(r"(\1)", _MARKERS.sub("", "".join(runs)))
-
-
-def _plain(blocks: Sequence[Any], notes: list[tuple[str, str]], *, joint: str = "\n", depth: int = 0) -> str:
-    """All text within these blocks; notes in it are put aside."""
-    if depth > _DEEPEST:
-        return ""
-    parts = []
-    for block in blocks:
-        kind = type(block).__name__
-        if kind == "Paragraph":
-            parts.append(paragraph_text(block).strip())
-        elif kind == "Table":
-            parts += [_plain(cell.paragraphs, notes, joint=joint, depth=depth + 1) for cell in _cells(block)]
-        elif kind in ("Footnote", "Comment"):
-            notes.append((_label(block), _plain(block.paragraphs, notes, depth=depth + 1)))
-        elif kind == "Equation":
-            parts.append(block.script or block.latex)
-        elif kind == "Image":
-            parts.append(_picture(block, notes))
-    return joint.join(part for part in parts if part)
-
-
-def _picture(image: Any, notes: list[tuple[str, str]]) -> str:
-    """What the document says about a picture: its caption, and a description that a person wrote."""
-    description = " ".join((image.alt_text or "").split())
-    if _MADE_DESCRIPTION.search(description) or description == image.filename:
-        description = ""
-    return "\n".join(text for text in (description, _plain(image.caption, notes)) if text)
 
 
 def _label(note: Any) -> str:

@@ -6,9 +6,10 @@ import io
 from collections.abc import Iterator
 from xml.etree.ElementTree import Element
 
-from kosearch.extract import ExtractError, properties
+from kosearch.extract import ExtractError, hwpnumbers, properties
 from kosearch.extract.blocks import LINE, PARAGRAPH, TextBuilder
 from kosearch.extract.dochan_model import Renderer, check, parse
+from kosearch.extract.hwpnumbers import Numbers
 from kosearch.extract.packages import Package
 from kosearch.extract.safexml import local, parse_xml
 from kosearch.extract.tables import table_lines
@@ -24,14 +25,18 @@ def read(data: bytes, path: str) -> Extraction:
     if data.startswith(b"PK"):
         from dochan.hwpx.parser import HWPXParser
 
-        title, metadata = properties.of_package(Package(data))
+        package = Package(data)
+        title, metadata = properties.of_package(package)
+        numbers = Numbers(hwpnumbers.of_package(package))
         document = HWPXParser().parse(io.BytesIO(data), include_assets=False)
     else:
         title, metadata = properties.of_compound(data)
+        numbers = Numbers(hwpnumbers.of_compound(data))
         document = parse(data)
     builder = TextBuilder()
-    renderer = Renderer(builder)
-    for section in document.sections:
+    renderer = Renderer(builder, numbered=numbers.numbered)
+    for place, section in enumerate(document.sections):
+        numbers.section(place)
         renderer.write(section.elements)
     warnings = check(document, builder.document("hwp").text)
     return Extraction((builder.document("hwp", title=title, metadata=metadata, warnings=warnings),))

@@ -18,7 +18,8 @@ _ITEM = re.compile(
 _ITEM_OR_END = re.compile(r"\s*(?:\d{1,3}|[가-하]|[a-zA-Z])[.)]\s")
 _SENTENCE_END = re.compile(r"[.!?。:;]['\"”’)\]]*$")
 # Dots that lead to a page number in a table of contents.
-_LEADER = re.compile(r"[ .·․‥…∙⋯]*[.·․‥…∙⋯][ .·․‥…∙⋯]{3,}")
+_LEADER = re.compile(r" ?[.·․‥…∙⋯](?: ?[.·․‥…∙⋯]){3,} ?")
+_PAGE_NUMBER = re.compile(r"[\divxlIVXL -]+$")
 # Steps between lines of one paragraph: at most so many heights, and so much more than the usual step.
 _FARTHEST, _LOOSE = 3.0, 1.25
 # A line that ends this far from the edge, in parts of its width, may still be a full one.
@@ -72,8 +73,8 @@ def paragraphs(pages: Sequence[Sequence[Line]]) -> list[list[Paragraph]]:
 
 
 def without_leaders(text: str) -> str:
-    """The line with dot leaders made short."""
-    return _LEADER.sub(" … ", text)
+    """The line without the dots that lead to a page number; dots that end a thought become one character."""
+    return _LEADER.sub(lambda found: " " if _PAGE_NUMBER.match(text, found.end()) else "… ", text)
 
 
 def _split(block: Sequence[Line], before: Before) -> Iterator[Paragraph]:

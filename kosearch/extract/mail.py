@@ -16,7 +16,7 @@ from kosearch.extract.decoding import decode
 from kosearch.records import Extracted, Extraction, Reason, Skipped
 
 _SHOWN = ("From", "To", "Cc", "Date")
-_MESSAGE_START = re.compile(rb"^From [^\n]*\d{4}[^\n]*\n(?=[\w-]+:)", re.MULTILINE)
+_MESSAGE_START = re.compile(rb"^From [^\n]{0,300}\n(?=[\w-]+:)", re.MULTILINE)
 _MOST_ATTACHMENTS = 200
 _MOST_PARTS = 1000
 

@@ -19,6 +19,9 @@ _YAML_LINE = re.compile(r"([\w-]+):[ \t]+(.*?)[ \t]*$")
 _ADORNMENT = re.compile(r"([!-/:-@\[-`{-~])\1{2,}[ \t]*$")
 _FIELD = re.compile(r":(\w+):[ \t]+(.*?)[ \t]*$")
 
+_LONGEST_TITLE = 1000
+"""Characters; a longer line is no title, and patterns would be slow on it."""
+
 Lines = Sequence[tuple[int, str]]
 
 
@@ -85,6 +88,9 @@ def _headings(lines: Lines) -> Iterator[Heading]:
     previous: tuple[int, str] | None = None
     for start, line in lines:
         paragraph = None
+        if len(line) > _LONGEST_TITLE:
+            previous = None
+            continue
         if fence:
             closing = line.strip()
             if closing.startswith(fence) and not closing.strip(fence[0]):

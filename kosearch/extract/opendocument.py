@@ -42,6 +42,7 @@ class _Writer:
         self.builder = TextBuilder()
         self._kind = kind
         self._page = 0
+        self._in_list = False
         self._notes: list[str] = []
 
     def write(self, element: Element, bullet: str = "") -> None:
@@ -53,7 +54,8 @@ class _Writer:
                 self.builder.heading(self._inline(child), int(attribute(child, "outline-level") or 1))
             elif name == "p":
                 text = self._inline(child).strip()
-                self.builder.add(bullet + text if text else "", gap=LINE if bullet else PARAGRAPH)
+                self.builder.add(bullet + text if text else "", gap=LINE if bullet and self._in_list else PARAGRAPH)
+                self._in_list = bool(bullet)
             elif name == "list-item":
                 self.write(child, "- ")
             elif name == "table":
@@ -86,7 +88,8 @@ class _Writer:
         for child in element:
             name = local(child)
             if name == "note":
-                self._notes.append(" ".join("".join(child.itertext()).split()))
+                body = (part for part in child if local(part) == "note-body")
+                self._notes.append(" ".join(" ".join("".join(part.itertext()) for part in body).split()))
             elif name == "s":
                 parts.append(" " * min(int(attribute(child, "c") or 1), _MOST_REPEATS))
             elif name in ("tab", "line-break"):

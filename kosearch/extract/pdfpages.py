@@ -26,6 +26,9 @@ _MARKER = 5
 _VISIBLE = re.compile(r"[^\x00-\x20\x7f-\xa0]")
 _GAP = re.compile(r"[ \t]+")
 _MOST_OBJECTS = 5000
+_MOST_NOTES = 1000
+# Where annotations keep their text, by subtype (text, free text, highlight to strike-out, stamp; form fields).
+_NOTE_TEXT = dict.fromkeys((1, 3, 9, 10, 11, 12, 13), b"Contents") | {20: b"V"}
 
 
 class Box(NamedTuple):
@@ -89,11 +92,29 @@ def _read_page(document: Any, number: int, structure: Structure) -> Page:
             lines = list(_PageReader(textpage).lines())
         finally:
             textpage.close()
-        return Page(lines) if lines else _textless_page(page, number, structure)
+        notes = bare_lines(unicodedata.normalize("NFC", "\n".join(_notes(page))))
+        return Page(lines + notes) if lines or notes else _textless_page(page, number, structure)
     except pypdfium2.PdfiumError:
         return Page(bare_lines(structure.text(number)))
     finally:
         page.close()
+
+
+def _notes(page: Any) -> Iterator[str]:
+    """What was written on the page later: comments, text put on top, and what was filled into its form."""
+    import pypdfium2.raw as pdfium
+
+    for number in range(min(pdfium.FPDFPage_GetAnnotCount(page), _MOST_NOTES)):
+        note = pdfium.FPDFPage_GetAnnot(page, number)
+        if not note:
+            continue
+        key = _NOTE_TEXT.get(pdfium.FPDFAnnot_GetSubtype(note))
+        if key and not pdfium.FPDFAnnot_GetFlags(note) & pdfium.FPDF_ANNOT_FLAG_HIDDEN:
+            size = pdfium.FPDFAnnot_GetStringValue(note, key, None, 0)
+            buffer = ctypes.create_string_buffer(size)
+            pdfium.FPDFAnnot_GetStringValue(note, key, ctypes.cast(buffer, ctypes.POINTER(pdfium.FPDF_WCHAR)), size)
+            yield buffer.raw.decode("utf-16-le", "ignore").rstrip("\0").replace("\r", "\n")
+        pdfium.FPDFPage_CloseAnnot(note)
 
 
 def _textless_page(page: Any, number: int, structure: Structure) -> Page:

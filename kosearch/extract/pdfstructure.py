@@ -105,8 +105,15 @@ class Structure:
             "author": info.get("/Author", ""),
             "created": _date(info.get("/CreationDate", "")),
             "modified": _date(info.get("/ModDate", "")),
+            "language": self._language(),
         }
         return "" if _NO_TITLE.fullmatch(title) else title, standard(fields)
+
+    def _language(self) -> str:
+        try:
+            return str(self._reader.root_object.get("/Lang") or "") if self._reader else ""
+        except Exception:  # noqa: BLE001
+            return ""
 
     def _entries(self, outline: Sequence[Any], level: int) -> Iterator[tuple[str, int, int]]:
         for entry in outline:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -56,14 +57,20 @@ class Index:
     """An index directory. Readers and one writer may use it at the same time, from any process and thread."""
 
     def __init__(self, directory: Path) -> None:
-        """Open an index. Raises IndexMissing, IndexMismatch, IndexDamaged."""
+        """Open an index, and bring one of an older format up to date.
+
+        Raises IndexMissing, IndexMismatch, IndexDamaged, and IndexBusy where an older one is being written.
+        """
         self.directory = directory
+        self.identity: Identity
+        self._database = (0, 0)
         self._derived: Derived | None = None
         self._idle: list[sqlite3.Connection] = []
         self._lock = threading.Lock()
         _ours(directory)
-        with self._reading() as store:
-            self.identity: Identity = store.identity
+        self._upgrade()
+        with self._reading():
+            pass
 
     @classmethod
     def create(cls, directory: Path, identity: Identity) -> Index:
@@ -160,10 +167,7 @@ class Index:
     def close(self) -> None:
         """Close what is kept open between snapshots."""
         with self._lock:
-            for connection in self._idle:
-                connection.close()
-            self._idle.clear()
-            self._derived = None
+            self._drop()
 
     def _open(self, store: Store, state: State, warm: bool) -> Derived | None:
         """The derived files of a generation: those at hand, or opened now and kept for the next snapshot."""
@@ -180,22 +184,53 @@ class Index:
             derived.warm(earlier)
         return derived
 
+    def _upgrade(self) -> None:
+        with schema.translated(self.directory):
+            connection, _ = self._take_connection()
+            self._idle.append(connection)
+            if not schema.is_current(connection):
+                with exclusive(self.directory / LOCK, wait=False):
+                    connection = schema.connect(self.directory, write=True)
+                    try:
+                        schema.migrate(connection)
+                    finally:
+                        connection.close()
+
     @contextmanager
     def _reading(self) -> Iterator[Store]:
         """A connection for reading, kept for the next time."""
         with schema.translated(self.directory):
-            with self._lock:
-                connection = self._idle.pop() if self._idle else None
-            connection = connection or schema.connect(self.directory, write=False)
+            connection, database = self._take_connection()
             try:
-                yield Store(connection)
+                store = Store(connection)
+                self.identity = store.identity
+                yield store
                 if connection.in_transaction:
                     connection.execute("COMMIT")
             except BaseException:
                 connection.close()
                 raise
             with self._lock:
-                self._idle.append(connection)
+                if database == self._database:
+                    self._idle.append(connection)
+                else:
+                    connection.close()
+
+    def _take_connection(self) -> tuple[sqlite3.Connection, tuple[int, int]]:
+        """A connection to the database that has the index's name now, which may be another than before."""
+        database = schema.file_of(self.directory)
+        with self._lock:
+            if database != self._database:
+                self._drop()
+                self._database = database
+            connection = self._idle.pop() if self._idle else None
+        return connection or schema.connect(self.directory, write=False), database
+
+    def _drop(self) -> None:
+        for connection in self._idle:
+            connection.close()
+        self._idle.clear()
+        self._derived = None
 
     @contextmanager
     def _writing(self, *, wait: bool) -> Iterator[Store]:
@@ -212,6 +247,8 @@ class Index:
 
 def _ours(directory: Path) -> None:
     """See that nobody else could have written the index."""
+    if sys.platform == "win32":
+        return
     try:
         owner = directory.stat().st_uid
     except OSError:

@@ -6,7 +6,6 @@ CRC-32 over its values and its key. A wrong one raises IndexDamaged.
 
 from __future__ import annotations
 
-import json
 import re
 import struct
 import zlib
@@ -39,8 +38,8 @@ def storable(text: str) -> str:
 
 def checksum(*values: str | bytes | int | None) -> int:
     """CRC-32 of a row's values."""
-    plain = [value.hex() if isinstance(value, bytes) else value for value in values]
-    return zlib.crc32(json.dumps(plain).encode())
+    plain = [value.hex() if isinstance(value, bytes) else str(value) for value in values]
+    return zlib.crc32("\0".join(plain).encode())
 
 
 def seal(data: bytes, *key: int) -> bytes:

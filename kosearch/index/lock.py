@@ -2,17 +2,41 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import socket
+import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from kosearch.errors import IndexBusy
+from kosearch.errors import IndexBusy, IndexStateError
 
+if sys.platform == "win32":
+    import msvcrt
+
+    def _try_to_lock(descriptor: int) -> bool:
+        os.lseek(descriptor, 1 << 20, os.SEEK_SET)  # a locked byte cannot be read, so not one of the note's
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+
+else:
+    import fcntl
+
+    def _try_to_lock(descriptor: int) -> bool:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+
+_POLL_SECONDS = 0.2
 _held: set[int] = set()
 
 
@@ -23,7 +47,8 @@ def _close_in_child() -> None:
     _held.clear()
 
 
-os.register_at_fork(after_in_child=_close_in_child)
+if sys.platform != "win32":
+    os.register_at_fork(after_in_child=_close_in_child)
 
 
 @contextmanager
@@ -32,34 +57,42 @@ def exclusive(path: Path, *, wait: bool) -> Iterator[None]:
 
     Raises IndexBusy, naming the holder, unless `wait` says to wait for it.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise IndexStateError(f"the index in {path.parent} cannot be written: {error}", "kosearch status") from error
     owner = os.getpid()
     _held.add(descriptor)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        while not _try_to_lock(descriptor):
             if not wait:
-                raise _busy(descriptor, path.parent) from None
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+                raise _busy(descriptor, path.parent)
+            time.sleep(_POLL_SECONDS)
         record = {
             "pid": owner,
             "host": socket.gethostname(),
             "since": datetime.now(UTC).isoformat("T", "seconds"),
         }
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps(record).encode(), 0)
+        _note(descriptor, json.dumps(record).encode())
         yield
-        os.ftruncate(descriptor, 0)
+        _note(descriptor, b"")
     finally:
         if descriptor in _held and os.getpid() == owner:
             _held.discard(descriptor)
             os.close(descriptor)
 
 
+def _note(descriptor: int, text: bytes) -> None:
+    with suppress(OSError):  # on a full disk the lock holds all the same
+        os.ftruncate(descriptor, 0)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        os.write(descriptor, text)
+
+
 def _busy(descriptor: int, directory: Path) -> IndexBusy:
     try:
-        holder = json.loads(os.pread(descriptor, 4096, 0))
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        holder = json.loads(os.read(descriptor, 4096))
         who = f"process {holder['pid']} on {holder['host']}, since {holder['since']}"
     except (ValueError, KeyError, TypeError):
         who = "a process that has only just begun"

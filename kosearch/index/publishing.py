@@ -192,7 +192,7 @@ def _commit(store: Store, state: State, generation: int, manifest: str, counts: 
         connection.execute(
             "UPDATE document SET raw = f.raw, path = f.path, size = iif(f.broken, document.size, f.size),"
             " mtime_ns = iif(f.broken, document.mtime_ns, f.mtime_ns)"
-            " FROM (SELECT *, EXISTS (SELECT 1 FROM problem WHERE file_id = file.id AND member = '')"
+            " FROM (SELECT *, EXISTS (SELECT 1 FROM problem WHERE file_id = file.id AND whole)"
             " AS broken FROM file WHERE moved = 1) AS f WHERE file_id = f.id"
         )
         connection.execute(f"UPDATE document AS d SET checksum = row_checksum({DOCUMENT}) WHERE {MOVED}")

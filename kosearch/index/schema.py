@@ -35,7 +35,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX file_moved ON file (id) WHERE moved = 1",
         (
             "CREATE TABLE problem (file_id INTEGER NOT NULL REFERENCES file (id) ON DELETE CASCADE,"
-            " member TEXT NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL)"
+            " whole INTEGER NOT NULL, member TEXT NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL)"
         ),
         "CREATE INDEX problem_file ON problem (file_id)",
         # A document has its own copy of its file's name and times: readers see those of its generation.
@@ -100,38 +100,43 @@ def exists(directory: Path) -> bool:
     return os.path.exists(directory / NAME)
 
 
+def file_of(directory: Path) -> tuple[int, int]:
+    """Device and inode of the database of an index. Raises IndexMissing."""
+    try:
+        status = os.stat(directory / NAME)
+    except OSError as error:
+        raise IndexMissing(f"there is no index in {directory}", "kosearch index PATH") from error
+    return status.st_dev, status.st_ino
+
+
 def connect(directory: Path, *, write: bool) -> sqlite3.Connection:
-    """Open the database of an index and see that it is one, and of a version we know.
+    """Open the database of an index and see that it is one, and of a version we know: ours, or an older one.
 
     Raises IndexMissing, IndexMismatch, IndexDamaged.
     """
     path = directory / NAME
-    if not exists(directory):
-        raise IndexMissing(f"there is no index in {directory}", "kosearch index PATH")
-    with translated(directory):
-        connection = _open(path, write=write)
-        try:
-            application, version = _versions(connection)
-            if not path.stat().st_size:
-                raise damaged(NAME)
-            if application != APPLICATION:
-                raise IndexMismatch(f"{path} is not an index of kosearch", "kosearch query --index NAME_OR_DIR")
-            if version > VERSION:
-                raise IndexMismatch(
-                    f"the index in {directory} has format {version}, and this kosearch knows {VERSION}",
-                    "pip install --upgrade kosearch",
-                )
-            if version < VERSION:
-                if not write:
-                    raise IndexMismatch(
-                        f"the index in {directory} has format {version}, older than {VERSION}",
-                        "kosearch index",
-                    )
-                migrate(connection)
-        except BaseException:
-            connection.close()
-            raise
+    file_of(directory)
+    connection = _open(path, write=write)
+    try:
+        application, version = _versions(connection)
+        if not path.stat().st_size:
+            raise damaged(NAME)
+        if application != APPLICATION:
+            raise IndexMismatch(f"{path} is not an index of kosearch", "kosearch query --index NAME_OR_DIR")
+        if version > VERSION:
+            raise IndexMismatch(
+                f"the index in {directory} has format {version}, and this kosearch knows {VERSION}",
+                "pip install --upgrade kosearch",
+            )
+    except BaseException:
+        connection.close()
+        raise
     return connection
+
+
+def is_current(connection: sqlite3.Connection) -> bool:
+    """Whether the database has the tables of this version."""
+    return _versions(connection)[1] == VERSION
 
 
 def create(directory: Path, identity: Identity) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -16,7 +17,7 @@ from kosearch.index.dense import Dense, best, cosines, unit
 from kosearch.index.files import Damaged
 from kosearch.index.lexical import Lexical
 from kosearch.index.records import Identity, Ids, Statistics, StoredDocument, StoredPassage, Vectors
-from kosearch.index.store import PUBLISHED, State, Store
+from kosearch.index.store import PUBLISHED, Description, State, Store
 
 
 class Derived:
@@ -27,6 +28,7 @@ class Derived:
         self.manifest = state.manifest
         self.dense: Dense | None = None
         self.lexical: Lexical | None = None
+        self.descriptions: Sequence[Description] | None = None
         self.warnings: list[str] = []
         place = files.folder(directory, state.generation)
         try:
@@ -169,21 +171,23 @@ class Snapshot:
             return None
         globs = Globs([one if one.startswith("/") else f"**/{one}" for one in paths], start=1)
         found = []
-        count = 0
-        for document in self.documents():
-            count += 1
-            date = _date(document)
-            name = f"{document.path}/{document.member}" if document.member else document.path
-            if (
-                (not paths or _matches(globs, name))
-                and (not kinds or document.kind in kinds)
-                and (not after or date >= after)
-                and (not before or date[: len(before)] <= before)
-            ):
-                found.append(document.id)
-        if count != self._state.documents:
-            raise damaged("the table of documents")
+        for number, path, member, kind, metadata, mtime_ns in self._descriptions():
+            if (not kinds or kind in kinds) and (not paths or _matches(globs, f"{path}/{member}" if member else path)):
+                date = _date(metadata, mtime_ns) if after or before else ""
+                if (not after or date >= after) and (not before or date[: len(before)] <= before):
+                    found.append(number)
         return np.array(found, dtype=np.int64)
+
+    def _descriptions(self) -> Sequence[Description]:
+        """What filters look at, read once a generation: ten microseconds a document."""
+        if self._derived and self._derived.descriptions is not None:
+            return self._derived.descriptions
+        descriptions = list(self._store.descriptions())
+        if len(descriptions) != self._state.documents:
+            raise damaged("the table of documents")
+        if self._derived:
+            self._derived.descriptions = descriptions
+        return descriptions
 
     def _scan_vectors(self, query: Vectors, k: int, documents: Ids | None) -> tuple[Ids, Vectors]:
         ids, scores, count = np.zeros(0, np.int64), np.zeros(0, np.float32), 0
@@ -229,9 +233,13 @@ def _overlap(wanted: Sequence[Mapping[str, float]], lines: Sequence[str]) -> flo
     )
 
 
-def _date(document: StoredDocument) -> str:
-    stated = document.metadata.get("modified") or document.metadata.get("created")
+def _date(metadata: str, mtime_ns: int) -> str:
+    """When a document was last changed, or made, in ISO 8601; empty for a time that no calendar has."""
+    values = json.loads(metadata)
+    stated = values.get("modified") or values.get("created")
     if stated:
-        return stated
-    seconds = document.mtime_ns / 1e9
-    return datetime.fromtimestamp(seconds, UTC).isoformat()
+        return str(stated)
+    try:
+        return datetime.fromtimestamp(mtime_ns / 1e9, UTC).isoformat()
+    except (ValueError, OverflowError, OSError):
+        return ""

@@ -24,6 +24,8 @@ from kosearch.index.records import Identity, Ids, Statistics, Status, StoredDocu
 from kosearch.index.schema import read_meta
 from kosearch.records import Passage, Reason, Skipped
 
+Description = tuple[int, str, str, str, str, int]
+"""A document's id, path, member, kind, metadata in JSON, and time in nanoseconds."""
 ROWS = 4096
 """Rows read at a time."""
 PART = 16384
@@ -75,8 +77,12 @@ class Store:
 
     def documents(self, which: str = PUBLISHED) -> Iterator[StoredDocument]:
         """Documents by id."""
-        for row in self.rows(f"SELECT {DOCUMENT}, checksum FROM document d WHERE {which} ORDER BY id"):
-            yield _document(row)
+        return map(_document, self._document_rows(which))
+
+    def descriptions(self) -> Iterator[Description]:
+        """What filters look at, of published documents."""
+        for row in self._document_rows(PUBLISHED):
+            yield row[0], row[2], row[3], row[4], row[6], row[11]
 
     def documents_of(self, column: str, values: Sequence[str | int]) -> list[StoredDocument]:
         """Published documents whose `column` (id or text_hash) has one of the values."""
@@ -84,7 +90,7 @@ class Store:
             f"SELECT {DOCUMENT}, checksum FROM document d WHERE {PUBLISHED}"
             f" AND {column} IN (SELECT value FROM json_each(?)) ORDER BY id"
         )
-        return [_document(row) for row in self.rows(sql, json.dumps(values))]
+        return [_document(_checked(row)) for row in self.rows(sql, json.dumps(values))]
 
     def document_text(self, document: StoredDocument, start: int = 0, end: int | None = None) -> str:
         """The text of a document, or its slice [start:end] in code points."""
@@ -210,7 +216,7 @@ class Store:
     def verify(self, document_id: int) -> None:
         """See that everything of a document, published or not, is what was written. Raises IndexDamaged."""
         sql = f"SELECT {DOCUMENT}, checksum FROM document d WHERE id = ?"
-        document = _document(next(self.rows(sql, document_id)))
+        document = _document(_checked(next(self.rows(sql, document_id))))
         text = self.document_text(document)
         if hashlib.sha256(text.encode()).hexdigest() != document.text_hash:
             raise damaged(f"the text of {document.path}")
@@ -254,6 +260,12 @@ class Store:
             problems,
         )
 
+    def _document_rows(self, which: str) -> Iterator[Sequence[Any]]:
+        return map(
+            _checked,
+            self.rows(f"SELECT {DOCUMENT}, checksum FROM document d WHERE {which} ORDER BY id"),
+        )
+
     def _blobs(self, column: str, ids: Sequence[int]) -> list[bytes]:
         sql = f"SELECT id, {column} FROM passage WHERE id IN (SELECT value FROM json_each(?))"
         found = {number: unseal(blob, column, number) for number, blob in self.rows(sql, json.dumps(list(ids)))}
@@ -270,9 +282,14 @@ def _place(number: int, document_id: int, place: str, check: int) -> tuple[int, 
     return ordinal, Passage(start, end, line_start, line_end, page, label, tuple(headings))
 
 
-def _document(row: Sequence[Any]) -> StoredDocument:
+def _checked(row: Sequence[Any]) -> Sequence[Any]:
+    """A row of the columns DOCUMENT and its checksum."""
     if row[-1] != checksum(*row[:-1]):
         raise damaged(f"document {row[0]}")
+    return row
+
+
+def _document(row: Sequence[Any]) -> StoredDocument:
     number, raw, path, member, kind, title, metadata, text_hash, length, passages, size, mtime_ns = row[:12]
     return StoredDocument(
         number,

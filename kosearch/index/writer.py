@@ -10,7 +10,6 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +52,7 @@ class Writer:
         """Every file that a run has looked at, by its raw path."""
         sql = (
             "SELECT raw, path, root, size, mtime_ns, hash, reason, detail,"
-            " documents FROM file LEFT JOIN problem ON file_id = file.id AND member = ''"
+            " documents FROM file LEFT JOIN problem ON file_id = file.id AND whole"
         )
         files = {}
         for raw, path, root, size, mtime_ns, content_hash, reason, detail, documents in self._store.rows(sql):
@@ -87,7 +86,7 @@ class Writer:
             for document in documents:
                 self._insert(number, source, document)
             self._connection.execute("UPDATE file SET documents = ? WHERE id = ?", (len(documents), number))
-            self._note(number, skipped)
+            self._note(number, skipped, whole=False)
 
     def skip(self, source: SourceFile, skipped: Skipped, content_hash: str = "") -> None:
         """Note that the file as it is now cannot be searched.
@@ -98,7 +97,7 @@ class Writer:
             number = self._file(source, content_hash)
             if skipped.reason in LEAVES:
                 self._retire(number)
-            self._note(number, [replace(skipped, member="")])
+            self._note(number, [skipped], whole=True)
 
     def touch(self, source: SourceFile) -> None:
         """The file has the content that the index knows, and perhaps other times or another root."""
@@ -163,10 +162,11 @@ class Writer:
         self._connection.execute("DELETE FROM problem WHERE file_id = ?", row)
         return int(row[0])
 
-    def _note(self, file_id: int, problems: Sequence[Skipped]) -> None:
+    def _note(self, file_id: int, problems: Sequence[Skipped], *, whole: bool) -> None:
+        """Keep the problems of a whole file, or of parts of it."""
         self._connection.executemany(
-            "INSERT INTO problem VALUES (?, ?, ?, ?)",
-            [(file_id, storable(one.member), one.reason, storable(one.detail)) for one in problems],
+            "INSERT INTO problem VALUES (?, ?, ?, ?, ?)",
+            [(file_id, whole, storable(one.member), one.reason, storable(one.detail)) for one in problems],
         )
 
     def _relocate(self, raw: bytes, source: SourceFile) -> None:
@@ -228,6 +228,8 @@ class Writer:
         stacked = np.stack([one.vector for one in document.passages])
         if stacked.shape[1:] != (identity.dimensions,):
             raise ValueError(f"a vector has {stacked.shape[1:]} dimensions, the index has {identity.dimensions}")
+        if not np.isfinite(stacked).all():
+            raise ValueError("a vector is not finite")
         vectors = encode_vectors(stacked)
         rows = []
         for ordinal, (one, vector) in enumerate(zip(document.passages, vectors, strict=True)):

@@ -91,14 +91,19 @@ def _cached(name: str) -> Path | None:
 
     (https://huggingface.co/docs/huggingface_hub/guides/manage-cache; importing the library takes .3 s.)
     """
-    for full in (name, f"sentence-transformers/{name}"):
-        folder = _hub() / f"models--{full.replace('/', '--')}"
+    wanted = f"models--{_full(name).replace('/', '--')}".lower()
+    for folder in sorted(_hub().glob("models--*")):
         reference = folder / "refs" / "main"
-        if reference.is_file():
+        if folder.name.lower() == wanted and reference.is_file():
             snapshot = folder / "snapshots" / reference.read_text(encoding="utf-8").strip()
             if (snapshot / "config.json").exists():
                 return snapshot
     return None
+
+
+def _full(name: str) -> str:
+    """A hub name with its owner; names without one are of sentence-transformers, as that library has it."""
+    return name if "/" in name else f"sentence-transformers/{name}"
 
 
 def _hub() -> Path:
@@ -108,9 +113,12 @@ def _hub() -> Path:
 
 def _pulled(name: str) -> Path:
     from huggingface_hub import snapshot_download
+    from huggingface_hub.utils.tqdm import disable_progress_bars
 
+    if not sys.stderr.isatty():
+        disable_progress_bars()
     try:
-        return Path(snapshot_download(name, allow_patterns=list(_FILES), ignore_patterns=list(_NOT_NEEDED)))
+        return Path(snapshot_download(_full(name), allow_patterns=list(_FILES), ignore_patterns=list(_NOT_NEEDED)))
     except Exception as error:  # the hub's client raises its own, its transport's and the system's
         raise ModelError(
             f"{name} could not be fetched: {error}",

@@ -1,0 +1,102 @@
+# Completes kosearch's commands, options and values. Made by `python tests/completion_making.py`.
+# Copy it into ~/.config/fish/completions/.
+
+function __kosearch_names
+    env COMP_WORDS="kosearch index --$argv[1] " COMP_CWORD=3 _KOSEARCH_COMPLETE=complete_bash kosearch 2>/dev/null
+end
+
+complete -c kosearch -f
+complete -c kosearch -n __fish_use_subcommand -a index -d 'Make files and folders searchable'
+complete -c kosearch -n __fish_use_subcommand -a query -d 'Find the passages that answer a question, best first'
+complete -c kosearch -n __fish_use_subcommand -a show -d 'Print a passage with the lines around it'
+complete -c kosearch -n __fish_use_subcommand -a status -d 'Print documents, passages, model, size on disk and the last run'
+complete -c kosearch -n __fish_use_subcommand -a remove -d 'Take files and folders out of the index'
+complete -c kosearch -n __fish_use_subcommand -a extract -d 'Print a file\'s text as kosearch reads it'
+complete -c kosearch -n __fish_use_subcommand -a eval -d 'Measure how well the search answers known questions'
+complete -c kosearch -n __fish_use_subcommand -a serve -d 'Keep models and indexes loaded, so that questions are answered at once'
+complete -c kosearch -n __fish_use_subcommand -l version -d 'Print the version and exit'
+complete -c kosearch -n __fish_use_subcommand -s h -l help -d 'Show this message and exit'
+
+complete -c kosearch -n '__fish_seen_subcommand_from index' -F
+complete -c kosearch -n '__fish_seen_subcommand_from index' -l include -x -d 'Only files that match; may be repeated'
+complete -c kosearch -n '__fish_seen_subcommand_from index' -l exclude -x -d 'No files that match; may be repeated'
+complete -c kosearch -n '__fish_seen_subcommand_from index' -l max-file-size -x -d 'Skip larger files'
+complete -c kosearch -n '__fish_seen_subcommand_from index' -l passage-tokens -x -d 'The most tokens of a passage; set when an index is made'
+complete -c kosearch -n '__fish_seen_subcommand_from index' -l passage-overlap -x -d 'Tokens repeated from the passage before'
+complete -c kosearch -n '__fish_seen_subcommand_from index' -s m -l model -x -a '(__kosearch_names model; __fish_complete_directories)' -d 'The embedding model: bundled, a hub name, or a folder'
+complete -c kosearch -n '__fish_seen_subcommand_from index' -l device -x -a 'auto cpu cuda mps' -d 'Where to embed'
+complete -c kosearch -n '__fish_seen_subcommand_from index' -l pull -d 'Download the model named by --model'
+complete -c kosearch -n '__fish_seen_subcommand_from index' -l strict -d 'End with 6 when a file was skipped'
+complete -c kosearch -n '__fish_seen_subcommand_from index' -l wait -d 'Wait for another writer instead of ending'
+complete -c kosearch -n '__fish_seen_subcommand_from index' -s i -l index -x -a '(__kosearch_names index; __fish_complete_directories)' -d 'Which index: a name, or a folder'
+complete -c kosearch -n '__fish_seen_subcommand_from index' -l json -d 'Print one JSON object'
+complete -c kosearch -n '__fish_seen_subcommand_from index' -s q -l quiet -d 'Print no progress and no notes'
+complete -c kosearch -n '__fish_seen_subcommand_from index' -s h -l help -d 'Show this message and exit'
+
+complete -c kosearch -n '__fish_seen_subcommand_from query' -s k -x -d 'How many hits'
+complete -c kosearch -n '__fish_seen_subcommand_from query' -l path -x -d 'Only documents whose path matches'
+complete -c kosearch -n '__fish_seen_subcommand_from query' -l type -x -a 'code csv doc docx epub html hwp hwpml json mail markdown mbox mhtml notebook odf pdf ppt pptx rst rtf text xls xlsx zip' -d 'Only this type: pdf, markdown, …'
+complete -c kosearch -n '__fish_seen_subcommand_from query' -l after -x -d 'Only documents dated then or later'
+complete -c kosearch -n '__fish_seen_subcommand_from query' -l before -x -d 'Only documents dated earlier'
+complete -c kosearch -n '__fish_seen_subcommand_from query' -l mode -x -a 'hybrid dense lexical' -d 'What decides'
+complete -c kosearch -n '__fish_seen_subcommand_from query' -l weight -x -d 'Meaning\'s share of a hybrid score'
+complete -c kosearch -n '__fish_seen_subcommand_from query' -l min-score -x -d 'Only hits with at least this cosine'
+complete -c kosearch -n '__fish_seen_subcommand_from query' -l group -d 'Only each document\'s best passage'
+complete -c kosearch -n '__fish_seen_subcommand_from query' -s C -l context -x -d 'Show N lines around each passage'
+complete -c kosearch -n '__fish_seen_subcommand_from query' -l explain -d 'Show each side\'s score and rank'
+complete -c kosearch -n '__fish_seen_subcommand_from query' -l json -d 'Print one JSON object'
+complete -c kosearch -n '__fish_seen_subcommand_from query' -l jsonl -d 'Print one JSON object a hit, one a line'
+complete -c kosearch -n '__fish_seen_subcommand_from query' -l paths -d 'Print each hit\'s file name, once'
+complete -c kosearch -n '__fish_seen_subcommand_from query' -s 0 -d 'End file names with NUL, for xargs -0'
+complete -c kosearch -n '__fish_seen_subcommand_from query' -l batch -r -F -d 'Ask every line of FILE; the model loads once'
+complete -c kosearch -n '__fish_seen_subcommand_from query' -s i -l index -x -a '(__kosearch_names index; __fish_complete_directories)' -d 'Which index: a name, or a folder'
+complete -c kosearch -n '__fish_seen_subcommand_from query' -l device -x -a 'auto cpu cuda mps' -d 'Where to embed'
+complete -c kosearch -n '__fish_seen_subcommand_from query' -l no-resident -d 'Answer in this process, and start no warm one'
+complete -c kosearch -n '__fish_seen_subcommand_from query' -s q -l quiet -d 'Print no progress and no notes'
+complete -c kosearch -n '__fish_seen_subcommand_from query' -s h -l help -d 'Show this message and exit'
+
+complete -c kosearch -n '__fish_seen_subcommand_from show' -s C -l context -x -d 'Lines before and after'
+complete -c kosearch -n '__fish_seen_subcommand_from show' -s i -l index -x -a '(__kosearch_names index; __fish_complete_directories)' -d 'Which index: a name, or a folder'
+complete -c kosearch -n '__fish_seen_subcommand_from show' -l json -d 'Print one JSON object'
+complete -c kosearch -n '__fish_seen_subcommand_from show' -s h -l help -d 'Show this message and exit'
+
+complete -c kosearch -n '__fish_seen_subcommand_from status' -l problems -d 'List every file that is not searchable, with the reason'
+complete -c kosearch -n '__fish_seen_subcommand_from status' -s i -l index -x -a '(__kosearch_names index; __fish_complete_directories)' -d 'Which index: a name, or a folder'
+complete -c kosearch -n '__fish_seen_subcommand_from status' -l json -d 'Print one JSON object'
+complete -c kosearch -n '__fish_seen_subcommand_from status' -s h -l help -d 'Show this message and exit'
+
+complete -c kosearch -n '__fish_seen_subcommand_from remove' -F
+complete -c kosearch -n '__fish_seen_subcommand_from remove' -s i -l index -x -a '(__kosearch_names index; __fish_complete_directories)' -d 'Which index: a name, or a folder'
+complete -c kosearch -n '__fish_seen_subcommand_from remove' -l wait -d 'Wait for another writer instead of ending'
+complete -c kosearch -n '__fish_seen_subcommand_from remove' -s q -l quiet -d 'Print no progress and no notes'
+complete -c kosearch -n '__fish_seen_subcommand_from remove' -s h -l help -d 'Show this message and exit'
+
+complete -c kosearch -n '__fish_seen_subcommand_from extract' -F
+complete -c kosearch -n '__fish_seen_subcommand_from extract' -l json -d 'Print one JSON object'
+complete -c kosearch -n '__fish_seen_subcommand_from extract' -s h -l help -d 'Show this message and exit'
+
+complete -c kosearch -n '__fish_seen_subcommand_from eval' -F
+complete -c kosearch -n '__fish_seen_subcommand_from eval' -l compare -x -d 'Side by side, the first as the baseline: dense, lexical, hybrid, rrf, or models'
+complete -c kosearch -n '__fish_seen_subcommand_from eval' -l mode -x -a 'hybrid dense lexical' -d 'What decides'
+complete -c kosearch -n '__fish_seen_subcommand_from eval' -l weight -x -d 'Meaning\'s share of a hybrid score'
+complete -c kosearch -n '__fish_seen_subcommand_from eval' -l failures -x -d 'Show N questions whose first hit is wrong'
+complete -c kosearch -n '__fish_seen_subcommand_from eval' -l qrels -r -F -d 'COLLECTION is TREC topics, judged by FILE'
+complete -c kosearch -n '__fish_seen_subcommand_from eval' -l run -r -F -d 'Write what was found as a TREC run'
+complete -c kosearch -n '__fish_seen_subcommand_from eval' -l plot -r -F -d 'Draw recall against k'
+complete -c kosearch -n '__fish_seen_subcommand_from eval' -s m -l model -x -a '(__kosearch_names model; __fish_complete_directories)' -d 'The embedding model: bundled, a hub name, or a folder'
+complete -c kosearch -n '__fish_seen_subcommand_from eval' -l device -x -a 'auto cpu cuda mps' -d 'Where to embed'
+complete -c kosearch -n '__fish_seen_subcommand_from eval' -l passage-tokens -x -d 'The most tokens of a passage'
+complete -c kosearch -n '__fish_seen_subcommand_from eval' -s i -l index -x -a '(__kosearch_names index; __fish_complete_directories)' -d 'Which index: a name, or a folder'
+complete -c kosearch -n '__fish_seen_subcommand_from eval' -l json -d 'Print one JSON object'
+complete -c kosearch -n '__fish_seen_subcommand_from eval' -s q -l quiet -d 'Print no progress and no notes'
+complete -c kosearch -n '__fish_seen_subcommand_from eval' -s h -l help -d 'Show this message and exit'
+
+complete -c kosearch -n '__fish_seen_subcommand_from serve' -s d -l detach -d 'Start it in the background, and return'
+complete -c kosearch -n '__fish_seen_subcommand_from serve' -l stop -d 'End those that run'
+complete -c kosearch -n '__fish_seen_subcommand_from serve' -l status -d 'List those that run; ends with 1 when none does'
+complete -c kosearch -n '__fish_seen_subcommand_from serve' -l idle -x -d 'End after so long without a question'
+complete -c kosearch -n '__fish_seen_subcommand_from serve' -s i -l index -x -a '(__kosearch_names index; __fish_complete_directories)' -d 'Which index: a name, or a folder'
+complete -c kosearch -n '__fish_seen_subcommand_from serve' -l device -x -a 'auto cpu cuda mps' -d 'Where to embed'
+complete -c kosearch -n '__fish_seen_subcommand_from serve' -l json -d 'Print one JSON object'
+complete -c kosearch -n '__fish_seen_subcommand_from serve' -s q -l quiet -d 'Print no progress and no notes'
+complete -c kosearch -n '__fish_seen_subcommand_from serve' -s h -l help -d 'Show this message and exit'

@@ -1,0 +1,137 @@
+"""`kosearch serve`: the warm process that answers questions at once."""
+
+from __future__ import annotations
+
+import errno
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from kosearch.cli import options, render
+from kosearch.cli.output import Output
+from kosearch.errors import NO_HIT, OK, KosearchError, UsageError
+
+if TYPE_CHECKING:
+    from kosearch.config import Settings
+
+STATUS = "kosearch.residents/1"
+
+
+def command(
+    context: typer.Context,
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="Start it in the background, and return.")] = False,
+    stop: Annotated[bool, typer.Option("--stop", help="End those that run.")] = False,
+    status: Annotated[bool, typer.Option("--status", help="List those that run; ends with 1 when none does.")] = False,
+    idle: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            help="End after so long without a question.  [default: 900]",
+            show_default=False,
+        ),
+    ] = None,
+    index: options.Index = None,
+    device: options.Device = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> int:
+    """Keep models and indexes loaded, so that questions are answered at once.
+
+    The first question starts such a process by itself, unless that is switched off. It ends when nobody asks.
+    """
+    if detach + stop + status > 1:
+        raise UsageError("--detach, --stop and --status each do something else", "choose one of them")
+    if json and not status:
+        raise UsageError("--json goes with --status", "kosearch serve --status --json")
+    output = options.output_of(context, quiet=quiet)
+    settings = options.settings(index=index, device=device, resident_idle=idle)
+    if status:
+        return _status(output, json=json)
+    if stop:
+        return _stop(output)
+    return _detach(settings, output) if detach else _serve(settings, output)
+
+
+def _serve(settings: Settings, output: Output) -> int:
+    from kosearch.library import Library
+    from kosearch.resident import place, server
+    from kosearch.resident.warm import Warm
+
+    try:
+        path = place.socket_path(settings)
+        listener = place.listen(path)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise UsageError("one is running already", "kosearch serve --stop ends it") from error
+        raise _no_socket(error) from error
+    with listener:
+        library = Library(settings)
+        warm = Warm(settings)
+        if library.exists:
+            warm.load(str(library.directory))
+        output.note(f"ready for questions ({path}); Ctrl-C ends it")
+        server.serve(listener, path, warm, settings.resident_idle)
+    output.note("ended")
+    return OK
+
+
+def _detach(settings: Settings, output: Output) -> int:
+    from kosearch.resident import client
+
+    try:
+        state = client.start(settings)
+    except OSError as error:
+        raise _no_socket(error) from error
+    output.note(f"process {state['pid']} answers questions; kosearch serve --stop ends it")
+    return OK
+
+
+def _stop(output: Output) -> int:
+    from kosearch.resident import client
+
+    count = 0
+    for path, state in client.residents():
+        if not client.stop(path):
+            raise KosearchError(
+                f"the process that listens at {path} does not end", "end it with the system's own means, and ask again"
+            )
+        count += 1
+        output.note(f"ended process {state['pid']}" if state else "ended one that did not answer")
+    if not count:
+        output.note("none is running")
+    return OK
+
+
+def _status(output: Output, *, json: bool) -> int:
+    from kosearch.resident import client
+
+    found = list(client.residents())
+    if json:
+        rows = [{"socket": str(path), "answers": state is not None, **(state or {})} for path, state in found]
+        output.json({"schema": STATUS, "residents": rows})
+    else:
+        for path, state in found:
+            output.line(render.table(_rows(str(path), state)))
+        if not found:
+            output.note("none is running")
+    return OK if found else NO_HIT
+
+
+def _rows(path: str, state: dict[str, Any] | None) -> list[tuple[str, str]]:
+    if state is None:
+        return [("socket", path), ("state", "does not answer; kosearch serve --stop ends it")]
+    return [
+        ("process", f"{state['pid']}, version {state['version']}"),
+        ("socket", path),
+        ("since", datetime.fromtimestamp(state["since"]).astimezone().isoformat(" ", "seconds")),
+        ("questions", str(state["requests"])),
+        ("ends after", f"{render.duration_of(state['idle'])} without one"),
+        *(("index", directory) for directory in state["indexes"]),
+    ]
+
+
+def _no_socket(error: OSError) -> KosearchError:
+    return KosearchError(
+        f"there is no place for its socket: {error}", "set XDG_RUNTIME_DIR to a folder that only you can enter"
+    )

@@ -1,0 +1,176 @@
+"""Asks the resident, and starts it where there is none. Nothing heavy is imported here.
+
+The one who finds no resident makes its socket, starts a process that inherits it, and connects at once: the
+question waits in the socket until the process takes it, and if that fails to start the connection just ends.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from kosearch import __version__
+from kosearch.config import Settings, index_directory
+from kosearch.records import Answer, Query
+from kosearch.resident import place, wire
+
+PATIENCE = 10.0
+"""Seconds that a client waits for an answer before it finds one itself."""
+STARTING = 30.0
+"""Seconds from its beginning that a resident may take for its first answer."""
+
+
+class Unavailable(Exception):
+    """There is no answer to be had from a resident; why."""
+
+
+def ask(settings: Settings, queries: Sequence[Query], *, patience: float = PATIENCE) -> list[Answer]:
+    """The resident's answers, which are those that the asking process would find.
+
+    Starts a resident where there is none. Raises Unavailable for whatever goes wrong, an error in the question
+    too: the asking process then does the work, and meets the error itself.
+    """
+    directory = index_directory(settings.index, settings)
+    if len(queries) > wire.MAX_QUESTIONS:
+        raise Unavailable("there are too many questions")
+    if not directory.is_dir():
+        raise Unavailable("there is no index")
+    request = {"do": "answer", "index": str(directory), "queries": [asdict(one) for one in queries]}
+    try:
+        path = place.socket_path(settings)
+        reply = _ask(path, settings, request, patience)
+        if reply.get("version") != __version__:
+            raise Unavailable(f"the resident is of version {reply.get('version')}")
+        if "cannot" in reply:
+            raise Unavailable(str(reply["cannot"]))
+        return [wire.answer(one) for one in reply["answers"]]
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise Unavailable(f"{type(error).__name__}: {error}") from error
+
+
+def start(settings: Settings) -> dict[str, Any]:
+    """Start a resident where there is none of this version; what it says of itself. Raises OSError, ValueError."""
+    path = place.socket_path(settings)
+    with _connected(path, settings) as connection:
+        state = exchange(connection, {"do": "status"}, STARTING)
+    if state.get("version") == __version__:
+        return state
+    stop(path)
+    with _connected(path, settings) as connection:
+        return exchange(connection, {"do": "status"}, STARTING)
+
+
+def residents(*, patience: float = PATIENCE) -> Iterator[tuple[Path, dict[str, Any] | None]]:
+    """The sockets of this user's residents with what each says of itself; None for one that does not answer."""
+    for folder in dict.fromkeys(place.folders()):
+        for path in sorted(folder.glob("*.sock")):
+            try:
+                with place.connect(path, patience) as connection:
+                    yield path, exchange(connection, {"do": "status"}, patience)
+            except (ConnectionRefusedError, FileNotFoundError, PermissionError):
+                continue
+            except (OSError, ValueError):
+                yield path, None
+
+
+def stop(path: Path, *, patience: float = PATIENCE) -> bool:
+    """End the resident at a socket, by force where it does not listen; False where even that fails."""
+    try:
+        with place.connect(path, patience) as connection:
+            pid = place.peer_pid(connection)
+            with suppress(OSError, ValueError):
+                exchange(connection, {"do": "stop"}, patience)
+                return True
+    except OSError:
+        return not path.exists()
+    if pid is None:
+        return False
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+    path.unlink(missing_ok=True)
+    return True
+
+
+def exchange(connection: socket.socket, request: Mapping[str, Any], seconds: float) -> dict[str, Any]:
+    """Send a request and wait for the reply. Raises OSError, TimeoutError among them, and ValueError."""
+    ends = time.monotonic() + seconds
+    message = {"version": __version__, "seconds": seconds, **request}
+    connection.settimeout(seconds)
+    connection.sendall(wire.frame(message, wire.MAX_REQUEST))
+    head = _receive(connection, wire.HEAD.size, ends)
+    return wire.message(_receive(connection, wire.length(head, wire.MAX_REPLY), ends))
+
+
+def _ask(path: Path, settings: Settings, request: Mapping[str, Any], patience: float) -> dict[str, Any]:
+    with _connected(path, settings) as connection:
+        age = time.time() - path.stat().st_mtime
+        try:
+            return exchange(connection, request, max(patience, STARTING - age))
+        except TimeoutError:
+            # One that hangs must not cost every question so much: without its socket it is none, and knows it.
+            if age > STARTING:
+                path.unlink(missing_ok=True)
+            raise
+
+
+def _connected(path: Path, settings: Settings) -> socket.socket:
+    """A connection to the resident, which is started if need be."""
+    try:
+        return place.connect(path, PATIENCE)
+    except (FileNotFoundError, ConnectionRefusedError):
+        pass
+    try:
+        with place.listen(path) as listener:
+            _spawn(listener, path, settings)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:  # else somebody was faster
+            raise
+    return place.connect(path, PATIENCE)
+
+
+def _spawn(listener: socket.socket, path: Path, settings: Settings) -> None:
+    """Start a resident that takes over the listening socket, and nothing else of this process."""
+    # Sharing small products among cores costs more than it brings, and a multiple when one of them is busy.
+    environ = {"OPENBLAS_NUM_THREADS": "1", **os.environ, **_environment(settings)}
+    listener.set_inheritable(True)
+    streams = [
+        (os.POSIX_SPAWN_DUP2, listener.fileno(), 0),
+        (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
+        (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0),
+    ]
+    # -P: the working folder, which may be anybody's, is no place for modules.
+    os.posix_spawn(sys.executable, [sys.executable, "-P", "-m", __package__, str(path)], environ, file_actions=streams)
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    """The settings that a resident needs, wherever they were given."""
+    return {
+        "KOSEARCH_CACHE_DIR": str(settings.cache_dir),
+        "KOSEARCH_MODEL": settings.model or "auto",
+        "KOSEARCH_DEVICE": settings.device,
+        "KOSEARCH_RESIDENT_IDLE": str(settings.resident_idle),
+    }
+
+
+def _receive(connection: socket.socket, count: int, ends: float) -> bytes:
+    """So many bytes, before that time. Raises ConnectionResetError where fewer come, and TimeoutError."""
+    received = bytearray()
+    while len(received) < count:
+        left = ends - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("no answer in time")
+        connection.settimeout(left)
+        part = connection.recv(min(count - len(received), 1 << 16))
+        if not part:
+            raise ConnectionResetError("the resident ended")
+        received += part
+    return bytes(received)

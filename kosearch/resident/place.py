@@ -1,0 +1,129 @@
+"""Where a resident listens: a socket of mode 0600 in a folder that only its user can enter."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import socket
+import stat
+import struct
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from kosearch.config import Settings
+
+BACKLOG = 64
+"""Connections that wait to be accepted; a client beyond them answers by itself."""
+_LONGEST_PATH = 103
+"""Bytes that macOS allows a socket's path; Linux allows 107."""
+
+
+def socket_path(settings: Settings, environ: Mapping[str, str] = os.environ) -> Path:
+    """The socket of the resident for these settings.
+
+    It is one for each installation, cache, forced model and device: what decides which vectors a question gets,
+    apart from the index, which every request names. Raises OSError where no folder's name is short enough.
+    """
+    place = [str(Path(__file__).parents[1]), str(settings.cache_dir), settings.model, settings.device]
+    name = hashlib.sha256(json.dumps(place).encode()).hexdigest()[:16]
+    for folder in folders(environ):
+        path = folder / f"{name}.sock"
+        if len(os.fsencode(path)) <= _LONGEST_PATH:
+            return path
+    raise OSError(errno.ENAMETOOLONG, "no folder for sockets has a name that is short enough")
+
+
+def folders(environ: Mapping[str, str] = os.environ) -> list[Path]:
+    """Where sockets may lie, best first: the user's runtime directory, else one below the temporary directory."""
+    temporary = f"kosearch-{os.geteuid()}"
+    found = [Path(environ.get("TMPDIR") or "/tmp", temporary), Path("/tmp", temporary)]
+    runtime = environ.get("XDG_RUNTIME_DIR", "")
+    with suppress(OSError):
+        if os.path.isabs(runtime) and os.stat(runtime).st_uid == os.geteuid():
+            found.insert(0, Path(runtime, "kosearch"))
+    return [folder for folder in found if folder.is_absolute()]
+
+
+def secure(folder: Path) -> None:
+    """Make the folder, and see that nobody else can enter it. Raises OSError, PermissionError where somebody can."""
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
+        raise PermissionError(f"{folder} is not a folder of this user alone")
+
+
+def listen(path: Path) -> socket.socket:
+    """A socket at a path where nobody listens. Raises OSError: EADDRINUSE where somebody does."""
+    secure(path.parent)
+    try:
+        return _bound(path)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE or not _abandoned(path):
+            raise
+    path.unlink(missing_ok=True)
+    return _bound(path)
+
+
+def _bound(path: Path) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX)
+    umask = os.umask(0o177)
+    try:
+        listener.bind(str(path))
+        listener.listen(BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    finally:
+        os.umask(umask)
+    return listener
+
+
+def _abandoned(path: Path) -> bool:
+    """Whether a socket was left by a process that was killed."""
+    try:
+        connect(path, 1.0).close()
+    except ConnectionRefusedError:
+        return True
+    except OSError:
+        pass
+    return False
+
+
+def connect(path: Path, seconds: float) -> socket.socket:
+    """A connection to whoever listens there, if that is the same user; waits at most so long for each step.
+
+    Raises OSError: FileNotFoundError and ConnectionRefusedError where nobody does.
+    """
+    secure(path.parent)
+    connection = socket.socket(socket.AF_UNIX)
+    try:
+        connection.settimeout(seconds)
+        connection.connect(str(path))
+        if peer_uid(connection) != os.geteuid():
+            raise PermissionError(f"{path} belongs to another user")
+    except OSError:
+        connection.close()
+        raise
+    return connection
+
+
+def peer_uid(connection: socket.socket) -> int:
+    """The user at the other end. Raises OSError where the system cannot say."""
+    if hasattr(socket, "SO_PEERCRED"):  # unix(7): pid, uid, gid
+        record = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+        return int(struct.unpack("3i", record)[1])
+    if hasattr(socket, "LOCAL_PEERCRED"):  # BSD and macOS, <sys/ucred.h>: version, uid, and groups
+        record = connection.getsockopt(0, socket.LOCAL_PEERCRED, 76)
+        return int(struct.unpack_from("2I", record)[1])
+    raise OSError(errno.ENOTSUP, "this system does not say who is at the other end of a socket")
+
+
+def peer_pid(connection: socket.socket) -> int | None:
+    """The process that listens at the other end, where the system says."""
+    if not hasattr(socket, "SO_PEERCRED"):
+        return None
+    return int(struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0])

@@ -1,0 +1,161 @@
+"""Takes requests, bounded in number, size and time, until it is time to end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import kosearch
+from kosearch.records import Answer, Query
+from kosearch.resident import place, wire
+
+CONNECTIONS = 64
+"""Open at the same time; those beyond are closed at once."""
+SENDING = 2.0
+"""Seconds that a client has for its request…"""
+TAKING = 10.0
+"""…and for taking the reply."""
+WORKERS = 4
+"""Questions answered side by side, on as many cores."""
+TICK = 1.0
+"""Seconds between looks at whether it is time to end."""
+
+Result = TypeVar("Result")
+
+
+class Answers(Protocol):
+    """What is asked; `Warm`, and in tests whatever answers."""
+
+    @property
+    def indexes(self) -> Sequence[str]: ...
+
+    def answers(self, directory: str, queries: Sequence[Query]) -> list[Answer]: ...
+
+    def settle(self, directory: str) -> None: ...
+
+    def drop_gone(self) -> bool: ...
+
+
+def serve(listener: socket.socket, path: Path, answers: Answers, idle: float) -> None:
+    """Answer whoever connects, until nobody does for `idle` seconds, or for another of the reasons to end.
+
+    The socket at `path` is removed at the end, however that comes, unless another one lies there by then.
+    """
+    own = _identity(path)
+    try:
+        asyncio.run(_Server(path, answers, idle).run(listener))
+    finally:
+        listener.close()
+        if own is not None and _identity(path) == own:
+            path.unlink(missing_ok=True)
+
+
+class _Server:
+    def __init__(self, path: Path, answers: Answers, idle: float) -> None:
+        self._path = path
+        self._answers = answers
+        self._idle = idle
+        self._began = self._last = time.time()
+        self._asked = 0
+        self._open = 0
+        self._busy = 0
+        self._told_to_end = asyncio.Event()
+        self._pool = ThreadPoolExecutor(min(WORKERS, os.cpu_count() or 1), "answer")
+
+    async def run(self, listener: socket.socket) -> None:
+        listener.setblocking(False)
+        socket_, program = _identity(self._path), _identity(Path(kosearch.__file__))
+        server = await asyncio.start_unix_server(self._serve, sock=listener, backlog=place.BACKLOG)
+        while not self._told_to_end.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._told_to_end.wait(), TICK)
+            if not self._busy and time.time() - self._last > self._idle:
+                break
+            if (_identity(self._path), _identity(Path(kosearch.__file__))) != (socket_, program):
+                break
+            if await self._work(self._answers.drop_gone):
+                break
+        server.close()
+        ends = time.monotonic() + TAKING
+        while self._open and time.monotonic() < ends:
+            await asyncio.sleep(0.01)
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        transport = writer.transport
+        self._open += 1
+        try:
+            if self._open > CONNECTIONS or place.peer_uid(writer.get_extra_info("socket")) != os.geteuid():
+                return
+            async with asyncio.timeout(SENDING):
+                head = await reader.readexactly(wire.HEAD.size)
+                body = await reader.readexactly(wire.length(head, wire.MAX_REQUEST))
+            request = wire.message(body)
+            reply = await self._reply(request)
+            transport.set_write_buffer_limits(0)
+            writer.write(reply)
+            async with asyncio.timeout(TAKING):
+                await writer.drain()
+            if request["do"] == "answer":
+                await self._work(self._answers.settle, request["index"])
+        except (OSError, EOFError, ValueError, TypeError, KeyError):
+            pass  # a client that says nothing, or nonsense, or has gone
+        finally:
+            transport.abort()
+            self._open -= 1
+
+    async def _reply(self, request: dict[str, Any]) -> bytes:
+        if request["do"] == "status":
+            return _framed(self._status())
+        if request["do"] == "stop":
+            self._told_to_end.set()
+            return _framed({})
+        if request["version"] != kosearch.__version__:
+            self._told_to_end.set()
+            return _framed({"cannot": "the resident is of another version, and ends"})
+        self._last, self._asked, self._busy = time.time(), self._asked + 1, self._busy + 1
+        try:
+            ends = time.monotonic() + float(request["seconds"])
+            queries = [wire.query(one) for one in request["queries"]]
+            async with asyncio.timeout(ends - time.monotonic()):
+                return await self._work(self._answer, str(request["index"]), queries, ends)
+        except Exception as error:  # noqa: BLE001 - the client finds out by itself what is wrong
+            return _framed({"cannot": f"{type(error).__name__}: {error}"})
+        finally:
+            self._last, self._busy = time.time(), self._busy - 1
+
+    def _answer(self, directory: str, queries: Sequence[Query], ends: float) -> bytes:
+        if time.monotonic() > ends:
+            raise TimeoutError("the question waited too long")
+        return _framed({"answers": self._answers.answers(directory, queries)})
+
+    def _status(self) -> dict[str, Any]:
+        return {
+            "pid": os.getpid(),
+            "since": self._began,
+            "last": self._last,
+            "idle": self._idle,
+            "requests": self._asked,
+            "indexes": list(self._answers.indexes),
+        }
+
+    async def _work(self, task: Callable[..., Result], *arguments: Any) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, task, *arguments)
+
+
+def _framed(reply: dict[str, Any]) -> bytes:
+    return wire.frame({"version": kosearch.__version__, **reply}, wire.MAX_REPLY)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    with suppress(OSError):
+        found = path.stat()
+        return found.st_dev, found.st_ino
+    return None

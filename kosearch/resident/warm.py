@@ -1,0 +1,122 @@
+"""What a resident holds ready: Kiwi, models, and the indexes that were asked."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+
+from kosearch import embedding
+from kosearch.config import Settings
+from kosearch.index import schema
+from kosearch.library import Library
+from kosearch.records import Answer, Query
+from kosearch.terms import Analyzer
+
+MOST = 8
+"""Indexes held at the same time; the one that nobody asked for longest makes room."""
+
+
+class Warm:
+    """Answers from any index. Every method may be called from any thread."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.analyzer = Analyzer()
+        self._settings = settings
+        self._embedders: dict[str, embedding.QueryEmbedder] = {}
+        self._libraries: dict[str, _Library] = {}
+        self._holding = threading.Lock()
+        self._loading = threading.Lock()
+
+    @property
+    def indexes(self) -> list[str]:
+        """The directories of the indexes that are held, the latest asked last."""
+        return list(self._libraries)
+
+    def answers(self, directory: str, queries: Sequence[Query]) -> list[Answer]:
+        """As Library.answers, and raises as it does."""
+        library = self._library(directory)
+        try:
+            return library.answers(queries, warm=library.settled)
+        except Exception:
+            self._close(directory, library)  # whatever it was, the next question meets a new one
+            raise
+
+    def load(self, directory: str) -> None:
+        """Load everything that a question takes, before there is one."""
+        self.answers(directory, [Query("가")])
+        self.settle(directory)
+
+    def settle(self, directory: str) -> None:
+        """Load what pays only from the second question on."""
+        library = self._library(directory)
+        if not library.settled:
+            with library.index.snapshot(warm=True):
+                library.settled = True
+
+    def drop_gone(self) -> bool:
+        """Close the indexes that are not there any more; whether that was all there were."""
+        gone = [(name, library) for name, library in list(self._libraries.items()) if not library.there]
+        for name, library in gone:
+            self._close(name, library)
+        return bool(gone) and not self._libraries
+
+    def embedder(self, model: embedding.Model) -> embedding.QueryEmbedder:
+        """The model, loaded once whatever indexes it made."""
+        with self._loading:
+            if model.fingerprint not in self._embedders:
+                self._embedders[model.fingerprint] = embedding.load_for_queries(model, self._settings.device)
+            return self._embedders[model.fingerprint]
+
+    def _library(self, directory: str) -> _Library:
+        with self._holding:
+            library = self._libraries.pop(directory, None)
+            if library is None or not library.there:
+                library = _Library(replace(self._settings, index=directory), self)
+            self._libraries[directory] = library
+            unasked = list(self._libraries.items())[:-MOST]
+        for name, old in unasked:
+            self._close(name, old)
+        return library
+
+    def _close(self, name: str, library: _Library) -> None:
+        """Close what nobody should be given any more; who uses it right now may go on."""
+        with self._holding:
+            if self._libraries.get(name) is library:
+                del self._libraries[name]
+        library.index.close()
+
+
+class _Library(Library):
+    """An index that shares what is loaded with others."""
+
+    def __init__(self, settings: Settings, warm: Warm) -> None:
+        super().__init__(settings)
+        self.settled = False
+        self._warm = warm
+        self._identity = _identity(self.directory)
+        self.index  # noqa: B018 - opened now: raises IndexMissing, IndexMismatch, IndexDamaged
+
+    @property
+    def there(self) -> bool:
+        """Whether the index that was opened is still the one in its directory."""
+        return _identity(self.directory) == self._identity
+
+    @cached_property
+    def analyzer(self) -> Analyzer:
+        return self._warm.analyzer
+
+    @cached_property
+    def query_embedder(self) -> embedding.QueryEmbedder:
+        return self._warm.embedder(self.model)
+
+
+def _identity(directory: Path) -> tuple[int, int] | None:
+    try:
+        found = os.stat(directory / schema.NAME)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

@@ -1,0 +1,141 @@
+"""What the program's JSON may hold: every key with its types. The README's tables and the tests read it from here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+number = (int, float)
+text_or_null = (str, type(None))
+number_or_null = (int, float, type(None))
+
+SIDES = {"dense": number_or_null, "lexical": number_or_null}
+
+HIT: Mapping[str, Any] = {
+    "rank": int,
+    "score": number,
+    "scores": SIDES,
+    "ranks": SIDES,
+    "id": str,
+    "path": str,
+    "absolute_path": str,
+    "path_b64?": str,
+    "member": text_or_null,
+    "type": str,
+    "title": text_or_null,
+    "metadata": {"*": str},
+    "page": (int, type(None)),
+    "page_label": text_or_null,
+    "lines": [int],
+    "start": int,
+    "end": int,
+    "heading": [str],
+    "text": str,
+    "best": [int],
+    "document_hash": str,
+    "state": str,
+    "also": [str],
+    "more": int,
+}
+
+QUERY: Mapping[str, Any] = {
+    "schema": str,
+    "question": str,
+    "mode": str,
+    "generation": int,
+    "warnings": [str],
+    "terms": [{"term": str, "passages": int}],
+    "hits": [HIT],
+}
+
+BATCH: Mapping[str, Any] = {"schema": str, "answers": [QUERY]}
+
+HIT_LINE: Mapping[str, Any] = {"schema": str, "question": str, **HIT}
+
+SKIPPED: Mapping[str, Any] = {"path": str, "member": text_or_null, "reason": str, "detail": str}
+
+INDEX: Mapping[str, Any] = {
+    "schema": str,
+    "index": str,
+    "added": int,
+    "changed": int,
+    "unchanged": int,
+    "removed": int,
+    "skipped": [SKIPPED],
+    "warnings": [SKIPPED],
+    "failed_roots": [SKIPPED],
+    "embedded": int,
+    "reused": int,
+    "documents": int,
+    "passages": int,
+    "generation": int,
+    "seconds": number,
+}
+
+STATUS: Mapping[str, Any] = {
+    "schema": str,
+    "index": str,
+    "directory": str,
+    "generation": int,
+    "files": int,
+    "documents": int,
+    "passages": int,
+    "pending": int,
+    "bytes": int,
+    "model": {"name": str, "revision": text_or_null, "fingerprint": str, "dimensions": int},
+    "passage_tokens": int,
+    "passage_overlap": int,
+    "last_run": {"ended": str, "seconds": number, "embedded": int},
+    "not_searchable": {"*": int},
+    "problems?": [SKIPPED],
+}
+
+SHOW: Mapping[str, Any] = {
+    "schema": str,
+    "id": str,
+    "path": str,
+    "absolute_path": str,
+    "path_b64?": str,
+    "member": text_or_null,
+    "title": text_or_null,
+    "before": str,
+    "text": str,
+    "after": str,
+    "state": str,
+}
+
+EXTRACT: Mapping[str, Any] = {
+    "schema": str,
+    "member": text_or_null,
+    "type": str,
+    "title": text_or_null,
+    "metadata": {"*": str},
+    "headings": [{"start": int, "level": int, "title": str}],
+    "pages": [{"start": int, "number": int, "label": text_or_null}],
+    "warnings": [str],
+    "text": str,
+}
+
+
+def problems(value: Any, schema: Any, where: str = "$") -> list[str]:
+    """Where `value` is not what `schema` says: nothing missing, nothing more, every type right.
+
+    A schema is a type, a tuple of types, a list of one schema, or an object by key; `key?` may be absent, and
+    `*` is any key.
+    """
+    if isinstance(schema, list):
+        if not isinstance(value, list):
+            return [f"{where} is no list"]
+        return [one for i, item in enumerate(value) for one in problems(item, schema[0], f"{where}[{i}]")]
+    if not isinstance(schema, Mapping):
+        fits = isinstance(value, schema) and not isinstance(value, bool)
+        return [] if fits else [f"{where} is {value!r}"]
+    if not isinstance(value, Mapping):
+        return [f"{where} is no object"]
+    if "*" in schema:
+        return [one for key, item in value.items() for one in problems(item, schema["*"], f"{where}.{key}")]
+    found = [f"{where}.{key} is missing" for key in schema if not key.endswith("?") and key not in value]
+    for key, item in value.items():
+        inner = schema.get(key, schema.get(f"{key}?"))
+        found += [f"{where}.{key} is not documented"] if inner is None else problems(item, inner, f"{where}.{key}")
+    return found
