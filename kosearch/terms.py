@@ -45,6 +45,7 @@ _OTHER_WORD = re.compile(
     r"|(?P<number>\d+(?:[.,]\d+)*)(?P<unit>[%‰°]C?|[가-힣]|[A-Za-zµ]{1,4}(?![^\W가-힣]))?"
     rf"|(?:(?![가-힣{_IDEOGRAPHS}])[^\W_])+"
 )
+_ALPHABETIC = re.compile(rf"(?![가-힣{_IDEOGRAPHS}])[^\W_]")
 _COMPATIBLE = re.compile("[\u2100-\u214f\u2460-\u24ff\u3200-\u33ff\ufb00-\ufb06\uff01-\uff9f]+")
 """Characters that stand for others: ＡＢＣ, ㎏, ％, ﬁ. (Not the jamo among them: NFKC would glue ㅋㅏ to 카.)"""
 _UNSEEN = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
@@ -150,8 +151,9 @@ class Analyzer:
         )
 
     def _wanted(self, words: str) -> Wanted:
+        """Pairs hold Korean and Chinese characters only: where anything else is wanted too, they would not tell."""
         morphemes, bigrams = map(tuple, self._read(words))
-        terms = {MORPHEMES: morphemes, BIGRAMS: bigrams, CONTEXT: morphemes}
+        terms = {MORPHEMES: morphemes, BIGRAMS: () if _ALPHABETIC.search(words) else bigrams, CONTEXT: morphemes}
         return Wanted(words.strip(), {field: found for field, found in terms.items() if found})
 
     def _read(self, text: str) -> tuple[list[str], list[str]]:

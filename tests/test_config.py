@@ -37,7 +37,7 @@ class TestWhereSettingsComeFrom:
             "model": None,
             "device": "auto",
             "passage_tokens": None,
-            "passage_overlap": 32,
+            "passage_overlap": 0,
             "max_file_size": 64 * 1024 * 1024,
             "mode": "hybrid",
             "weight": 0.5,
@@ -155,8 +155,8 @@ class TestWhatIsRefused:
         assert all(name in caught.value.hint for name in NAMES)
 
     def test_an_overlap_as_long_as_the_passage(self) -> None:
-        assert "overlap" in refusal({"passage_tokens": 32}, {})
-        assert load({"passage_tokens": 33}, {}).passage_overlap == 32
+        assert "overlap" in refusal({"passage_tokens": 32, "passage_overlap": 32}, {})
+        assert load({"passage_tokens": 33, "passage_overlap": 32}, {}).passage_overlap == 32
 
 
 class TestSizes:

@@ -260,3 +260,21 @@ def test_text_that_pdfium_cannot_place_is_read_by_the_second_reader() -> None:
 
 def test_what_is_no_pdf_inside_is_broken() -> None:
     assert reason(b"%PDF-1.7\nnothing follows") is Reason.BROKEN
+
+
+def test_comments_and_filled_fields_are_text() -> None:
+    import pypdf
+    from pypdf.annotations import FreeText, Text
+    from pypdf.generic import DictionaryObject, NameObject, TextStringObject
+
+    writer = pypdf.PdfWriter(io.BytesIO(pdf([lines(["본문"])])))
+    writer.add_annotation(0, Text(rect=(0, 0, 9, 9), text="고치라는 메모"))
+    writer.add_annotation(0, FreeText(rect=(0, 0, 9, 9), text="덧붙인 글"))
+    for kind, value in (("/Tx", "김철수"), ("/Btn", "Yes")):
+        field = DictionaryObject({NameObject("/FT"): NameObject(kind), NameObject("/V"): TextStringObject(value)})
+        field[NameObject("/Type")] = NameObject("/Annot")
+        field[NameObject("/Subtype")] = NameObject("/Widget")
+        writer.add_annotation(0, field)
+    out = io.BytesIO()
+    writer.write(out)
+    assert read(out.getvalue()).text == "본문\n\n고치라는 메모\n\n덧붙인 글\n\n김철수"

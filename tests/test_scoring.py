@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import log
+from random import Random
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from kosearch.scoring import K1, B, Statistics, bm25, fuse, idf, scale
+from kosearch.scoring import FULL_MATCH, K1, B, Statistics, bm25, fuse, idf, scale, scale_both
 
 WORDS = [f"w{i}" for i in range(6)]
 ONE_FIELD = {"morphemes": {"w0": 1.0, "w1": 0.5}}
@@ -58,8 +59,8 @@ def test_bm25_is_zero_exactly_where_no_term_is_shared(terms: list[str]) -> None:
 
 
 @given(passages, st.randoms(use_true_random=False))
-def test_the_order_of_terms_does_not_count(terms: list[str], random: object) -> None:
-    shuffled = sorted(terms, key=lambda _: random.random())  # type: ignore[attr-defined]
+def test_the_order_of_terms_does_not_count(terms: list[str], random: Random) -> None:
+    shuffled = sorted(terms, key=lambda _: random.random())
     assert one(shuffled) == pytest.approx(one(terms))
 
 
@@ -123,3 +124,46 @@ def test_the_weight_is_the_share_of_dense() -> None:
     assert fuse(dense, lexical, 1).tolist() == dense.tolist()
     assert fuse(dense, lexical, 0).tolist() == lexical.tolist()
     assert fuse(dense, lexical, 0.25).tolist() == [0.25, 0.75]
+
+
+PASSAGES = 1000
+FULL = FULL_MATCH * idf(1, PASSAGES)
+
+
+def test_a_weak_best_match_does_not_scale_to_one() -> None:
+    dense, lexical = scale_both(np.array([0.8, 0.9, 0.85]), np.array([0.0, FULL / 4, FULL / 2]), PASSAGES)
+    assert dense == pytest.approx([0, 1, 0.5])
+    assert lexical == pytest.approx([0, 0.25, 0.5])
+
+
+def test_a_strong_match_outweighs_the_spread_of_cosines() -> None:
+    dense, lexical = scale_both(np.array([0.8, 0.9, 0.85]), np.array([0.0, FULL, 2 * FULL]), PASSAGES)
+    assert dense == pytest.approx([0, 0.5, 0.25])
+    assert lexical == pytest.approx([0, 0.5, 1])
+
+
+def test_both_scales_of_equal_scores_and_of_none() -> None:
+    for cosines, bm25s in (([0.5, 0.5], [2.0, 2.0]), ([], [])):
+        for side in scale_both(np.array(cosines), np.array(bm25s), PASSAGES):
+            assert side.tolist() == [1] * len(cosines)
+
+
+@given(st.lists(st.tuples(st.floats(-1, 1), st.floats(0, 500)), min_size=1), st.integers(1, 10**7))
+def test_both_sides_lie_in_zero_to_one_and_keep_their_order(pairs: list[tuple[float, float]], passages: int) -> None:
+    sides = np.array(pairs).T
+    for raw, scaled in zip(sides, scale_both(sides[0], sides[1], passages), strict=True):
+        assert ((scaled >= 0) & (scaled <= 1)).all()
+        assert (np.diff(scaled[np.argsort(raw, kind="stable")]) >= 0).all()
+
+
+@given(st.lists(st.tuples(st.floats(0.5, 1), st.floats(0, 500)), min_size=1), st.randoms(use_true_random=False))
+def test_the_order_of_candidates_does_not_count(pairs: list[tuple[float, float]], random: Random) -> None:
+    shuffled = list(range(len(pairs)))
+    random.shuffle(shuffled)
+    sides = np.array(pairs).T
+    for side, again in zip(
+        scale_both(sides[0], sides[1], PASSAGES),
+        scale_both(sides[0][shuffled], sides[1][shuffled], PASSAGES),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(side[shuffled], again)

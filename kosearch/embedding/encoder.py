@@ -45,8 +45,10 @@ class PackedEncoder:
             weight, bias = (named[f"{name}.{part}"].to(device, dtype) for part in ("weight", "bias"))
             return weight, bias
 
-        # The word vectors, most of all weights, are converted row by row as they are used.
-        self._words = named["embeddings.word_embeddings.weight"].to(device)
+        # On the CPU the word vectors, most of all weights, are converted row by row as they are used.
+        on_cpu = device.type == "cpu"
+        words = named["embeddings.word_embeddings.weight"]
+        self._words = words if on_cpu else words.to(device, dtype)
         self._positions = named["embeddings.position_embeddings.weight"].to(device, dtype)
         self._type = named["embeddings.token_type_embeddings.weight"][0].to(device, dtype)
         self._norm = pair("embeddings.LayerNorm")
@@ -55,7 +57,6 @@ class PackedEncoder:
             for layer in range(config["num_hidden_layers"])
         ]
         self._activation, self._fused_activation = _ACTIVATIONS[config.get("hidden_act", "gelu")]
-        on_cpu = device.type == "cpu"
         self._products = [self._plain(layer, join=not on_cpu) for layer in layers]
         self._norms = [(layer["norm"], layer["last_norm"]) for layer in layers]
         self._stored = layers if on_cpu else []

@@ -109,12 +109,19 @@ def _notes(page: Any) -> Iterator[str]:
         if not note:
             continue
         key = _NOTE_TEXT.get(pdfium.FPDFAnnot_GetSubtype(note))
-        if key and not pdfium.FPDFAnnot_GetFlags(note) & pdfium.FPDF_ANNOT_FLAG_HIDDEN:
-            size = pdfium.FPDFAnnot_GetStringValue(note, key, None, 0)
-            buffer = ctypes.create_string_buffer(size)
-            pdfium.FPDFAnnot_GetStringValue(note, key, ctypes.cast(buffer, ctypes.POINTER(pdfium.FPDF_WCHAR)), size)
-            yield buffer.raw.decode("utf-16-le", "ignore").rstrip("\0").replace("\r", "\n")
+        hidden = pdfium.FPDFAnnot_GetFlags(note) & pdfium.FPDF_ANNOT_FLAG_HIDDEN
+        if key and not hidden and _note_entry(note, b"FT") != "Btn" and (text := _note_entry(note, key)) != "Off":
+            yield text
         pdfium.FPDFPage_CloseAnnot(note)
+
+
+def _note_entry(note: Any, key: bytes) -> str:
+    import pypdfium2.raw as pdfium
+
+    size = pdfium.FPDFAnnot_GetStringValue(note, key, None, 0)
+    buffer = ctypes.create_string_buffer(size)
+    pdfium.FPDFAnnot_GetStringValue(note, key, ctypes.cast(buffer, ctypes.POINTER(pdfium.FPDF_WCHAR)), size)
+    return buffer.raw.decode("utf-16-le", "ignore").rstrip("\0").replace("\r", "\n")
 
 
 def _textless_page(page: Any, number: int, structure: Structure) -> Page:

@@ -61,8 +61,9 @@ class QueryContract:
     def test_order_is_kept_and_company_does_not_matter(self, embedder: QueryEmbedder) -> None:
         embed = self.embed(embedder)
         together = embed(TEXTS)
-        alone = np.concatenate([embed([text]) for text in TEXTS])
-        assert (together * alone).sum(axis=1).min() >= self.cosine
+        some = [1, 3, 5]
+        alone = np.concatenate([embed([TEXTS[i]]) for i in some])
+        assert (together[some] * alone).sum(axis=1).min() >= self.cosine
         backwards = embed(TEXTS[::-1])[::-1]
         assert (together * backwards).sum(axis=1).min() >= self.cosine
 
@@ -114,12 +115,6 @@ class TestQueriesSoon(QueryContract):
 
 
 class TestPassagesByTorch(PassageContract):
-    @pytest.fixture(scope="class")
-    def embedder(self, model: Model) -> Embedder:
-        return load(model, "cpu", precision="float32")
-
-
-class TestPassagesAtFullSpeed(PassageContract):
     cosine = 0.9995
 
     @pytest.fixture(scope="class")
