@@ -35,7 +35,7 @@ class Settings:
     model: str | None = None
     device: str = _AUTOMATIC
     passage_tokens: int | None = None
-    passage_overlap: int = 0
+    passage_overlap: int = 32
     """In tokens."""
     max_file_size: int = 64 * 1024**2
     """In bytes."""
@@ -121,10 +121,11 @@ def _user_place(kind: Literal["config", "data", "cache"]) -> Path:
 
 
 def _read_toml(file: Path, *, must_exist: bool) -> dict[str, object]:
-    import tomllib
-
     try:
-        return tomllib.loads(file.read_text("utf-8-sig"))
+        text = file.read_text("utf-8-sig")
+        import tomllib
+
+        return tomllib.loads(text)
     except FileNotFoundError:
         if must_exist:
             raise ConfigError(

@@ -151,7 +151,6 @@ BAD = {
     "empty.txt": (b"", "empty"),
     "blank.md": (b"\n \n", "no-text"),
     "program.exe": (b"MZ" + bytes(range(256)) * 9, "binary"),
-    "noise.txt": (bytes(random.Random(2).choices(range(256), k=5000)), "binary"),
     "broken.pdf": (b"%PDF-1.4\n1 0 obj garbage", "broken"),
     "encrypted.pdf": (encrypted(), "encrypted"),
     "scanned.pdf": (pdf([bytes(range(16))]), "scanned"),

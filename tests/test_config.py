@@ -37,7 +37,7 @@ class TestWhereSettingsComeFrom:
             "model": None,
             "device": "auto",
             "passage_tokens": None,
-            "passage_overlap": 0,
+            "passage_overlap": 32,
             "max_file_size": 64 * 1024 * 1024,
             "mode": "hybrid",
             "weight": 0.5,

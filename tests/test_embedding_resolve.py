@@ -46,7 +46,7 @@ def test_bundled(cache_dir: Path) -> None:
     assert (model.pooling, model.normalised) == (("mean",), True)
     assert model.prompts == Prompts("query: ", "passage: ")
     assert model.directory.is_relative_to(cache_dir)
-    assert model.why.startswith("multilingual-e5-small, which comes with the installation")
+    assert model.why.startswith("multilingual-e5-small (bundled)")
 
 
 def test_a_directory_by_any_path(tmp_path: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:

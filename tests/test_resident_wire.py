@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -118,10 +119,8 @@ def test_nonsense_is_one_kind_of_error(body: bytes) -> None:
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_an_object_or_that_error(body: bytes) -> None:
-    try:
+    with suppress(ValueError):
         assert isinstance(wire.message(body), dict)
-    except ValueError:
-        pass
 
 
 def test_what_is_no_record_is_not_sent() -> None:

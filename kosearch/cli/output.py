@@ -128,11 +128,11 @@ class Output:
 
     def _draw(self, indent: int, text: str, style: str, question: str) -> None:
         """Wide Hangul is measured, lines wrap at the terminal's width, markup in the text means nothing."""
-        from rich.padding import Padding
-
+        lines = render.styled(text, style, question).wrap(self._console, self._console.width - indent)
         try:
-            shown = render.styled(text, style, question)
-            self._console.print(Padding(shown, (0, 0, 0, indent), expand=False) if text else "")
+            for line in lines:
+                line.pad_left(indent)
+                self._console.print(line)
         except BrokenPipeError as closed:
             raise ClosedPipe from closed
 

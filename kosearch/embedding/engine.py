@@ -69,6 +69,7 @@ class TorchEmbedder:
                 "fetch or copy the model again",
             )
         self._tuned = not (self._on_cpu and can_tune())
+        self._tokens_so_far = 0
         self._budget = _CPU_TOKENS if self._on_cpu else self._gpu_budget()
 
     @property
@@ -122,9 +123,11 @@ class TorchEmbedder:
             return
 
         tokens = sum(map(len, ids))
-        if not self._tuned and tokens > _FEW_TOKENS:
+        self._tokens_so_far += tokens
+        if not self._tuned and self._tokens_so_far > _FEW_TOKENS:
             self._encode.tune(self._matrix)
             self._tuned = True
+        self._budget = min(_CPU_TOKENS, tokens // self._threads)  # so that a short file, too, busies all cores
         steps = list(self._steps(longest_first, ids))
         # One core a step, not all cores on each: nobody waits for the slowest core, which on a busy machine
         # costs a multiple (measured: 6 times). Only a single long text is shared among the cores.

@@ -45,7 +45,7 @@ def resolve(name: str, *, cache_dir: Path, device: str = "auto", pull: bool = Fa
             bundled.directory(cache_dir),
             name=BUNDLED,
             revision="",
-            why=f"multilingual-e5-small, which comes with the installation{_because(device)}",
+            why=f"multilingual-e5-small (bundled){_because(device)}",
             cache_dir=cache_dir,
         )
     if name != BUNDLED and Path(name).expanduser().is_dir():

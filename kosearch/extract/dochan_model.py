@@ -139,8 +139,9 @@ class Renderer:
         if above:
             self._builder.add(caption)
         rows: list[list[str]] = []
+        one_column = table.col_count <= 1
         for row in table.rows:
-            if table.col_count <= 1 or any(_holds_blocks(cell) for cell in row):
+            if one_column or any(_holds_blocks(cell) for cell in row):
                 self._rows(rows)
                 rows = []
                 for cell in row:

@@ -71,6 +71,7 @@ _PACKAGE_MARKS = {
     "word/document.xml": "docx",
     "ppt/presentation.xml": "pptx",
     "xl/workbook.xml": "xlsx",
+    "xl/workbook.bin": "xlsx",
     "Contents/header.xml": "hwp",
     "Contents/section0.xml": "hwp",
     "META-INF/container.xml": "epub",

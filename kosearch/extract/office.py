@@ -5,13 +5,16 @@ from __future__ import annotations
 import io
 from typing import Any
 
-from kosearch.extract import properties
+from kosearch.extract import properties, spreadsheet
 from kosearch.extract.blocks import TextBuilder
 from kosearch.extract.dochan_model import Renderer, check, parse
 from kosearch.extract.packages import Package
 from kosearch.records import Extraction
 
 _SHEETS = ("xlsx", "xls")
+_BINARY_WORKBOOK = "xl/workbook.bin"
+# dochan needs half a second for a megabyte of sheets and stops at 200,000 cells; beyond, calamine reads the bare values.
+_LARGEST_SHEETS, _LARGEST_XLS = 8 << 20, 4 << 20
 
 
 def read_docx(data: bytes, path: str) -> Extraction:
@@ -29,9 +32,12 @@ def read_pptx(data: bytes, path: str) -> Extraction:
 
 
 def read_xlsx(data: bytes, path: str) -> Extraction:
-    """Excel, since 2007: a page a sheet, a line a row, values as Excel shows them."""
+    """Excel, since 2007: a page a sheet, a line a row, values as Excel shows them (large files: as it keeps them)."""
     from dochan.ooxml.xlsx import XLSXReader
 
+    package = Package(data)
+    if _BINARY_WORKBOOK in package or package.size("xl/worksheets/") > _LARGEST_SHEETS:
+        return spreadsheet.read(data, "xlsx", properties.of_package(package))
     return _package(data, "xlsx", XLSXReader())
 
 
@@ -47,6 +53,8 @@ def read_ppt(data: bytes, path: str) -> Extraction:
 
 def read_xls(data: bytes, path: str) -> Extraction:
     """Excel, to 2003."""
+    if len(data) > _LARGEST_XLS:
+        return spreadsheet.read(data, "xls", properties.of_compound(data))
     return _extraction(parse(data), "xls", properties.of_compound(data))
 
 

@@ -38,6 +38,10 @@ class Package:
     def __iter__(self) -> Iterator[str]:
         return iter(self._members)
 
+    def size(self, folder: str) -> int:
+        """What the members in a folder say they unpack to, in bytes."""
+        return sum(info.file_size for name, info in self._members.items() if name.startswith(folder))
+
     def read(self, name: str) -> bytes:
         """A member's content."""
         info = self._members.get(name)

@@ -101,6 +101,7 @@ class _Reader:
                 self._symbol(match["symbol"])
             elif match["text"]:
                 self._plain(match["text"])
+        self._flush()
         self._end_paragraph()
         self._end_table()
 

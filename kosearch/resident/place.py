@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
 import socket
 import stat
 import struct
+import zlib
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -28,7 +28,7 @@ def socket_path(settings: Settings, environ: Mapping[str, str] = os.environ) -> 
     apart from the index, which every request names. Raises OSError where no folder's name is short enough.
     """
     place = [str(Path(__file__).parents[1]), str(settings.cache_dir), settings.model, settings.device]
-    name = hashlib.sha256(json.dumps(place).encode()).hexdigest()[:16]
+    name = f"{zlib.crc32(json.dumps(place).encode()):08x}"
     for folder in folders(environ):
         path = folder / f"{name}.sock"
         if len(os.fsencode(path)) <= _LONGEST_PATH:

@@ -49,17 +49,20 @@ def serve(listener: socket.socket, path: Path, answers: Answers, idle: float) ->
     The socket at `path` is removed at the end, however that comes, unless another one lies there by then.
     """
     own = _identity(path)
+
+    def is_in_place() -> bool:
+        return own is not None and _identity(path) == own
+
     try:
-        asyncio.run(_Server(path, answers, idle).run(listener))
+        asyncio.run(_Server(answers, idle).run(listener, is_in_place))
     finally:
         listener.close()
-        if own is not None and _identity(path) == own:
+        if is_in_place():
             path.unlink(missing_ok=True)
 
 
 class _Server:
-    def __init__(self, path: Path, answers: Answers, idle: float) -> None:
-        self._path = path
+    def __init__(self, answers: Answers, idle: float) -> None:
         self._answers = answers
         self._idle = idle
         self._began = self._last = time.time()
@@ -69,16 +72,16 @@ class _Server:
         self._told_to_end = asyncio.Event()
         self._pool = ThreadPoolExecutor(min(WORKERS, os.cpu_count() or 1), "answer")
 
-    async def run(self, listener: socket.socket) -> None:
+    async def run(self, listener: socket.socket, is_in_place: Callable[[], bool]) -> None:
         listener.setblocking(False)
-        socket_, program = _identity(self._path), _identity(Path(kosearch.__file__))
+        program = _identity(Path(kosearch.__file__))
         server = await asyncio.start_unix_server(self._serve, sock=listener, backlog=place.BACKLOG)
         while not self._told_to_end.is_set():
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._told_to_end.wait(), TICK)
             if not self._busy and time.time() - self._last > self._idle:
                 break
-            if (_identity(self._path), _identity(Path(kosearch.__file__))) != (socket_, program):
+            if not is_in_place() or _identity(Path(kosearch.__file__)) != program:
                 break
             if await self._work(self._answers.drop_gone):
                 break

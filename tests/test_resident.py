@@ -1,0 +1,474 @@
+"""The resident and its client without a model: what is asked here answers whatever it is told to."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import struct
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import kosearch
+from kosearch import config
+from kosearch.errors import UsageError
+from kosearch.records import Answer, Query
+from kosearch.resident import client, place, server, wire
+
+
+@dataclass
+class Fake:
+    """Answers every question with its text, after `seconds`, or with an error."""
+
+    seconds: float = 0.0
+    error: Exception | None = None
+    long: int = 0
+    gone: bool = False
+    indexes: list[str] = field(default_factory=list)
+    settled: list[str] = field(default_factory=list)
+
+    def answers(self, directory: str, queries: Sequence[Query]) -> list[Answer]:
+        time.sleep(self.seconds)
+        if self.error is not None:
+            raise self.error
+        return [Answer(query.text + "x" * self.long, directory, (), 1) for query in queries]
+
+    def settle(self, directory: str) -> None:
+        self.settled.append(directory)
+
+    def drop_gone(self) -> bool:
+        return self.gone
+
+
+@dataclass
+class Running:
+    """A resident in a thread."""
+
+    path: Path
+    fake: Fake
+    thread: threading.Thread
+
+    def ask(self, text: str = "무엇?", **more: Any) -> dict[str, Any]:
+        query = {"text": text, "paths": [], "kinds": []}
+        return self.exchange({"do": "answer", "index": "/i", "queries": [query], **more})
+
+    def exchange(self, request: dict[str, Any], seconds: float = 5.0) -> dict[str, Any]:
+        with self.connect() as connection:
+            return client.exchange(connection, request, seconds)
+
+    def connect(self) -> socket.socket:
+        return place.connect(self.path, 5.0)
+
+    def works(self) -> bool:
+        with suppress(BlockingIOError):  # so many wait that no more are let in
+            return "answers" in self.ask()
+        return False
+
+    def ended(self) -> bool:
+        self.thread.join(5.0)
+        return not self.thread.is_alive()
+
+
+Start = Callable[..., Running]
+
+
+@pytest.fixture
+def folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A runtime directory with a short name, which settings lead to."""
+    path = Path(tempfile.mkdtemp(prefix="ks-", dir="/tmp"))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(path))
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture
+def start(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
+    """Starts residents, and ends them after the test."""
+    monkeypatch.setattr(server, "TICK", 0.02)
+    monkeypatch.setattr(server, "SENDING", 0.3)
+    monkeypatch.setattr(server, "TAKING", 0.5)
+    running: list[Running] = []
+
+    def begin(idle: float = 60.0, **fake: Any) -> Running:
+        path = place.socket_path(config.load({}))
+        answers, listener = Fake(**fake), place.listen(path)
+        thread = threading.Thread(target=server.serve, args=(listener, path, answers, idle))
+        thread.start()
+        running.append(Running(path, answers, thread))
+        return running[-1]
+
+    yield begin
+    for one in running:
+        one.fake.gone = True
+        assert one.ended()
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> config.Settings:
+    """Settings that name an index directory that is there."""
+    (tmp_path / "index").mkdir()
+    return config.load({"index": str(tmp_path / "index")})
+
+
+class TestTheServer:
+    def test_answers_come_in_the_order_of_the_questions(self, start: Start) -> None:
+        resident = start()
+        queries = [{"text": text, "paths": [], "kinds": []} for text in ("가", "나", "가")]
+        reply = resident.exchange({"do": "answer", "index": "/an/index", "queries": queries})
+        answers = [wire.answer(one) for one in reply["answers"]]
+        assert [one.question for one in answers] == ["가", "나", "가"]
+        assert answers[0].mode == "/an/index"
+        assert reply["version"] == kosearch.__version__
+
+    def test_what_pays_later_is_done_after_the_answer(self, start: Start) -> None:
+        resident = start()
+        resident.ask()
+        assert until(lambda: resident.fake.settled == ["/i"])
+
+    def test_it_says_what_it_does(self, start: Start) -> None:
+        resident = start(indexes=["/a", "/b"], idle=77.0)
+        resident.ask()
+        state = resident.exchange({"do": "status"})
+        assert (state["pid"], state["requests"], state["idle"]) == (os.getpid(), 1, 77.0)
+        assert state["indexes"] == ["/a", "/b"]
+
+    @pytest.mark.parametrize("error", [UsageError("a date that is none"), RuntimeError("panic"), MemoryError()])
+    def test_an_error_is_the_clients_to_find(self, start: Start, error: Exception) -> None:
+        resident = start(error=error)
+        assert type(error).__name__ in resident.ask()["cannot"]
+        resident.fake.error = None
+        assert resident.works()
+
+    def test_an_answer_that_takes_too_long_is_given_up(self, start: Start) -> None:
+        resident = start(seconds=0.6)
+        begun = time.monotonic()
+        assert "TimeoutError" in resident.ask(seconds=0.1)["cannot"]
+        assert time.monotonic() - begun < 0.5
+        resident.fake.seconds = 0
+        assert resident.works()
+
+    def test_questions_are_answered_side_by_side(self, start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(os, "cpu_count", lambda: 4)
+        resident = start(seconds=0.4)
+        threads = [threading.Thread(target=resident.ask) for _ in range(4)]
+        begun = time.monotonic()
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert time.monotonic() - begun < 1.2
+
+    def test_an_answer_beyond_all_bounds_is_not_sent(self, start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(wire, "MAX_REPLY", 10_000)
+        resident = start(long=20_000)
+        assert "TooLong" in resident.ask()["cannot"]
+
+
+class TestWhoDoesNotBehave:
+    @pytest.mark.parametrize(
+        "message",
+        [
+            pytest.param(b"", id="nothing"),
+            pytest.param(b"\0\0", id="half a head"),
+            pytest.param(struct.pack(">I", 100) + b"{", id="half a message"),
+            pytest.param(struct.pack(">I", wire.MAX_REQUEST + 1), id="too long"),
+            pytest.param(b"GET / HTTP/1.1\r\n\r\n", id="another protocol"),
+            pytest.param(struct.pack(">I", 2) + b"[]", id="no object"),
+            pytest.param(struct.pack(">I", 2) + b"{}", id="an empty object"),
+            pytest.param(struct.pack(">I", 5) + b"\xff" * 5, id="no text"),
+            pytest.param(struct.pack(">I", 50_000) + b"[" * 50_000, id="deep"),
+        ],
+    )
+    def test_is_left_without_an_answer(self, start: Start, message: bytes) -> None:
+        resident = start()
+        with resident.connect() as connection:
+            connection.sendall(message)
+            assert connection.recv(1) == b""  # it hangs up, at the latest when its patience ends
+        assert resident.works()
+
+    @pytest.mark.parametrize(
+        "request_",
+        [
+            {"do": "answer"},
+            {"do": "answer", "index": "/i", "queries": 3},
+            {"do": "answer", "index": "/i", "queries": [{"text": "?"}]},
+            {"do": "answer", "index": "/i", "queries": [{"text": "?", "paths": [], "kinds": [], "more": 1}]},
+            {"do": "answer", "index": "/i", "queries": [], "seconds": "long"},
+            {"do": "dance"},
+        ],
+    )
+    def test_is_told_that_it_cannot_be(self, start: Start, request_: dict[str, Any]) -> None:
+        resident = start()
+        assert "cannot" in resident.exchange(request_)
+        assert resident.works()
+
+    @given(
+        body=st.binary(max_size=100) | st.dictionaries(st.text(), st.integers()).map(lambda d: json.dumps(d).encode())
+    )
+    @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    def test_does_not_stop_it_whatever_it_says(self, start: Start, body: bytes) -> None:
+        resident = _one(start)
+        with resident.connect() as connection:
+            connection.sendall(struct.pack(">I", len(body)) + body)
+            connection.recv(1000)
+        assert resident.works()
+
+    def test_does_not_slow_others_by_sending_slowly(self, start: Start) -> None:
+        resident = start()
+        with ExitStack() as stack:
+            for _ in range(20):
+                stack.enter_context(resident.connect()).sendall(b"\0\0")
+            begun = time.monotonic()
+            assert resident.works()
+            assert time.monotonic() - begun < 0.25
+
+    def test_does_not_keep_it_by_not_reading(self, start: Start) -> None:
+        resident = start(long=4_000_000)
+        with resident.connect() as connection:
+            request = {"version": kosearch.__version__, "do": "answer", "index": "/i", "seconds": 5}
+            query = {"text": "?", "paths": [], "kinds": []}
+            connection.sendall(wire.frame({**request, "queries": [query]}, wire.MAX_REQUEST))
+            time.sleep(1.0)
+            received = 0
+            with suppress(ConnectionResetError):
+                while part := connection.recv(1 << 20):
+                    received += len(part)
+            assert received < 4_000_000
+        resident.fake.long = 0
+        assert resident.works()
+
+    def test_does_not_make_it_grow_by_their_number(self, start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(server, "CONNECTIONS", 8)
+        resident = start()
+        resident.ask()
+        before = len(os.listdir("/dev/fd"))
+        for _ in range(5):
+            with ExitStack() as stack:
+                for _ in range(60):
+                    with suppress(OSError):
+                        stack.enter_context(resident.connect())
+                assert until(lambda: len(os.listdir("/dev/fd")) <= before + 60 + 9)
+        assert until(lambda: len(os.listdir("/dev/fd")) <= before)
+        assert until(resident.works)
+        assert threading.active_count() < 20
+
+    def test_is_refused_as_another_user(self, start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+        resident = start()
+        connection = resident.connect()
+        monkeypatch.setattr(place, "peer_uid", lambda _: os.geteuid() + 1)
+        with connection, pytest.raises((ConnectionError, OSError)):
+            client.exchange(connection, {"do": "status"}, 2.0)
+        monkeypatch.undo()
+
+
+class TestItsEnd:
+    def test_when_nobody_asks(self, start: Start) -> None:
+        resident = start(idle=0.3)
+        assert resident.works()
+        assert resident.ended()
+        assert not resident.path.exists()
+
+    def test_not_while_somebody_asks(self, start: Start) -> None:
+        resident = start(idle=0.3, seconds=0.8)
+        assert resident.works()
+        assert resident.ended()
+
+    def test_when_the_last_index_is_gone(self, start: Start) -> None:
+        resident = start()
+        resident.fake.gone = True
+        assert resident.ended()
+        assert not resident.path.exists()
+
+    def test_when_it_is_told_to(self, start: Start) -> None:
+        resident = start()
+        assert client.stop(resident.path)
+        assert resident.ended()
+        assert not resident.path.exists()
+
+    def test_when_its_socket_is_gone(self, start: Start) -> None:
+        resident = start()
+        assert resident.works()
+        resident.path.unlink()
+        assert resident.ended()
+
+    def test_when_another_one_took_its_place_which_stays(self, start: Start) -> None:
+        resident = start()
+        assert resident.works()
+        resident.path.unlink()
+        with place.listen(resident.path):
+            assert resident.ended()
+            assert resident.path.exists()
+
+    def test_when_somebody_has_another_version(self, start: Start) -> None:
+        resident = start()
+        assert "version" in resident.ask(version="0.0.1")["cannot"]
+        assert resident.ended()
+
+    def test_when_the_program_is_replaced(self, start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        installed = tmp_path / "__init__.py"
+        installed.touch()
+        monkeypatch.setattr(kosearch, "__file__", str(installed))
+        resident = start()
+        assert resident.works()
+        (tmp_path / "new").touch()
+        (tmp_path / "new").replace(installed)
+        assert resident.ended()
+
+    def test_who_asked_before_still_gets_an_answer(self, start: Start) -> None:
+        resident = start(seconds=0.3)
+        replies: list[dict[str, Any]] = []
+        asking = threading.Thread(target=lambda: replies.append(resident.ask()))
+        asking.start()
+        time.sleep(0.1)
+        client.stop(resident.path)
+        asking.join()
+        assert "answers" in replies[0]
+
+
+class TestTheClient:
+    def test_it_gets_the_answers(self, start: Start, index: config.Settings) -> None:
+        start()
+        assert client.ask(index, [Query("가"), Query("나")]) == [
+            Answer(text, index.index, (), 1) for text in ("가", "나")
+        ]
+
+    def test_it_starts_nothing_without_an_index(self, folder: Path, index: config.Settings) -> None:
+        with pytest.raises(client.Unavailable, match="no index"):
+            client.ask(replace(index, index=str(folder / "none")), [Query("?")])
+        assert not list(folder.iterdir())
+
+    def test_many_questions_are_for_the_asking_process(self, folder: Path, index: config.Settings) -> None:
+        with pytest.raises(client.Unavailable, match="too many"):
+            client.ask(index, [Query("?")] * 33)
+        assert not list(folder.iterdir())
+
+    def test_a_question_beyond_all_bounds_is_not_sent(self, start: Start, index: config.Settings) -> None:
+        resident = start()
+        with pytest.raises(client.Unavailable, match="TooLong"):
+            client.ask(index, [Query("x" * wire.MAX_REQUEST)])
+        assert resident.works()
+
+    def test_an_error_is_told_as_a_reason(self, start: Start, index: config.Settings) -> None:
+        start(error=UsageError("no such date"))
+        with pytest.raises(client.Unavailable, match="no such date"):
+            client.ask(index, [Query("?")])
+
+    def test_one_that_cannot_be_started(
+        self, folder: Path, index: config.Settings, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sys, "executable", shutil.which("false"))
+        begun = time.monotonic()
+        with pytest.raises(client.Unavailable, match="Connection"):
+            client.ask(index, [Query("?")])
+        assert time.monotonic() - begun < 5
+        monkeypatch.setattr(sys, "executable", str(folder / "none"))
+        with pytest.raises(client.Unavailable, match="FileNotFoundError"):
+            client.ask(index, [Query("?")])
+
+    def test_a_folder_that_others_can_enter(self, folder: Path, index: config.Settings) -> None:
+        (folder / "kosearch").mkdir(mode=0o755)
+        with pytest.raises(client.Unavailable, match="PermissionError"):
+            client.ask(index, [Query("?")])
+
+    @pytest.mark.parametrize(
+        "reply",
+        [
+            pytest.param(b"", id="hangs up"),
+            pytest.param(b"\0\0", id="hangs up early"),
+            pytest.param(struct.pack(">I", 9) + b"{}", id="hangs up in the middle"),
+            pytest.param(struct.pack(">I", wire.MAX_REPLY + 1), id="too long"),
+            pytest.param(struct.pack(">I", 2) + b"[]", id="no object"),
+            pytest.param(struct.pack(">I", 2) + b"{}", id="no version"),
+            pytest.param(wire.frame({"version": "0.0.1", "answers": []}, 100), id="another version"),
+            pytest.param(wire.frame({"version": kosearch.__version__}, 100), id="no answers"),
+            pytest.param(wire.frame({"version": kosearch.__version__, "answers": [1]}, 100), id="no record"),
+            pytest.param(wire.frame({"version": kosearch.__version__, "answers": [{}]}, 100), id="half a record"),
+        ],
+    )
+    def test_one_that_answers_nonsense(self, folder: Path, index: config.Settings, reply: bytes) -> None:
+        with place.listen(place.socket_path(index)) as listener:
+            thread = threading.Thread(target=_reply, args=(listener, reply))
+            thread.start()
+            with pytest.raises(client.Unavailable):
+                client.ask(index, [Query("?")])
+            thread.join()
+
+    def test_one_that_hangs_costs_its_patience_once(
+        self, folder: Path, index: config.Settings, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = place.socket_path(index)
+        with place.listen(path):
+            os.utime(path, (0, 0))  # it is not just starting
+            begun = time.monotonic()
+            with pytest.raises(client.Unavailable, match="TimeoutError"):
+                client.ask(index, [Query("?")], patience=0.3)
+            assert 0.3 <= time.monotonic() - begun < 2
+            assert not path.exists()
+
+    def test_one_that_starts_has_more_time(
+        self, folder: Path, index: config.Settings, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(client, "STARTING", 1.0)
+        path = place.socket_path(index)
+        with place.listen(path):
+            begun = time.monotonic()
+            with pytest.raises(client.Unavailable, match="TimeoutError"):
+                client.ask(index, [Query("?")], patience=0.1)
+            assert time.monotonic() - begun > 0.5
+            assert path.exists()
+
+    def test_a_hung_one_is_ended_by_force(self, folder: Path, index: config.Settings) -> None:
+        path = place.socket_path(index)
+        path.parent.mkdir(mode=0o700)
+        child = os.fork()
+        if not child:  # it listens, and never answers
+            with place.listen(path):
+                time.sleep(60)
+            os._exit(0)
+        assert until(path.exists)
+        assert [(path, None)] == list(client.residents(patience=0.2))
+        assert client.stop(path, patience=0.2)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -9
+        assert not path.exists()
+
+    def test_all_that_run_are_known(self, start: Start) -> None:
+        resident = start()
+        (path, state), *others = client.residents()
+        assert (path, others) == (resident.path, [])
+        assert state is not None
+        assert state["pid"] == os.getpid()
+
+
+def _one(start: Start, running: list[Running] = []) -> Running:  # noqa: B006 - one for all examples
+    if not running or not running[0].path.exists():
+        running[:] = [start()]
+    return running[0]
+
+
+def _reply(listener: socket.socket, reply: bytes) -> None:
+    connection, _ = listener.accept()
+    with connection:
+        connection.recv(1 << 16)
+        connection.sendall(reply)
+
+
+def until(true: Callable[[], bool], seconds: float = 5.0) -> bool:
+    """Whether it becomes true in time."""
+    ends = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > ends:
+            return False
+        time.sleep(0.01)
+    return True
