@@ -16,16 +16,13 @@ import math
 import re
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from itertools import accumulate, pairwise
 from operator import mul
 from zlib import crc32
 
-from kosearch.records import Extracted, Heading, Passage
+from kosearch.records import Extracted, Heading, Passage, TokenOffsets
 from kosearch.sentences import sentence_ends
-
-TokenOffsets = Callable[[str], Sequence[tuple[int, int]]]
-"""Text → the [start, end) spans of the model's tokens: code points, ascending, no special tokens."""
 
 CONTEXT = 120
 """The most code points of title and headings that are put in front of a passage."""

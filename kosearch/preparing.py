@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from kosearch.embedding import Model, TokenOffsets, token_offsets
+from kosearch.embedding import Model, token_offsets
 from kosearch.extract import ExtractError, extract
 from kosearch.passages import context, cut
-from kosearch.records import Extracted, Passage, Skipped, SourceFile
+from kosearch.records import Extracted, Passage, Skipped, SourceFile, TokenOffsets
 from kosearch.sources import ReadError, read
 from kosearch.terms import Analyzer
 

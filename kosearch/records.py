@@ -5,9 +5,12 @@ All offsets are code points in a document's extracted text (LF line ends, NFC). 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+
+TokenOffsets = Callable[[str], Sequence[tuple[int, int]]]
+"""Text → the [start, end) spans of a model's tokens: code points, ascending, no special tokens."""
 
 
 class Reason(StrEnum):
@@ -241,3 +244,14 @@ class IndexReport:
     reused: int
     """…and those of new and changed files whose vectors were there."""
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """Exact counts over the published passages, as BM25 wants them."""
+
+    passages: int
+    totals: Mapping[str, int]
+    """All terms of all passages, by field."""
+    frequencies: Mapping[str, Mapping[str, int]]
+    """field → term → passages that have the term in that field; 0 for unknown ones."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from math import log
 
 import numpy as np
 from numpy.typing import NDArray
+
+from kosearch.records import Statistics
 
 K1 = 0.3
 B = 0.5
@@ -21,17 +22,6 @@ FULL_MATCH = 4.5
 Floats = NDArray[np.float64]
 Weights = Mapping[str, Mapping[str, float]]
 """Field → term → what the term is worth, as a factor."""
-
-
-@dataclass(frozen=True, slots=True)
-class Statistics:
-    """What BM25 knows of the whole index."""
-
-    passages: int
-    lengths: Mapping[str, int]
-    """Field → terms in all passages together."""
-    document_frequency: Mapping[tuple[str, str], int]
-    """(field, term) → in how many passages the term stands; at least for the question's terms."""
 
 
 def bm25(question: Weights, passage: Mapping[str, Sequence[str]], statistics: Statistics) -> float:
@@ -47,11 +37,11 @@ def _field(name: str, weights: Mapping[str, float], terms: Sequence[str], statis
     counts = Counter(term for term in terms if term in weights)
     if not counts:
         return 0.0
-    mean_length = statistics.lengths[name] / statistics.passages
+    mean_length = statistics.totals[name] / statistics.passages
     damping = K1 * (1 - B + B * len(terms) / mean_length)
     return sum(
         weights[term]
-        * idf(statistics.document_frequency[name, term], statistics.passages)
+        * idf(statistics.frequencies[name][term], statistics.passages)
         * (K1 + 1)
         * count
         / (count + damping)

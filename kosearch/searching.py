@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from kosearch.excerpts import best_part
 from kosearch.index import Snapshot, StoredDocument, StoredPassage
 from kosearch.records import Answer, Hit, Query, Score
-from kosearch.scoring import Statistics, bm25, fuse, scale, scale_both
+from kosearch.scoring import bm25, fuse, scale, scale_both
 from kosearch.terms import CONTEXT, FIELDS, Analyzer, Question, matches
 
 CANDIDATES = 200
@@ -116,12 +116,7 @@ def _demanded(question: Question) -> dict[str, dict[str, float]]:
 
 
 def _bm25s(question: Question, terms: Sequence[Mapping[str, Sequence[str]]], snapshot: Snapshot) -> Floats:
-    counts = snapshot.statistics({name: list(weights) for name, weights in question.terms.items()})
-    statistics = Statistics(
-        counts.passages,
-        counts.totals,
-        {(name, term): count for name, terms_ in counts.frequencies.items() for term, count in terms_.items()},
-    )
+    statistics = snapshot.statistics({name: list(weights) for name, weights in question.terms.items()})
     return np.array([bm25(question.terms, one, statistics) for one in terms], dtype=np.float64)
 
 

@@ -10,8 +10,9 @@ from embedding_making import write_model
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kosearch.embedding import TokenOffsets, resolve, token_offsets
+from kosearch.embedding import resolve, token_offsets
 from kosearch.errors import ModelError
+from kosearch.records import TokenOffsets
 
 
 @pytest.fixture(scope="module")

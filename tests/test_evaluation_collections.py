@@ -30,9 +30,7 @@ def beir(folder: Path, qrels: str = "q1\td1\t1\n") -> Path:
 
 
 def test_a_beir_folder_gives_documents_answered_questions_and_grades(tmp_path: Path) -> None:
-    collection = read_collection(
-        beir(tmp_path, "query-id\tcorpus-id\tscore\nq1\td 3\t2\nq1\td1\t0\nq2\td1\t0\n")
-    )
+    collection = read_collection(beir(tmp_path, "query-id\tcorpus-id\tscore\nq1\td 3\t2\nq1\td1\t0\nq2\td1\t0\n"))
     assert collection.name == tmp_path.name
     assert [(document.id, document.title, document.text) for document in collection.documents] == [
         ("d1", "제목", "본문"),

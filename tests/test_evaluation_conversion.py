@@ -77,8 +77,7 @@ def test_cranfield_numbers_questions_in_order_and_drops_grades_and_empty_texts(t
         encoding="utf-8",
     )
     (tmp_path / "cran.qry.xml").write_text(
-        "<top>\n<num> 1</num>\n<title>\nwhat\nlifts .</title>\n</top>\n"
-        "<top><num>4</num><title>drag</title></top>\n",
+        "<top>\n<num> 1</num>\n<title>\nwhat\nlifts .</title>\n</top>\n<top><num>4</num><title>drag</title></top>\n",
         encoding="utf-8",
     )
     (tmp_path / "cranqrel.trec.txt").write_text("1 0 1 -1\n2 0 1 3\n2 0 2 1\n", encoding="utf-8")
@@ -93,9 +92,7 @@ def test_autorag_reads_parquet(tmp_path: Path) -> None:
     from pyarrow import Table, parquet
 
     pages = [{"doc_id": "finance - 보고서.pdf - 1", "contents": "본문", "metadata": {"page": 1}}]
-    rows = [
-        {"qid": "0_finance", "query": "?", "retrieval_gt": [[pages[0]["doc_id"]]], "generation_gt": ["답"]}
-    ]
+    rows = [{"qid": "0_finance", "query": "?", "retrieval_gt": [[pages[0]["doc_id"]]], "generation_gt": ["답"]}]
     parquet.write_table(Table.from_pylist(pages), tmp_path / "ocr_corpus_v3.parquet")
     parquet.write_table(Table.from_pylist(rows), tmp_path / "qa_v4.parquet")
     collection = convert("autorag_ko_embed", tmp_path, tmp_path / "out")

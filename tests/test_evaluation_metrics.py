@@ -137,18 +137,14 @@ def test_the_order_within_the_first_k_matters_only_to_rank_aware_measures(
 
 
 @given(relevant=st.frozensets(documents, min_size=1, max_size=5), ranked=ranked_lists)
-def test_moving_a_relevant_document_up_never_lowers_a_measure(
-    relevant: frozenset[str], ranked: list[str]
-) -> None:
+def test_moving_a_relevant_document_up_never_lowers_a_measure(relevant: frozenset[str], ranked: list[str]) -> None:
     ranks = relevant_ranks(relevant, ranked)
     if not ranks or ranks[-1] == len(ranks):
         return
     last = ranks[-1]
     better = [*ranked[: last - 2], ranked[last - 1], ranked[last - 2], *ranked[last:]]
     before = information_retrieval(ranks, len(relevant)) | autorag([relevant], ranked)
-    after = information_retrieval(relevant_ranks(relevant, better), len(relevant)) | autorag(
-        [relevant], better
-    )
+    after = information_retrieval(relevant_ranks(relevant, better), len(relevant)) | autorag([relevant], better)
     # AutoRAG's mAP divides by the hits within k, so that one more hit may lower it.
     assert all(after[name] >= before[name] - 1e-12 for name in before if not name.startswith("mAP"))
 
@@ -244,8 +240,6 @@ def test_the_permutation_test_is_sane() -> None:
     assert paired_permutation_test(first, worse) == 1 / 10_001
     assert paired_permutation_test(first, worse) == paired_permutation_test(worse, first)
     assert paired_permutation_test(np.array([1.0]), np.array([0.0])) == 1
-    noise = [
-        paired_permutation_test(generator.random(60), generator.random(60), samples=500) for _ in range(200)
-    ]
+    noise = [paired_permutation_test(generator.random(60), generator.random(60), samples=500) for _ in range(200)]
     # Alike systems differ "significantly" about as often as the level says.
     assert 0.01 <= float(np.mean(np.array(noise) < 0.05)) <= 0.1

@@ -35,9 +35,7 @@ def test_curves_rise_within_the_frame_and_are_named() -> None:
     assert lower[0][1] > upper[0][1]
     assert lower[1][1] == upper[1][1] == upper[0][1]  # all are found by rank 2; up is small y
     labels = {
-        text.text: float(text.attrib["y"])
-        for text in root.iter(f"{SVG}text")
-        if text.get("text-anchor") == "end"
+        text.text: float(text.attrib["y"]) for text in root.iter(f"{SVG}text") if text.get("text-anchor") == "end"
     }
     assert lower[0][1] == pytest.approx(labels["0.7"] - 4, abs=0.1)
     assert "0.5" not in labels

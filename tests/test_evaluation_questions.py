@@ -75,9 +75,7 @@ def test_paths_fit_by_whole_components_from_the_end_in_nfc(tmp_path: Path) -> No
         (["report.pdf", {"path": "김/report.pdf", "page": 3}], "expected twice"),
     ],
 )
-def test_an_expectation_that_fits_none_or_several_names_its_line(
-    tmp_path: Path, expected: object, why: str
-) -> None:
+def test_an_expectation_that_fits_none_or_several_names_its_line(tmp_path: Path, expected: object, why: str) -> None:
     ok = {"question": "?", "expected": "report.pdf"}
     questions = read_questions(written(tmp_path, ok, {"question": "?", "expected": expected}))
     with pytest.raises(UsageError, match=why) as caught:

@@ -40,18 +40,14 @@ def test_a_report_averages_over_the_questions_that_have_an_answer() -> None:
         autorag([{"c"}], ["c", "d"]),
         autorag([{"e"}], []),
     ]
-    assert report.means[Family.AUTORAG] == pytest.approx(
-        {name: sum(row[name] for row in rows) / 3 for name in rows[0]}
-    )
+    assert report.means[Family.AUTORAG] == pytest.approx({name: sum(row[name] for row in rows) / 3 for name in rows[0]})
     assert report.values[IR]["Accuracy@1"].tolist() == [0, 1, 0]
 
 
 def test_grades_add_a_graded_ndcg_and_leave_the_families_alone() -> None:
     graded = {"q1": {"a": 3, "b": 1}}
     means = evaluate(RUN, graded).means
-    assert means[IR].pop("graded nDCG@10") == pytest.approx(
-        (1 / np.log2(3) + 3 / np.log2(4)) / (3 + 1 / np.log2(3))
-    )
+    assert means[IR].pop("graded nDCG@10") == pytest.approx((1 / np.log2(3) + 3 / np.log2(4)) / (3 + 1 / np.log2(3)))
     assert means == evaluate(RUN, {"q1": {"a": 1, "b": 1}}).means
 
 
@@ -113,9 +109,7 @@ def test_failures_say_what_was_expected_and_found_worst_first() -> None:
 def test_json_holds_everything_and_says_its_version() -> None:
     first, second = evaluate(RUN, QRELS, system="dense"), evaluate(RUN, QRELS, system="hybrid")
     texts = dict.fromkeys(QRELS, "?")
-    written = as_json(
-        "mini", [first, second], compare([first, second]), {"dense": failures(RUN, QRELS, texts)}
-    )
+    written = as_json("mini", [first, second], compare([first, second]), {"dense": failures(RUN, QRELS, texts)})
     read = json.loads(json.dumps(written, allow_nan=False))
     assert (read["schema"], read["version"], read["collection"]) == ("kosearch-eval", 1, "mini")
     assert (read["questions"], read["depth"]) == (3, 100)

@@ -27,9 +27,7 @@ runs = st.dictionaries(
 
 @given(run=runs)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_a_run_file_is_read_as_it_was_written(
-    tmp_path: Path, run: dict[str, list[tuple[str, float]]]
-) -> None:
+def test_a_run_file_is_read_as_it_was_written(tmp_path: Path, run: dict[str, list[tuple[str, float]]]) -> None:
     file = tmp_path / "run.trec"
     write_run(file, run, "hybrid 0.5")
     assert read_run(file) == run
@@ -71,9 +69,7 @@ def test_a_run_that_cannot_be_written_is_a_usage_error(tmp_path: Path) -> None:
     questions=st.integers(1, 300),
 )
 @settings(max_examples=25, deadline=None)
-def test_the_nearest_are_those_of_a_full_sort(
-    seed: int, similarity: Similarity, depth: int, questions: int
-) -> None:
+def test_the_nearest_are_those_of_a_full_sort(seed: int, similarity: Similarity, depth: int, questions: int) -> None:
     generator = np.random.default_rng(seed)
     # Small whole numbers make many ties, and some zero vectors.
     asked = generator.integers(-1, 2, size=(questions, 2)).astype(np.float32)

@@ -39,9 +39,7 @@ def test_both_similarities_agree(ties: bool) -> None:
     drawn = generator.integers(-2, 3, (340, 4)) if ties else generator.standard_normal((340, 24)) * 3
     vectors = dict(zip([*DOCUMENTS, *QUESTIONS], drawn.astype(np.float32), strict=True))
     qrels = {
-        question: dict.fromkeys(
-            generator.choice(DOCUMENTS, size=generator.integers(1, 150), replace=False).tolist(), 1
-        )
+        question: dict.fromkeys(generator.choice(DOCUMENTS, size=generator.integers(1, 150), replace=False).tolist(), 1)
         for question in QUESTIONS[:-1]
     }
     functions = {"dot": dot_score} if ties else {"cosine": cos_sim, "dot": dot_score}
@@ -65,6 +63,4 @@ def test_both_similarities_agree(ties: bool) -> None:
             for measure, values in theirs[name].items()
             for k, value in values.items()
         }
-        assert {measure.lower(): value for measure, value in ours.items()} == pytest.approx(
-            expected, abs=1e-6
-        )
+        assert {measure.lower(): value for measure, value in ours.items()} == pytest.approx(expected, abs=1e-6)

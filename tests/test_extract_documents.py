@@ -103,6 +103,19 @@ def test_a_table_without_a_header_invents_none() -> None:
     assert list(table_lines([["1", "2"], ["3", ""]], named_columns=True)) == ["1 | 2", "3"]
 
 
+def test_large_workbooks_are_read_fast_and_plainly(monkeypatch: pytest.MonkeyPatch) -> None:
+    from kosearch.extract import office, spreadsheet
+
+    monkeypatch.setattr(office, "_LARGEST_SHEETS", 0)
+    monkeypatch.setattr(office, "_LARGEST_XLS", 0)
+    monkeypatch.setattr(spreadsheet, "_MOST_ROWS", 2)
+    sheets = read("sheet.xlsx")
+    assert sheets.text == "분야 | 비율 | 날짜\n서울 교통 | 0.035 | 2024-02-29\n\n한 칸"
+    assert [(page.number, page.label) for page in sheets.pages] == [(1, "예산"), (2, "인구")]
+    assert sheets.warnings == ("only the first 2 rows of sheet 예산 are read",)
+    assert read("old.xls").text == "분야 | 원\n서울 교통 | 1조"
+
+
 ENTITIES = '<!DOCTYPE x [<!ENTITY a "서울">' + "".join(
     f'<!ENTITY {name} "&{inner};&{inner};&{inner};&{inner};">'
     for inner, name in zip("abcdefghijk", "bcdefghijkl", strict=True)

@@ -156,5 +156,17 @@ def test_json_escapes_are_read_and_json_stays_json() -> None:
     assert document.text == r'{"name": "한글 😀", "quote": "\u0022"}'
 
 
-def test_content_wins_over_the_suffix() -> None:
-    assert read("<!DOCTYPE html><title>t</title><p>본문", "a.txt").kind == "html"
+@pytest.mark.parametrize(
+    ("data", "path", "kind"),
+    [
+        ("<!DOCTYPE html><title>t</title><p>본문", "a.txt", "html"),
+        ("<table><tr><td>해<td>원</table>", "보고서.xls", "html"),
+        ("<html><body>로그인하십시오", "a.pdf", "html"),
+        ('data = b"%PDF-1.7"', "a.py", "code"),
+        ("<HWPML> 은 형식의 이름이다", "a.txt", "text"),
+        ("From: a@b.kr\nMIME-Version: 1.0\nSubject: x\n\n본문", "12.M3P4", "mail"),
+        ("From: 여기부터 저기까지", "a.txt", "text"),
+    ],
+)
+def test_content_decides_with_the_suffix(data: str, path: str, kind: str) -> None:
+    assert read(data, path).kind == kind

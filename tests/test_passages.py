@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kosearch.passages import CONTEXT, TokenOffsets, context, cut
-from kosearch.records import Extracted, Heading, PageStart, Passage
+from kosearch.passages import CONTEXT, context, cut
+from kosearch.records import Extracted, Heading, PageStart, Passage, TokenOffsets
 
 PIECES = [
     "가",

@@ -11,15 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from kosearch.scoring import FULL_MATCH, K1, B, Statistics, bm25, fuse, idf, scale, scale_both
+from kosearch.records import Statistics
+from kosearch.scoring import FULL_MATCH, K1, B, bm25, fuse, idf, scale, scale_both
 
 WORDS = [f"w{i}" for i in range(6)]
 ONE_FIELD = {"morphemes": {"w0": 1.0, "w1": 0.5}}
 STATISTICS = Statistics(
     passages=10,
-    lengths={"morphemes": 50, "bigrams": 80},
-    document_frequency={("morphemes", word): 1 + i for i, word in enumerate(WORDS)}
-    | {("bigrams", word): 2 + i for i, word in enumerate(WORDS)},
+    totals={"morphemes": 50, "bigrams": 80},
+    frequencies={
+        "morphemes": {word: 1 + i for i, word in enumerate(WORDS)},
+        "bigrams": {word: 2 + i for i, word in enumerate(WORDS)},
+    },
 )
 passages = st.lists(st.sampled_from([*WORDS, "other", "else"]), max_size=30)
 scores = arrays.arrays(
@@ -77,7 +80,7 @@ def test_another_word_in_front_never_helps(terms: list[str]) -> None:
 
 @given(passages)
 def test_a_term_is_worth_at_most_its_weight_and_idf(terms: list[str]) -> None:
-    most = sum(w * idf(STATISTICS.document_frequency["morphemes", t], 10) for t, w in ONE_FIELD["morphemes"].items())
+    most = sum(w * idf(STATISTICS.frequencies["morphemes"][t], 10) for t, w in ONE_FIELD["morphemes"].items())
     assert one(terms) <= most * (K1 + 1)
 
 

@@ -88,6 +88,8 @@ def command(
     settings = options.settings(
         index=index, model=model, device=device, mode=mode, weight=weight, passage_tokens=passage_tokens
     )
+    if not collection.exists():
+        raise UsageError(f"{collection}: there is no such file or folder", "check the path")
     if plot is not None and plot.suffix.lower() != ".svg":
         raise UsageError(f"{plot}: plots are SVG", "name a file that ends in .svg")
     wanted = compare.split(",") if compare else [settings.mode]

@@ -131,6 +131,7 @@ class Output:
         lines = render.styled(text, style, question).wrap(self._console, self._console.width - indent)
         try:
             for line in lines:
+                line.rstrip()
                 line.pad_left(indent)
                 self._console.print(line)
         except BrokenPipeError as closed:

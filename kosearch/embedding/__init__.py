@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from kosearch.embedding.model import Layer, Model, Pooling, Prompts
 from kosearch.embedding.resolving import BUNDLED, default_model, names_here, resolve
-from kosearch.embedding.tokens import TokenOffsets, token_offsets
+from kosearch.embedding.tokens import token_offsets
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,7 +30,6 @@ __all__ = [
     "Pooling",
     "Prompts",
     "QueryEmbedder",
-    "TokenOffsets",
     "default_model",
     "load",
     "load_for_queries",

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from kosearch.embedding.model import Model
 from kosearch.errors import ModelError
+from kosearch.records import TokenOffsets
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
-
-TokenOffsets = Callable[[str], Sequence[tuple[int, int]]]
-"""The code-point span of each of a text's tokens, without special tokens."""
 
 
 def load_tokenizer(model: Model) -> Tokenizer:

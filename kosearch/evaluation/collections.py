@@ -171,9 +171,7 @@ def json_records(path: Path) -> Iterator[tuple[int, Mapping[str, object]]]:
         try:
             record = json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise fault(
-                path, line, f"not JSON ({error})", "The file holds one JSON object a line."
-            ) from error
+            raise fault(path, line, f"not JSON ({error})", "The file holds one JSON object a line.") from error
         if not isinstance(record, dict):
             raise fault(path, line, "not a JSON object")
         yield line, record

@@ -81,9 +81,7 @@ def _legend(systems: Sequence[str]) -> list[str]:
 
 def _stroke(number: int) -> str:
     colour, dash = _COLOURS[number % len(_COLOURS)], _DASHES[number % len(_DASHES)]
-    return (
-        f'fill="none" stroke="{colour}" stroke-width="2.5" stroke-dasharray="{dash}" stroke-linejoin="round"'
-    )
+    return f'fill="none" stroke="{colour}" stroke-width="2.5" stroke-dasharray="{dash}" stroke-linejoin="round"'
 
 
 def _x(k: int) -> float:

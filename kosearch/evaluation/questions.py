@@ -73,9 +73,7 @@ def read_trec_questions(topics: Path, qrels: Path) -> tuple[Question, ...]:
         for question, grades in judged.items()
     }
     questions = tuple(
-        Question(query.id, query.text, answers, qrels, 0)
-        for query in queries
-        if (answers := expected.get(query.id))
+        Question(query.id, query.text, answers, qrels, 0) for query in queries if (answers := expected.get(query.id))
     )
     if not questions:
         raise UsageError(f"{qrels} calls no document relevant to any topic.")
@@ -120,9 +118,7 @@ def judgements(questions: Iterable[Question]) -> Qrels:
     return {question.id: {place.id: grade for place, grade in question.expected} for question in questions}
 
 
-def ranked_places(
-    question: Question, hits: Iterable[tuple[str, int | None, float]]
-) -> tuple[tuple[str, float], ...]:
+def ranked_places(question: Question, hits: Iterable[tuple[str, int | None, float]]) -> tuple[tuple[str, float], ...]:
     """Hits (path, page, score; best first) as a ranked list of places, each at its best hit.
 
     Pages are told apart only where the question expects a page, so that two passages of one page, or of one
@@ -147,9 +143,7 @@ def _expected(record: Mapping[str, object], path: Path, line: int) -> tuple[Plac
     entries = given if isinstance(given, list) else [given]
     if "page" in record:
         if len(entries) != 1 or not isinstance(entries[0], str):
-            raise fault(
-                path, line, '"page" beside several expected paths', 'Write {"path": …, "page": …} for each.'
-            )
+            raise fault(path, line, '"page" beside several expected paths', 'Write {"path": …, "page": …} for each.')
         entries = [{"path": entries[0], "page": record["page"]}]
     places = tuple(_place(entry, path, line) for entry in entries)
     if not places:

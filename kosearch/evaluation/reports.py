@@ -130,9 +130,7 @@ def evaluate(run: Run, qrels: Qrels, *, system: str = "") -> Report:
     return Report(system, tuple(relevant), counts, tuple(ranks), values, means)
 
 
-def compare(
-    reports: Sequence[Report], measures: Sequence[tuple[Family, str]] = COMPARED
-) -> tuple[Comparison, ...]:
+def compare(reports: Sequence[Report], measures: Sequence[tuple[Family, str]] = COMPARED) -> tuple[Comparison, ...]:
     """Every report after the first against the first, measure by measure, with the paired test's p-value.
 
     The p-values are each for itself: who picks the best of many should ask for a smaller one.
@@ -140,14 +138,10 @@ def compare(
     if not reports:
         return ()
     baseline, *others = reports
-    return tuple(
-        _comparison(baseline, other, family, measure) for other in others for family, measure in measures
-    )
+    return tuple(_comparison(baseline, other, family, measure) for other in others for family, measure in measures)
 
 
-def failures(
-    run: Run, qrels: Qrels, texts: Mapping[str, str], *, k: int = 1, show: int = 3
-) -> tuple[Failure, ...]:
+def failures(run: Run, qrels: Qrels, texts: Mapping[str, str], *, k: int = 1, show: int = 3) -> tuple[Failure, ...]:
     """Questions with no relevant document among the first `k`, worst first, with their first `show` hits."""
     failed: list[tuple[int, Failure]] = []
     for question, grades in qrels.items():
@@ -185,9 +179,7 @@ def as_json(
         "depth": DEPTH,
         "systems": [_system_json(report) for report in reports],
         "comparisons": [asdict(comparison) for comparison in comparisons],
-        "failures": {
-            system: [asdict(failure) for failure in found] for system, found in (failed or {}).items()
-        },
+        "failures": {system: [asdict(failure) for failure in found] for system, found in (failed or {}).items()},
     }
 
 

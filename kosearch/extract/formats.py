@@ -48,6 +48,7 @@ _SUFFIXES = {
     " scss sh sql swift tcl ts tsx v vb vue zig zsh",
     "csv": "csv tsv tab",
     "html": "htm html shtml xhtml xht",
+    "hwpml": "hml",
     "json": "json jsonl ndjson geojson",
     "mail": "eml",
     "markdown": "markdown md mdown mdx mkd qmd rmd",
@@ -60,12 +61,13 @@ _SUFFIXES = {
 KIND_OF_SUFFIX = {f".{suffix}": kind for kind, names in _SUFFIXES.items() for suffix in names.split()}
 
 _HTML_START = re.compile(
-    rb"\A(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html)\b",
+    rb"\A(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|meta|body|table)\b",
     re.IGNORECASE | re.DOTALL,
 )
-
-
-_HWPML_START = re.compile(rb"<HWPML\b")
+_HWPML_START = re.compile(rb"\A(?:\xef\xbb\xbf)?\s*<\?xml[^>]*>.{0,1000}?<HWPML\b", re.DOTALL)
+_MAIL_START = re.compile(
+    rb"\A(?:Return-Path|Received|Delivered-To|Message-ID|MIME-Version|From|Date|Subject|X-[\w-]+): "
+)
 # Members that only this kind of package has.
 _PACKAGE_MARKS = {
     "word/document.xml": "docx",
@@ -87,33 +89,45 @@ _COMPOUND_MARKS = {
 
 
 def detect(data: bytes, path: str) -> str:
-    """The kind of document in `data`, one of READERS; raises ExtractError for what none of them reads."""
+    """The kind of file that `data` is, one of READERS; raises ExtractError for what none of them reads."""
     head = data[:2048]
-    if b"%PDF-" in head[:1024]:
+    start = head.lstrip()
+    suffix = splitext(path)[1].lower()
+    if start.startswith(b"%PDF-"):
         return "pdf"
-    if head.startswith(b"PK\x03\x04"):
-        return _package_kind(data)
+    if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        return _package_kind(data, suffix)
     if head.startswith(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"):
         return _compound_kind(data)
     if head.startswith(b"HWP Document File V"):
         return "hwp"
-    if head.startswith(b"{\\rtf"):
+    if start.startswith(b"{\\rtf"):
         return "rtf"
-    if _HWPML_START.search(head):
+    if _HWPML_START.match(head):
         return "hwpml"
-    named = KIND_OF_SUFFIX.get(splitext(path)[1].lower(), "text")
-    if named == "text" and _HTML_START.match(head):
+    named = KIND_OF_SUFFIX.get(suffix, "text")
+    return _text_kind(head) if named == "text" or (named == "pdf" and b"%PDF-" not in head) else named
+
+
+def _text_kind(head: bytes) -> str:
+    """What a file is whose name does not say it: systems also save pages and mail under the names of documents."""
+    if _HTML_START.match(head):
         return "html"
-    return named
+    if _MAIL_START.match(head) and b"\nMIME-Version:" in b"\n" + head:
+        return "mhtml" if b"multipart/related" in head else "mail"
+    return "text"
 
 
-def _package_kind(data: bytes) -> str:
+def _package_kind(data: bytes, suffix: str) -> str:
     package = Package(data)
     for member, kind in _PACKAGE_MARKS.items():
         if member in package:
             return kind
-    stated = package.read("mimetype") if "mimetype" in package else b""
-    return "odf" if stated.startswith(b"application/vnd.oasis.opendocument.") else "zip"
+    if "mimetype" in package and package.read("mimetype").startswith(b"application/vnd.oasis.opendocument."):
+        return "odf"
+    if suffix in ("", ".zip"):
+        return "zip"
+    raise ExtractError(Reason.UNSUPPORTED, "a package of a kind that is not read here")
 
 
 def _compound_kind(data: bytes) -> str:
@@ -123,6 +137,8 @@ def _compound_kind(data: bytes) -> str:
         compound = cfb.OleFileIO(data)
         if compound.exists("EncryptedPackage"):
             raise ExtractError(Reason.ENCRYPTED, "encrypted: opening it needs a password")
+        if compound.exists("__properties_version1.0"):
+            raise ExtractError(Reason.UNSUPPORTED, "an Outlook message: save it as .eml")
         for stream, kind in _COMPOUND_MARKS.items():
             if compound.exists(stream):
                 return kind

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from email import message_from_bytes
+from email.errors import HeaderParseError
 from email.header import decode_header
 from email.message import Message
 from email.utils import collapse_rfc2231_value, parsedate_to_datetime
@@ -129,8 +130,12 @@ def _words(value: str) -> str:
     """A header's text: encoded words (RFC 2047) decoded, and bare 8-bit text of old programs too."""
     if not value.isascii():
         value = decode(value.encode("utf-8", "surrogateescape")).text
+    try:
+        words = decode_header(value)
+    except HeaderParseError:
+        words = [(value, None)]
     parts = []
-    for text, encoding in decode_header(value):
+    for text, encoding in words:
         parts.append(text if isinstance(text, str) else decode(text, declared=encoding or "").text)
     return " ".join("".join(parts).split())
 

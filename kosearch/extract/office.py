@@ -13,7 +13,7 @@ from kosearch.records import Extraction
 
 _SHEETS = ("xlsx", "xls")
 _BINARY_WORKBOOK = "xl/workbook.bin"
-# dochan needs half a second for a megabyte of sheets and stops at 200,000 cells; beyond, calamine reads the bare values.
+# dochan needs half a second for a megabyte of sheets and stops at 200,000 cells; beyond, calamine reads bare values.
 _LARGEST_SHEETS, _LARGEST_XLS = 8 << 20, 4 << 20
 
 

@@ -58,6 +58,8 @@ def read_pages(data: bytes, structure: Structure) -> list[Page]:
     except pypdfium2.PdfiumError as error:
         if structure.locked or "password" in str(error).lower():
             raise ExtractError(Reason.ENCRYPTED, "encrypted: opening it needs a password") from error
+        if "security" in str(error).lower():
+            raise ExtractError(Reason.ENCRYPTED, "protected by DRM: only its own program opens it") from error
         return _second_opinion(structure, str(error))
     try:
         pages = [_read_page(document, number, structure) for number in range(count)]

@@ -25,12 +25,12 @@ def read(data: bytes, kind: str, stated: tuple[str, dict[str, str]]) -> Extracti
         workbook = CalamineWorkbook.from_filelike(io.BytesIO(data))
         for number, name in enumerate(workbook.sheet_names, 1):
             builder.page(number, name)
-            sheet = workbook.get_sheet_by_name(name)
-            rows = islice(sheet.iter_rows(), _MOST_ROWS)
-            filled = [row for row in ([_shown(value) for value in row] for row in rows) if any(row)]
+            rows = iter(workbook.get_sheet_by_name(name).iter_rows())
+            shown = ([_shown(value) for value in row] for row in islice(rows, _MOST_ROWS))
+            filled = [row for row in shown if any(row)]
             for place, line in enumerate(table_lines(filled, named_columns=True)):
                 builder.add(line, gap=LINE if place else PARAGRAPH)
-            if sheet.total_height > _MOST_ROWS:
+            if next(rows, None) is not None:
                 warnings.append(f"only the first {_MOST_ROWS} rows of sheet {name} are read")
     except PasswordError as error:
         raise ExtractError(Reason.ENCRYPTED, "encrypted: opening it needs a password") from error

@@ -108,17 +108,6 @@ class StoredPassage:
 
 
 @dataclass(frozen=True, slots=True)
-class Statistics:
-    """Exact counts over the published passages, as BM25 wants them."""
-
-    passages: int
-    totals: Mapping[str, int]
-    """All terms of all passages, by field."""
-    frequencies: Mapping[str, Mapping[str, int]]
-    """field → term → passages that have the term in that field; 0 for unknown ones."""
-
-
-@dataclass(frozen=True, slots=True)
 class Status:
     """What an index holds."""
 

@@ -16,8 +16,9 @@ from kosearch.index.codec import REPAIR, damaged, decode_lines, decode_vectors
 from kosearch.index.dense import Dense, best, cosines, unit
 from kosearch.index.files import Damaged
 from kosearch.index.lexical import Lexical
-from kosearch.index.records import Identity, Ids, Statistics, StoredDocument, StoredPassage, Vectors
+from kosearch.index.records import Identity, Ids, StoredDocument, StoredPassage, Vectors
 from kosearch.index.store import PUBLISHED, Description, State, Store
+from kosearch.records import Statistics
 
 
 class Derived:

@@ -20,9 +20,9 @@ from kosearch.index.codec import (
     decode_vectors,
     unseal,
 )
-from kosearch.index.records import Identity, Ids, Statistics, Status, StoredDocument, StoredPassage, Vectors
+from kosearch.index.records import Identity, Ids, Status, StoredDocument, StoredPassage, Vectors
 from kosearch.index.schema import read_meta
-from kosearch.records import Passage, Reason, Skipped
+from kosearch.records import Passage, Reason, Skipped, Statistics
 
 Description = tuple[int, str, str, str, str, int]
 """A document's id, path, member, kind, metadata in JSON, and time in nanoseconds."""

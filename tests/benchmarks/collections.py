@@ -44,9 +44,7 @@ class Collection:
             folder / "corpus.jsonl",
             ({"id": id_, "title": title, "text": text} for id_, (title, text) in self.documents.items()),
         )
-        _write_lines(
-            folder / "queries.jsonl", ({"id": id_, "text": text} for id_, text in self.questions.items())
-        )
+        _write_lines(folder / "queries.jsonl", ({"id": id_, "text": text} for id_, text in self.questions.items()))
         rows = [
             "query-id\tcorpus-id\tscore",
             *(f"{question}\t{document}\t1" for question, document in self.answers),
@@ -102,9 +100,7 @@ def welfare_ko(source: Path) -> Collection:
     """Descriptions of welfare schemes, whose first line is the title; the test split."""
     corpus, answers = _json(source / "test_corpus.json"), _json(source / "test_relevant_docs.json")
     return Collection(
-        documents={
-            document: (text.strip().split("\n")[0].strip(), text) for document, text in corpus.items()
-        },
+        documents={document: (text.strip().split("\n")[0].strip(), text) for document, text in corpus.items()},
         questions=dict(_json(source / "test_queries.json")),
         answers={(question, document): None for question, found in answers.items() for document in found},
     )
@@ -117,9 +113,7 @@ def cranfield_en(source: Path) -> Collection:
     So they are not kept, and 1 to 4 count as relevant. Two documents have no text, and are left out.
     """
     collection = Collection()
-    for match in re.finditer(
-        r"<doc>.*?</doc>", _text(source / "cran.all.1400.xml"), re.DOTALL | re.IGNORECASE
-    ):
+    for match in re.finditer(r"<doc>.*?</doc>", _text(source / "cran.all.1400.xml"), re.DOTALL | re.IGNORECASE):
         if text := _element("text", match[0]):
             collection.documents[_element("docno", match[0])] = (_element("title", match[0]), text)
     topics = re.finditer(r"<top>.*?</top>", _text(source / "cran.qry.xml"), re.DOTALL | re.IGNORECASE)
@@ -133,8 +127,7 @@ def cranfield_en(source: Path) -> Collection:
 
 
 CONVERTERS: Mapping[str, Callable[[Path], Collection]] = {
-    convert.__name__: convert
-    for convert in (autorag_ko_embed, korquad1_dev, msmarco_ko, welfare_ko, cranfield_en)
+    convert.__name__: convert for convert in (autorag_ko_embed, korquad1_dev, msmarco_ko, welfare_ko, cranfield_en)
 }
 
 

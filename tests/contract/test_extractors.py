@@ -64,7 +64,7 @@ def test_content_decides_where_it_can(sample: Path, extractions: dict[str, Extra
         ".odt",
     ):
         return
-    for suffix in (".txt", ".hwp", ".pdf", ""):
+    for suffix in (".txt", ".hwp", ".md", ".pdf", ""):
         assert extract(sample.read_bytes(), path=f"file{suffix}").documents == extractions[sample.name].documents
 
 
