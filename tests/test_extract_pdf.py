@@ -176,7 +176,7 @@ def test_page_labels_are_kept_where_they_differ_from_the_number() -> None:
     assert [(page.number, page.label) for page in document.pages] == [(1, "i"), (2, "")]
 
 
-def test_running_headers_and_footers_are_dropped_and_content_is_not() -> None:
+def test_running_headers_and_footers_stand_once_and_content_stays() -> None:
     pages = [
         [
             (50, 780, "한국은행 연차보고서"),
@@ -186,9 +186,14 @@ def test_running_headers_and_footers_are_dropped_and_content_is_not() -> None:
         for number, word in enumerate(["가을", "겨울", "봄날", "여름"], 1)
     ]
     text = read(pdf(pages)).text
-    assert "연차보고서" not in text
+    assert text.count("연차보고서") == 1
     assert "- 3 -" not in text
     assert text.count("이야기를 적는다.") == 4
+
+
+def test_articles_at_page_tops_are_no_running_header() -> None:
+    pages = [lines([f"제{article}조", "내용을 적는다."]) for article in (1, 4, 9, 15, 16)]
+    assert "제9조" in read(pdf(pages)).text
 
 
 def test_a_page_of_nothing_but_running_lines_is_kept() -> None:

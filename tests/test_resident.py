@@ -438,14 +438,14 @@ class TestTheClient:
                 time.sleep(60)
             os._exit(0)
         assert until(path.exists)
-        assert [(path, None)] == list(client.residents(patience=0.2))
+        assert [(path, None)] == list(client.residents(index, patience=0.2))
         assert client.stop(path, patience=0.2)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -9
         assert not path.exists()
 
-    def test_all_that_run_are_known(self, start: Start) -> None:
+    def test_all_that_run_are_known(self, start: Start, index: config.Settings) -> None:
         resident = start()
-        (path, state), *others = client.residents()
+        (path, state), *others = client.residents(replace(index, device="cpu"))
         assert (path, others) == (resident.path, [])
         assert state is not None
         assert state["pid"] == os.getpid()

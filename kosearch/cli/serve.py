@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import errno
+import signal
 from datetime import datetime
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from kosearch.cli import options, render
 from kosearch.cli.output import Output
-from kosearch.errors import NO_HIT, OK, KosearchError, UsageError
+from kosearch.errors import NO_HIT, OK, TERMINATED, KosearchError, UsageError
 
 if TYPE_CHECKING:
     from kosearch.config import Settings
@@ -47,9 +49,9 @@ def command(
     output = options.output_of(context, quiet=quiet)
     settings = options.settings(index=index, device=device, resident_idle=idle)
     if status:
-        return _status(output, json=json)
+        return _status(settings, output, json=json)
     if stop:
-        return _stop(output)
+        return _stop(settings, output)
     return _detach(settings, output) if detach else _serve(settings, output)
 
 
@@ -71,9 +73,17 @@ def _serve(settings: Settings, output: Output) -> int:
         if library.exists:
             warm.load(str(library.directory))
         output.note(f"ready for questions ({path}); Ctrl-C ends it")
-        server.serve(listener, path, warm, settings.resident_idle)
+        signal.signal(signal.SIGTERM, _terminate)
+        try:
+            server.serve(listener, path, warm, settings.resident_idle)
+        except SystemExit:
+            return TERMINATED
     output.note("ended")
     return OK
+
+
+def _terminate(_signum: int, _frame: FrameType | None) -> None:
+    raise SystemExit  # of all that a signal may raise, asyncio lets this and KeyboardInterrupt through
 
 
 def _detach(settings: Settings, output: Output) -> int:
@@ -87,11 +97,11 @@ def _detach(settings: Settings, output: Output) -> int:
     return OK
 
 
-def _stop(output: Output) -> int:
+def _stop(settings: Settings, output: Output) -> int:
     from kosearch.resident import client
 
     count = 0
-    for path, state in client.residents():
+    for path, state in client.residents(settings):
         if not client.stop(path):
             raise KosearchError(
                 f"the process that listens at {path} does not end", "end it with the system's own means, and ask again"
@@ -103,10 +113,10 @@ def _stop(output: Output) -> int:
     return OK
 
 
-def _status(output: Output, *, json: bool) -> int:
+def _status(settings: Settings, output: Output, *, json: bool) -> int:
     from kosearch.resident import client
 
-    found = list(client.residents())
+    found = list(client.residents(settings))
     if json:
         rows = [{"socket": str(path), "answers": state is not None, **(state or {})} for path, state in found]
         output.json({"schema": STATUS, "residents": rows})

@@ -32,6 +32,17 @@ _MADE_DESCRIPTION = re.compile(
     r"|^(?:\S+\.(?:png|jpe?g|gif|bmp|emf|wmf|tiff?)\s*)?(?:Picture|Image|그림)? ?\d*$",
     re.IGNORECASE,
 )
+# Commands of Hangul's equations (한글 문서 파일 형식: 수식, revision 1.3).
+_LAYOUT_WORDS = re.compile(
+    r"\b(?:rm|it|bold|left|right|scale +\d+|size +\d+|from|to|under|[bpd]?matrix|[lr]?pile|cases|eqalign|sub|sup)\b"
+    r"|[`~{}#&_^]",
+    re.IGNORECASE,
+)
+_SIGNS = {
+    "over": "/", "sqrt": "√", "sum": "∑", "int": "∫", "prod": "∏", "inf": "∞", "times": "×", "div": "÷", "union": "∪",
+    "inter": "∩", "leq": "≤", "geq": "≥", "neq": "≠",
+}  # fmt: skip
+_SIGN_WORDS = re.compile(rf"\b(?:{'|'.join(_SIGNS)})\b", re.IGNORECASE)
 _PROPERTY_PARTS = frozenset(("docProps/core.xml", "\x05SummaryInformation", "xl/workbook.xml", "Workbook", "Book"))
 _SHEET_FURNITURE = re.compile(r"(?:Header|Footer|Defined name): ")
 _WORD = re.compile(r"[^\W\d]")
@@ -114,7 +125,7 @@ class Renderer:
             elif kind in ("Footnote", "Comment"):
                 self._notes.append((_label(element), self._plain(element.paragraphs)))
             elif kind == "Equation":
-                self._builder.add(element.script or element.latex)
+                self._builder.add(equation_text(element))
             elif kind == "Image":
                 self._builder.add(self._picture(element))
             self._write_notes()
@@ -180,7 +191,7 @@ class Renderer:
             elif kind in ("Footnote", "Comment"):
                 self._notes.append((_label(block), self._plain(block.paragraphs, depth=depth + 1)))
             elif kind == "Equation":
-                parts.append(block.script or block.latex)
+                parts.append(equation_text(block))
             elif kind == "Image":
                 parts.append(self._picture(block))
         return joint.join(part for part in parts if part)
@@ -201,8 +212,16 @@ class Renderer:
 
 def paragraph_text(paragraph: Any) -> str:
     """A paragraph's text without markers."""
-    runs = [run.text for run in paragraph.runs if not run.note_ref and run.note_reference_type != "comment"]
-    return _CELL_COMMENT.sub(r"(\1)", _MARKERS.sub("", "".join(runs)))
+    runs = [run for run in paragraph.runs if not run.note_ref and run.note_reference_type != "comment"]
+    text = "".join(run.text if run.equation is None else equation_text(run.equation) for run in runs)
+    return _CELL_COMMENT.sub(r"(\1)", _MARKERS.sub("", text))
+
+
+def equation_text(equation: Any) -> str:
+    """What an equation shows, without the words that lay it out; LaTeX as it is."""
+    script = _LAYOUT_WORDS.sub(" ", equation.script)
+    signs = _SIGN_WORDS.sub(lambda found: _SIGNS[found[0].lower()], script)
+    return " ".join(signs.split()) or str(equation.latex or "")
 
 
 def _label(note: Any) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from functools import reduce
 from itertools import pairwise
@@ -17,9 +17,11 @@ from kosearch.extract.pdfpages import read_pages
 from kosearch.extract.pdfstructure import Structure
 from kosearch.records import Extraction, Reason
 
-_DIGITS = re.compile(r"\d+")
+_DIGITS = re.compile(r"\d{1,9}")
+_LETTER = re.compile(r"[^\W\d_]")
 _RUNNING_PAGES = 3
 _EDGE_LINES = 2
+_NUMBERS = 3
 
 
 def read(data: bytes, path: str) -> Extraction:
@@ -67,16 +69,30 @@ def _gap(tail: str, paragraph: Paragraph, joiner: Joiner) -> str:
 
 
 def _without_running(pages: Sequence[list[Line]]) -> list[list[Line]]:
-    """The pages without headers and footers: lines at the top or bottom that repeat, page numbers apart."""
-    seen = Counter(shape for lines in pages for shape in {_shape(line) for line in _edges(lines)})
+    """The pages with each header and footer once: lines at the top or bottom that repeat, page numbers apart."""
+    seen: defaultdict[str, list[tuple[int, str]]] = defaultdict(list)
+    for number, lines in enumerate(pages):
+        for shape, line in {_shape(line): line for line in _edges(lines)}.items():
+            seen[shape].append((number, line.text))
     least = max(_RUNNING_PAGES, len(pages) // 5)
-    running = {shape for shape, count in seen.items() if count >= least}
+    running = {shape for shape, found in seen.items() if len(found) >= least and _runs_on(found)}
+    # Lines of numbers alone have nothing to say even once.
+    written = {shape for shape in running if not _LETTER.search(shape)}
     kept = []
     for lines in pages:
-        dropped = {id(line) for line in _edges(lines) if _shape(line) in running}
+        repeated = [line for line in _edges(lines) if _shape(line) in running]
+        dropped = {id(line) for line in repeated if _shape(line) in written}
+        written.update(map(_shape, repeated))
         # A page of nothing else is made of these lines: they are its content.
         kept.append([line for line in lines if id(line) not in dropped] or lines)
     return kept
+
+
+def _runs_on(found: Sequence[tuple[int, str]]) -> bool:
+    """Whether lines of one shape are the same line, or count the pages; "제1조", "제2조" at page tops are neither."""
+    same = Counter(text for _, text in found)
+    steps = Counter(int(digits) - page for page, text in found for digits in _DIGITS.findall(text)[:_NUMBERS])
+    return any(counted and max(counted.values()) * 2 > len(found) for counted in (same, steps))
 
 
 def _edges(lines: Sequence[Line]) -> list[Line]:

@@ -69,17 +69,19 @@ def start(settings: Settings) -> dict[str, Any]:
         return exchange(connection, {"do": "status"}, STARTING)
 
 
-def residents(*, patience: float = PATIENCE) -> Iterator[tuple[Path, dict[str, Any] | None]]:
-    """The sockets of this user's residents with what each says of itself; None for one that does not answer."""
-    for folder in dict.fromkeys(place.folders()):
-        for path in sorted(folder.glob("*.sock")):
-            try:
-                with place.connect(path, patience) as connection:
-                    yield path, exchange(connection, {"do": "status"}, patience)
-            except (ConnectionRefusedError, FileNotFoundError, PermissionError):
-                continue
-            except (OSError, ValueError):
-                yield path, None
+def residents(settings: Settings, *, patience: float = PATIENCE) -> Iterator[tuple[Path, dict[str, Any] | None]]:
+    """The sockets of all residents in this runtime directory, whatever their settings, with what each says of itself.
+
+    None for one that does not answer. Raises OSError.
+    """
+    for path in sorted(place.socket_path(settings).parent.glob("*.sock")):
+        try:
+            with place.connect(path, patience) as connection:
+                yield path, exchange(connection, {"do": "status"}, patience)
+        except (ConnectionRefusedError, FileNotFoundError, PermissionError):
+            continue
+        except (OSError, ValueError):
+            yield path, None
 
 
 def stop(path: Path, *, patience: float = PATIENCE) -> bool:

@@ -64,7 +64,8 @@ def write_files(collection: Path, folder: Path) -> dict[str, str]:
     folder.mkdir()
     names = {}
     for number, document in enumerate(read_lines(collection / "corpus.jsonl")):
-        name = f"{number:05}-{re.sub(r'[^\w.-]+', '_', document['id'])[:80]}.txt"
+        label = re.sub(r"[^\w.-]+", "_", document["id"])[:80]
+        name = f"{number:05}-{label}.txt"
         title = f"{document['title']}\n\n" if document.get("title") else ""
         (folder / name).write_text(title + document["text"], encoding="utf-8")
         names[name] = document["id"]

@@ -91,7 +91,7 @@ def main(arguments: Sequence[str]) -> int:
         try:
             measure(questions, settings, options.cold)
         finally:
-            for path, _ in client.residents():
+            for path, _ in client.residents(settings):
                 client.stop(path)
     return 0
 
@@ -172,7 +172,7 @@ def measure(questions: Sequence[str], settings: config.Settings, cold: int) -> N
     print(asked(questions, settings).row("resident"))
     print(loop(questions, settings).row("loop"))
     print(inside(questions, settings).row("inside"))
-    _, state = next(client.residents())
+    _, state = next(client.residents(settings))
     if state and Path("/proc").is_dir():
         status = Path(f"/proc/{state['pid']}/status").read_text(encoding="utf-8")
         memory = {line.split()[0]: int(line.split()[1]) // 1024 for line in status.splitlines() if "kB" in line}
@@ -202,7 +202,7 @@ def loop(questions: Sequence[str], settings: config.Settings) -> Times:
 
 def inside(questions: Sequence[str], settings: config.Settings) -> Times:
     """The resident alone: this process connects, asks, and reads."""
-    _, state = next(client.residents())
+    _, state = next(client.residents(settings))
     assert state is not None
     wall, before = [], cpu_of(state["pid"])
     for question in questions:
