@@ -61,17 +61,24 @@ class Run:
         self._unseen: list[Unseen] = []
         self._skipped: list[Skipped] = []
         self._warnings: list[Skipped] = []
+        self._retry: frozenset[Reason] = frozenset()
         self._walking = True
         self._begun = self._published = time.monotonic()
         self._publishing_took = 0.0
 
     def over(
-        self, roots: Sequence[bytes], rules: WalkRules, pool: Pool[Job, Prepared]
+        self,
+        roots: Sequence[bytes],
+        rules: WalkRules,
+        pool: Pool[Job, Prepared],
+        retry: frozenset[Reason] = frozenset(),
     ) -> Generator[IndexProgress, None, IndexReport]:
         """Bring everything under the roots up to date.
 
-        A file leaves the index only when its folder was read in this run and no longer has it.
+        A file leaves the index only when its folder was read in this run and no longer has it. Unchanged files are
+        left alone, but for those that could not be read for a reason in `retry`.
         """
+        self._retry = retry
         try:
             yield from self._take(self._prepared(roots, rules, pool))
             self._remove_vanished(roots)
@@ -138,8 +145,8 @@ class Run:
             return Job(source, None)
         same = (known.size, known.mtime_ns, known.root) == (source.size, source.mtime_ns, source.root)
         # Without a hash the content was never read: permissions may have changed, which times do not show.
-        if not (same and known.hash):
-            return Job(source, known.hash or None)
+        if not (same and known.hash) or known.reason in self._retry:
+            return Job(source, None if known.reason in self._retry else known.hash or None)
         self._leave(source, known)
         return None
 

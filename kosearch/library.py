@@ -14,7 +14,7 @@ from kosearch import embedding
 from kosearch.config import Settings, index_directory
 from kosearch.errors import IndexMismatch, IndexMissing, UsageError
 from kosearch.index import Identity, Index, Status
-from kosearch.records import Answer, IndexProgress, IndexReport, Query, Shown, Skipped
+from kosearch.records import Answer, IndexProgress, IndexReport, Query, Reason, Shown, Skipped
 from kosearch.sources import WalkRules, canonical, display_path, lies_under
 
 if TYPE_CHECKING:
@@ -87,7 +87,13 @@ class Library:
         return Analyzer()
 
     def update(
-        self, roots: Sequence[bytes], rules: WalkRules, *, pull: bool = False, wait: bool = False
+        self,
+        roots: Sequence[bytes],
+        rules: WalkRules,
+        *,
+        archives: bool = False,
+        pull: bool = False,
+        wait: bool = False,
     ) -> Generator[IndexProgress | str, None, IndexReport]:
         """Bring the roots, or all known ones, up to date; makes the index where there is none.
 
@@ -101,7 +107,8 @@ class Library:
             raise UsageError(f"{display_path(named[0])}: there is no such file or folder", "check the path")
         self.prepare(pull=pull)
         yield f"model: {self.model.why}"
-        preparer = FilePreparer(self.preparer, rules.max_size)
+        preparer = FilePreparer(self.preparer, rules.max_size, archives)
+        retry = frozenset({Reason.UNSUPPORTED}) if archives else frozenset()
         with self.index.writer(wait=wait) as writer, self.pool(preparer) as pool:
             for root in filter(os.path.lexists, named):
                 writer.add_root(root)
@@ -109,7 +116,7 @@ class Library:
             # A root inside a named one may be hidden from its walk: it is brought up to date as a root of its own.
             inside = [one for one in known if any(lies_under(one, root) for root in named)]
             run = Run(writer, self.embed_passages)
-            return (yield from run.over([*{*named, *inside}] if named else known, rules, pool))
+            return (yield from run.over([*{*named, *inside}] if named else known, rules, pool, retry))
 
     def prepare(self, *, pull: bool = False) -> None:
         """Make the index where there is none, and see that model and rules are those that made it."""

@@ -96,6 +96,8 @@ class FilePreparer:
 
     preparer: Preparer
     max_bytes: int
+    archives: bool
+    """Whether the documents in archives are read too."""
 
     def __call__(self, job: Job) -> Prepared:
         """All that is in a file. One that cannot be read is a result, not an error."""
@@ -108,7 +110,7 @@ class FilePreparer:
         if content.sha256 == job.known_hash:
             return Prepared(source, content.sha256, None, ())
         try:
-            extraction = extract(content.data, path=source.path)
+            extraction = extract(content.data, path=source.path, archives=self.archives)
         except ExtractError as error:
             return Prepared(source, content.sha256, (), (Skipped(source.path, error.reason, error.detail),))
         documents = tuple(self.preparer.prepare(one, one.member or source.path) for one in extraction.documents)

@@ -26,6 +26,7 @@ class Reason(StrEnum):
     UNSUPPORTED = "unsupported"
     ENCODING = "encoding"
     ENCRYPTED = "encrypted"
+    DRM = "drm"
     SCANNED = "scanned"
     NO_TEXT = "no-text"
     BROKEN = "broken"

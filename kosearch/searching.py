@@ -31,6 +31,7 @@ EXCERPT = 240
 Ids = NDArray[np.int64]
 Vectors = NDArray[np.float32]
 Floats = NDArray[np.float64]
+Terms = Mapping[str, Sequence[str]]
 Embed = Callable[[Sequence[str]], Vectors]
 
 
@@ -42,7 +43,6 @@ class Ranking:
     scores: Floats
     dense: tuple[Score, ...] | None
     lexical: tuple[Score, ...] | None
-    terms: tuple[Mapping[str, Sequence[str]], ...]
 
     def reordered(self, scores: Sequence[float]) -> Ranking:
         """The same passages by other scores, which are given in the order of these; ties keep their order."""
@@ -52,7 +52,6 @@ class Ranking:
             np.array(scores, dtype=np.float64)[order],
             self.dense and tuple(self.dense[i] for i in order),
             self.lexical and tuple(self.lexical[i] for i in order),
-            tuple(self.terms[i] for i in order),
         )
 
 
@@ -77,18 +76,21 @@ def rank(query: Query, question: Question, vector: Vectors | None, snapshot: Sna
     """All candidates for a question, best first; ties by passage, so by document and position."""
     documents = snapshot.find_documents(query.paths, query.kinds, query.after, query.before)
     ids = _candidates(question, vector, snapshot, documents, lexical=query.mode != "dense")
-    terms = snapshot.terms(ids)
-    fits = [matches(question, one) for one in terms]
     cosines = None if vector is None else snapshot.cosines(vector, ids).astype(np.float64)
+    fits = np.full(len(ids), True)
     if cosines is not None and query.min_score is not None:
-        fits = [fit and cosine >= query.min_score for fit, cosine in zip(fits, cosines, strict=True)]
+        fits &= cosines >= query.min_score
+    terms: Sequence[Terms] = ()
+    # Reading terms is most of a question's cost, and meaning alone needs none.
+    if query.mode != "dense" or question.must or question.must_not or question.phrases:
+        terms = snapshot.terms(ids)
+        fits &= np.array([matches(question, one) for one in terms], dtype=bool)
     kept = np.flatnonzero(fits)
-    ids, terms = ids[kept], [terms[i] for i in kept]
-    cosines = None if cosines is None else cosines[kept]
-    bm25s = None if query.mode == "dense" else _bm25s(question, terms, snapshot)
-    if query.mode == "lexical" and bm25s is not None:
-        return _ordered(ids, terms, None, bm25s, 0.0, snapshot.passages)
-    return _ordered(ids, terms, cosines, bm25s, query.weight, snapshot.passages)
+    ids, cosines = ids[kept], None if cosines is None else cosines[kept]
+    if query.mode == "dense":
+        return _ordered(ids, cosines, None, query.weight, snapshot.passages)
+    bm25s = _bm25s(question, [terms[i] for i in kept.tolist()], snapshot)
+    return _ordered(ids, cosines, bm25s, query.weight, snapshot.passages)
 
 
 def _candidates(
@@ -115,14 +117,13 @@ def _demanded(question: Question) -> dict[str, dict[str, float]]:
     return terms
 
 
-def _bm25s(question: Question, terms: Sequence[Mapping[str, Sequence[str]]], snapshot: Snapshot) -> Floats:
+def _bm25s(question: Question, terms: Sequence[Terms], snapshot: Snapshot) -> Floats:
     statistics = snapshot.statistics({name: list(weights) for name, weights in question.terms.items()})
     return np.array([bm25(question.terms, one, statistics) for one in terms], dtype=np.float64)
 
 
 def _ordered(
     ids: Ids,
-    terms: Sequence[Mapping[str, Sequence[str]]],
     cosines: Floats | None,
     bm25s: Floats | None,
     weight: float,
@@ -145,7 +146,7 @@ def _ordered(
         None if raw is None or scaled is None else _side(raw, scaled, order)
         for raw, scaled in zip((cosines, bm25s), sides, strict=True)
     )
-    return Ranking(ids[order], scores[order], dense, lexical, tuple(terms[i] for i in order))
+    return Ranking(ids[order], scores[order], dense, lexical)
 
 
 def _side(raw: Floats, scaled: Floats, order: NDArray[np.intp]) -> tuple[Score, ...]:
@@ -195,8 +196,8 @@ class _Chosen:
 def _chosen(query: Query, ranking: Ranking, snapshot: Snapshot) -> list[_Chosen]:
     """The k best passages, each once however many near copies it has; with grouping, one a document."""
     chosen: list[_Chosen] = []
-    for row, stored in _in_turn(ranking, snapshot):
-        words = frozenset((name, term) for name, terms in ranking.terms[row].items() for term in terms)
+    for row, stored, terms in _in_turn(ranking, snapshot):
+        words = frozenset((name, term) for name in terms for term in terms[name])
         copied = next((one for one in chosen if _nearly_same(one.words, words)), None)
         document = next((one for one in chosen if one.stored.document.id == stored.document.id), None)
         if copied is not None and copied is not document:
@@ -210,9 +211,11 @@ def _chosen(query: Query, ranking: Ranking, snapshot: Snapshot) -> list[_Chosen]
     return chosen
 
 
-def _in_turn(ranking: Ranking, snapshot: Snapshot, step: int = 20) -> Iterator[tuple[int, StoredPassage]]:
+def _in_turn(ranking: Ranking, snapshot: Snapshot, step: int = 20) -> Iterator[tuple[int, StoredPassage, Terms]]:
     for start in range(0, len(ranking.ids), step):
-        yield from enumerate(snapshot.stored(ranking.ids[start : start + step]), start)
+        ids = ranking.ids[start : start + step]
+        for place, (stored, terms) in enumerate(zip(snapshot.stored(ids), snapshot.terms(ids), strict=True)):
+            yield start + place, stored, terms
 
 
 def _nearly_same(first: frozenset[tuple[str, str]], second: frozenset[tuple[str, str]]) -> bool:

@@ -41,6 +41,7 @@ def _environment(home: Path, cache_dir: Path) -> dict[str, str]:
         "HF_HUB_OFFLINE": "1",
         "HF_HOME": str(home / "hub"),
         "NO_COLOR": "1",
+        "KOSEARCH_RESIDENT": "off",
     }
 
 
@@ -101,7 +102,6 @@ def make_program(home: Path, cache_dir: Path) -> Program:
         **{name: value for name, value in os.environ.items() if not name.startswith("KOSEARCH_")},
         **_environment(home, cache_dir),
         "PATH": f"{PROGRAM.parent}{os.pathsep}{os.environ['PATH']}",
-        "KOSEARCH_RESIDENT": "off",
         "LC_ALL": "C.UTF-8",
     }
     return Program(home, environment)

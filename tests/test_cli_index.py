@@ -176,7 +176,7 @@ def test_what_cannot_be_read_is_named_with_its_reason_and_the_rest_goes_on(progr
     assert (result.returncode, result.stdout) == (6, "")
     lines = [line for line in result.stderr.splitlines() if line.startswith("skipped ")]
     assert {line.rpartition(" [")[2].rstrip("]") for line in lines} == set(expected.values())
-    assert "3 documents, 3 passages" in result.stderr
+    assert "3 documents with 3 passages are searchable" in result.stderr
 
     report = index(program, folder, "--max-file-size", "8k")
     assert {Path(one["path"]).name: one["reason"] for one in report["skipped"]} == expected

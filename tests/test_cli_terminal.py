@@ -102,7 +102,7 @@ def test_progress_is_for_terminals(program: Program, tmp_path: Path) -> None:
     assert code == 0
     assert re.search(r"\d/3 files, \d passages", text)
     assert "\x1b[2J" not in text
-    assert ESCAPES.sub("", text.split("\r")[-1]).startswith("3 documents, 3 passages")
+    assert ESCAPES.sub("", text.split("\r")[-1]).startswith("3 files added, 0 changed")
     (folder / "other.txt").write_text("The ferry leaves at nine.\n")
     code, quiet = on_terminal(program, "index", folder, "-q")
     assert (code, quiet) == (0, "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -15,12 +16,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from conftest import PROGRAM, Program, make_program
 
 from kosearch import config, terms
 from kosearch.cli import main
+from kosearch.library import Library
+from kosearch.records import Query
 from kosearch.resident import client, place
+from kosearch.sources import WalkRules
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # those of other people's imports
 
@@ -45,6 +50,12 @@ class Resident:
         state = self.state
         assert state is not None, "no resident runs"
         return int(state["pid"])
+
+    def ask(self, *flags: str) -> str:
+        """What is printed for a question that needs neither Kiwi nor the model; nothing on stderr."""
+        done = self.program.run("query", "rotate keys", "--mode", "lexical", *flags)
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout
 
     def stop(self) -> None:
         for path in (self.runtime / "kosearch").glob("*.sock"):
@@ -76,17 +87,37 @@ def resident(indexed: Program, runtime: Path) -> Iterator[Resident]:
 
 
 @pytest.fixture
-def own(tmp_path: Path, cache_dir: Path) -> Iterator[Resident]:
-    """A program with an index and a resident that the test may change, end and kill."""
+def own(indexed: Program) -> Iterator[Resident]:
+    """The same index with a runtime directory that is the test's."""
     runtime = Path(tempfile.mkdtemp(prefix="ks-", dir="/tmp"))
-    program = make_program(tmp_path, cache_dir)
-    (tmp_path / "docs").mkdir()
-    (tmp_path / "docs" / "a.md").write_text("# 커피\n\n원두는 밀폐 용기에 보관한다.\n", encoding="utf-8")
-    assert program.run("index", tmp_path / "docs").returncode == 0
-    one = _resident(program, runtime)
+    one = _resident(indexed, runtime)
     yield one
     one.stop()
     shutil.rmtree(runtime)
+
+
+@pytest.fixture
+def changing(tmp_path: Path, cache_dir: Path) -> Iterator[Resident]:
+    """An index that the test may change."""
+    runtime = Path(tempfile.mkdtemp(prefix="ks-", dir="/tmp"))
+    one = _resident(make_program(tmp_path, cache_dir), runtime)
+    yield one
+    one.stop()
+    shutil.rmtree(runtime)
+
+
+class NoModel:
+    """Vectors that mean nothing, at once."""
+
+    def embed_passages(self, texts: Sequence[str]) -> Any:
+        return np.eye(384, dtype=np.float32)[: len(texts)]
+
+
+def index(folder: Path) -> None:
+    library = Library(config.load({}))
+    library.embedder = NoModel()  # type: ignore[assignment]
+    for _ in library.update([os.fsencode(folder)], WalkRules()):
+        pass
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +171,7 @@ def test_what_it_prints_is_what_one_process_prints(
     assert (done.returncode, done.stdout, done.stderr) == (code, *capfdbinary.readouterr())
     assert asked is not None
     assert answered is not None
-    by_itself = "none" in arguments or ("--json" in arguments and "--jsonl" in arguments)
+    by_itself = {"none", "어제"} & set(arguments) or {"--json", "--jsonl"} <= set(arguments)
     assert answered["requests"] == asked["requests"] + (not by_itself)
 
 
@@ -186,71 +217,65 @@ def test_it_holds_nothing_of_the_process_that_began_it(resident: Resident) -> No
     assert "휴가".encode() not in command
 
 
-def test_a_files_state_is_that_of_now(own: Resident) -> None:
-    def states() -> list[str]:
-        found = own.program.run("query", "원두 보관", "--jsonl").stdout
-        return [state for state in ("current", "changed", "gone") if f'"state": "{state}"' in found]
+def test_an_index_that_changes_goes_and_comes_again(changing: Resident) -> None:
+    program, document = changing.program, changing.program.home / "docs" / "a.md"
+    document.parent.mkdir()
+    document.write_text("# Coffee\n\nKeep the beans in a jar.\n", encoding="utf-8")
+    index(document.parent)
 
-    document = own.program.home / "docs" / "a.md"
-    assert states() == ["current"]
-    document.write_text("# 다른 글\n\n전혀 다르다.\n", encoding="utf-8")
-    assert states() == ["changed"]
-    document.unlink()
-    assert states() == ["gone"]
+    def ask(word: str) -> tuple[int, list[str]]:
+        done = program.run("query", word, "--mode", "lexical", "--jsonl")
+        assert "Traceback" not in done.stderr
+        return done.returncode, [json.loads(line)["state"] for line in done.stdout.splitlines()]
 
+    assert ask("jar") == (0, ["current"])
+    pid = changing.pid
+    document.write_text("# Tea\n\nKeep the leaves in a tin.\n", encoding="utf-8")
+    assert ask("jar") == (0, ["changed"])  # a file's state is that of now
+    document.rename(document.with_name("b.md"))
+    assert ask("jar") == (0, ["gone"])
 
-def test_an_index_that_changes_goes_or_comes_again(own: Resident) -> None:
-    program, docs = own.program, own.program.home / "docs"
-    assert "밀폐" in program.run("query", "원두 보관").stdout
-    pid = own.pid
-
-    (docs / "b.md").write_text("# 서버\n\n백업은 매일 새벽에 한다.\n", encoding="utf-8")
-    assert program.run("index").returncode == 0
-    assert "새벽" in program.run("query", "백업은 언제", "-k", "1").stdout
-    assert own.pid == pid  # a new generation needs no new process
+    index(document.parent)
+    assert ask("jar") == (1, [])
+    assert ask("tin") == (0, ["current"])
+    assert changing.pid == pid  # a new generation needs no new process
 
     folder = program.home / ".local/share/kosearch/indexes/default"
     shutil.rmtree(folder)
-    (docs / "a.md").unlink()
-    assert program.run("index", docs).returncode == 0
-    again = program.run("query", "원두 보관")
-    assert "밀폐" not in again.stdout
-    assert "새벽" in again.stdout
+    document.with_name("b.md").write_text("# Milk\n\nKeep it in the fridge.\n", encoding="utf-8")
+    index(document.parent)
+    assert ask("tin") == (1, [])
+    assert ask("fridge") == (0, ["current"])
 
     shutil.rmtree(folder)
-    missing = program.run("query", "원두 보관")
-    assert (missing.returncode, "no index" in missing.stderr) == (4, True)
-    assert until(lambda: own.state is None)  # without an index there is nothing to do
+    assert ask("fridge") == (4, [])
+    assert until(lambda: changing.state is None)  # without an index there is nothing to do
 
 
 def test_one_that_was_killed_or_hangs_is_replaced(own: Resident, monkeypatch: pytest.MonkeyPatch) -> None:
-    program = own.program
-    expected = program.run("query", "원두 보관", "--json").stdout
+    expected = own.ask("--json")
     first = own.pid
     os.kill(first, signal.SIGKILL)
     assert until(lambda: own.state is None)
-    again = program.run("query", "원두 보관", "--json")
-    assert (again.stdout, again.stderr) == (expected, "")
+    assert own.ask("--json") == expected
     second = own.pid
     assert second != first
 
     os.kill(second, signal.SIGSTOP)
     (path,) = (own.runtime / "kosearch").glob("*.sock")
-    os.utime(path, (0, 0))
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(own.runtime))
-    settings = config.load({"cache_dir": None, "index": str(program.home / ".local/share/kosearch/indexes/default")})
+    os.utime(path, (0, 0))  # it is not just starting
+    for name, value in own.program.environment.items():
+        monkeypatch.setenv(name, value)
     with pytest.raises(client.Unavailable, match="Timeout"):
-        client.ask(settings, [client.Query("원두")], patience=0.5)
+        client.ask(config.load({}), [Query("keys")], patience=0.5)
     assert not path.exists()
     os.kill(second, signal.SIGCONT)
     assert until(lambda: not _runs(second))
 
 
 def test_serve(own: Resident) -> None:
-    program = own.program
-
     def serve(*arguments: str) -> tuple[int, str]:
-        done = program.run("serve", *arguments)
+        done = own.program.run("serve", *arguments)
         return done.returncode, done.stdout + done.stderr
 
     assert serve("--status") == (1, "none is running\n")
@@ -267,16 +292,18 @@ def test_serve(own: Resident) -> None:
     assert serve("--stop") == (0, f"ended process {pid}\n")
     assert until(lambda: not _runs(pid))
     assert serve("--detach", "--stop")[0] == 2
+    assert serve("--json")[0] == 2
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_serve_in_the_foreground(own: Resident, number: int, code: int) -> None:
+    environment = {**own.program.environment, "KOSEARCH_INDEX": "none"}  # it then loads nothing ahead
     with subprocess.Popen(
-        [PROGRAM, "serve"], env=own.program.environment, stderr=subprocess.PIPE, text=True, encoding="utf-8"
+        [PROGRAM, "serve"], env=environment, stderr=subprocess.PIPE, text=True, encoding="utf-8"
     ) as serving:
         assert serving.stderr is not None
         assert "ready for questions" in serving.stderr.readline()
-        assert "밀폐" in own.program.run("query", "원두 보관").stdout
+        assert "rotate_keys" in own.ask()
         state = own.state
         assert state is not None
         assert (state["pid"], state["requests"]) == (serving.pid, 1)
@@ -288,20 +315,22 @@ def test_serve_in_the_foreground(own: Resident, number: int, code: int) -> None:
 
 
 def test_it_is_switched_off(own: Resident) -> None:
-    program = own.program
-    off = replace(program, environment={**program.environment, "KOSEARCH_RESIDENT": "off"})
-    assert off.run("query", "원두").returncode == 0
-    assert program.run("query", "원두", "--no-resident").returncode == 0
+    off = replace(
+        own, program=replace(own.program, environment={**own.program.environment, "KOSEARCH_RESIDENT": "off"})
+    )
+    assert "rotate_keys" in off.ask()
+    assert "rotate_keys" in own.ask("--no-resident")
     assert not list(own.runtime.iterdir())
 
 
 def test_without_a_place_for_a_socket_a_question_is_answered_all_the_same(own: Resident) -> None:
     (own.runtime / "kosearch").mkdir(mode=0o755)
-    done = own.program.run("query", "원두 보관")
-    assert ("밀폐" in done.stdout, done.stderr) == (True, "")
-    loud = replace(own.program, environment={**own.program.environment, "KOSEARCH_DEBUG": "1"})
-    assert "answered in this process" in loud.run("query", "원두 보관").stderr
-    assert own.program.run("serve", "--detach").returncode != 0
+    assert "rotate_keys" in own.ask()
+    environment = {**own.program.environment, "KOSEARCH_DEBUG": "1"}
+    loud = replace(own.program, environment=environment).run("query", "rotate keys", "--mode", "lexical")
+    assert "answered in this process" in loud.stderr
+    detached = own.program.run("serve", "--detach")
+    assert (detached.returncode, "XDG_RUNTIME_DIR" in detached.stderr) == (70, True)
 
 
 def _runs(pid: int) -> bool:

@@ -9,7 +9,7 @@ import typer
 from typer.exceptions import TyperException
 
 from kosearch import __version__
-from kosearch.cli import evaluate, extract, index, query, remove, serve, show, status
+from kosearch.cli import check, evaluate, extract, index, query, remove, serve, show, status
 from kosearch.cli.output import Output
 from kosearch.errors import UsageError
 
@@ -27,6 +27,8 @@ app.command("remove")(remove.command)
 app.command("extract")(extract.command)
 app.command("eval")(evaluate.command)
 app.command("serve")(serve.command)
+app.command("check")(check.check)
+app.command("repair")(check.repair)
 
 
 def _version(wanted: bool) -> None:

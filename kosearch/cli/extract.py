@@ -15,6 +15,7 @@ from kosearch.errors import OK, FilesSkipped
 def command(
     context: typer.Context,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to read.")],
+    archives: Annotated[bool, typer.Option("--archives", help="Read the documents in a ZIP archive.")] = False,
     json: options.Json = False,
 ) -> int:
     """Print a file's text as kosearch reads it.
@@ -26,7 +27,7 @@ def command(
 
     output = options.output_of(context)
     try:
-        extraction = extract(file.read_bytes(), path=display_path(os.fsencode(file)))
+        extraction = extract(file.read_bytes(), path=display_path(os.fsencode(file)), archives=archives)
     except OSError as error:
         raise FilesSkipped(f"cannot read {file}: {error.strerror}") from error
     except ExtractError as error:

@@ -38,6 +38,7 @@ def command(
         list[str] | None,
         typer.Option(metavar="GLOB", help="No files that match; may be repeated.", show_default=False),
     ] = None,
+    archives: Annotated[bool, typer.Option("--archives", help="Read the documents in ZIP archives too.")] = False,
     max_file_size: Annotated[
         str | None,
         typer.Option(metavar="SIZE", help="Skip larger files.  [default: 64M]", show_default=False),
@@ -86,7 +87,7 @@ def command(
         raise UsageError("nothing is indexed yet", "kosearch index PATH")
     with output.progress() as progress:
         rules = WalkRules(tuple(include or ()), tuple(exclude or ()), settings.max_file_size)
-        run = library.update(roots, rules, pull=pull, wait=wait)
+        run = library.update(roots, rules, archives=archives, pull=pull, wait=wait)
         while True:
             try:
                 done = next(run)
@@ -115,10 +116,12 @@ def _summary(output: Output, report: IndexReport, state: Status) -> None:
         counts = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
         output.note(f"{len(problems)} skipped in all ({counts}); kosearch status --problems lists them")
     output.note(
-        f"{state.documents} documents, {state.passages} passages: "
         f"{report.added} files added, {report.changed} changed, {report.removed} removed, "
-        f"{report.unchanged} unchanged; {report.embedded} passages embedded, {report.reused} reused "
-        f"in {render.duration_of(report.seconds)}"
+        f"{report.unchanged} unchanged in {render.duration_of(report.seconds)}"
+    )
+    output.note(
+        f"{report.embedded} passages embedded, {report.reused} reused; "
+        f"{state.documents} documents with {state.passages} passages are searchable"
     )
 
 

@@ -98,9 +98,13 @@ def ask(
     for question, text in task.texts.items():
         read = analyzer.question(text, operators=False)
         vector = embed([read.text])[0] if set(systems) != {"lexical"} else None
+        rankings: dict[str, Ranking] = {}
         for system in systems:
-            query = Query(text=text, mode="hybrid" if system == "rrf" else system, weight=weight)
-            ranking = rank(query, read, None if system == "lexical" else vector, snapshot)
+            mode = "hybrid" if system == "rrf" else system
+            if mode not in rankings:
+                query = Query(text=text, mode=mode, weight=weight)
+                rankings[mode] = rank(query, read, None if mode == "lexical" else vector, snapshot)
+            ranking = rankings[mode]
             yield question, system, task.judged(question, by_ranks(ranking) if system == "rrf" else ranking)
 
 

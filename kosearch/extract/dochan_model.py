@@ -84,7 +84,7 @@ def check(document: Any, text: str) -> tuple[str, ...]:
         return tuple(f"partly read: {error}" for error in errors[:_MOST_WARNINGS])
     header = document.file_header
     if header is not None and getattr(header, "is_drm", False):
-        raise ExtractError(Reason.ENCRYPTED, "protected by DRM: only its own program opens it")
+        raise ExtractError(Reason.DRM, "protected by DRM: only its own program opens it")
     if any(_LOCKED.search(error) for error in errors):
         raise ExtractError(Reason.ENCRYPTED, "encrypted: opening it needs a password")
     if errors:

@@ -34,7 +34,7 @@ def read(data: bytes, path: str) -> Extraction:
         elif place:
             warnings.append(f"a chapter is missing: {place}")
     if not builder.length and "META-INF/encryption.xml" in package:
-        raise ExtractError(Reason.ENCRYPTED, "protected by DRM: only its own program opens it")
+        raise ExtractError(Reason.DRM, "protected by DRM: only its own program opens it")
     title, metadata = properties.of_elements(root)
     return Extraction((builder.document("epub", title=title, metadata=metadata, warnings=warnings),))
 

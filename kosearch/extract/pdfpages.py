@@ -59,7 +59,7 @@ def read_pages(data: bytes, structure: Structure) -> list[Page]:
         if structure.locked or "password" in str(error).lower():
             raise ExtractError(Reason.ENCRYPTED, "encrypted: opening it needs a password") from error
         if "security" in str(error).lower():
-            raise ExtractError(Reason.ENCRYPTED, "protected by DRM: only its own program opens it") from error
+            raise ExtractError(Reason.DRM, "protected by DRM: only its own program opens it") from error
         return _second_opinion(structure, str(error))
     try:
         pages = [_read_page(document, number, structure) for number in range(count)]
@@ -165,22 +165,22 @@ class _PageReader:
         begin, end = self._cell(first), self._cell(last)
         along, up = end.left - begin.left, end.bottom - begin.bottom
         across, high = self._origin(first)
+        row = False
         if abs(along) >= abs(up):
+            left, right, base = begin.left, end.right, high
+            height = max(begin.top - begin.bottom, end.top - end.bottom, 1.0)
             if spaced:
                 text = self._respaced(first, last, horizontal=True)
-            left, right, base = begin.left, end.right, high
-        elif up < 0:  # downwards: vertical writing, or a page turned clockwise; the next line stands to the left
-            if not self._turned(first, last):
-                text = self._respaced(first, last, horizontal=False)
-            left, right, base = -begin.top, -end.bottom, across
+            else:
+                row = self._has_cells(first, last, height)
         else:
+            height = max(begin.right - begin.left, end.right - end.left, 1.0)
             left, right, base = begin.bottom, end.top, -across
-        if abs(along) >= abs(up):
-            height = max(begin.top - begin.bottom, end.top - end.bottom)
-        else:
-            height = max(begin.right - begin.left, end.right - end.left)
-        row = self._has_cells(first, last, max(height, 1.0)) if abs(along) >= abs(up) and not spaced else False
-        return Line(unicodedata.normalize("NFC", text), left, right, base, max(height, 1.0), row)
+            if up < 0:  # downwards: vertical writing, or a page turned clockwise; the next line stands to the left
+                left, right, base = -begin.top, -end.bottom, across
+                if not self._turned(first, last):
+                    text = self._respaced(first, last, horizontal=False)
+        return Line(unicodedata.normalize("NFC", text), left, right, base, height, row)
 
     def _has_cells(self, first: int, last: int, height: float) -> bool:
         """Whether the line is a table's row: somewhere behind its first characters there is a wide gap."""

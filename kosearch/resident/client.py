@@ -85,12 +85,15 @@ def residents(settings: Settings, *, patience: float = PATIENCE) -> Iterator[tup
 
 
 def stop(path: Path, *, patience: float = PATIENCE) -> bool:
-    """End the resident at a socket, by force where it does not listen; False where even that fails."""
+    """End the resident at a socket and wait until it is gone, or end it by force; False where even that fails."""
     try:
         with place.connect(path, patience) as connection:
             pid = place.peer_pid(connection)
             with suppress(OSError, ValueError):
                 exchange(connection, {"do": "stop"}, patience)
+                ends = time.monotonic() + patience
+                while path.exists() and time.monotonic() < ends:
+                    time.sleep(0.02)
                 return True
     except OSError:
         return not path.exists()

@@ -1,0 +1,43 @@
+"""`kosearch check` and `kosearch repair`: is the index whole, and make it so."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from kosearch.cli import options, render
+from kosearch.errors import OK, IndexStateError
+
+
+def check(context: typer.Context, index: options.Index = None, quiet: options.Quiet = False) -> int:
+    """Verify every row and file of an index. Ends with 4 when something is damaged."""
+    from kosearch.library import Library
+
+    output = options.output_of(context, quiet=quiet)
+    found = Library(options.settings(index=index)).index.check()
+    for problem in found:
+        output.line(render.one_line(problem))
+    if found:
+        return IndexStateError.exit_code
+    output.note("the index is whole")
+    return OK
+
+
+def repair(
+    context: typer.Context,
+    index: options.Index = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait for another writer instead of ending.")] = False,
+    quiet: options.Quiet = False,
+) -> int:
+    """Make anew what can be made from what is whole; names the files that have to be read again."""
+    from kosearch.library import Library
+
+    output = options.output_of(context, quiet=quiet)
+    lost = Library(options.settings(index=index)).index.repair(wait=wait)
+    for path in lost:
+        output.line(render.one_line(path))
+    output.note(
+        f"repaired; {len(lost)} files to be read again: kosearch index" if lost else "repaired; nothing is lost"
+    )
+    return OK

@@ -1,0 +1,146 @@
+"""The README is true: its commands run and print what it shows, and it names all there is."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import fields
+from pathlib import Path
+
+import json_schema
+import pytest
+import typer
+from conftest import CORPUS, Program, make_program
+
+from kosearch import errors
+from kosearch.cli.app import app
+from kosearch.config import Settings
+from kosearch.extract.formats import READERS
+from kosearch.records import Reason
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+WRITE = os.environ.get("KOSEARCH_GOLDEN") == "write"
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
+def blocks(language: str) -> list[str]:
+    return [text for name, text in BLOCKS if name == language]
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory, cache_dir: Path) -> Program:
+    """A home with a copy of the corpus where a clone has it."""
+    home = tmp_path_factory.mktemp("clone")
+    shutil.copytree(CORPUS, home / "tests/data/corpus")
+    return make_program(home, cache_dir)
+
+
+def run(program: Program, script: str) -> str:
+    """What a script prints on a terminal that shows both streams."""
+    result = subprocess.run(
+        ["bash", "-c", script],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        encoding="utf-8",
+        cwd=program.home,
+        env=program.environment,
+        timeout=240,
+        check=False,
+    )
+    return result.stdout
+
+
+def stable(text: str) -> str:
+    """Without what differs from machine to machine: seconds, the last digits of scores, and why this model."""
+    text = re.sub(r"^model: .*\n", "", text, flags=re.MULTILINE)
+    text = re.sub(r"\d+\.\d s$", "# s", text, flags=re.MULTILINE)
+    return re.sub(r"  \d\.\d{3}$", "  #", text, flags=re.MULTILINE)
+
+
+def test_commands_print_what_the_readme_shows(clone: Program) -> None:
+    text = README
+    installing, shown = blocks("sh")[0], blocks("text")[0]
+    printed = run(clone, installing.split("pip install . && ", 1)[1])
+    text = text.replace(f"```text\n{shown}```", f"```text\n{printed}```")
+    pairs = [(shown, printed)]
+    for block in blocks("console"):
+        new = ""
+        for command, expected in _commands(block):
+            printed = run(clone, command)
+            pairs.append((expected, printed))
+            new += f"$ {command}".replace("\n", "\n> ") + f"\n{printed}"
+        text = text.replace(f"```console\n{block}```", f"```console\n{new}```")
+    if WRITE:
+        (ROOT / "README.md").write_text(text, encoding="utf-8")
+    for expected, printed in pairs:
+        assert stable(printed) == stable(expected), "see the difference, then run with KOSEARCH_GOLDEN=write"
+
+
+def _commands(block: str) -> list[tuple[str, str]]:
+    """Each command of a console block with the output below it."""
+    found: list[tuple[str, str]] = []
+    for line in block.splitlines():
+        if line.startswith("$ "):
+            found.append((line[2:], ""))
+        elif line.startswith("> ") and found and not found[-1][1]:
+            found[-1] = (f"{found[-1][0]}\n{line[2:]}", "")
+        else:
+            found[-1] = (found[-1][0], f"{found[-1][1]}{line}\n")
+    return found
+
+
+def test_the_test_command_is_the_one_that_ci_runs() -> None:
+    command = blocks("sh")[1].strip()
+    assert command == "pip install -e '.[dev]' && pytest"
+    assert f"\n{command}\n" in (ROOT / ".ci/run").read_text(encoding="utf-8")
+    assert len(blocks("sh")) == 2
+
+
+def test_each_set_up_is_one_command_line() -> None:
+    assert all(len(block.strip().splitlines()) == 1 for block in blocks("sh"))
+
+
+def test_every_command_and_query_option_is_named() -> None:
+    group = typer.main.get_command(app)
+    for name in group.commands:
+        assert re.search(rf"kosearch {name}\b", README), name
+    for param in group.commands["query"].params:
+        if param.param_type_name == "option" and param.name not in {"quiet", "index", "device"}:
+            assert any(re.search(rf"(?<![\w-]){option}(?![\w-])", README) for option in param.opts), param.name
+
+
+def test_every_exit_code_is_named() -> None:
+    def classes(one: type[errors.KosearchError]) -> set[type[errors.KosearchError]]:
+        return {one}.union(*map(classes, one.__subclasses__()))
+
+    codes = {one.exit_code for one in classes(errors.KosearchError)}
+    codes |= {errors.OK, errors.NO_HIT, errors.INTERRUPTED, errors.TERMINATED}
+    table = README.split("### Exit codes")[1].split("###")[0]
+    named = {int(code) for row in re.findall(r"^\| ([\d, ]+) \|", table, re.MULTILINE) for code in row.split(", ")}
+    assert named == codes
+
+
+def test_every_field_of_a_hit_and_of_an_answer_has_its_row() -> None:
+    section = README.split("### JSON")[1].split("\n## ")[0]
+    rows = [
+        name for row in re.findall(r"^\| (`\w+`(?:, `\w+`)*) \|", section, re.MULTILINE) for name in row.split(", ")
+    ]
+    assert rows == [f"`{key.rstrip('?')}`" for schema in (json_schema.QUERY, json_schema.HIT) for key in schema]
+    for schema in (json_schema.INDEX, json_schema.STATUS, json_schema.SHOW, json_schema.EXTRACT, json_schema.SKIPPED):
+        for key in schema:
+            assert f"`{key.rstrip('?')}`" in section, key
+
+
+def test_every_setting_type_and_reason_is_named() -> None:
+    for setting in fields(Settings):
+        if setting.name not in {"config_file", "data_dir", "cache_dir"}:
+            assert f"| `{setting.name}` | `KOSEARCH_{setting.name.upper()}` |" in README
+    formats = README.split("## Formats")[1].split("\n## ")[0]
+    assert set(re.findall(r"`(\w+)`", " ".join(re.findall(r"^\| (`.*?) \|", formats, re.MULTILINE)))) == set(READERS)
+    for reason in Reason:
+        assert f"`{reason}`" in README
