@@ -11,7 +11,7 @@ _kosearch() {
     [[ $previous == '=' ]] && previous=${COMP_WORDS[COMP_CWORD - 2]}
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
-        index|query|show|status|remove|extract|eval|serve) command=${COMP_WORDS[i]}; break ;;
+        index|query|show|status|remove|extract|eval|serve|check|repair) command=${COMP_WORDS[i]}; break ;;
         esac
     done
     COMPREPLY=()
@@ -19,24 +19,26 @@ _kosearch() {
         'index --include' | 'index --exclude' | 'index --max-file-size' | 'index --passage-tokens' | 'index --passage-overlap' | 'query -k' | 'query --path' | 'query --after' | 'query --before' | 'query --weight' | 'query --min-score' | 'query -C' | 'query --context' | 'query --batch' | 'show -C' | 'show --context' | 'eval --compare' | 'eval --weight' | 'eval --failures' | 'eval --qrels' | 'eval --run' | 'eval --plot' | 'eval --passage-tokens' | 'serve --idle') return ;;
         'index -m' | 'index --model' | 'eval -m' | 'eval --model') words=$(_kosearch_names "$1" model) ;;
         'index --device' | 'query --device' | 'eval --device' | 'serve --device') words=$'auto\ncpu\ncuda\nmps' ;;
-        'index -i' | 'index --index' | 'query -i' | 'query --index' | 'show -i' | 'show --index' | 'status -i' | 'status --index' | 'remove -i' | 'remove --index' | 'eval -i' | 'eval --index' | 'serve -i' | 'serve --index') words=$(_kosearch_names "$1" index) ;;
+        'index -i' | 'index --index' | 'query -i' | 'query --index' | 'show -i' | 'show --index' | 'status -i' | 'status --index' | 'remove -i' | 'remove --index' | 'eval -i' | 'eval --index' | 'serve -i' | 'serve --index' | 'check -i' | 'check --index' | 'repair -i' | 'repair --index') words=$(_kosearch_names "$1" index) ;;
         'query --type') words=$'code\ncsv\ndoc\ndocx\nepub\nhtml\nhwp\nhwpml\njson\nmail\nmarkdown\nmbox\nmhtml\nnotebook\nodf\npdf\nppt\npptx\nrst\nrtf\ntext\nxls\nxlsx\nzip' ;;
         'query --mode' | 'eval --mode') words=$'hybrid\ndense\nlexical' ;;
         *)
             if [[ $word == -* ]]; then
                 case "$command" in
-                index) words='--include --exclude --max-file-size --passage-tokens --passage-overlap -m --model --device --pull --strict --wait -i --index --json -q --quiet -h --help' ;;
+                index) words='--include --exclude --archives --max-file-size --passage-tokens --passage-overlap -m --model --device --pull --strict --wait -i --index --json -q --quiet -h --help' ;;
                 query) words='-k --path --type --after --before --mode --weight --min-score --group -C --context --explain --json --jsonl --paths -0 --batch -i --index --device --no-resident -q --quiet -h --help' ;;
                 show) words='-C --context -i --index --json -h --help' ;;
                 status) words='--problems -i --index --json -h --help' ;;
                 remove) words='-i --index --wait -q --quiet -h --help' ;;
-                extract) words='--json -h --help' ;;
+                extract) words='--archives --json -h --help' ;;
                 eval) words='--compare --mode --weight --failures --qrels --run --plot -m --model --device --passage-tokens -i --index --json -q --quiet -h --help' ;;
                 serve) words='-d --detach --stop --status --idle -i --index --device --json -q --quiet -h --help' ;;
+                check) words='-i --index -q --quiet -h --help' ;;
+                repair) words='-i --index --wait -q --quiet -h --help' ;;
                 *) words='--version -h --help' ;;
                 esac
             elif [[ -z $command ]]; then
-                words='index query show status remove extract eval serve'
+                words='index query show status remove extract eval serve check repair'
             elif [[ " index remove extract eval " == *" $command "* ]]; then
                 return  # files, by the shell's default
             fi

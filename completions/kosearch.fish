@@ -13,13 +13,16 @@ complete -c kosearch -n __fish_use_subcommand -a status -d 'Print documents, pas
 complete -c kosearch -n __fish_use_subcommand -a remove -d 'Take files and folders out of the index'
 complete -c kosearch -n __fish_use_subcommand -a extract -d 'Print a file\'s text as kosearch reads it'
 complete -c kosearch -n __fish_use_subcommand -a eval -d 'Measure how well the search answers known questions'
-complete -c kosearch -n __fish_use_subcommand -a serve -d 'Keep models and indexes loaded, so that questions are answered at once'
+complete -c kosearch -n __fish_use_subcommand -a serve -d 'Keep models and indexes loaded, so that answers come at once'
+complete -c kosearch -n __fish_use_subcommand -a check -d 'Verify every row and file of an index'
+complete -c kosearch -n __fish_use_subcommand -a repair -d 'Make a damaged index whole again'
 complete -c kosearch -n __fish_use_subcommand -l version -d 'Print the version and exit'
 complete -c kosearch -n __fish_use_subcommand -s h -l help -d 'Show this message and exit'
 
 complete -c kosearch -n '__fish_seen_subcommand_from index' -F
-complete -c kosearch -n '__fish_seen_subcommand_from index' -l include -x -d 'Only files that match; may be repeated'
-complete -c kosearch -n '__fish_seen_subcommand_from index' -l exclude -x -d 'No files that match; may be repeated'
+complete -c kosearch -n '__fish_seen_subcommand_from index' -l include -x -d 'Only files that match, in this run and later ones'
+complete -c kosearch -n '__fish_seen_subcommand_from index' -l exclude -x -d 'No files that match, in this run and later ones'
+complete -c kosearch -n '__fish_seen_subcommand_from index' -l archives -d 'Read the documents in ZIP archives too'
 complete -c kosearch -n '__fish_seen_subcommand_from index' -l max-file-size -x -d 'Skip larger files'
 complete -c kosearch -n '__fish_seen_subcommand_from index' -l passage-tokens -x -d 'The most tokens of a passage; set when an index is made'
 complete -c kosearch -n '__fish_seen_subcommand_from index' -l passage-overlap -x -d 'Tokens repeated from the passage before'
@@ -37,7 +40,7 @@ complete -c kosearch -n '__fish_seen_subcommand_from query' -s k -x -d 'How many
 complete -c kosearch -n '__fish_seen_subcommand_from query' -l path -x -d 'Only documents whose path matches'
 complete -c kosearch -n '__fish_seen_subcommand_from query' -l type -x -a 'code csv doc docx epub html hwp hwpml json mail markdown mbox mhtml notebook odf pdf ppt pptx rst rtf text xls xlsx zip' -d 'Only this type: pdf, markdown, …'
 complete -c kosearch -n '__fish_seen_subcommand_from query' -l after -x -d 'Only documents dated then or later'
-complete -c kosearch -n '__fish_seen_subcommand_from query' -l before -x -d 'Only documents dated earlier'
+complete -c kosearch -n '__fish_seen_subcommand_from query' -l before -x -d 'Only documents dated then or earlier'
 complete -c kosearch -n '__fish_seen_subcommand_from query' -l mode -x -a 'hybrid dense lexical' -d 'What decides'
 complete -c kosearch -n '__fish_seen_subcommand_from query' -l weight -x -d 'Meaning\'s share of a hybrid score'
 complete -c kosearch -n '__fish_seen_subcommand_from query' -l min-score -x -d 'Only hits with at least this cosine'
@@ -72,6 +75,7 @@ complete -c kosearch -n '__fish_seen_subcommand_from remove' -s q -l quiet -d 'P
 complete -c kosearch -n '__fish_seen_subcommand_from remove' -s h -l help -d 'Show this message and exit'
 
 complete -c kosearch -n '__fish_seen_subcommand_from extract' -F
+complete -c kosearch -n '__fish_seen_subcommand_from extract' -l archives -d 'Read the documents in a ZIP archive'
 complete -c kosearch -n '__fish_seen_subcommand_from extract' -l json -d 'Print one JSON object'
 complete -c kosearch -n '__fish_seen_subcommand_from extract' -s h -l help -d 'Show this message and exit'
 
@@ -100,3 +104,12 @@ complete -c kosearch -n '__fish_seen_subcommand_from serve' -l device -x -a 'aut
 complete -c kosearch -n '__fish_seen_subcommand_from serve' -l json -d 'Print one JSON object'
 complete -c kosearch -n '__fish_seen_subcommand_from serve' -s q -l quiet -d 'Print no progress and no notes'
 complete -c kosearch -n '__fish_seen_subcommand_from serve' -s h -l help -d 'Show this message and exit'
+
+complete -c kosearch -n '__fish_seen_subcommand_from check' -s i -l index -x -a '(__kosearch_names index; __fish_complete_directories)' -d 'Which index: a name, or a folder'
+complete -c kosearch -n '__fish_seen_subcommand_from check' -s q -l quiet -d 'Print no progress and no notes'
+complete -c kosearch -n '__fish_seen_subcommand_from check' -s h -l help -d 'Show this message and exit'
+
+complete -c kosearch -n '__fish_seen_subcommand_from repair' -s i -l index -x -a '(__kosearch_names index; __fish_complete_directories)' -d 'Which index: a name, or a folder'
+complete -c kosearch -n '__fish_seen_subcommand_from repair' -l wait -d 'Wait for another writer instead of ending'
+complete -c kosearch -n '__fish_seen_subcommand_from repair' -s q -l quiet -d 'Print no progress and no notes'
+complete -c kosearch -n '__fish_seen_subcommand_from repair' -s h -l help -d 'Show this message and exit'

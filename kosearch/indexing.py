@@ -68,8 +68,7 @@ class Run:
 
     def over(
         self,
-        roots: Sequence[bytes],
-        rules: WalkRules,
+        roots: Mapping[bytes, WalkRules],
         pool: Pool[Job, Prepared],
         retry: frozenset[Reason] = frozenset(),
     ) -> Generator[IndexProgress, None, IndexReport]:
@@ -80,7 +79,7 @@ class Run:
         """
         self._retry = retry
         try:
-            yield from self._take(self._prepared(roots, rules, pool))
+            yield from self._take(self._prepared(roots, pool))
             self._remove_vanished(roots)
         finally:
             self._writer.publish()
@@ -106,17 +105,17 @@ class Run:
         if batch:
             yield from self._commit(batch)
 
-    def _prepared(self, roots: Sequence[bytes], rules: WalkRules, pool: Pool[Job, Prepared]) -> Iterator[Prepared]:
+    def _prepared(self, roots: Mapping[bytes, WalkRules], pool: Pool[Job, Prepared]) -> Iterator[Prepared]:
         """The files that are new or may have changed, read and cut by the workers, in the order found."""
-        for job, result in pool.map(self._jobs(roots, rules)):
+        for job, result in pool.map(self._jobs(roots)):
             if isinstance(result, Failure):
                 reason = _FAILURES[result.kind]
                 yield Prepared(job.source, "", (), (Skipped(job.source.path, reason, result.detail),))
             else:
                 yield result
 
-    def _jobs(self, roots: Sequence[bytes], rules: WalkRules) -> Iterator[Job]:
-        for found in find(roots, rules):
+    def _jobs(self, roots: Mapping[bytes, WalkRules]) -> Iterator[Job]:
+        for found in find(roots):
             if isinstance(found, Unseen):
                 self._unseen.append(found)
                 if not found.is_root:
@@ -130,7 +129,7 @@ class Run:
                     yield job
         self._walking = False
 
-    def _refuse(self, problem: Skipped, roots: Sequence[bytes]) -> None:
+    def _refuse(self, problem: Skipped, roots: Iterable[bytes]) -> None:
         """A file that the walk turned away: what it had before stays, and `status` names it."""
         self._skipped.append(problem)
         root = next((root for root in roots if problem.raw and lies_under(problem.raw, root)), None)
@@ -199,7 +198,7 @@ class Run:
             for problem in whole:
                 self._writer.skip(source, problem, prepared.content_hash)
 
-    def _remove_vanished(self, roots: Sequence[bytes]) -> None:
+    def _remove_vanished(self, roots: Iterable[bytes]) -> None:
         """Forget the files that their folders, read in this run, no longer have."""
         kept = [one.raw for one in self._unseen]
         gone = [

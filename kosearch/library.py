@@ -6,7 +6,8 @@ Everything heavy is made on first use: asking for the status of an index loads n
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Sequence
+import shlex
+from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
@@ -51,7 +52,7 @@ class Library:
     def index(self) -> Index:
         """The index as it is; raises IndexMissing where there is none."""
         if not self.exists:
-            flag = "" if self.settings.index == "default" else f" --index {self.settings.index}"
+            flag = "" if self.settings.index == "default" else f" --index {shlex.quote(self.settings.index)}"
             raise IndexMissing(f"there is no index {self.settings.index!r}", f"make it: kosearch index PATH{flag}")
         return Index(self.directory)
 
@@ -89,15 +90,16 @@ class Library:
     def update(
         self,
         roots: Sequence[bytes],
-        rules: WalkRules,
         *,
+        globs: Mapping[str, tuple[str, ...]] | None = None,
         archives: bool = False,
         pull: bool = False,
         wait: bool = False,
     ) -> Generator[IndexProgress | str, None, IndexReport]:
         """Bring the roots, or all known ones, up to date; makes the index where there is none.
 
-        Yields how far it is, and first a line that says which model the index uses and why.
+        `globs` (include, exclude) limit the named roots from now on; without, they keep those they had. Yields how
+        far it is, and first a line that says which model the index uses and why.
         """
         from kosearch.indexing import Run
         from kosearch.preparing import FilePreparer
@@ -107,16 +109,17 @@ class Library:
             raise UsageError(f"{display_path(named[0])}: there is no such file or folder", "check the path")
         self.prepare(pull=pull)
         yield f"model: {self.model.why}"
-        preparer = FilePreparer(self.preparer, rules.max_size, archives)
+        max_size = self.settings.max_file_size
+        preparer = FilePreparer(self.preparer, max_size, archives)
         retry = frozenset({Reason.UNSUPPORTED}) if archives else frozenset()
         with self.index.writer(wait=wait) as writer, self.pool(preparer) as pool:
             for root in filter(os.path.lexists, named):
-                writer.add_root(root)
+                writer.add_root(root, globs)
             known = writer.roots()
             # A root inside a named one may be hidden from its walk: it is brought up to date as a root of its own.
             inside = [one for one in known if any(lies_under(one, root) for root in named)]
-            run = Run(writer, self.embed_passages)
-            return (yield from run.over([*{*named, *inside}] if named else known, rules, pool, retry))
+            wanted = {root: WalkRules(**known.get(root, {}), max_size=max_size) for root in [*named, *inside] or known}
+            return (yield from Run(writer, self.embed_passages).over(wanted, pool, retry))
 
     def prepare(self, *, pull: bool = False) -> None:
         """Make the index where there is none, and see that model and rules are those that made it."""
@@ -195,6 +198,10 @@ class Library:
     def status(self) -> Status:
         """What the index holds; loads no model."""
         return self.index.status()
+
+    def roots(self) -> Mapping[bytes, Mapping[str, tuple[str, ...]]]:
+        """What `index` without a path brings up to date, and the globs that limit each root."""
+        return self.index.roots()
 
     def problems(self) -> list[Skipped]:
         """Files and parts of files that are not searchable, by path."""

@@ -11,7 +11,7 @@ import os
 import stat
 import time
 import unicodedata
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
 from kosearch.globs import Globs
@@ -94,16 +94,16 @@ def lies_under(raw: bytes, folder: bytes) -> bool:
     return raw == folder or raw.startswith(folder.rstrip(b"/") + b"/")
 
 
-def find(roots: Sequence[bytes], rules: WalkRules) -> Iterator[SourceFile | Skipped | Unseen]:
-    """Walk the roots, files and folders, in sorted order, and yield each file once.
+def find(roots: Mapping[bytes, WalkRules]) -> Iterator[SourceFile | Skipped | Unseen]:
+    """Walk the roots, files and folders, each by its rules, in sorted order, and yield each file once.
 
     Links are followed in the roots' own names and nowhere else: what a link points to is found under its own
     name where it lies under a root, and reported where it does not. Of two roots, one inside the other, the
     inner owns what lies below it. A root is walked even where it is hidden or ignored.
     """
-    names = frozenset(canonical(root) for root in roots)
-    for root in sorted(names):
-        yield from _Walk(root, names, rules).run()
+    by_name = {canonical(root): rules for root, rules in roots.items()}
+    for root in sorted(by_name):
+        yield from _Walk(root, frozenset(by_name), by_name[root]).run()
 
 
 def read(raw: bytes, max_size: int) -> Content:
@@ -260,7 +260,7 @@ class _Walk:
         return Skipped(path, Reason.NOT_A_FILE, detail, raw=raw)
 
     def _unseen(self, raw: bytes, reason: Reason, detail: str) -> Unseen:
-        return Unseen(raw, self._root, Skipped(display_path(raw), reason, detail))
+        return Unseen(raw, self._root, Skipped(display_path(raw), reason, detail, raw=raw))
 
 
 def _list(folder: bytes) -> list[tuple[bytes, os.stat_result | OSError]]:

@@ -8,10 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+import typer
 from conftest import CORPUS, Program
 
 from kosearch import errors
 from kosearch.cli import main
+from kosearch.cli.app import app
+
+NAMES = tuple(typer.main.get_command(app).commands)
 
 USAGE = [
     ([], "Missing command.", "kosearch --help"),
@@ -175,13 +179,14 @@ def test_a_question_by_word_loads_no_model(indexed: Program) -> None:
 def test_help_fits_into_80_columns_and_goes_to_stdout(capsys: pytest.CaptureFixture[str]) -> None:
     for arguments in (
         ["--help"],
-        *([name, "--help"] for name in ("index", "query", "show", "status", "remove", "eval")),
+        *([name, "--help"] for name in NAMES),
     ):
         assert main(arguments) == 0
         captured = capsys.readouterr()
         assert captured.err == ""
         assert captured.out.startswith("Usage: kosearch")
         assert max(map(len, captured.out.splitlines())) <= 80
+        assert "..." not in captured.out.replace("[ARGS]...", "").replace("]...", "").replace("}...", "")
 
 
 def test_extract_names_what_it_cannot_read(program: Program, tmp_path: Path) -> None:

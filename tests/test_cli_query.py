@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import unicodedata
 from pathlib import Path
@@ -80,25 +81,34 @@ def test_a_question_from_standard_input_is_a_question_from_a_file(
     assert [{**hit, "schema": "kosearch.hit/1", "question": question} for hit in asked[0]["hits"]] == lines
 
 
-def test_shell_scripts_read_hits(indexed: Program) -> None:
+@pytest.mark.skipif(shutil.which("jq") is None, reason="jq is not installed")
+def test_jq_and_while_read(indexed: Program) -> None:
     script = r"""
     export KOSEARCH_MODE=lexical
     kosearch query "2024-02" --json | jq -r '.schema, .hits[0].title'
     kosearch query "2024-02" --jsonl | while IFS= read -r line; do jq -r .path <<<"$line"; done
+    """
+    result = indexed.shell(script, cwd=CORPUS)
+    expected = ["kosearch.query/1", "휴가 규정", "규정/휴가규정.md", "notes/2024-02-회의록.md"]
+    assert (result.stdout.splitlines(), result.stderr) == (expected, "")
+
+
+def test_shell_scripts_read_names_and_exit_codes(indexed: Program) -> None:
+    script = r"""
+    export KOSEARCH_MODE=lexical
     kosearch query password key --paths -0 | xargs -0 grep -c password
     kosearch query password --paths | head -1
     if kosearch query zzqqx --json; then echo found; else echo "none: $?"; fi
     kosearch query password > >(exec true) && echo "a closed pipe is success"
     """
     result = indexed.shell(script, cwd=CORPUS)
-    lines = result.stdout.splitlines()
-    assert lines[:4] == ["kosearch.query/1", "휴가 규정", "규정/휴가규정.md", "notes/2024-02-회의록.md"]
-    assert {f"{CORPUS}/notes/backup-diary.rst:2", f"{CORPUS}/manuals/rotate_keys.py:0"} == set(lines[4:6])
-    assert lines[6] == str(CORPUS / "notes/backup-diary.rst")
-    assert lines[-2:] == ["none: 1", "a closed pipe is success"]
-    miss = json.loads(lines[-3])
-    assert problems(miss, QUERY) == []
-    assert (miss["hits"], miss["terms"]) == ([], [{"term": "zzqqx", "passages": 0}])
+    first, second, name, miss, *last = result.stdout.splitlines()
+    assert {first, second} == {f"{CORPUS}/notes/backup-diary.rst:2", f"{CORPUS}/manuals/rotate_keys.py:0"}
+    assert name == str(CORPUS / "notes/backup-diary.rst")
+    assert last == ["none: 1", "a closed pipe is success"]
+    answer = json.loads(miss)
+    assert problems(answer, QUERY) == []
+    assert (answer["hits"], answer["terms"]) == ([], [{"term": "zzqqx", "passages": 0}])
     assert result.stderr == "kosearch: no hit; passages with each term: zzqqx 0\n"
 
 

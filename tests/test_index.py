@@ -306,11 +306,12 @@ def test_roots_and_runs(tmp_path: Path) -> None:
     index = Index.create(tmp_path, IDENTITY)
     with index.writer() as writer:
         writer.add_root(b"/b\xff")
+        writer.add_root(b"/a", {"include": ("*.md",), "exclude": ()})
         writer.add_root(b"/a")
-        writer.add_root(b"/a")
-        assert writer.roots() == [b"/a", b"/b\xff"]
+        assert writer.roots()[b"/a"] == {"include": ("*.md",), "exclude": ()}
+        assert list(writer.roots()) == [b"/a", b"/b\xff"]
         writer.forget_root(b"/a")
-        assert writer.roots() == [b"/b\xff"]
+        assert list(writer.roots()) == [b"/b\xff"]
         assert index.status().last_run is None
         writer.record_run({"added": 3, "what": "글"})
     assert index.status().last_run == {"added": 3, "what": "글"}

@@ -34,7 +34,7 @@ def make(folder: Path, *names: str, **rules: str) -> None:
 
 
 def walk(*roots: Path, rules: WalkRules = EVERYTHING) -> list[SourceFile | Skipped | Unseen]:
-    return list(find([os.fsencode(root) for root in roots], rules))
+    return list(find(dict.fromkeys(map(os.fsencode, roots), rules)))
 
 
 def files(*roots: Path, rules: WalkRules = EVERYTHING) -> list[str]:
@@ -339,7 +339,7 @@ class TestWhatCannotBeSeen:
 
     def test_a_folder_that_goes_while_the_walk_is_under_way(self, tmp_path: Path) -> None:
         make(tmp_path, "a/1.txt", "b/2.txt", "c/3.txt")
-        walking = find([os.fsencode(tmp_path)], EVERYTHING)
+        walking = find({os.fsencode(tmp_path): EVERYTHING})
         first = next(walking)
         shutil.rmtree(tmp_path / "b")
         rest = list(walking)

@@ -30,7 +30,10 @@ def repair(
     wait: Annotated[bool, typer.Option("--wait", help="Wait for another writer instead of ending.")] = False,
     quiet: options.Quiet = False,
 ) -> int:
-    """Make anew what can be made from what is whole; names the files that have to be read again."""
+    """Make a damaged index whole again.
+
+    Derived files are made anew from what is whole; files that have to be read again are named.
+    """
     from kosearch.library import Library
 
     output = options.output_of(context, quiet=quiet)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Set
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,6 +13,7 @@ from kosearch.cli import options, render, schema
 from kosearch.cli.output import Output
 from kosearch.errors import OK, FilesSkipped, UsageError
 from kosearch.records import IndexReport, Skipped
+from kosearch.sources import canonical
 
 if TYPE_CHECKING:
     from kosearch.index import Status
@@ -32,11 +34,11 @@ def command(
     ] = None,
     include: Annotated[
         list[str] | None,
-        typer.Option(metavar="GLOB", help="Only files that match; may be repeated.", show_default=False),
+        typer.Option(metavar="GLOB", help="Only files that match, in this run and later ones.", show_default=False),
     ] = None,
     exclude: Annotated[
         list[str] | None,
-        typer.Option(metavar="GLOB", help="No files that match; may be repeated.", show_default=False),
+        typer.Option(metavar="GLOB", help="No files that match, in this run and later ones.", show_default=False),
     ] = None,
     archives: Annotated[bool, typer.Option("--archives", help="Read the documents in ZIP archives too.")] = False,
     max_file_size: Annotated[
@@ -70,7 +72,6 @@ def command(
     A file that cannot be read is skipped and named; the rest goes on.
     """
     from kosearch.library import Library
-    from kosearch.sources import WalkRules
 
     output = options.output_of(context, quiet=quiet)
     settings = options.settings(
@@ -86,8 +87,8 @@ def command(
     if not roots and not library.exists:
         raise UsageError("nothing is indexed yet", "kosearch index PATH")
     with output.progress() as progress:
-        rules = WalkRules(tuple(include or ()), tuple(exclude or ()), settings.max_file_size)
-        run = library.update(roots, rules, archives=archives, pull=pull, wait=wait)
+        globs = {"include": tuple(include or ()), "exclude": tuple(exclude or ())} if include or exclude else None
+        run = library.update(roots, globs=globs, archives=archives, pull=pull, wait=wait)
         while True:
             try:
                 done = next(run)
@@ -102,7 +103,7 @@ def command(
     if json:
         output.json(schema.report(report, state, settings.index))
     _summary(output, report, state)
-    return _code(report, named=bool(roots), strict=strict)
+    return _code(report, {canonical(root) for root in roots}, strict=strict)
 
 
 def _summary(output: Output, report: IndexReport, state: Status) -> None:
@@ -130,8 +131,8 @@ def _line(problem: Skipped) -> str:
     return render.one_line(f"{problem.path}{member}: {problem.detail} [{problem.reason}]")
 
 
-def _code(report: IndexReport, *, named: bool, strict: bool) -> int:
-    if named and report.failed_roots:
+def _code(report: IndexReport, named: Set[bytes], *, strict: bool) -> int:
+    if any(problem.raw in named for problem in report.failed_roots):
         return UsageError.exit_code
     if strict and report.skipped:
         return FilesSkipped.exit_code

@@ -79,7 +79,7 @@ class Output:
                 draw(4, text, "", found.question)
             if explain:
                 draw(4, render.explanation(hit), "dim", "")
-            for aside in render.asides(hit):
+            for aside in render.asides(hit, self.cwd):
                 draw(4, aside, "dim", "")
             draw(0, "", "", "")
         self.flush()

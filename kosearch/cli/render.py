@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from kosearch.evaluation.reports import Comparison, Failure, Report
-    from kosearch.index import Status
+    from kosearch.index import Globs, Status
 
 # Bidirectional marks can make a line read other than it is (CVE-2021-42574); they are shown as U+FFFD.
 _BIDI = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
@@ -104,12 +104,12 @@ def explanation(hit: Hit) -> str:
     )
 
 
-def asides(hit: Hit) -> list[str]:
+def asides(hit: Hit, cwd: str) -> list[str]:
     """Lines below a hit: other places of the same passage, other passages of the same document."""
     lines = []
     if hit.also:
         others = f" and {len(hit.also) - 2} more" if len(hit.also) > 2 else ""
-        lines.append(one_line(f"also in {', '.join(hit.also[:2])}{others}"))
+        lines.append(one_line(f"also in {', '.join(shown_path(path, cwd) for path in hit.also[:2])}{others}"))
     if hit.more:
         lines.append(f"{hit.more} more matching passage{'s' if hit.more > 1 else ''} in this document")
     return lines
@@ -140,12 +140,13 @@ def duration_of(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
 
 
-def status_rows(state: Status, name: str, directory: str) -> list[tuple[str, str]]:
+def status_rows(state: Status, roots: Mapping[bytes, Globs], name: str, directory: str) -> list[tuple[str, str]]:
     """What an index holds, a row a fact."""
     rows = [
         ("index", f"{name} ({directory})"),
+        *(("root", root_with_globs(root, globs)) for root, globs in roots.items()),
         ("documents", f"{state.documents} of {state.files} files"),
-        ("passages", f"{state.passages} of at most {state.identity.passage_tokens} tokens"),
+        ("passages", f"{state.passages}, of at most {state.identity.passage_tokens} tokens each"),
         ("model", f"{state.identity.model}, {state.identity.dimensions} dimensions"),
         ("on disk", size_of(state.bytes)),
         ("generation", str(state.generation)),
@@ -192,6 +193,15 @@ def failed(by_system: Mapping[str, Sequence[Failure]]) -> list[str]:
             lines += [f"  expected #{one.rank or '-'}: {one.document}" for one in failure.expected]
             lines += [f"  found #{one.rank}: {one.document} ({one.score:.3f})" for one in failure.found]
     return lines
+
+
+def root_with_globs(root: bytes, globs: Globs) -> str:
+    """`/home/me/docs (only *.md; not drafts)`."""
+    limits = [f"only {' '.join(globs['include'])}"] if globs.get("include") else []
+    limits += [f"not {' '.join(globs['exclude'])}"] if globs.get("exclude") else []
+    from kosearch.sources import display_path
+
+    return display_path(root) + (f" ({'; '.join(limits)})" if limits else "")
 
 
 def table(rows: Sequence[tuple[str, str]]) -> str:

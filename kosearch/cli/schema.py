@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import base64
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from kosearch.cli.render import shown_path
 from kosearch.records import Answer, Hit, IndexReport, Passage, Score, Skipped
 
 if TYPE_CHECKING:
-    from kosearch.index import Status
+    from kosearch.index import Globs, Status
 
 QUERY = "kosearch.query/1"
 HIT = "kosearch.hit/1"
@@ -123,13 +124,17 @@ def report(run: IndexReport, state: Status, name: str) -> dict[str, Any]:
     }
 
 
-def status(state: Status, name: str, directory: str) -> dict[str, Any]:
+def status(state: Status, roots: Mapping[bytes, Globs], name: str, directory: str) -> dict[str, Any]:
     """What an index holds."""
     return {
         "schema": STATUS,
         "index": name,
         "directory": directory,
         "generation": state.generation,
+        "roots": [
+            {**file_name(root), "include": list(globs.get("include", ())), "exclude": list(globs.get("exclude", ()))}
+            for root, globs in roots.items()
+        ],
         "files": state.files,
         "documents": state.documents,
         "passages": state.passages,

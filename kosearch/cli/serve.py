@@ -38,7 +38,7 @@ def command(
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> int:
-    """Keep models and indexes loaded, so that questions are answered at once.
+    """Keep models and indexes loaded, so that answers come at once.
 
     The first question starts such a process by itself, unless that is switched off. It ends when nobody asks.
     """

@@ -27,7 +27,7 @@ def command(
     state = library.status()
     unsearchable = library.problems() if problems else ()
     if json:
-        value = schema.status(state, settings.index, str(library.directory))
+        value = schema.status(state, library.roots(), settings.index, str(library.directory))
         if problems:
             value["problems"] = [schema.skipped(one) for one in unsearchable]
         output.json(value)
@@ -38,5 +38,5 @@ def command(
             output.line("\t".join(render.one_line(field) for field in fields))
         output.note(f"{len(unsearchable)} not searchable")
     else:
-        output.line(render.table(render.status_rows(state, settings.index, str(library.directory))))
+        output.line(render.table(render.status_rows(state, library.roots(), settings.index, str(library.directory))))
     return OK

@@ -23,6 +23,7 @@ from kosearch.index import checking, files, schema
 from kosearch.index.lock import exclusive
 from kosearch.index.records import (
     FileState,
+    Globs,
     Identity,
     NewDocument,
     NewPassage,
@@ -37,6 +38,7 @@ from kosearch.records import Skipped
 
 __all__ = [
     "FileState",
+    "Globs",
     "Identity",
     "Index",
     "NewDocument",
@@ -156,6 +158,11 @@ class Index:
         """
         with self._writing(wait=wait) as store:
             return checking.repair(self.directory, store)
+
+    def roots(self) -> dict[bytes, Globs]:
+        """The roots that `index` without a path goes through, and the globs they were indexed with."""
+        with self._reading() as store:
+            return store.roots()
 
     def problems(self) -> list[Skipped]:
         """Files and parts of files that are not searchable, by path."""

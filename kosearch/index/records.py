@@ -13,6 +13,8 @@ from kosearch.records import Extracted, Passage, Reason
 
 Ids = NDArray[np.int64]
 Vectors = NDArray[np.float32]
+Globs = Mapping[str, tuple[str, ...]]
+"""What limits a root: `include` and `exclude`, each with its patterns."""
 
 
 @dataclass(frozen=True, slots=True)

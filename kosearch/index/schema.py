@@ -25,7 +25,7 @@ BUSY_SECONDS = 30.0
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL, checksum INTEGER NOT NULL)",
-        "CREATE TABLE root (raw BLOB PRIMARY KEY) WITHOUT ROWID",
+        "CREATE TABLE root (raw BLOB PRIMARY KEY, globs TEXT NOT NULL) WITHOUT ROWID",
         # The work state: what the next run compares files with. Answers never depend on it.
         (
             "CREATE TABLE file (id INTEGER PRIMARY KEY, raw BLOB NOT NULL UNIQUE, path TEXT NOT NULL,"

@@ -20,7 +20,7 @@ from kosearch.index.codec import (
     decode_vectors,
     unseal,
 )
-from kosearch.index.records import Identity, Ids, Status, StoredDocument, StoredPassage, Vectors
+from kosearch.index.records import Globs, Identity, Ids, Status, StoredDocument, StoredPassage, Vectors
 from kosearch.index.schema import read_meta
 from kosearch.records import Passage, Reason, Skipped, Statistics
 
@@ -231,6 +231,11 @@ class Store:
             ordinals.append(ordinal)
         if ordinals != list(range(document.passages)):
             raise damaged(f"the passages of {document.path}")
+
+    def roots(self) -> dict[bytes, Globs]:
+        """The roots that `index` without a path goes through, and the globs they were indexed with."""
+        found = self.rows("SELECT raw, globs FROM root ORDER BY raw")
+        return {raw: {name: tuple(globs) for name, globs in json.loads(value).items()} for raw, value in found}
 
     def problems(self) -> list[Skipped]:
         """Files and parts of files that are not searchable, by path."""

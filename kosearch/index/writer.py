@@ -26,7 +26,7 @@ from kosearch.index.codec import (
     storable,
     unseal,
 )
-from kosearch.index.records import FileState, NewDocument
+from kosearch.index.records import FileState, Globs, NewDocument
 from kosearch.index.schema import transaction, write_meta
 from kosearch.index.store import DOCUMENT, PART, Store
 from kosearch.records import Reason, Skipped, SourceFile
@@ -123,14 +123,15 @@ class Writer:
                     removed += 1
         return removed
 
-    def roots(self) -> list[bytes]:
-        """The roots that `index` without a path goes through."""
-        return [raw for (raw,) in self._store.rows("SELECT raw FROM root ORDER BY raw")]
+    def roots(self) -> dict[bytes, Globs]:
+        """The roots that `index` without a path goes through, and the globs they were indexed with."""
+        return self._store.roots()
 
-    def add_root(self, raw: bytes) -> None:
-        """Remember a root."""
+    def add_root(self, raw: bytes, globs: Globs | None = None) -> None:
+        """Remember a root, and its globs where some are given; without, those it had stay."""
         with self.transaction():
-            self._connection.execute("INSERT OR IGNORE INTO root VALUES (?)", (raw,))
+            verb = "INSERT OR IGNORE" if globs is None else "INSERT OR REPLACE"
+            self._connection.execute(f"{verb} INTO root VALUES (?, ?)", (raw, json.dumps(globs or {})))
 
     def forget_root(self, raw: bytes) -> None:
         """Forget a root; its files stay until they are removed."""
