@@ -44,6 +44,8 @@ class TestWhereSettingsComeFrom:
             "k": 10,
             "workers": None,
             "timeout": 60.0,
+            "resident": True,
+            "resident_idle": 900.0,
         }
 
     def test_flag_before_environment_before_file_before_default(self, settings_file: Path) -> None:
@@ -64,7 +66,7 @@ class TestWhereSettingsComeFrom:
 
     @pytest.mark.parametrize("name", NAMES)
     def test_every_setting_can_be_given_everywhere(self, name: str, settings_file: Path) -> None:
-        values = {"index": "a", "model": "a", "device": "cpu", "mode": "dense", "weight": "0.25"}
+        values = {"index": "a", "model": "a", "device": "cpu", "mode": "dense", "weight": "0.25", "resident": "off"}
         text = values.get(name, "40")
         settings_file.write_text(f'{name} = "{text}"\n')
         by_file = load({}, {"KOSEARCH_CONFIG": str(settings_file)})
@@ -94,7 +96,7 @@ class TestWhereSettingsComeFrom:
         assert load({}).k == 4
 
     def test_other_variables_of_ours_are_no_settings(self) -> None:
-        assert load({}, {"KOSEARCH_RESIDENT": "off", "KOSEARCH_K_": "x"}) == load({}, {})
+        assert load({}, {"KOSEARCH_DEBUG": "1", "KOSEARCH_K_": "x"}) == load({}, {})
 
 
 class TestWhatIsRefused:

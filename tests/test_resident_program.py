@@ -25,7 +25,6 @@ from kosearch.cli import main
 from kosearch.library import Library
 from kosearch.records import Query
 from kosearch.resident import client, place
-from kosearch.sources import WalkRules
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # those of other people's imports
 
@@ -116,7 +115,7 @@ class NoModel:
 def index(folder: Path) -> None:
     library = Library(config.load({}))
     library.embedder = NoModel()  # type: ignore[assignment]
-    for _ in library.update([os.fsencode(folder)], WalkRules()):
+    for _ in library.update([os.fsencode(folder)]):
         pass
 
 
@@ -271,6 +270,17 @@ def test_one_that_was_killed_or_hangs_is_replaced(own: Resident, monkeypatch: py
     assert not path.exists()
     os.kill(second, signal.SIGCONT)
     assert until(lambda: not _runs(second))
+
+
+def test_several_first_questions_at_once_start_one(own: Resident) -> None:
+    command = [PROGRAM, "query", "rotate keys", "--mode", "lexical", "--jsonl"]
+    asking = [subprocess.Popen(command, env=own.program.environment, stdout=subprocess.PIPE) for _ in range(4)]
+    printed = {one.communicate(timeout=60)[0] for one in asking}
+    assert len(printed) == 1
+    assert b"rotate_keys" in printed.pop()
+    state = own.state
+    assert state is not None
+    assert state["requests"] == 4
 
 
 def test_serve(own: Resident) -> None:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import errno
 import signal
 from datetime import datetime
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from kosearch.cli import options, render
 from kosearch.cli.output import Output
-from kosearch.errors import NO_HIT, OK, TERMINATED, KosearchError, UsageError
+from kosearch.errors import INTERRUPTED, NO_HIT, OK, TERMINATED, KosearchError, UsageError
 
 if TYPE_CHECKING:
     from kosearch.config import Settings
@@ -73,17 +72,11 @@ def _serve(settings: Settings, output: Output) -> int:
         if library.exists:
             warm.load(str(library.directory))
         output.note(f"ready for questions ({path}); Ctrl-C ends it")
-        signal.signal(signal.SIGTERM, _terminate)
-        try:
-            server.serve(listener, path, warm, settings.resident_idle)
-        except SystemExit:
-            return TERMINATED
+        ended_by = server.serve(listener, path, warm, settings.resident_idle)
+    if ended_by is not None:
+        return TERMINATED if ended_by == signal.SIGTERM else INTERRUPTED
     output.note("ended")
     return OK
-
-
-def _terminate(_signum: int, _frame: FrameType | None) -> None:
-    raise SystemExit  # of all that a signal may raise, asyncio lets this and KeyboardInterrupt through
 
 
 def _detach(settings: Settings, output: Output) -> int:

@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import sys
 from pathlib import Path
-from types import FrameType
 
 from kosearch import config
 from kosearch.resident.server import serve
 from kosearch.resident.warm import Warm
-
-
-def _terminate(_signum: int, _frame: FrameType | None) -> None:
-    raise SystemExit
 
 
 def main(path: str) -> None:
@@ -23,7 +17,6 @@ def main(path: str) -> None:
     os.setsid()
     os.chdir("/")
     os.umask(0o077)
-    signal.signal(signal.SIGTERM, _terminate)
     settings = config.load({})
     serve(socket.socket(fileno=0), Path(path), Warm(settings), settings.resident_idle)
 

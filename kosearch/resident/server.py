@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
 import time
 from collections.abc import Callable, Sequence
@@ -22,6 +23,10 @@ SENDING = 2.0
 """Seconds that a client has for its request…"""
 TAKING = 10.0
 """…and for taking the reply."""
+LONGEST = 600.0
+"""Seconds for an answer, however patient the client."""
+ENDING = 2.0
+"""Seconds that those who have asked have left when it ends."""
 WORKERS = 4
 """Questions answered side by side, on as many cores."""
 TICK = 1.0
@@ -43,10 +48,11 @@ class Answers(Protocol):
     def drop_gone(self) -> bool: ...
 
 
-def serve(listener: socket.socket, path: Path, answers: Answers, idle: float) -> None:
+def serve(listener: socket.socket, path: Path, answers: Answers, idle: float) -> int | None:
     """Answer whoever connects, until nobody does for `idle` seconds, or for another of the reasons to end.
 
-    The socket at `path` is removed at the end, however that comes, unless another one lies there by then.
+    The socket at `path` is removed at the end, unless another one lies there by then. Returns the signal that asked
+    for the end (SIGINT, SIGTERM), if one did.
     """
     own = _identity(path)
 
@@ -54,7 +60,7 @@ def serve(listener: socket.socket, path: Path, answers: Answers, idle: float) ->
         return own is not None and _identity(path) == own
 
     try:
-        asyncio.run(_Server(answers, idle).run(listener, is_in_place))
+        return asyncio.run(_Server(answers, idle).run(listener, is_in_place))
     finally:
         listener.close()
         if is_in_place():
@@ -65,31 +71,41 @@ class _Server:
     def __init__(self, answers: Answers, idle: float) -> None:
         self._answers = answers
         self._idle = idle
-        self._began = self._last = time.time()
+        self._began = time.time()
+        self._last = time.monotonic()
         self._asked = 0
         self._open = 0
         self._busy = 0
         self._told_to_end = asyncio.Event()
+        self._signal: int | None = None
         self._pool = ThreadPoolExecutor(min(WORKERS, os.cpu_count() or 1), "answer")
 
-    async def run(self, listener: socket.socket, is_in_place: Callable[[], bool]) -> None:
+    async def run(self, listener: socket.socket, is_in_place: Callable[[], bool]) -> int | None:
         listener.setblocking(False)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with suppress(ValueError, RuntimeError):  # only the main thread hears them
+                asyncio.get_running_loop().add_signal_handler(number, self._heard, number)
         program = _identity(Path(kosearch.__file__))
         server = await asyncio.start_unix_server(self._serve, sock=listener, backlog=place.BACKLOG)
         while not self._told_to_end.is_set():
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._told_to_end.wait(), TICK)
-            if not self._busy and time.time() - self._last > self._idle:
+            if not self._busy and time.monotonic() - self._last > self._idle:
                 break
             if not is_in_place() or _identity(Path(kosearch.__file__)) != program:
                 break
-            if await self._work(self._answers.drop_gone):
+            if self._answers.drop_gone():
                 break
         server.close()
-        ends = time.monotonic() + TAKING
+        ends = time.monotonic() + ENDING
         while self._open and time.monotonic() < ends:
             await asyncio.sleep(0.01)
         self._pool.shutdown(wait=False, cancel_futures=True)
+        return self._signal
+
+    def _heard(self, number: int) -> None:
+        self._signal = number
+        self._told_to_end.set()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         transport = writer.transport
@@ -108,8 +124,8 @@ class _Server:
                 await writer.drain()
             if request["do"] == "answer":
                 await self._work(self._answers.settle, request["index"])
-        except (OSError, EOFError, ValueError, TypeError, KeyError):
-            pass  # a client that says nothing, or nonsense, or has gone
+        except Exception:  # noqa: BLE001 - a client that says nothing, or nonsense, or has gone
+            pass
         finally:
             transport.abort()
             self._open -= 1
@@ -123,16 +139,16 @@ class _Server:
         if request["version"] != kosearch.__version__:
             self._told_to_end.set()
             return _framed({"cannot": "the resident is of another version, and ends"})
-        self._last, self._asked, self._busy = time.time(), self._asked + 1, self._busy + 1
+        self._asked, self._busy = self._asked + 1, self._busy + 1
         try:
-            ends = time.monotonic() + float(request["seconds"])
+            ends = time.monotonic() + min(LONGEST, float(request["seconds"]))
             queries = [wire.query(one) for one in request["queries"]]
             async with asyncio.timeout(ends - time.monotonic()):
                 return await self._work(self._answer, str(request["index"]), queries, ends)
         except Exception as error:  # noqa: BLE001 - the client finds out by itself what is wrong
             return _framed({"cannot": f"{type(error).__name__}: {error}"})
         finally:
-            self._last, self._busy = time.time(), self._busy - 1
+            self._last, self._busy = time.monotonic(), self._busy - 1
 
     def _answer(self, directory: str, queries: Sequence[Query], ends: float) -> bytes:
         if time.monotonic() > ends:
@@ -143,7 +159,6 @@ class _Server:
         return {
             "pid": os.getpid(),
             "since": self._began,
-            "last": self._last,
             "idle": self._idle,
             "requests": self._asked,
             "indexes": list(self._answers.indexes),
