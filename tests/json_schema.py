@@ -72,10 +72,13 @@ INDEX: Mapping[str, Any] = {
     "seconds": number,
 }
 
+ROOT: Mapping[str, Any] = {"absolute_path": str, "path_b64?": str, "include": [str], "exclude": [str]}
+
 STATUS: Mapping[str, Any] = {
     "schema": str,
     "index": str,
     "directory": str,
+    "roots": [ROOT],
     "generation": int,
     "files": int,
     "documents": int,

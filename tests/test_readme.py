@@ -138,10 +138,18 @@ def test_every_field_of_a_hit_and_of_an_answer_has_its_row() -> None:
             assert f"`{key.rstrip('?')}`" in section, key
 
 
-def test_every_setting_type_and_reason_is_named() -> None:
+def test_every_setting_is_named_with_its_default() -> None:
+    rows = dict(re.findall(r"^\| `(\w+)` \| `KOSEARCH_\w+` \| (.+?) \|", README, re.MULTILINE))
+    assert rows.keys() == {setting.name for setting in fields(Settings)} - {"config_file", "data_dir", "cache_dir"}
     for setting in fields(Settings):
-        if setting.name not in {"config_file", "data_dir", "cache_dir"}:
+        if setting.name in rows:
             assert f"| `{setting.name}` | `KOSEARCH_{setting.name.upper()}` |" in README
+            shown = rows[setting.name].strip("`")
+            default = {None: "auto", True: "on", 64 * 1024**2: "64M"}.get(setting.default, setting.default)
+            assert shown in (str(default), f"{default:g}" if isinstance(default, float) else ""), setting.name
+
+
+def test_every_type_and_reason_is_named() -> None:
     formats = README.split("## Formats")[1].split("\n## ")[0]
     assert set(re.findall(r"`(\w+)`", " ".join(re.findall(r"^\| (`.*?) \|", formats, re.MULTILINE)))) == set(READERS)
     for reason in Reason:
