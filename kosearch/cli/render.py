@@ -41,8 +41,10 @@ def shown_path(path: str, cwd: str) -> str:
 
 
 def location(hit: Hit) -> str:
-    """`:12-18` for lines, ` p. iv` for pages."""
+    """`:12-18` for lines, ` p. iv` for pages, `, 2025년 예산` for what is no page and has a name, as sheets do."""
     passage = hit.passage
+    if passage.page_label and hit.kind != "pdf":
+        return f", {passage.page_label}"
     if passage.page is not None:
         return f" p. {passage.page_label or passage.page}"
     if passage.line_start == passage.line_end:

@@ -84,7 +84,7 @@ def _detach(settings: Settings, output: Output) -> int:
 
     try:
         state = client.start(settings)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise _no_socket(error) from error
     output.note(f"process {state['pid']} answers questions; kosearch serve --stop ends it")
     return OK
@@ -134,7 +134,5 @@ def _rows(path: str, state: dict[str, Any] | None) -> list[tuple[str, str]]:
     ]
 
 
-def _no_socket(error: OSError) -> KosearchError:
-    return KosearchError(
-        f"there is no place for its socket: {error}", "set XDG_RUNTIME_DIR to a folder that only you can enter"
-    )
+def _no_socket(error: Exception) -> KosearchError:
+    return KosearchError(f"it cannot be started: {error}", "set XDG_RUNTIME_DIR to a folder that only you can enter")

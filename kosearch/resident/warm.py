@@ -74,7 +74,10 @@ class Warm:
     def _library(self, directory: str) -> _Library:
         with self._holding:
             library = self._libraries.pop(directory, None)
-            if library is None or not library.there:
+            if library is not None and not library.there:
+                library.index.close()
+                library = None
+            if library is None:
                 library = _Library(replace(self._settings, index=directory), self)
             self._libraries[directory] = library
             unasked = list(self._libraries.items())[:-MOST]
