@@ -139,7 +139,7 @@ class Library:
         """Worker processes for a task: half the cores, since embedding wants the others."""
         from kosearch.workers import Pool
 
-        count = self.settings.workers or max(1, len(os.sched_getaffinity(0)) // 2)
+        count = self.settings.workers or max(1, _cores() // 2)
         return Pool(task, count, deadline=self.settings.timeout)
 
     def answer(self, query: Query) -> Answer:
@@ -265,6 +265,11 @@ class Library:
                 f"leave --passage-tokens out, or make another index: kosearch index --index NAME "
                 f"--passage-tokens {settings.passage_tokens} PATH",
             )
+
+
+def _cores() -> int:
+    """The cores that this process may use, where the system tells (macOS does not)."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _parsed(hit: str) -> tuple[str, int, int | None]:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from kosearch.embedding import Model, load, load_for_queries, resolve
 from kosearch.embedding.light import LightEmbedder
-from kosearch.embedding.tokens import ids_of_few, load_tokenizer
+from kosearch.embedding.tokens import FewTokens, load_tokenizer
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # those of other people's imports
 
@@ -99,4 +99,4 @@ ODD = st.sampled_from(["  ", "　", "\t", "\r\n", "\u200b", "é", "각", "🎉",
 @given(texts=st.lists(st.lists(st.text(max_size=12) | ODD, max_size=8).map("".join), min_size=8, max_size=20))
 def test_few_texts_have_the_tokens_of_the_whole_vocabulary(texts: list[str], cache_dir: Path) -> None:
     model, tokenizer = _bundled(cache_dir)
-    assert ids_of_few(model, texts) == [encoding.ids for encoding in tokenizer.encode_batch(texts)]
+    assert FewTokens(model).ids(texts) == [encoding.ids for encoding in tokenizer.encode_batch(texts)]

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from kosearch.embedding import bert
 from kosearch.embedding.directory import read_json, weight_files
 from kosearch.embedding.model import Model, Pooling
-from kosearch.embedding.tokens import ids_of_few
+from kosearch.embedding.tokens import FewTokens
 from kosearch.errors import ModelError
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ class LightEmbedder:
 
     def __init__(self, model: Model) -> None:
         self.model = model
+        self._tokens = FewTokens(model)
         config: dict[str, Any] = read_json(model.directory / "config.json")
         self._tensors: dict[str, Array] = {}
         for file in weight_files(model.directory):
@@ -56,7 +57,7 @@ class LightEmbedder:
         """float32, (len(texts), model.dimensions), unit length. Raises ModelError for a tensor that is missing."""
         model = self.model
         vectors = np.zeros((len(texts), model.dimensions), np.float32)
-        ids = ids_of_few(model, [model.prompts.query + text for text in texts])
+        ids = self._tokens.ids([model.prompts.query + text for text in texts])
         try:
             with _blas_on_one_core():
                 for row, one in enumerate(ids):
