@@ -220,9 +220,7 @@ def _size(value: object) -> int:
 _SETTINGS: Mapping[str, _Setting] = {
     "index": _Setting(_text, "a name or a directory"),
     "model": _Setting(_automatic_or(_text), "`auto`, a model's name or its directory"),
-    "device": _Setting(
-        _matching(r"auto|cpu|mps|cuda(:[0-9]+)?"), "auto, cpu, cuda, cuda:0 or mps"
-    ),
+    "device": _Setting(_matching(r"auto|cpu|mps|cuda(:[0-9]+)?"), "auto, cpu, cuda, cuda:0 or mps"),
     "passage_tokens": _Setting(_automatic_or(_whole(16, 32_768)), "`auto`, or a whole number from 16 to 32768"),
     "passage_overlap": _Setting(_whole(0, 32_768), "a whole number from 0 to 32768"),
     "max_file_size": _Setting(_size, "a size from 1 byte to 1T, such as 500k, 10M or 1.5G"),

@@ -21,6 +21,8 @@ Embed = Callable[[Sequence[str]], Vectors]
 
 BATCH = 256
 """Passages embedded and committed together: enough to sort by length, little to lose."""
+STEP = 64
+"""Passages embedded between two signs of life."""
 PUBLISH_SECONDS = 60.0
 """While a long run goes on, what is committed becomes searchable about this often…"""
 PUBLISH_SHARE = 0.1
@@ -98,6 +100,8 @@ class Run:
         batch: list[Prepared] = []
         for one in prepared:
             batch.append(one)
+            self._counts.done += 1
+            self._counts.passages += _passages_in(one)
             if sum(map(_passages_in, batch)) >= BATCH:
                 yield from self._commit(batch)
                 batch = []
@@ -146,11 +150,11 @@ class Run:
         # Without a hash the content was never read: permissions may have changed, which times do not show.
         if not (same and known.hash) or known.reason in self._retry:
             return Job(source, None if known.reason in self._retry else known.hash or None)
+        self._counts.done += 1
         self._leave(source, known)
         return None
 
     def _leave(self, source: SourceFile, known: FileState) -> None:
-        self._counts.done += 1
         self._counts.unchanged += 1
         if known.reason is not None:
             self._skipped.append(Skipped(source.path, known.reason, known.detail))
@@ -165,9 +169,9 @@ class Run:
         }
         vectors = self._writer.vectors(list(texts))
         self._counts.reused += len(vectors)
-        missing = [key for key in texts if key not in vectors]
-        for start in range(0, len(missing), BATCH):
-            part = missing[start : start + BATCH]
+        missing = sorted((key for key in texts if key not in vectors), key=lambda key: len(texts[key]))
+        for start in range(0, len(missing), STEP):
+            part = missing[start : start + STEP]
             vectors |= zip(part, self._embed([texts[key] for key in part]), strict=True)
             self._counts.embedded += len(part)
             yield self._progress(batch[-1].source.path)
@@ -179,18 +183,15 @@ class Run:
     def _store(self, prepared: Prepared, vectors: Mapping[bytes, Vectors]) -> None:
         source, counts = prepared.source, self._counts
         known = self._known.get(source.raw)
-        counts.done += 1
         self._warnings += [one for one in prepared.skipped if one.member]
         whole = [one for one in prepared.skipped if not one.member]
         if prepared.documents is None:
             assert known is not None
             self._writer.touch(source)
-            counts.done -= 1
             self._leave(source, known)
         elif prepared.documents:
             documents = [_new_document(document, vectors) for document in prepared.documents]
             self._writer.put(source, prepared.content_hash, documents, prepared.skipped)
-            counts.passages += sum(len(document.passages) for document in documents)
             counts.added += known is None
             counts.changed += known is not None
         else:
