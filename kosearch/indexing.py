@@ -183,8 +183,6 @@ class Run:
     def _store(self, prepared: Prepared, vectors: Mapping[bytes, Vectors]) -> None:
         source, counts = prepared.source, self._counts
         known = self._known.get(source.raw)
-        self._warnings += [one for one in prepared.skipped if one.member]
-        whole = [one for one in prepared.skipped if not one.member]
         if prepared.documents is None:
             assert known is not None
             self._writer.touch(source)
@@ -192,12 +190,12 @@ class Run:
         elif prepared.documents:
             documents = [_new_document(document, vectors) for document in prepared.documents]
             self._writer.put(source, prepared.content_hash, documents, prepared.skipped)
+            self._warnings += prepared.skipped
             counts.added += known is None
             counts.changed += known is not None
         else:
-            self._skipped += whole
-            for problem in whole:
-                self._writer.skip(source, problem, prepared.content_hash)
+            self._skipped += prepared.skipped
+            self._writer.skip(source, prepared.skipped[0], prepared.content_hash)
 
     def _remove_vanished(self, roots: Iterable[bytes]) -> None:
         """Forget the files that their folders, read in this run, no longer have."""

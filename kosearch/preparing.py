@@ -11,7 +11,7 @@ from pathlib import Path
 from kosearch.embedding import Model, token_offsets
 from kosearch.extract import ExtractError, extract
 from kosearch.passages import context, cut
-from kosearch.records import Extracted, Passage, Skipped, SourceFile, TokenOffsets
+from kosearch.records import Extracted, Passage, Reason, Skipped, SourceFile, TokenOffsets
 from kosearch.sources import ReadError, read
 from kosearch.terms import Analyzer
 
@@ -114,7 +114,12 @@ class FilePreparer:
         except ExtractError as error:
             return Prepared(source, content.sha256, (), (Skipped(source.path, error.reason, error.detail),))
         documents = tuple(self.preparer.prepare(one, one.member or source.path) for one in extraction.documents)
-        return Prepared(source, content.sha256, documents, extraction.skipped)
+        partial = [
+            Skipped(source.path, Reason.PARTIAL, warning, one.member)
+            for one in extraction.documents
+            for warning in one.warnings
+        ]
+        return Prepared(source, content.sha256, documents, (*extraction.skipped, *partial))
 
 
 def input_hash(model_text: str) -> bytes:

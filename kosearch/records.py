@@ -30,6 +30,8 @@ class Reason(StrEnum):
     SCANNED = "scanned"
     NO_TEXT = "no-text"
     BROKEN = "broken"
+    PARTIAL = "partial"
+    """Searchable, but not all of it: pages without text, characters that could not be decoded."""
     TIMEOUT = "timeout"
     MEMORY = "memory"
     CRASHED = "crashed"
