@@ -199,6 +199,9 @@ class Run:
 
     def _remove_vanished(self, roots: Iterable[bytes]) -> None:
         """Forget the files that their folders, read in this run, no longer have."""
+        for one in [one for one in self._unseen if self._left_its_folder(one, roots)]:
+            self._unseen.remove(one)
+            self._writer.forget_root(one.raw)
         kept = [one.raw for one in self._unseen]
         gone = [
             raw
@@ -206,6 +209,11 @@ class Run:
             if any(lies_under(raw, root) for root in roots) and not any(lies_under(raw, one) for one in kept)
         ]
         self._counts.removed = self._writer.remove(gone)
+
+    def _left_its_folder(self, unseen: Unseen, roots: Iterable[bytes]) -> bool:
+        """Whether it is a file that was named as a root of its own, and is missing from another root's folder."""
+        gone = unseen.is_root and unseen.problem.reason is Reason.VANISHED and unseen.raw in self._known
+        return gone and any(root != unseen.raw and lies_under(unseen.raw, root) for root in roots)
 
     def _publish_when_due(self) -> None:
         since = time.monotonic() - self._published
