@@ -179,7 +179,11 @@ def _counts(question: Question, snapshot: Snapshot) -> tuple[tuple[str, int], ..
     """The question's words and in how many passages each stands."""
     words = {name: list(question.terms.get(name, ())) for name in FIELDS if name != CONTEXT}
     frequencies = snapshot.statistics(words).frequencies
-    return tuple((term, frequencies[name][term]) for name, terms in words.items() for term in terms)
+    counts: dict[str, int] = {}
+    for name, terms in words.items():
+        for term in terms:
+            counts.setdefault(term, frequencies[name][term])
+    return tuple(counts.items())
 
 
 @dataclass(slots=True)

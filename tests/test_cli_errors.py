@@ -30,6 +30,7 @@ USAGE = [
     (["query", "x", "--json", "--paths"], "each print something else", "choose one"),
     (["query", "x", "-0"], "-0 goes with --paths", "xargs -0"),
     (["query", "x", "--batch", "file"], "TEXT and --batch both ask", "leave one"),
+    (["query", "x", "--mode", "lexical", "--min-score", "0.5"], "--min-score is a cosine", "leave one"),
     (["query", "--batch", "no-such-file"], "cannot read no-such-file", "--batch"),
     (["query", "  "], "the question is empty", "kosearch query TEXT"),
     (["query", "x", "--type", "pfd"], "there is no type 'pfd'", "types are"),

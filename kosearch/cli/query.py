@@ -99,6 +99,9 @@ def command(
     settings = options.settings(
         index=index, device=device, mode=mode, weight=weight, k=k, resident="off" if no_resident else None
     )
+    if min_score is not None and settings.mode == "lexical":
+        raise UsageError("--min-score is a cosine, and --mode lexical computes none", "leave one of them out")
+    filtered = bool(path or kind or after or before or min_score is not None)
     queries = [
         Query(
             text=question,
@@ -119,7 +122,7 @@ def command(
     found: list[Answer] = []
     for one in _answers(queries, settings, output):
         found.append(one)
-        _messages(output, one)
+        _messages(output, one, filtered=filtered)
         if jsonl:
             for hit in one.hits:
                 output.json(schema.hit_line(hit, one.question, output.cwd))
@@ -189,8 +192,9 @@ def _questions(text: list[str] | None, batch: Path | None) -> list[str]:
     return questions
 
 
-def _messages(output: Output, answer: Answer) -> None:
+def _messages(output: Output, answer: Answer, *, filtered: bool) -> None:
     for warning in answer.warnings:
         output.warning(render.one_line(warning))
     if not answer.hits:
-        output.note(f"kosearch: {render.missing_terms(answer)}")
+        where = " that the filters let through" if filtered else ""
+        output.note(f"kosearch: {render.missing_terms(answer, where)}")

@@ -117,10 +117,10 @@ def asides(hit: Hit, cwd: str) -> list[str]:
     return lines
 
 
-def missing_terms(answer: Answer) -> str:
-    """What a miss tells: each word of the question with the number of passages it stands in."""
+def missing_terms(answer: Answer, where: str) -> str:
+    """What a miss tells: each word of the question with the number of passages in the index that it stands in."""
     counts = ", ".join(f"{one_line(term)} {count}" for term, count in answer.terms)
-    return f"no hit; passages with each term: {counts}" if counts else "no hit"
+    return f"no hit{where}; passages with each term: {counts}" if counts else f"no hit{where}"
 
 
 def size_of(count: int) -> str:
