@@ -170,6 +170,8 @@ class Library:
                 )
             text = snapshot.document_text(document.id)
         start, end = (start, end) if end is not None else (0, len(text))
+        if not 0 <= start < end <= len(text):
+            raise UsageError(f"{hit}: the document has no such passage", "ask again: kosearch query TEXT --json")
         first, last = surroundings(text, start, end, lines)
         return Shown(
             path=document.path,

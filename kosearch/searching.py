@@ -171,7 +171,7 @@ def _answer(query: Query, question: Question, vector: Vectors | None, snapshot: 
 
 def _unknown(query: Query, question: Question, ranking: Ranking) -> tuple[str, ...]:
     if query.mode == "hybrid" and ranking.lexical is None and len(ranking.ids):
-        return ("no word of the question stands in the index: these hits are by meaning alone",)
+        return ("no passage has a word of the question: these hits are by meaning alone",)
     return ()
 
 

@@ -111,7 +111,7 @@ def test_json_holds_everything_and_says_its_version() -> None:
     texts = dict.fromkeys(QRELS, "?")
     written = as_json("mini", [first, second], compare([first, second]), {"dense": failures(RUN, QRELS, texts)})
     read = json.loads(json.dumps(written, allow_nan=False))
-    assert (read["schema"], read["version"], read["collection"]) == ("kosearch-eval", 1, "mini")
+    assert (read["schema"], read["collection"]) == ("kosearch.eval/1", "mini")
     assert (read["questions"], read["depth"]) == (3, 100)
     assert read["systems"][0]["measures"]["information-retrieval"]["Accuracy@1"] == pytest.approx(1 / 3)
     assert set(read["systems"][0]["measures"]) == {"information-retrieval", "autorag"}

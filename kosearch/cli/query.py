@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import re
 import sys
@@ -140,13 +141,24 @@ def command(
 def _check_filters(kinds: Sequence[str], after: str | None, before: str | None) -> None:
     """A filter that could let nothing through is a mistake, not a miss."""
     for name, date in (("--after", after), ("--before", before)):
-        if date is not None and not re.fullmatch(r"\d{4}(-\d\d(-\d\d)?)?", date):
+        if date is not None and not _is_date(date):
             raise UsageError(f"{name} {date!r} is not a date", "dates are 2024, 2024-02 or 2024-02-01")
     if kinds:
         from kosearch.extract.formats import READERS
 
         if unknown := [one for one in kinds if one not in READERS]:
             raise UsageError(f"there is no type {unknown[0]!r}", f"types are {', '.join(READERS)}")
+
+
+def _is_date(text: str) -> bool:
+    """Whether it is a year, a month or a day of the calendar."""
+    if not re.fullmatch(r"\d{4}(-\d\d(-\d\d)?)?", text):
+        return False
+    try:
+        datetime.date.fromisoformat(text + "-01-01"[len(text) - 4 :])
+    except ValueError:
+        return False
+    return True
 
 
 def _answers(queries: Sequence[Query], settings: Settings, output: Output) -> Iterable[Answer]:

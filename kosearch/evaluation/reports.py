@@ -21,7 +21,7 @@ from kosearch.evaluation.metrics import (
 )
 from kosearch.evaluation.runs import Run
 
-JSON_VERSION = 1
+SCHEMA = "kosearch.eval/1"
 DEPTH = MAP_CUTOFF
 """How deep a ranked list is looked at."""
 
@@ -166,14 +166,13 @@ def as_json(
 ) -> dict[str, object]:
     """Everything as one JSON-ready object; `failed` is by system.
 
-    {"schema": "kosearch-eval", "version": 1, "collection": …, "questions": n, "depth": 100,
+    {"schema": "kosearch.eval/1", "collection": …, "questions": n, "depth": 100,
      "systems": [{"system", "measures": {family: {measure: mean}},
                   "questions": [{"id", "relevant", "ranks"}]}],
      "comparisons": [the fields of Comparison], "failures": {system: [the fields of Failure]}}
     """
     return {
-        "schema": "kosearch-eval",
-        "version": JSON_VERSION,
+        "schema": SCHEMA,
         "collection": collection,
         "questions": len(reports[0].questions) if reports else 0,
         "depth": DEPTH,
