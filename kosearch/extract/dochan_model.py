@@ -89,7 +89,7 @@ def check(document: Any, text: str) -> tuple[str, ...]:
         raise ExtractError(Reason.ENCRYPTED, "encrypted: opening it needs a password")
     if errors:
         raise ExtractError(Reason.BROKEN, errors[0])
-    raise ExtractError(Reason.NO_TEXT, "holds no text")
+    raise ExtractError(Reason.NO_TEXT, "holds no text (drawings, equations in boxes and master pages are not read)")
 
 
 Numbered = Callable[[Any, str], str]
