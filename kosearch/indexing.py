@@ -149,7 +149,8 @@ class Run:
         same = (known.size, known.mtime_ns, known.root) == (source.size, source.mtime_ns, source.root)
         # Without a hash the content was never read: permissions may have changed, which times do not show.
         if not (same and known.hash) or known.reason in self._retry:
-            return Job(source, None if known.reason in self._retry else known.hash or None)
+            known_hash = None if known.reason in self._retry else known.hash or None
+            return Job(source, known_hash, searchable=known.documents > 0)
         self._counts.done += 1
         self._leave(source, known)
         return None

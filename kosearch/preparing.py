@@ -33,6 +33,8 @@ class Job:
     source: SourceFile
     known_hash: str | None
     """The content's hash when it was last indexed, if it was."""
+    searchable: bool = False
+    """Whether documents of it are in the index: an archive that was read once is read again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,7 @@ class FilePreparer:
         if content.sha256 == job.known_hash:
             return Prepared(source, content.sha256, None, ())
         try:
-            extraction = extract(content.data, path=source.path, archives=self.archives)
+            extraction = extract(content.data, path=source.path, archives=self.archives or job.searchable)
         except ExtractError as error:
             return Prepared(source, content.sha256, (), (Skipped(source.path, error.reason, error.detail),))
         documents = tuple(self.preparer.prepare(one, one.member or source.path) for one in extraction.documents)

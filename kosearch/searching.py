@@ -201,7 +201,7 @@ def _chosen(query: Query, ranking: Ranking, snapshot: Snapshot) -> list[_Chosen]
     """The k best passages, each once however many near copies it has; with grouping, one a document."""
     chosen: list[_Chosen] = []
     for row, stored, terms in _in_turn(ranking, snapshot):
-        words = frozenset((name, term) for name in terms for term in terms[name])
+        words = frozenset((name, term) for name in terms if name != CONTEXT for term in terms[name])
         copied = next((one for one in chosen if _nearly_same(one.words, words)), None)
         document = next((one for one in chosen if one.stored.document.id == stored.document.id), None)
         if copied is not None and copied is not document:
@@ -223,7 +223,9 @@ def _in_turn(ranking: Ranking, snapshot: Snapshot, step: int = 20) -> Iterator[t
 
 
 def _nearly_same(first: frozenset[tuple[str, str]], second: frozenset[tuple[str, str]]) -> bool:
-    return bool(first) and len(first & second) >= SAME * len(first | second)
+    """Forms that differ by a year or a number are not the same, however much else agrees."""
+    same = bool(first) and len(first & second) >= SAME * len(first | second)
+    return same and not any(character.isdigit() for _, term in first ^ second for character in term)
 
 
 def _hit(place: int, chosen: _Chosen, query: Query, ranking: Ranking, snapshot: Snapshot) -> Hit:

@@ -257,6 +257,6 @@ def test_an_index_is_asked_with_the_model_that_made_it(
 def test_status_for_a_person(indexed: Program) -> None:
     text = indexed.run("status").stdout
     rows = dict(line.split(maxsplit=1) for line in text.splitlines())
-    assert rows["documents"] == "8 of 8 files"
+    assert rows["documents"] == "8 in 8 files"
     assert rows["model"] == "bundled, 384 dimensions"
     assert status(indexed)["documents"] == 8

@@ -147,7 +147,7 @@ def status_rows(state: Status, roots: Mapping[bytes, Globs], name: str, director
     rows = [
         ("index", f"{name} ({directory})"),
         *(("root", root_with_globs(root, globs)) for root, globs in roots.items()),
-        ("documents", f"{state.documents} of {state.files} files"),
+        ("documents", f"{state.documents} in {state.files} files"),
         ("passages", f"{state.passages}, of at most {state.identity.passage_tokens} tokens each"),
         ("model", f"{state.identity.model}, {state.identity.dimensions} dimensions"),
         ("on disk", size_of(state.bytes)),
