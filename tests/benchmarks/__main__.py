@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
-from importlib import import_module
 from pathlib import Path
+from runpy import run_module
 
 if len(sys.argv) < 2:
     names = sorted(path.stem for path in Path(__file__).parent.glob("[a-z]*.py"))
     sys.exit(f"python -m tests.benchmarks NAME, one of: {', '.join(names)}")
-import_module(f"tests.benchmarks.{sys.argv[1]}").main(sys.argv[2:])
+del sys.argv[0]
+run_module(f"tests.benchmarks.{sys.argv[0]}", run_name="__main__")
