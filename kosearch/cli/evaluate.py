@@ -40,20 +40,8 @@ def command(
             show_default=False,
         ),
     ] = None,
-    mode: Annotated[
-        str | None,
-        typer.Option(metavar="hybrid|dense|lexical", help="What decides.  [default: hybrid]", show_default=False),
-    ] = None,
-    weight: Annotated[
-        float | None,
-        typer.Option(
-            metavar="SHARE",
-            min=0.0,
-            max=1.0,
-            help="Meaning's share of a hybrid score.  [default: 0.5]",
-            show_default=False,
-        ),
-    ] = None,
+    mode: options.Mode = None,
+    weight: options.Weight = None,
     failures: Annotated[int, typer.Option(metavar="N", min=0, help="Show N questions whose first hit is wrong.")] = 0,
     qrels: Annotated[
         Path | None,

@@ -48,6 +48,20 @@ Device = Annotated[
     str | None,
     typer.Option("--device", metavar="auto|cpu|cuda|mps", help="Where to embed.  [default: auto]", show_default=False),
 ]
+Mode = Annotated[
+    str | None,
+    typer.Option(metavar="hybrid|dense|lexical", help="What decides.  [default: hybrid]", show_default=False),
+]
+Weight = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SHARE",
+        min=0.0,
+        max=1.0,
+        help="Meaning's share of a hybrid score.  [default: 0.5]",
+        show_default=False,
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress and no notes.")]
 

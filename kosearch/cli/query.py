@@ -50,20 +50,8 @@ def command(
     before: Annotated[
         str | None, typer.Option(metavar="DATE", help="Only documents dated then or earlier.", show_default=False)
     ] = None,
-    mode: Annotated[
-        str | None,
-        typer.Option(metavar="hybrid|dense|lexical", help="What decides.  [default: hybrid]", show_default=False),
-    ] = None,
-    weight: Annotated[
-        float | None,
-        typer.Option(
-            metavar="SHARE",
-            min=0.0,
-            max=1.0,
-            help="Meaning's share of a hybrid score.  [default: 0.5]",
-            show_default=False,
-        ),
-    ] = None,
+    mode: options.Mode = None,
+    weight: options.Weight = None,
     min_score: Annotated[
         float | None, typer.Option(metavar="COSINE", help="Only hits with at least this cosine.", show_default=False)
     ] = None,
