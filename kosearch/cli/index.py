@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Set
 from typing import TYPE_CHECKING, Annotated
@@ -83,7 +82,7 @@ def command(
         passage_overlap=passage_overlap,
     )
     library = Library(settings)
-    roots = [os.fsencode(schema.absolute(path)) for path in paths or ()]
+    roots = [options.file_name(path) for path in paths or ()]
     if not roots and not library.exists:
         raise UsageError("nothing is indexed yet", "kosearch index PATH")
     with output.progress() as progress:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
 
 from kosearch.cli.output import Output
-from kosearch.config import Settings, load
+from kosearch.config import Settings, index_names, load
 
 
 def _index_names(incomplete: str) -> list[str]:
-    folder = load({}).data_dir / "indexes"
-    names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
-    return sorted(name for name in names if name.startswith(incomplete))
+    return [name for name in index_names(load({})) if name.startswith(incomplete)]
 
 
 def _model_names(incomplete: str) -> list[str]:
@@ -69,6 +68,11 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress an
 def settings(**flags: object) -> Settings:
     """Flags that were given, over environment, settings file and defaults."""
     return load({name: value for name, value in flags.items() if value is not None})
+
+
+def file_name(path: str) -> bytes:
+    """A path typed by a person, absolute and in the file system's own bytes."""
+    return os.fsencode(os.path.abspath(os.path.expanduser(path)))
 
 
 def output_of(context: typer.Context, *, quiet: bool = False) -> Output:

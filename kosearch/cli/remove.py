@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from typing import Annotated
 
 import typer
 
-from kosearch.cli import options, schema
+from kosearch.cli import options
 from kosearch.errors import NO_HIT, OK
 
 
@@ -25,7 +24,7 @@ def command(
     from kosearch.library import Library
 
     output = options.output_of(context, quiet=quiet)
-    raws = [os.fsencode(schema.absolute(path)) for path in paths]
+    raws = [options.file_name(path) for path in paths]
     removed = Library(options.settings(index=index)).remove(raws, wait=wait)
     output.note(f"{removed} file{'' if removed == 1 else 's'} removed from the index")
     return OK if removed else NO_HIT

@@ -6,7 +6,6 @@ A change that breaks a reader gets a new version number. The README describes ea
 from __future__ import annotations
 
 import base64
-import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -151,11 +150,6 @@ def status(state: Status, roots: Mapping[bytes, Globs], name: str, directory: st
         "last_run": dict(state.last_run) if state.last_run else None,
         "not_searchable": dict(state.problems),
     }
-
-
-def absolute(path: str) -> str:
-    """A path typed by a person, from the root of the file system."""
-    return os.path.abspath(os.path.expanduser(path))
 
 
 def _value(score: Score | None) -> float | None:
