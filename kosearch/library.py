@@ -154,6 +154,7 @@ class Library:
         from kosearch import searching
 
         with self.index.snapshot(warm=warm) as snapshot:
+            self._check_terms(snapshot.identity)
             return searching.answers(queries, snapshot, self.analyzer, self.embed_queries)
 
     def show(self, hit: str, lines: int) -> Shown:
@@ -253,20 +254,29 @@ class Library:
 
     def _check_rules(self) -> None:
         """See that what this version and these flags would do is what the index was made with."""
-        from kosearch.terms import RULES
-
         identity, settings = self.index.identity, self.settings
-        if (identity.passage_rules, identity.term_rules) != (PASSAGE_RULES, RULES):
-            raise IndexMismatch(
-                f"the index {settings.index!r} was made by another version of kosearch",
-                "make a new one: kosearch index --index NAME PATH",
-            )
+        self._check_terms(identity)
+        if identity.passage_rules != PASSAGE_RULES:
+            raise self._other_rules(f"passages by rules {identity.passage_rules}", PASSAGE_RULES)
         if settings.passage_tokens not in (None, identity.passage_tokens):
             raise IndexMismatch(
                 f"the index {settings.index!r} has passages of {identity.passage_tokens} tokens",
                 f"leave --passage-tokens out, or make another index: kosearch index --index NAME "
                 f"--passage-tokens {settings.passage_tokens} PATH",
             )
+
+    def _check_terms(self, identity: Identity) -> None:
+        """See that questions are taken apart as the passages were: otherwise words would miss in silence."""
+        from kosearch.terms import FIELDS, RULES
+
+        if (identity.term_rules, identity.fields) != (RULES, FIELDS):
+            raise self._other_rules(f"terms by rules {identity.term_rules}", RULES)
+
+    def _other_rules(self, has: str, ours: str) -> IndexMismatch:
+        return IndexMismatch(
+            f"the index {self.settings.index!r} has {has}, and this version of kosearch makes them by rules {ours}",
+            "make another index of the same folders: kosearch index --index NAME PATH",
+        )
 
 
 def _cores() -> int:

@@ -207,6 +207,7 @@ class Index:
         with schema.translated(self.directory):
             connection, database = self._take_connection()
             try:
+                schema.refuse_newer(connection, self.directory)  # since this process opened it
                 store = Store(connection)
                 self.identity = store.identity
                 yield store

@@ -118,20 +118,26 @@ def connect(directory: Path, *, write: bool) -> sqlite3.Connection:
     file_of(directory)
     connection = _open(path, write=write)
     try:
-        application, version = _versions(connection)
+        application, _ = _versions(connection)
         if not path.stat().st_size:
             raise damaged(NAME)
         if application != APPLICATION:
             raise IndexMismatch(f"{path} is not an index of kosearch", "kosearch query --index NAME_OR_DIR")
-        if version > VERSION:
-            raise IndexMismatch(
-                f"the index in {directory} has format {version}, and this kosearch knows {VERSION}",
-                "pip install --upgrade kosearch",
-            )
+        refuse_newer(connection, directory)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def refuse_newer(connection: sqlite3.Connection, directory: Path) -> None:
+    """See that no newer version brought the tables to its format. Raises IndexMismatch."""
+    _, version = _versions(connection)
+    if version > VERSION:
+        raise IndexMismatch(
+            f"the index in {directory} has format {version}, and this kosearch knows {VERSION}",
+            "pip install --upgrade kosearch",
+        )
 
 
 def is_current(connection: sqlite3.Connection) -> bool:
@@ -164,10 +170,10 @@ def create(directory: Path, identity: Identity) -> None:
 def migrate(connection: sqlite3.Connection, identity: Identity | None = None) -> None:
     """Bring the tables to this version in one transaction; with an identity, fill a new database."""
     with transaction(connection):
-        for number, statements in enumerate(MIGRATIONS[_versions(connection)[1] :]):
-            for statement in statements:
+        for number in range(_versions(connection)[1], VERSION):
+            for statement in MIGRATIONS[number]:
                 connection.execute(statement)
-            step(f"migration {number} done")
+            step(f"format {number + 1} made")
         connection.execute(f"PRAGMA application_id = {APPLICATION}")
         connection.execute(f"PRAGMA user_version = {VERSION}")
         if identity:
