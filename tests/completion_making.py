@@ -12,7 +12,7 @@ from pathlib import Path
 
 import typer
 
-from kosearch.cli.app import app
+from kosearch.cli import app
 from kosearch.extract.formats import READERS
 
 FOLDER = Path(__file__).parents[1] / "completions"
@@ -41,7 +41,7 @@ class Command:
 
 def commands() -> list[Command]:
     """The program itself under the empty name, then its commands."""
-    group = typer.main.get_command(app)
+    group = app.commands()
     top = typer.Context(group, **group.context_settings)
     return [
         _command("", group, top),

@@ -8,14 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-import typer
 from conftest import CORPUS, Program
 
 from kosearch import errors
-from kosearch.cli import main
-from kosearch.cli.app import app
+from kosearch.cli import app, main
 
-NAMES = tuple(typer.main.get_command(app).commands)
+NAMES = tuple(app.COMMANDS)
 
 USAGE = [
     ([], "Missing command.", "kosearch --help"),
@@ -175,6 +173,16 @@ def test_a_question_by_word_loads_no_model(indexed: Program) -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, env=indexed.environment, timeout=60, check=False
     )
     assert result.returncode == 0, result.stderr
+
+
+def test_help_lists_every_command_and_one_that_is_run_is_loaded_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    listed = capsys.readouterr().out.partition("Commands:\n")[2].splitlines()
+    assert [line.split()[0] for line in listed if line.startswith("  ") and line[2] != " "] == list(NAMES)
+    for name, whole in app.commands().commands.items():
+        alone = app.commands([name]).commands
+        assert list(alone) == [name]
+        assert [one.opts for one in alone[name].params] == [one.opts for one in whole.params]
 
 
 def test_help_fits_into_80_columns_and_goes_to_stdout(capsys: pytest.CaptureFixture[str]) -> None:

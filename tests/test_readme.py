@@ -11,11 +11,10 @@ from pathlib import Path
 
 import json_schema
 import pytest
-import typer
 from conftest import CORPUS, Program, make_program
 
 from kosearch import errors
-from kosearch.cli.app import app
+from kosearch.cli import app
 from kosearch.config import Settings
 from kosearch.extract.formats import READERS
 from kosearch.records import Reason
@@ -108,7 +107,7 @@ def test_each_set_up_is_one_command_line() -> None:
 
 
 def test_every_command_and_query_option_is_named() -> None:
-    group = typer.main.get_command(app)
+    group = app.commands()
     for name in group.commands:
         assert re.search(rf"kosearch {name}\b", README), name
     for param in group.commands["query"].params:

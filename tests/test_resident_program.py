@@ -178,9 +178,11 @@ def test_the_client_imports_nothing_heavy(resident: Resident) -> None:
     script = (
         "import sys\n"
         "from kosearch.cli import main\n"
-        "code = main(['query', '휴가 이월', '--jsonl'])\n"
-        "heavy = {'torch', 'transformers', 'rich', 'numpy', 'tokenizers', 'kiwipiepy', 'tantivy', 'sqlite3'}\n"
+        "code = main(['query', '휴가 이월', '--jsonl', '-k', '3', '--weight', '0.5', '--type', 'markdown'])\n"
+        "heavy = {'torch', 'transformers', 'rich', 'numpy', 'kiwipiepy', 'sqlite3', 'pydantic'}\n"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
+        "others = {name for name in sys.modules if name.startswith('kosearch.cli.')}\n"
+        "assert not {'kosearch.cli.index', 'kosearch.cli.evaluate', 'kosearch.cli.serve'} & others, others\n"
         "sys.exit(code)"
     )
     before = resident.state

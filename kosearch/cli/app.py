@@ -1,34 +1,89 @@
-"""The commands, put together."""
+"""The commands, put together: only those that an invocation wants, since each costs time to import."""
 
 from __future__ import annotations
 
 import os
-from typing import Annotated
+import re
+from collections.abc import Iterable
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
 from typer.exceptions import TyperException
 
 from kosearch import __version__
-from kosearch.cli import check, evaluate, extract, index, query, remove, serve, show, status
 from kosearch.cli.output import Output
 from kosearch.errors import UsageError
 
-app = typer.Typer(
-    name="kosearch",
-    add_completion="_KOSEARCH_COMPLETE" in os.environ,  # only when a shell asks: it adds two options
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-app.command("index")(index.command)
-app.command("query")(query.command)
-app.command("show")(show.command)
-app.command("status")(status.command)
-app.command("remove")(remove.command)
-app.command("extract")(extract.command)
-app.command("eval")(evaluate.command)
-app.command("serve")(serve.command)
-app.command("check")(check.check)
-app.command("repair")(check.repair)
+COMMANDS = {
+    "index": ("index", "command"),
+    "query": ("query", "command"),
+    "show": ("show", "command"),
+    "status": ("status", "command"),
+    "remove": ("remove", "command"),
+    "extract": ("extract", "command"),
+    "eval": ("evaluate", "command"),
+    "serve": ("serve", "command"),
+    "check": ("check", "check"),
+    "repair": ("check", "repair"),
+}
+"""Name → module of this package, and function in it; in the order that `--help` lists them."""
+_NUMBERS = {int: re.compile(r"[0-9]{1,9}"), float: re.compile(r"[0-9]*\.?[0-9]+")}
+"""Numbers that are plainly so."""
+
+
+def commands(names: Iterable[str] = COMMANDS) -> Any:
+    """Typer's group of these commands."""
+    app = typer.Typer(
+        name="kosearch",
+        add_completion="_KOSEARCH_COMPLETE" in os.environ,  # only when a shell asks: it adds two options
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_top)
+    for name in names:
+        module, function = COMMANDS[name]
+        app.command(name)(getattr(import_module(f"{__package__}.{module}"), function))
+    group: Any = typer.main.get_command(app)
+    context = typer.Context(group, **group.context_settings)
+    for command in (group, *group.commands.values()):
+        for parameter in command.get_params(context):
+            parameter._runtime_param = _Plain()
+    return group
+
+
+def invoke(argv: list[str], output: Output) -> int:
+    """Run one command line; returns the command's exit code, raises what it raises."""
+    # Options that stand before a command take no value, so its name can only be the first word.
+    group = commands(argv[:1]) if argv and argv[0] in COMMANDS else commands()
+    try:
+        result = group.main(args=argv, prog_name="kosearch", standalone_mode=False, obj=output)
+    except TyperException as problem:
+        raise _usage_error(problem) from problem
+    return result if isinstance(result, int) else 0
+
+
+class _Plain:
+    """Passes on at once what needs no thought, in the place of Typer's own conversion.
+
+    Typer converts every value, even a missing one, by pydantic, which takes longer to import than a warm process
+    takes to answer. What is not plain goes there all the same, and so does what is wrong: the message is Typer's.
+    """
+
+    def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
+        kind = param.type_descriptor
+        if value is None:
+            return () if param.multiple or param.nargs == -1 else None
+        if kind.annotation is str and isinstance(value, str):
+            return value
+        if kind.annotation == list[str] and isinstance(value, list | tuple):
+            return list(value)
+        if kind.annotation in _NUMBERS and _NUMBERS[kind.annotation].fullmatch(str(value)):
+            number, limits = kind.annotation(value), kind.parameter_info
+            if (limits.min is None or number >= limits.min) and (limits.max is None or number <= limits.max):
+                return number
+        param._runtime_param = None
+        return param.get_runtime_param().coerce(value, param=param, ctx=ctx)
 
 
 def _version(wanted: bool) -> None:
@@ -37,22 +92,12 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _top(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
     """Search your own documents, Korean and English, by meaning and by word. Nothing leaves this machine."""
-
-
-def invoke(argv: list[str], output: Output) -> int:
-    """Run one command line; returns the command's exit code, raises what it raises."""
-    try:
-        result = typer.main.get_command(app).main(args=argv, prog_name="kosearch", standalone_mode=False, obj=output)
-    except TyperException as problem:
-        raise _usage_error(problem) from problem
-    return result if isinstance(result, int) else 0
 
 
 def _usage_error(problem: TyperException) -> UsageError:

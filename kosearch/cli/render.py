@@ -7,7 +7,6 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from kosearch.excerpts import shared_spans
 from kosearch.records import Answer, Hit, Shown
 
 if TYPE_CHECKING:
@@ -84,6 +83,8 @@ def body(hit: Hit) -> list[str]:
 def styled(text: str, style: str, question: str) -> Text:
     """The text with what it shares with the question in bold. Markup in the text means nothing."""
     from rich.text import Text
+
+    from kosearch.excerpts import shared_spans
 
     shown = Text(text, style=style)
     for start, end in shared_spans(text, question):
