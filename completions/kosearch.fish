@@ -44,6 +44,7 @@ complete -c kosearch -n '__fish_seen_subcommand_from query' -l before -x -d 'Onl
 complete -c kosearch -n '__fish_seen_subcommand_from query' -l mode -x -a 'hybrid dense lexical' -d 'What decides'
 complete -c kosearch -n '__fish_seen_subcommand_from query' -l weight -x -d 'Meaning\'s share of a hybrid score'
 complete -c kosearch -n '__fish_seen_subcommand_from query' -l min-score -x -d 'Only hits with at least this cosine'
+complete -c kosearch -n '__fish_seen_subcommand_from query' -l rerank -x -d 'Score the N best again by the model\'s further heads (BGE-M3)'
 complete -c kosearch -n '__fish_seen_subcommand_from query' -l group -d 'Only each document\'s best passage'
 complete -c kosearch -n '__fish_seen_subcommand_from query' -s C -l context -x -d 'Show N lines around each passage'
 complete -c kosearch -n '__fish_seen_subcommand_from query' -l explain -d 'Show each side\'s score and rank'
@@ -80,7 +81,7 @@ complete -c kosearch -n '__fish_seen_subcommand_from extract' -l json -d 'Print 
 complete -c kosearch -n '__fish_seen_subcommand_from extract' -s h -l help -d 'Show this message and exit'
 
 complete -c kosearch -n '__fish_seen_subcommand_from eval' -F
-complete -c kosearch -n '__fish_seen_subcommand_from eval' -l compare -x -d 'Side by side, the first as the baseline: dense, lexical, hybrid, rrf, or models'
+complete -c kosearch -n '__fish_seen_subcommand_from eval' -l compare -x -d 'Side by side, the first as the baseline: dense, lexical, hybrid, rrf, rerank, or models'
 complete -c kosearch -n '__fish_seen_subcommand_from eval' -l mode -x -a 'hybrid dense lexical' -d 'What decides'
 complete -c kosearch -n '__fish_seen_subcommand_from eval' -l weight -x -d 'Meaning\'s share of a hybrid score'
 complete -c kosearch -n '__fish_seen_subcommand_from eval' -l failures -x -d 'Show N questions whose first hit is wrong'

@@ -81,6 +81,11 @@ class Library:
         return embedding.load_for_queries(self.model, self.settings.device, self._questions)
 
     @cached_property
+    def rescorer(self) -> embedding.Rescorer:
+        """The model with all its heads, loaded."""
+        return embedding.load_rescorer(self.model, self.settings.device)
+
+    @cached_property
     def analyzer(self) -> Analyzer:
         """What turns text into terms."""
         from kosearch.terms import Analyzer
@@ -155,7 +160,7 @@ class Library:
 
         with self.index.snapshot(warm=warm) as snapshot:
             self._check_terms(snapshot.identity)
-            return searching.answers(queries, snapshot, self.analyzer, self.embed_queries)
+            return searching.answers(queries, snapshot, self.analyzer, self.embed_queries, self.rescore)
 
     def show(self, hit: str, lines: int) -> Shown:
         """A passage by its hit's id, or a whole document by its hash, with `lines` lines before and after."""
@@ -217,6 +222,10 @@ class Library:
     def embed_queries(self, texts: Sequence[str]) -> embedding.Vectors:
         """The same for questions."""
         return self.query_embedder.embed_queries(texts)
+
+    def rescore(self, question: str, texts: Sequence[str]) -> embedding.Vectors:
+        """Dense, sparse and multi-vector scores of what the model sees of passages: (n, 3)."""
+        return self.rescorer.scores(question, texts)
 
     def _resolve(self, name: str, *, pull: bool = False) -> embedding.Model:
         return embedding.resolve(name, cache_dir=self.settings.cache_dir, device=self.settings.device, pull=pull)

@@ -160,6 +160,10 @@ class Hit:
     before: str = ""
     """Lines of the document right before the passage, when asked for."""
     after: str = ""
+    sparse: Score | None = None
+    """The model's sparse score, where the passage was scored again…"""
+    multi_vector: Score | None = None
+    """…and its multi-vector score."""
 
     @property
     def id(self) -> str:
@@ -187,6 +191,8 @@ class Query:
     """Only the best passage of each document."""
     context: int = 0
     """Lines to give before and after each passage."""
+    rerank: int = 0
+    """So many of the best are scored again, by all of the model's heads."""
 
 
 @dataclass(frozen=True, slots=True)

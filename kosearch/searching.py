@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kosearch.excerpts import best_part
 from kosearch.index import Snapshot, StoredDocument, StoredPassage
+from kosearch.passages import context
 from kosearch.records import Answer, Hit, Query, Score
-from kosearch.scoring import bm25, fuse, scale, scale_both
+from kosearch.scoring import bm25, combine_heads, fuse, scale, scale_both
 from kosearch.terms import CONTEXT, FIELDS, Analyzer, Question, matches
 
 CANDIDATES = 200
@@ -33,6 +34,8 @@ Vectors = NDArray[np.float32]
 Floats = NDArray[np.float64]
 Terms = Mapping[str, Sequence[str]]
 Embed = Callable[[Sequence[str]], Vectors]
+Rescore = Callable[[str, Sequence[str]], Vectors]
+"""A question and passages as the model sees them → (n, 3): dense, sparse and multi-vector scores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,9 @@ class Ranking:
     scores: Floats
     dense: tuple[Score, ...] | None
     lexical: tuple[Score, ...] | None
+    sparse: tuple[Score, ...] = ()
+    multi_vector: tuple[Score, ...] = ()
+    """By the model's further heads: of the first passages only, those that were scored again."""
 
     def reordered(self, scores: Sequence[float]) -> Ranking:
         """The same passages by other scores, which are given in the order of these; ties keep their order."""
@@ -55,14 +61,19 @@ class Ranking:
         )
 
 
-def answers(queries: Sequence[Query], snapshot: Snapshot, analyzer: Analyzer, embed: Embed) -> list[Answer]:
+def answers(
+    queries: Sequence[Query], snapshot: Snapshot, analyzer: Analyzer, embed: Embed, rescore: Rescore
+) -> list[Answer]:
     """The best passages of one generation for each question."""
     questions = [analyzer.question(query.text) for query in queries]
     vectors = embed_questions(queries, questions, embed)
-    return [
-        _answer(query, question, vector, snapshot)
-        for query, question, vector in zip(queries, questions, vectors, strict=True)
-    ]
+    found = []
+    for query, question, vector in zip(queries, questions, vectors, strict=True):
+        ranking = rank(query, question, vector, snapshot)
+        if query.rerank:
+            ranking = rerank(query, question, ranking, snapshot, rescore)
+        found.append(_answer(query, question, ranking, snapshot))
+    return found
 
 
 def embed_questions(queries: Sequence[Query], questions: Sequence[Question], embed: Embed) -> list[Vectors | None]:
@@ -155,8 +166,26 @@ def _side(raw: Floats, scaled: Floats, order: NDArray[np.intp]) -> tuple[Score, 
     return tuple(Score(float(raw[i]), float(scaled[i]), int(ranks[i])) for i in order)
 
 
-def _answer(query: Query, question: Question, vector: Vectors | None, snapshot: Snapshot) -> Answer:
-    ranking = rank(query, question, vector, snapshot)
+def rerank(query: Query, question: Question, ranking: Ranking, snapshot: Snapshot, rescore: Rescore) -> Ranking:
+    """The best `query.rerank` passages by the model's combined score in the cosine's place; the others follow them."""
+    again = snapshot.stored(ranking.ids[: query.rerank])
+    if not again:
+        return ranking
+    texts = [context(one.document.title, one.passage, one.text) + one.text for one in again]
+    scores = rescore(question.text, texts).astype(np.float64)
+    model = combine_heads(scores)
+    if ranking.lexical:
+        bm25s = np.array([side.value for side in ranking.lexical[: len(again)]])
+        fused = fuse(*scale_both(model, bm25s, snapshot.passages), query.weight)
+    else:
+        fused = scale(model)
+    order = np.argsort(-fused, kind="stable")
+    behind = ranking.scores[len(again) :] * fused.min()
+    sparse, multi_vector = (_side(column, scale(column), order) for column in scores.T[1:])
+    return replace(ranking.reordered([*fused, *behind]), sparse=sparse, multi_vector=multi_vector)
+
+
+def _answer(query: Query, question: Question, ranking: Ranking, snapshot: Snapshot) -> Answer:
     chosen = _chosen(query, ranking, snapshot)
     hits = tuple(_hit(place, one, query, ranking, snapshot) for place, one in enumerate(chosen, 1))
     return Answer(
@@ -242,6 +271,8 @@ def _hit(place: int, chosen: _Chosen, query: Query, ranking: Ranking, snapshot: 
         score=float(ranking.scores[row]),
         dense=ranking.dense[row] if ranking.dense else None,
         lexical=ranking.lexical[row] if ranking.lexical else None,
+        sparse=ranking.sparse[row] if row < len(ranking.sparse) else None,
+        multi_vector=ranking.multi_vector[row] if row < len(ranking.multi_vector) else None,
         document_id=document.id,
         document_hash=document.text_hash,
         path=document.path,

@@ -106,12 +106,14 @@ def save_model(
     include_prompt: bool = True,
     prompts: Mapping[str, str] | None = None,
     length: int = 64,
+    positions: int | None = None,
     lower_case: bool = False,
     seed: int = 7,
 ) -> Path:
     """A model of this architecture with random weights, in the form of the installed sentence-transformers.
 
-    `after` makes the steps behind pooling, each from the width that reaches it.
+    `after` makes the steps behind pooling, each from the width that reaches it. It reads `length` tokens, and so many
+    `positions` must be there where that is more than the 64 that all have.
     """
     import torch
     import transformers
@@ -121,6 +123,8 @@ def save_model(
     torch.manual_seed(seed)
     config_class, kind, settings = _ARCHITECTURES[architecture]
     tokenizer = _tokenizer(kind)
+    if positions:
+        settings = {**settings, "max_position_embeddings": positions}
     config = getattr(transformers, config_class)(vocab_size=len(tokenizer), **settings)
     text_encoding = getattr(config, "is_encoder_decoder", False)
     model = (

@@ -9,7 +9,7 @@ number = (int, float)
 text_or_null = (str, type(None))
 number_or_null = (int, float, type(None))
 
-SIDES = {"dense": number_or_null, "lexical": number_or_null}
+SIDES = dict.fromkeys(("dense", "lexical", "sparse", "multi_vector"), number_or_null)
 
 HIT: Mapping[str, Any] = {
     "rank": int,

@@ -36,7 +36,7 @@ def command(
         str | None,
         typer.Option(
             metavar="A,B,…",
-            help="Side by side, the first as the baseline: dense, lexical, hybrid, rrf, or models.",
+            help="Side by side, the first as the baseline: dense, lexical, hybrid, rrf, rerank, or models.",
             show_default=False,
         ),
     ] = None,
@@ -135,7 +135,8 @@ def _ask(
         _index(library, collection, output)
     with library.index.snapshot(warm=True) as snapshot:
         task = _task(collection, qrels, snapshot)
-        results = ask(task, systems, library.settings.weight, snapshot, library.analyzer, library.embed_queries)
+        asked = (library.analyzer, library.embed_queries, library.rescore)
+        results = ask(task, systems, library.settings.weight, snapshot, *asked)
         with output.counter("questions", len(task.texts) * len(systems)) as count:
             for question, system, ranked in results:
                 found.setdefault(label or system, {})[question] = ranked

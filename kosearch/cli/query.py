@@ -55,6 +55,12 @@ def command(
     min_score: Annotated[
         float | None, typer.Option(metavar="COSINE", help="Only hits with at least this cosine.", show_default=False)
     ] = None,
+    rerank: Annotated[
+        int,
+        typer.Option(
+            metavar="N", min=0, max=1000, help="Score the N best again by the model's further heads (BGE-M3)."
+        ),
+    ] = 0,
     group: Annotated[bool, typer.Option("--group", help="Only each document's best passage.")] = False,
     context_lines: Annotated[
         int, typer.Option("--context", "-C", min=0, metavar="N", help="Show N lines around each passage.")
@@ -90,6 +96,8 @@ def command(
     )
     if min_score is not None and settings.mode == "lexical":
         raise UsageError("--min-score is a cosine, and --mode lexical computes none", "leave one of them out")
+    if rerank and settings.mode == "lexical":
+        raise UsageError("--rerank asks the model, and --mode lexical does not", "leave one of them out")
     filtered = bool(path or kind or after or before or min_score is not None)
     queries = [
         Query(
@@ -104,6 +112,7 @@ def command(
             before=before,
             group=group,
             context=context_lines,
+            rerank=rerank,
         )
         for question in _questions(text, batch)
     ]

@@ -101,7 +101,7 @@ def place(shown: Shown, cwd: str) -> str:
 
 def explanation(hit: Hit) -> str:
     """`dense .8421 (#3, scaled .91) + lexical 12.30 (#1, scaled 1.00)`."""
-    sides = [("dense", hit.dense), ("lexical", hit.lexical)]
+    sides = [("dense", hit.dense), ("lexical", hit.lexical), ("sparse", hit.sparse), ("multi-vector", hit.multi_vector)]
     return " + ".join(
         f"{name} {side.value:.4f} (#{side.rank}, scaled {side.scaled:.2f})" for name, side in sides if side is not None
     )

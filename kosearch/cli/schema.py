@@ -20,6 +20,7 @@ HIT = "kosearch.hit/1"
 BATCH = "kosearch.batch/1"
 INDEX = "kosearch.index/1"
 STATUS = "kosearch.status/1"
+SIDES = ("dense", "lexical", "sparse", "multi_vector")
 
 
 def answer(found: Answer, cwd: str) -> dict[str, Any]:
@@ -50,8 +51,8 @@ def hit(found: Hit, cwd: str) -> dict[str, Any]:
     return {
         "rank": found.rank,
         "score": round(found.score, 6),
-        "scores": {"dense": _value(found.dense), "lexical": _value(found.lexical)},
-        "ranks": {"dense": _rank(found.dense), "lexical": _rank(found.lexical)},
+        "scores": {side: _value(getattr(found, side)) for side in SIDES},
+        "ranks": {side: _rank(getattr(found, side)) for side in SIDES},
         "id": found.id,
         "path": shown_path(found.path, cwd),
         **file_name(found.raw),

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from kosearch.embedding.model import Layer, Model, Pooling, Prompts
+from kosearch.embedding.model import Heads, Layer, Model, Pooling, Prompts
 from kosearch.embedding.resolving import BUNDLED, default_model, names_here, resolve
 from kosearch.embedding.tokens import token_offsets
 
@@ -25,14 +25,17 @@ if TYPE_CHECKING:
 __all__ = [
     "BUNDLED",
     "Embedder",
+    "Heads",
     "Layer",
     "Model",
     "Pooling",
     "Prompts",
     "QueryEmbedder",
+    "Rescorer",
     "default_model",
     "load",
     "load_for_queries",
+    "load_rescorer",
     "names_here",
     "resolve",
     "token_offsets",
@@ -66,6 +69,14 @@ class Embedder(QueryEmbedder, Protocol):
         ...
 
 
+class Rescorer(Protocol):
+    """Reads passages anew beside a question, and scores them by more than one vector each."""
+
+    def scores(self, question: str, passages: Sequence[str]) -> Vectors:
+        """float32, (len(passages), 3): dense, sparse and multi-vector scores."""
+        ...
+
+
 def load(
     model: Model,
     device: str = "auto",
@@ -93,3 +104,11 @@ def load_for_queries(model: Model, device: str = "auto", questions: int = 1) -> 
         if light.fits(model):
             return light.LightEmbedder(model)
     return load(model, device)
+
+
+def load_rescorer(model: Model, device: str = "auto") -> Rescorer:
+    """The model with BGE-M3's sparse and multi-vector heads. Raises ModelError where it has none."""
+    from kosearch.embedding.engine import TorchEmbedder
+    from kosearch.embedding.heads import TokenHeads
+
+    return TokenHeads(TorchEmbedder(model, device))

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast, get_args
 
-from kosearch.embedding.model import Layer, LayerKind, Model, Pooling, Prompts, prompts_by_authors
+from kosearch.embedding.model import Heads, Layer, LayerKind, Model, Pooling, Prompts, prompts_by_authors
 from kosearch.embedding.remembered import remembered, sha256
 from kosearch.errors import ModelError
 
@@ -114,7 +114,18 @@ def _read(directory: Path, name: str, revision: str, why: str, cache_dir: Path) 
         prompts=prompts,
         fingerprint=hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest(),
         why=why,
+        heads=_heads(directory),
     )
+
+
+def _heads(directory: Path) -> Heads | None:
+    """BGE-M3's further heads, where both are there; as safetensors before the pickles that upstream has."""
+    names = ("sparse_linear", "colbert_linear")
+    for suffix in (".safetensors", ".pt"):
+        sparse, multi_vector = (directory / f"{name}{suffix}" for name in names)
+        if sparse.is_file() and multi_vector.is_file():
+            return Heads(sparse, multi_vector)
+    return None
 
 
 def read_json(path: Path) -> Any:

@@ -77,6 +77,21 @@ class TorchEmbedder:
         return self._model
 
     @property
+    def device(self) -> torch.device:
+        """Where the hidden states lie."""
+        return self._device
+
+    @property
+    def width(self) -> int:
+        """How long a token's hidden state is."""
+        return int(self._config["hidden_size"])
+
+    def token_id(self, token: str) -> int | None:
+        """The token's id, where the vocabulary has it."""
+        found: int | None = self._tokenizer.token_to_id(token)
+        return found
+
+    @property
     def _on_cpu(self) -> bool:
         return self._device.type == "cpu"
 
@@ -85,6 +100,17 @@ class TorchEmbedder:
 
     def embed_queries(self, texts: Sequence[str]) -> Vectors:
         return self._embed(texts, self._model.prompts.query, None)
+
+    @torch.inference_mode()
+    def token_states(self, texts: Sequence[str], prompt: str) -> Iterator[tuple[list[int], Tensor, Tensor]]:
+        """Each text's token ids, hidden states in float32, (tokens, width), and vector, (dimensions), in order."""
+        skip = 0 if self._model.include_prompt else self._prompt_length(prompt)
+        for _, ids in self._tokenised(texts, prompt):
+            for step in self._steps(range(len(ids)), ids):
+                lengths = [len(ids[i]) for i in step]
+                hidden = self._encode(torch.tensor([token for i in step for token in ids[i]]), lengths).float()
+                vectors = self._head(hidden, torch.tensor(lengths, device=self._device), skip)
+                yield from zip((ids[i] for i in step), torch.split(hidden, lengths), vectors, strict=True)
 
     def _embed(self, texts: Sequence[str], prompt: str, progress: Callable[[int], None] | None) -> Vectors:
         vectors = np.empty((len(texts), self._model.dimensions), np.float32)

@@ -28,6 +28,14 @@ class Layer:
 
 
 @dataclass(frozen=True, slots=True)
+class Heads:
+    """Files of BGE-M3's heads beside the dense one, each with `weight` and `bias` of a linear layer."""
+
+    sparse: Path
+    multi_vector: Path
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
     """An embedding model on this machine, ready to be loaded."""
 
@@ -51,6 +59,8 @@ class Model:
     """Equal for two models only if they give the same vectors: weights, architecture, tokenizer, steps, prompts."""
     why: str
     """One line for a person: which model this is and why it was chosen."""
+    heads: Heads | None = None
+    """Where the model can score a passage by its tokens too. No vector depends on them."""
 
 
 PROMPTS_BY_AUTHORS: dict[str, Prompts] = {

@@ -18,7 +18,7 @@ QUALITY = "dragonkue/BGE-m3-ko"
 """The default where there is a GPU and the model is already on the machine."""
 ENDPOINT = "openai:"
 
-_FILES = ("*.json", "*.safetensors", "*/*.json", "*/*.safetensors")
+_FILES = ("*.json", "*.safetensors", "*/*.json", "*/*.safetensors", "sparse_linear.pt", "colbert_linear.pt")
 _NOT_NEEDED = ("onnx/*", "openvino/*", "*/openvino*", "*/model_*.safetensors")
 
 

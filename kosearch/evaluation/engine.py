@@ -13,13 +13,16 @@ from kosearch.index import Snapshot
 from kosearch.indexing import Embed, Run
 from kosearch.preparing import Prepared, Preparer
 from kosearch.records import Extracted, IndexProgress, Query, SourceFile
-from kosearch.searching import Ranking, rank
+from kosearch.searching import Ranking, Rescore, rank, rerank
 from kosearch.terms import Analyzer
 from kosearch.workers import Failure, Pool
 
 Ranked = Sequence[tuple[str, float]]
-SYSTEMS = ("dense", "lexical", "hybrid", "rrf")
-"""Ways to search that can be compared; `rrf` is hybrid by reciprocal rank fusion, for reference."""
+SYSTEMS = ("dense", "lexical", "hybrid", "rrf", "rerank")
+"""Ways to search that can be compared; `rrf` is hybrid by reciprocal rank fusion, for reference, and `rerank` is
+hybrid with the best scored again by all of the model's heads."""
+RERANK = 50
+"""How many those are."""
 RRF = 60
 """Cormack, Clarke and Büttcher 2009, "Reciprocal Rank Fusion Outperforms Condorcet and Individual Rank Learning"."""
 
@@ -92,7 +95,13 @@ def questions_task(name: str, questions: Sequence[Question], snapshot: Snapshot)
 
 
 def ask(
-    task: Task, systems: Sequence[str], weight: float, snapshot: Snapshot, analyzer: Analyzer, embed: Embed
+    task: Task,
+    systems: Sequence[str],
+    weight: float,
+    snapshot: Snapshot,
+    analyzer: Analyzer,
+    embed: Embed,
+    rescore: Rescore,
 ) -> Iterator[tuple[str, str, Ranked]]:
     """Question, system and what it found, question by question; each is analysed and embedded once."""
     for question, text in task.texts.items():
@@ -100,12 +109,16 @@ def ask(
         vector = embed([read.text])[0] if set(systems) != {"lexical"} else None
         rankings: dict[str, Ranking] = {}
         for system in systems:
-            mode = "hybrid" if system == "rrf" else system
+            mode = system if system in ("dense", "lexical") else "hybrid"
+            query = Query(text=text, mode=mode, weight=weight, rerank=RERANK)
             if mode not in rankings:
-                query = Query(text=text, mode=mode, weight=weight)
                 rankings[mode] = rank(query, read, None if mode == "lexical" else vector, snapshot)
             ranking = rankings[mode]
-            yield question, system, task.judged(question, by_ranks(ranking) if system == "rrf" else ranking)
+            if system == "rrf":
+                ranking = by_ranks(ranking)
+            elif system == "rerank":
+                ranking = rerank(query, read, ranking, snapshot, rescore)
+            yield question, system, task.judged(question, ranking)
 
 
 def by_ranks(ranking: Ranking) -> Ranking:

@@ -27,6 +27,7 @@ class Warm:
         self.analyzer = Analyzer()
         self._settings = settings
         self._embedders: dict[str, embedding.QueryEmbedder] = {}
+        self._rescorers: dict[str, embedding.Rescorer] = {}
         self._libraries: dict[str, _Library] = {}
         self._holding = threading.Lock()
         self._loading = threading.Lock()
@@ -70,6 +71,13 @@ class Warm:
             if model.fingerprint not in self._embedders:
                 self._embedders[model.fingerprint] = embedding.load_for_queries(model, self._settings.device)
             return self._embedders[model.fingerprint]
+
+    def rescorer(self, model: embedding.Model) -> embedding.Rescorer:
+        """The same with all of the model's heads."""
+        with self._loading:
+            if model.fingerprint not in self._rescorers:
+                self._rescorers[model.fingerprint] = embedding.load_rescorer(model, self._settings.device)
+            return self._rescorers[model.fingerprint]
 
     def _library(self, directory: str) -> _Library:
         with self._holding:
@@ -115,6 +123,10 @@ class _Library(Library):
     @cached_property
     def query_embedder(self) -> embedding.QueryEmbedder:
         return self._warm.embedder(self.model)
+
+    @cached_property
+    def rescorer(self) -> embedding.Rescorer:
+        return self._warm.rescorer(self.model)
 
 
 def _identity(directory: Path) -> tuple[int, int] | None:

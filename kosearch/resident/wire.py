@@ -21,6 +21,7 @@ MAX_REPLY = 16 << 20
 MAX_QUESTIONS = 32
 """More are worth loading the model for where they are asked."""
 HEAD = struct.Struct(">I")
+_SIDES = ("dense", "lexical", "sparse", "multi_vector")
 
 
 class TooLong(ValueError):
@@ -78,8 +79,7 @@ def _hit(value: Mapping[str, Any]) -> Hit:
     return Hit(
         **{
             **value,
-            "dense": value["dense"] and Score(**value["dense"]),
-            "lexical": value["lexical"] and Score(**value["lexical"]),
+            **{side: value[side] and Score(**value[side]) for side in _SIDES},
             "raw": value["raw"].encode("utf-8", "surrogateescape"),
             "passage": Passage(**{**passage, "headings": tuple(passage["headings"])}),
             "best": tuple(value["best"]),
