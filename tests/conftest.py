@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from crash.promises import PROMISES, TALLY
 
 DATA = Path(__file__).parent / "data"
 CORPUS = DATA / "corpus"
@@ -59,6 +62,28 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+
+
+class Tally:
+    """How often a test tried to break a promise, for the table of `python -m tests.crash`."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+
+    def tried(self, promise: str, times: int = 1) -> None:
+        """Count attempts, by the promise's name in crash/promises.py."""
+        assert promise in PROMISES
+        self.counts[promise] += times
+
+
+@pytest.fixture
+def tally() -> Iterator[Tally]:
+    """The counts are kept where the test fails after them, too: the attempts were made."""
+    counted = Tally()
+    yield counted
+    if path := os.environ.get(TALLY):
+        with open(path, "a", encoding="utf-8") as stream:
+            stream.write(json.dumps(counted.counts) + "\n")
 
 
 @dataclass(frozen=True)
