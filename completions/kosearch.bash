@@ -11,14 +11,17 @@ _kosearch() {
     [[ $previous == '=' ]] && previous=${COMP_WORDS[COMP_CWORD - 2]}
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
-        index|query|show|status|remove|extract|eval|serve|check|repair) command=${COMP_WORDS[i]}; break ;;
+        index|query|show|status|remove|extract|eval|serve|check|repair|models) command=${COMP_WORDS[i]}; break ;;
         esac
     done
+    ((i + 1 < COMP_CWORD)) && case "$command ${COMP_WORDS[i + 1]}" in
+        models\ pull | models\ check | models\ rm | models\ export | models\ import) command+=" ${COMP_WORDS[i + 1]}" ;;
+    esac
     COMPREPLY=()
     case "$command $previous" in
         'index --include' | 'index --exclude' | 'index --max-file-size' | 'index --passage-tokens' | 'index --passage-overlap' | 'query -k' | 'query --path' | 'query --after' | 'query --before' | 'query --weight' | 'query --min-score' | 'query --rerank' | 'query -C' | 'query --context' | 'query --batch' | 'show -C' | 'show --context' | 'eval --compare' | 'eval --weight' | 'eval --failures' | 'eval --qrels' | 'eval --run' | 'eval --plot' | 'eval --passage-tokens' | 'serve --idle') return ;;
         'index -m' | 'index --model' | 'eval -m' | 'eval --model') words=$(_kosearch_names "$1" model) ;;
-        'index --device' | 'query --device' | 'eval --device' | 'serve --device') words=$'auto\ncpu\ncuda\nmps' ;;
+        'index --device' | 'query --device' | 'eval --device' | 'serve --device' | 'models check --device') words=$'auto\ncpu\ncuda\nmps' ;;
         'index -i' | 'index --index' | 'query -i' | 'query --index' | 'show -i' | 'show --index' | 'status -i' | 'status --index' | 'remove -i' | 'remove --index' | 'eval -i' | 'eval --index' | 'serve -i' | 'serve --index' | 'check -i' | 'check --index' | 'repair -i' | 'repair --index') words=$(_kosearch_names "$1" index) ;;
         'query --type') words=$'code\ncsv\ndoc\ndocx\nepub\nhtml\nhwp\nhwpml\njson\nmail\nmarkdown\nmbox\nmhtml\nnotebook\nodf\npdf\nppt\npptx\nrst\nrtf\ntext\nxls\nxlsx\nzip' ;;
         'query --mode' | 'eval --mode') words=$'hybrid\ndense\nlexical' ;;
@@ -35,12 +38,24 @@ _kosearch() {
                 serve) words='-d --detach --stop --status --idle -i --index --device --json -q --quiet -h --help' ;;
                 check) words='-i --index -q --quiet -h --help' ;;
                 repair) words='-i --index --wait -q --quiet -h --help' ;;
+                models) words='--json -h --help' ;;
+                'models pull') words='-q --quiet -h --help' ;;
+                'models check') words='--device --json -q --quiet -h --help' ;;
+                'models rm') words='-q --quiet -h --help' ;;
+                'models export') words='-q --quiet -h --help' ;;
+                'models import') words='-q --quiet -h --help' ;;
                 *) words='--version -h --help' ;;
                 esac
             elif [[ -z $command ]]; then
-                words='index query show status remove extract eval serve check repair'
-            elif [[ " index remove extract eval " == *" $command "* ]]; then
+                words='index query show status remove extract eval serve check repair models'
+            elif [[ $command == models ]]; then
+                words='pull check rm export import'
+            elif [[ '|index||remove||extract||eval||models import|' == *"|$command|"* ]]; then
                 return  # files, by the shell's default
+            else
+                case "$command" in
+                'models pull' | 'models check' | 'models rm' | 'models export') words=$(_kosearch_names "$1" model) ;;
+                esac
             fi
             words=${words// /$'\n'}
             ;;

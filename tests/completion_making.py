@@ -33,10 +33,19 @@ class Option:
 @dataclass(frozen=True)
 class Command:
     name: str
+    """Of a group's command with the group's before it: `models pull`."""
     help: str
     options: tuple[Option, ...]
     files: bool
     """Whether its arguments name files."""
+    models: bool = False
+    """Whether its first argument names a model."""
+    within: tuple[Command, ...] = ()
+    """The commands of a group."""
+
+    @property
+    def last(self) -> str:
+        return self.name.rpartition(" ")[2]
 
 
 def commands() -> list[Command]:
@@ -49,13 +58,22 @@ def commands() -> list[Command]:
     ]
 
 
+def all_of(top: list[Command]) -> list[Command]:
+    """The commands, with those of groups after their group."""
+    return [one for command in top for one in (command, *command.within)]
+
+
 def _command(name, command, context) -> Command:
     params = command.get_params(context)
+    named = [one.metavar for one in params if one.param_type_name == "argument"]
+    within = getattr(command, "commands", {}).items() if name else ()
     return Command(
         name,
         _sentence(command.help),
         tuple(_option(one) for one in params if one.param_type_name == "option"),
-        any(one.metavar in {"PATH", "FILE", "COLLECTION"} for one in params if one.param_type_name == "argument"),
+        bool({"PATH", "FILE", "COLLECTION"} & set(named)),
+        bool({"NAME", "NAME_OR_DIR"} & set(named)),
+        tuple(_command(f"{name} {inner}", one, typer.Context(one, parent=context)) for inner, one in within),
     )
 
 
@@ -84,8 +102,9 @@ def _sentence(text: str) -> str:
 
 def bash() -> str:
     top, *rest = commands()
+    every, groups = all_of(rest), [one for one in rest if one.within]
     actions: dict[str, list[str]] = {}
-    for command in rest:
+    for command in every:
         for option in command.options:
             if option.value:
                 patterns = actions.setdefault(_bash_action(option.value), [])
@@ -93,10 +112,22 @@ def bash() -> str:
     cases = [f"{' | '.join(patterns)}) {action} ;;" for action, patterns in actions.items()]
     flags = [
         f"{command.name or '*'}) words='{' '.join(flag for one in command.options for flag in one.flags)}' ;;"
-        for command in (*rest, top)
+        for command in (*every, top)
     ]
+    flags = [re.sub(r"^(\w+ \w+)\)", r"'\1')", line) for line in flags]
     names = [command.name for command in rest]
-    files = " ".join(command.name for command in rest if command.files)
+    inner = [
+        f'{one.name}\\ {"|".join(part.last for part in one.within)}) command+=" ${{COMP_WORDS[i + 1]}}" ;;'.replace(
+            "|", f" | {one.name}\\ "
+        )
+        for one in groups
+    ]
+    lists = [
+        f"elif [[ $command == {one.name} ]]; then\n                words='{' '.join(part.last for part in one.within)}'"
+        for one in groups
+    ]
+    naming = [f"'{one.name}'" for one in every if one.models]
+    files = "".join(f"|{command.name}|" for command in every if command.files and not command.models)
     return f"""# {HEADER}
 # Source it from ~/.bashrc, or copy it into ~/.local/share/bash-completion/completions/.
 
@@ -113,6 +144,9 @@ _kosearch() {{
         {"|".join(names)}) command=${{COMP_WORDS[i]}}; break ;;
         esac
     done
+    ((i + 1 < COMP_CWORD)) && case "$command ${{COMP_WORDS[i + 1]}}" in
+{_indented(inner, 8)}
+    esac
     COMPREPLY=()
     case "$command $previous" in
 {_indented(cases, 8)}
@@ -123,8 +157,13 @@ _kosearch() {{
                 esac
             elif [[ -z $command ]]; then
                 words='{" ".join(names)}'
-            elif [[ " {files} " == *" $command "* ]]; then
+            {_indented(lists, 12).lstrip()}
+            elif [[ '{files}' == *"|$command|"* ]]; then
                 return  # files, by the shell's default
+            else
+                case "$command" in
+                {" | ".join(naming)}) words=$(_kosearch_names "$1" model) ;;
+                esac
             fi
             words=${{words// /$'\\n'}}
             ;;
@@ -153,11 +192,17 @@ def _indented(lines: list[str], by: int) -> str:
 def zsh() -> str:
     top, *rest = commands()
     names = "\n".join(f"        '{command.name}:{_zsh_text(command.help)}'" for command in rest)
+    groups = [one for one in rest if one.within]
+    inner = "\n".join(
+        f"            [[ $command == {one.name} && ' {' '.join(part.last for part in one.within)} '"
+        ' == *" $words[2] "* ]] && command+=" $words[2]"'
+        for one in groups
+    )
     cases = "\n".join(
-        f"                {command.name})\n                    _arguments \\\n"
+        f"                {_zsh_name(command.name)})\n                    _arguments \\\n"
         + " \\\n".join(" " * 24 + spec for spec in _zsh_specs(command))
         + "\n                    ;;"
-        for command in rest
+        for command in all_of(rest)
     )
     return f"""#compdef kosearch
 # {HEADER}
@@ -174,7 +219,7 @@ _kosearch_names() {{
 
 _kosearch() {{
     local -a commands line
-    local state
+    local state command
     commands=(
 {names}
     )
@@ -182,7 +227,9 @@ _kosearch() {{
     case $state in
         command) _describe -t commands command commands ;;
         argument)
-            case $line[1] in
+            command=$line[1]
+{inner}
+            case $command in
 {cases}
             esac
             ;;
@@ -195,9 +242,17 @@ _kosearch "$@"
 
 def _zsh_specs(command: Command) -> list[str]:
     specs = [_zsh_spec(option) for option in command.options]
-    if command.name:
+    if command.within:
+        specs.append(f"'1: :({' '.join(one.last for one in command.within)})'")
+    elif command.name:
+        specs += ["'1: :'"] if " " in command.name else []
+        specs += ["'2: :_kosearch_names model'"] if command.models else []
         specs.append("'*: :_files'" if command.files else "'*: :'")
     return specs
+
+
+def _zsh_name(name: str) -> str:
+    return f"'{name}'" if " " in name else name
 
 
 def _zsh_spec(option: Option) -> str:
@@ -225,11 +280,19 @@ def _zsh_text(text: str) -> str:
 def fish() -> str:
     top, *rest = commands()
     lines = [f"complete -c kosearch -n __fish_use_subcommand -a {one.name} -d {_fish_text(one.help)}" for one in rest]
-    for command in (top, *rest):
+    for command in (top, *all_of(rest)):
         when = "__fish_use_subcommand"
         if command.name:
-            when = f"'__fish_seen_subcommand_from {command.name}'"
+            when = "'" + "; and ".join(f"__fish_seen_subcommand_from {part}" for part in command.name.split()) + "'"
             lines.append("")
+            inner = " ".join(one.last for one in command.within)
+            lines += [
+                f"complete -c kosearch -n '__fish_seen_subcommand_from {command.name}; and not"
+                f" __fish_seen_subcommand_from {inner}' -a {one.last} -d {_fish_text(one.help)}"
+                for one in command.within
+            ]
+            if command.models:
+                lines.append(f"complete -c kosearch -n {when} -a '(__kosearch_names model)'")
             if command.files:
                 lines.append(f"complete -c kosearch -n {when} -F")
         lines += [f"complete -c kosearch -n {when} {_fish_option(option)}" for option in command.options]

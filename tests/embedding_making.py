@@ -189,3 +189,59 @@ def write_model(directory: Path, files: Mapping[str, object] | None = None, *, f
             path.write_text(value if isinstance(value, str) else json.dumps(value), encoding="utf-8")
     write_weights(directory / "model.safetensors", {"embeddings.word_embeddings.weight": (5, 8)}, filling)
     return directory
+
+
+def write_small(directory: Path, *, width: int = 8, length: int = 64, seed: int = 7, **files: object) -> Path:
+    """A model that can be loaded, made in a moment: BERT with random weights, a token for each character."""
+    import numpy as np
+    from safetensors.numpy import save_file
+
+    alphabet = sorted({character for text in TEXTS for character in text if not character.isspace()})
+    vocabulary = {piece: number for number, piece in enumerate(["[PAD]", "[CLS]", *alphabet])}
+    write_model(
+        directory,
+        {
+            "config.json": {
+                **{"model_type": "bert", "hidden_size": width, "intermediate_size": 2 * width},
+                **{"vocab_size": len(vocabulary), "max_position_embeddings": length, "type_vocab_size": 2},
+                **{"num_hidden_layers": 1, "num_attention_heads": 2, "pad_token_id": 0},
+            },
+            "sentence_bert_config.json": {"max_seq_length": length, "do_lower_case": False},
+            "tokenizer.json": {
+                "added_tokens": [],
+                "pre_tokenizer": {"type": "Split", "pattern": {"Regex": "."}, "behavior": "Isolated", "invert": False},
+                "post_processor": {
+                    "type": "TemplateProcessing",
+                    "single": [
+                        {"SpecialToken": {"id": "[CLS]", "type_id": 0}},
+                        {"Sequence": {"id": "A", "type_id": 0}},
+                    ],
+                    "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 0}}],
+                    "special_tokens": {"[CLS]": {"id": "[CLS]", "ids": [1], "tokens": ["[CLS]"]}},
+                },
+                "model": {"type": "WordLevel", "vocab": vocabulary, "unk_token": "[PAD]"},
+            },
+            **files,
+        },
+    )
+    shapes: dict[str, tuple[int, ...]] = {
+        "embeddings.word_embeddings.weight": (len(vocabulary), width),
+        "embeddings.position_embeddings.weight": (length, width),
+        "embeddings.token_type_embeddings.weight": (2, width),
+        "embeddings.LayerNorm.weight": (width,),
+        "embeddings.LayerNorm.bias": (width,),
+    }
+    for name, out, into in (
+        *((f"attention.self.{part}", width, width) for part in ("query", "key", "value")),
+        ("attention.output.dense", width, width),
+        ("attention.output.LayerNorm", width, 0),
+        ("intermediate.dense", 2 * width, width),
+        ("output.dense", width, 2 * width),
+        ("output.LayerNorm", width, 0),
+    ):
+        shapes[f"encoder.layer.0.{name}.weight"] = (out, into) if into else (out,)
+        shapes[f"encoder.layer.0.{name}.bias"] = (out,)
+    random = np.random.default_rng(seed)
+    tensors = {name: random.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+    save_file(tensors, directory / "model.safetensors")
+    return directory

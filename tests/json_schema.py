@@ -119,19 +119,56 @@ EXTRACT: Mapping[str, Any] = {
     "text": str,
 }
 
+MODEL: Mapping[str, Any] = {
+    "name": str,
+    "state": str,
+    "revision": text_or_null,
+    "bytes": int,
+    "parameters": (int, type(None)),
+    "memory": ({"cpu": int, "gpu": int}, type(None)),
+    "dimensions": (int, type(None)),
+    "max_tokens": (int, type(None)),
+    "licence": text_or_null,
+    "languages": text_or_null,
+    "prompts": ({"query": str, "passage": str}, type(None)),
+    "matryoshka": (bool, type(None)),
+    "scores": ({"*": number}, type(None)),
+    "note": str,
+}
+
+MODELS: Mapping[str, Any] = {"schema": str, "models": [MODEL]}
+
+MODEL_CHECK: Mapping[str, Any] = {
+    "schema": str,
+    "model": str,
+    "fingerprint": str,
+    "dimensions": int,
+    "first": bool,
+    "passed": bool,
+    "texts": [{"text": str, "cosine": number}],
+    "tokens_per_second": number,
+}
+
+
+def _kinds(schema: Any) -> tuple[type, ...]:
+    return schema if isinstance(schema, tuple) else (schema,)
+
 
 def problems(value: Any, schema: Any, where: str = "$") -> list[str]:
     """Where `value` is not what `schema` says: nothing missing, nothing more, every type right.
 
-    A schema is a type, a tuple of types, a list of one schema, or an object by key; `key?` may be absent, and
-    `*` is any key.
+    A schema is a type, a tuple of types or schemas, a list of one schema, or an object by key; `key?` may be
+    absent, and `*` is any key.
     """
+    if isinstance(schema, tuple) and not all(isinstance(one, type) for one in schema):
+        tried = [problems(value, one, where) for one in schema]
+        return min(tried, key=len)
     if isinstance(schema, list):
         if not isinstance(value, list):
             return [f"{where} is no list"]
         return [one for i, item in enumerate(value) for one in problems(item, schema[0], f"{where}[{i}]")]
     if not isinstance(schema, Mapping):
-        fits = isinstance(value, schema) and not isinstance(value, bool)
+        fits = isinstance(value, schema) and (not isinstance(value, bool) or bool in _kinds(schema))
         return [] if fits else [f"{where} is {value!r}"]
     if not isinstance(value, Mapping):
         return [f"{where} is no object"]

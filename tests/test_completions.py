@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from completion_making import FOLDER, SCRIPTS, commands
+from completion_making import FOLDER, SCRIPTS, all_of, commands
 from conftest import PROGRAM, Program
 
 needs_fish = pytest.mark.skipif(shutil.which("fish") is None, reason="fish is not installed")
@@ -76,9 +76,10 @@ def test_bash_completes_commands_options_and_values(program: Program, words: lis
 def test_bash_completes_every_command_and_option(program: Program) -> None:
     _top, *rest = commands()
     assert bash(program, "") == [command.name for command in rest]
-    for command in rest:
+    for command in all_of(rest):
         flags = {flag for option in command.options for flag in option.flags}
-        assert set(bash(program, command.name, "-")) == flags
+        assert set(bash(program, *command.name.split(), "-")) == flags
+        assert not command.within or bash(program, command.name, "") == [one.last for one in command.within]
 
 
 def test_bash_completes_names_of_indexes_and_models(named: Program) -> None:
@@ -91,6 +92,7 @@ def test_bash_completes_names_of_indexes_and_models(named: Program) -> None:
     (snapshot.parents[1] / "refs").mkdir()
     (snapshot.parents[1] / "refs/main").write_text("1")
     assert bash(named, "index", "-m", "") == ["bundled", "someone/small-ko"]
+    assert bash(named, "models", "check", "some") == ["someone/small-ko"]
 
 
 def test_names_are_completed_without_torch_and_at_once(named: Program) -> None:

@@ -22,6 +22,7 @@ from kosearch.records import Reason
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 WRITE = os.environ.get("KOSEARCH_GOLDEN") == "write"
+MODELS = (json_schema.MODELS, json_schema.MODEL, json_schema.MODEL_CHECK)
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 
 
@@ -108,8 +109,10 @@ def test_each_set_up_is_one_command_line() -> None:
 
 def test_every_command_and_query_option_is_named() -> None:
     group = app.commands()
-    for name in group.commands:
+    for name, command in group.commands.items():
         assert re.search(rf"kosearch {name}\b", README), name
+        for inner in getattr(command, "commands", ()):
+            assert f"`{name} {inner}" in README
     for param in group.commands["query"].params:
         if param.param_type_name == "option" and param.name not in {"quiet", "index", "device"}:
             assert any(re.search(rf"(?<![\w-]){option}(?![\w-])", README) for option in param.opts), param.name
@@ -132,7 +135,14 @@ def test_every_field_of_a_hit_and_of_an_answer_has_its_row() -> None:
         name for row in re.findall(r"^\| (`\w+`(?:, `\w+`)*) \|", section, re.MULTILINE) for name in row.split(", ")
     ]
     assert rows == [f"`{key.rstrip('?')}`" for schema in (json_schema.QUERY, json_schema.HIT) for key in schema]
-    for schema in (json_schema.INDEX, json_schema.STATUS, json_schema.SHOW, json_schema.EXTRACT, json_schema.SKIPPED):
+    for schema in (
+        json_schema.INDEX,
+        json_schema.STATUS,
+        json_schema.SHOW,
+        json_schema.EXTRACT,
+        json_schema.SKIPPED,
+        *MODELS,
+    ):
         for key in schema:
             assert f"`{key.rstrip('?')}`" in section, key
 

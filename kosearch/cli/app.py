@@ -26,8 +26,9 @@ COMMANDS = {
     "serve": ("serve", "command"),
     "check": ("check", "check"),
     "repair": ("check", "repair"),
+    "models": ("models", "app"),
 }
-"""Name → module of this package, and function in it; in the order that `--help` lists them."""
+"""Name → module of this package, and function or group in it; in the order that `--help` lists them."""
 _NUMBERS = {int: re.compile(r"[0-9]{1,9}"), float: re.compile(r"[0-9]*\.?[0-9]+")}
 """Numbers that are plainly so."""
 
@@ -42,8 +43,12 @@ def commands(names: Iterable[str] = COMMANDS) -> Any:
     )
     app.callback()(_top)
     for name in names:
-        module, function = COMMANDS[name]
-        app.command(name)(getattr(import_module(f"{__package__}.{module}"), function))
+        module, attribute = COMMANDS[name]
+        found = getattr(import_module(f"{__package__}.{module}"), attribute)
+        if isinstance(found, typer.Typer):
+            app.add_typer(found, name=name)
+        else:
+            app.command(name)(found)
     group: Any = typer.main.get_command(app)
     context = typer.Context(group, **group.context_settings)
     for command in (group, *group.commands.values()):

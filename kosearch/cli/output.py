@@ -105,6 +105,10 @@ class Output:
         """A count that goes up, under the same conditions."""
         return Counter(self.stderr, what, total, shown=self.stderr.isatty() and not self.quiet)
 
+    def amount(self, what: str) -> Amount:
+        """Bytes that go up, under the same conditions."""
+        return Amount(self.stderr, what, shown=self.stderr.isatty() and not self.quiet)
+
     def evaluation(
         self,
         name: str,
@@ -180,6 +184,29 @@ class Counter:
         if self._shown and now - self._drawn >= Progress.INTERVAL:
             self._drawn = now
             self._stream.write(f"\r{self._done}/{self._total} {self._what}\x1b[K")
+            self._stream.flush()
+
+
+class Amount:
+    """`312.5 MiB of 2.1 GiB verified`, redrawn in place."""
+
+    def __init__(self, stream: TextIO, what: str, *, shown: bool) -> None:
+        self._stream = stream
+        self._what = what
+        self._shown = shown
+
+    def __enter__(self) -> Amount:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._shown:
+            self._stream.write("\r\x1b[K")
+            self._stream.flush()
+
+    def __call__(self, done: int, total: int) -> None:
+        """So many bytes are done, of all."""
+        if self._shown:
+            self._stream.write(f"\r{render.size_of(done)} of {render.size_of(total)} {self._what}\x1b[K")
             self._stream.flush()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kosearch.records import Answer, Hit, Shown
 
@@ -196,6 +196,31 @@ def failed(by_system: Mapping[str, Sequence[Failure]]) -> list[str]:
             lines += [f"  expected #{one.rank or '-'}: {one.document}" for one in failure.expected]
             lines += [f"  found #{one.rank}: {one.document} ({one.score:.3f})" for one in failure.found]
     return lines
+
+
+def models(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A line a model; what is not known is a dash."""
+    header = ("model", "here", "params", "memory", "dims", "tokens", "licence", "R@1", "prompts")
+    cells = [header, *map(_model_cells, rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
+    lines = ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)) for row in cells]
+    return [one_line(line.rstrip()) for line in lines]
+
+
+def _model_cells(row: Mapping[str, Any]) -> tuple[str, ...]:
+    prompts = row["prompts"] or {"query": "", "passage": ""}
+    shown = " | ".join(repr(text)[1:-1] for text in prompts.values() if text)
+    return (
+        row["name"],
+        {"here": "yes", "part": "a part", "service": "service"}.get(row["state"], "-"),
+        f"{row['parameters'] / 1e6:.0f}M" if row["parameters"] else "-",
+        size_of(row["memory"]["cpu"]) if row["memory"] else "-",
+        str(row["dimensions"] or "-"),
+        str(row["max_tokens"] or "-"),
+        row["licence"] or "-",
+        f"{row['scores']['Recall@1']:.4f}" if row["scores"] else "-",
+        shown if len(shown) <= 40 else f"{shown[:39]}…",
+    )
 
 
 def root_with_globs(root: bytes, globs: Globs) -> str:

@@ -7,7 +7,7 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from kosearch.embedding import bundled, directory
+from kosearch.embedding import bundled, directory, hub
 from kosearch.embedding.model import Model
 from kosearch.errors import ModelError
 
@@ -18,13 +18,10 @@ QUALITY = "dragonkue/BGE-m3-ko"
 """The default where there is a GPU and the model is already on the machine."""
 ENDPOINT = "openai:"
 
-_FILES = ("*.json", "*.safetensors", "*/*.json", "*/*.safetensors", "sparse_linear.pt", "colbert_linear.pt")
-_NOT_NEEDED = ("onnx/*", "openvino/*", "*/openvino*", "*/model_*.safetensors")
-
 
 def default_model(device: str = "auto") -> str:
     """The name of the model for a new index when the user names none."""
-    if _has_gpu(device) and _cached(QUALITY):
+    if _has_gpu(device) and hub.cached(QUALITY):
         return QUALITY
     return BUNDLED
 
@@ -55,7 +52,12 @@ def resolve(name: str, *, cache_dir: Path, device: str = "auto", pull: bool = Fa
         raise ModelError(f"{name}: there is no such directory", "check the path")
 
     hub_name = STAND_IN if name == BUNDLED else name
-    snapshot = _pulled(hub_name) if pull else _cached(hub_name)
+    snapshot = hub.pull(hub_name) if pull else hub.cached(hub_name)
+    if snapshot is None and hub.begun(hub_name):
+        raise ModelError(
+            f"{hub_name} is on this machine only in part: its download did not end",
+            f"go on with it: kosearch models pull {hub_name}",
+        )
     if snapshot is None:
         raise ModelError(
             f"{hub_name} is not on this machine, and nothing is downloaded unasked",
@@ -72,9 +74,8 @@ def resolve(name: str, *, cache_dir: Path, device: str = "auto", pull: bool = Fa
 def names_here() -> list[str]:
     """The models that can be used without fetching anything: the bundled one, and those in the hub's cache."""
     names = [BUNDLED] if bundled.source() else []
-    for folder in sorted(_hub().glob("models--*--*")):
-        name = folder.name.removeprefix("models--").replace("--", "/", 1)
-        snapshot = _cached(name)
+    for name in hub.names():
+        snapshot = hub.cached(name)
         if snapshot and (snapshot / "modules.json").exists():
             names.append(name)
     return names
@@ -84,46 +85,6 @@ def _because(device: str) -> str:
     if not _has_gpu(device):
         return ", the default without a GPU"
     return f"; {QUALITY} would find more: fetch it with --model {QUALITY} --pull"
-
-
-def _cached(name: str) -> Path | None:
-    """The newest snapshot of a hub model in the local cache, found by its layout alone.
-
-    (https://huggingface.co/docs/huggingface_hub/guides/manage-cache; importing the library takes .3 s.)
-    """
-    wanted = f"models--{_full(name).replace('/', '--')}".lower()
-    for folder in sorted(_hub().glob("models--*")):
-        reference = folder / "refs" / "main"
-        if folder.name.lower() == wanted and reference.is_file():
-            snapshot = folder / "snapshots" / reference.read_text(encoding="utf-8").strip()
-            if (snapshot / "config.json").exists():
-                return snapshot
-    return None
-
-
-def _full(name: str) -> str:
-    """A hub name with its owner; names without one are of sentence-transformers, as that library has it."""
-    return name if "/" in name else f"sentence-transformers/{name}"
-
-
-def _hub() -> Path:
-    home = Path(os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface")
-    return Path(os.environ.get("HF_HUB_CACHE") or home / "hub").expanduser()
-
-
-def _pulled(name: str) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.utils.tqdm import disable_progress_bars
-
-    if not sys.stderr.isatty():
-        disable_progress_bars()
-    try:
-        return Path(snapshot_download(_full(name), allow_patterns=list(_FILES), ignore_patterns=list(_NOT_NEEDED)))
-    except Exception as error:  # the hub's client raises its own, its transport's and the system's
-        raise ModelError(
-            f"{name} could not be fetched: {error}",
-            "check the name and the network, or name a directory with --model",
-        ) from error
 
 
 def _has_gpu(device: str) -> bool:

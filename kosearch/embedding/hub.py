@@ -1,0 +1,231 @@
+"""The hub's local cache, and the one place that fetches from the hub.
+
+The cache is the one that all of Hugging Face's libraries share, read by its layout alone, for importing their
+client takes .3 s (https://huggingface.co/docs/huggingface_hub/guides/manage-cache):
+
+    models--OWNER--NAME/
+      blobs/HASH               the files, large ones by their SHA-256, the others by git's hash
+      refs/main                the commit that a name means
+      snapshots/COMMIT/…       links to the files of a commit
+      trees/COMMIT.json        what a commit consists of, as newer clients note it
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import logging
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from kosearch.embedding.remembered import sha256
+from kosearch.errors import ModelError
+
+FILES = ("*.json", "*.safetensors", "sparse_linear.pt", "colbert_linear.pt")
+"""What is fetched of a model; a star stands for folders too."""
+NOT_NEEDED = ("onnx/*", "openvino/*", "*/openvino*", "*/model_*.safetensors")
+_LARGE = 16 * 1024**2
+"""From this size on a file that was fetched in part is gone on with by the next run."""
+_PART = ".kosearch-part"
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_NAME = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
+
+
+def full_name(name: str) -> str:
+    """A hub name with its owner; names without one are of sentence-transformers, as that library has it."""
+    return name if "/" in name else f"sentence-transformers/{name}"
+
+
+def is_name(name: str) -> bool:
+    """Whether the hub could have a model of this name, owner included."""
+    return bool(_NAME.fullmatch(name)) and not set(name.split("/")) & {".", ".."}
+
+
+def cache() -> Path:
+    """Where the cache lies, by the variables that the hub's own client reads."""
+    home = Path(os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface")
+    return Path(os.environ.get("HF_HUB_CACHE") or home / "hub").expanduser()
+
+
+def folder_of(name: str) -> Path:
+    """The cache's folder for a model, which need not be there; upper and lower case are the same to the hub."""
+    wanted = f"models--{full_name(name).replace('/', '--')}"
+    found = (folder for folder in sorted(cache().glob("models--*")) if folder.name.lower() == wanted.lower())
+    return next(found, cache() / wanted)
+
+
+def names() -> list[str]:
+    """The models of which something is in the cache."""
+    folders = sorted(cache().glob("models--*--*"))
+    return [folder.name.removeprefix("models--").replace("--", "/", 1) for folder in folders]
+
+
+def cached(name: str) -> Path | None:
+    """The newest snapshot of a model in the cache; None where there is none, or only a part of one."""
+    snapshot = _snapshot(folder_of(name))
+    return snapshot if snapshot and not missing(snapshot) else None
+
+
+def begun(name: str) -> bool:
+    """Whether a part of the model is in the cache, left by a download that did not end."""
+    snapshot = _snapshot(folder_of(name))
+    return (snapshot is not None and bool(missing(snapshot))) or any(folder_of(name).glob(f"blobs/*{_PART}"))
+
+
+def missing(snapshot: Path) -> list[str]:
+    """The files that a snapshot lacks, as far as can be told.
+
+    A download leaves `refs/main` before it has any file, and its small files come in any order: without
+    `modules.json`, say, a model would be pooled in another way than its authors meant.
+    """
+    folder = snapshot.parents[1]
+    listing = folder / "trees" / f"{snapshot.name}.json"
+    if listing.is_file():
+        from kosearch.embedding.directory import read_json
+
+        wanted = [name for name in (read_json(listing) or {}).get("files", ()) if _wanted(name)]
+    else:
+        wanted = ["config.json"]
+    return [name for name in wanted if not (snapshot / name).is_file()]
+
+
+def pull(name: str) -> Path:
+    """Fetch what is missing of a model, and return its snapshot. Raises ModelError."""
+    full = full_name(name)
+    if not is_name(full):
+        raise ModelError(f"{name} is no name on the hub", "a name is OWNER/MODEL, such as dragonkue/BGE-m3-ko")
+    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub.utils.tqdm import disable_progress_bars
+
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    if not sys.stderr.isatty():
+        disable_progress_bars()
+    try:
+        hub = HfApi()
+        commit = str(hub.model_info(full).sha)
+        for file in hub.list_repo_tree(full, recursive=True, revision=commit):
+            large = getattr(file, "lfs", None)
+            if large is not None and large.size >= _LARGE and _wanted(file.path):
+                _fetch_large(full, file.path, commit, large.sha256)
+        snapshot = Path(snapshot_download(full, allow_patterns=list(FILES), ignore_patterns=list(NOT_NEEDED)))
+    except ModelError:
+        raise
+    except Exception as error:  # the client raises its own, its transport's and the system's
+        raise _not_fetched(name, error) from error
+    _verify(name, snapshot)
+    return snapshot
+
+
+def remove(name: str) -> int:
+    """Remove all that the cache has of a model; returns the bytes that are free now."""
+    folder = folder_of(name)
+    freed = size(folder)
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(cache() / ".locks" / folder.name, ignore_errors=True)
+    return freed
+
+
+def size(folder: Path) -> int:
+    """The bytes of the files below a folder; a link counts nothing."""
+    files = (path for path in folder.rglob("*") if not path.is_symlink() and path.is_file())
+    return sum(path.stat().st_size for path in files)
+
+
+def _snapshot(folder: Path) -> Path | None:
+    reference = folder / "refs" / "main"
+    if not reference.is_file():
+        return None
+    snapshot = folder / "snapshots" / reference.read_text(encoding="utf-8").strip()
+    return snapshot if snapshot.is_dir() else None
+
+
+def _wanted(name: str) -> bool:
+    """Whether a file of a model is fetched."""
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in FILES) and not any(
+        fnmatch.fnmatchcase(name, pattern) for pattern in NOT_NEEDED
+    )
+
+
+def _fetch_large(name: str, file: str, commit: str, digest: str) -> None:
+    """Fetch one large file into the cache's blobs, from where an earlier run was stopped.
+
+    The client itself begins a file anew in every run. What lies there under its name, it takes as it is.
+    """
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url
+    from huggingface_hub.file_download import http_get
+    from huggingface_hub.utils._fixes import WeakFileLock
+    from huggingface_hub.utils._headers import build_hf_headers
+
+    folder = folder_of(name)
+    blob = folder / "blobs" / digest
+    part = blob.with_name(f"{digest}{_PART}")
+    lock = cache() / ".locks" / folder.name / f"{digest}.lock"
+    blob.parent.mkdir(parents=True, exist_ok=True)
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with WeakFileLock(lock):
+        if blob.exists():
+            return
+        url = hf_hub_url(name, file, revision=commit)
+        about = get_hf_file_metadata(url)
+        with part.open("ab") as stream:
+            http_get(
+                url=about.location,
+                temp_file=stream,
+                resume_size=stream.tell(),
+                headers=build_hf_headers() if about.location == url else {},  # a token is for the hub alone
+                expected_size=about.size,
+            )
+            stream.flush()
+            os.fsync(stream.fileno())
+        if sha256(part) != digest:
+            part.unlink()
+            raise ModelError(f"{file} of {name} did not arrive as the hub has it", f"run again: {_again(name)}")
+        part.rename(blob)
+
+
+def _verify(name: str, snapshot: Path) -> None:
+    """See that the weights are what the hub says they are; a file that is not is removed."""
+    for path in _links(snapshot):
+        blob = path.resolve()
+        if _SHA256.fullmatch(blob.name) and sha256(blob) != blob.name:
+            blob.unlink()
+            path.unlink()
+            raise ModelError(f"{path.name} of {name} did not arrive as the hub has it", f"run again: {_again(name)}")
+
+
+def _links(snapshot: Path) -> Iterator[Path]:
+    return (path for path in sorted(snapshot.rglob("*")) if path.is_symlink())
+
+
+def _again(name: str) -> str:
+    return f"kosearch models pull {name}"
+
+
+def _not_fetched(name: str, error: Exception) -> ModelError:
+    """What went wrong, in a line, and the way out of it."""
+    from huggingface_hub.errors import GatedRepoError, OfflineModeIsEnabled, RepositoryNotFoundError
+
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    causes: list[BaseException] = [error]
+    while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None and cause not in causes:
+        causes.append(cause)
+    what = f"{name} could not be fetched"
+    if any(isinstance(cause, OfflineModeIsEnabled) for cause in causes):
+        return ModelError(f"{what}: the network is switched off by HF_HUB_OFFLINE", "unset it, or name a directory")
+    if isinstance(error, GatedRepoError) or status == 403:
+        return ModelError(f"{what}: its authors give it to those who ask", "ask on its page, then run `hf auth login`")
+    if isinstance(error, RepositoryNotFoundError) or status in (401, 404):
+        return ModelError(
+            f"{what}: the hub has no such model, or keeps it private",
+            "check the name: kosearch models lists the known ones",
+        )
+    if isinstance(error, OSError) and error.errno:
+        return ModelError(f"{what}: {error.strerror}", f"make room in {cache()}, then run again: {_again(name)}")
+    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return ModelError(
+        f"{what}: {reason}",
+        f"check the network, then go on with it: {_again(name)}; or name a directory with --model",
+    )

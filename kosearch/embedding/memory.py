@@ -1,0 +1,92 @@
+"""What a model takes in memory, and what there is: looked at before any document is read."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from pathlib import Path
+
+from kosearch.embedding.catalog import CATALOG
+from kosearch.embedding.directory import tensor_shapes, weight_files
+from kosearch.embedding.model import Model
+from kosearch.errors import ModelError
+
+_FLOAT32, _FLOAT16 = 4, 2
+_WORDS = ("word_embeddings.weight", "embed_tokens.weight", "tok_embeddings.weight")
+
+
+def on_cpu(parameters: int) -> int:
+    """Bytes of the weights on a CPU, where they are float32."""
+    return _FLOAT32 * parameters
+
+
+def on_gpu(parameters: int) -> int:
+    """Bytes of the weights on a GPU, where they are float16."""
+    return _FLOAT16 * parameters
+
+
+def parameters(directory: Path) -> int:
+    """How many weights a model's files hold, by their headers."""
+    shapes = [shape for file in weight_files(directory) for shape in tensor_shapes(file).values()]
+    return sum(map(math.prod, shapes))
+
+
+def require(model: Model) -> None:
+    """See that there is room for a model on the CPU.
+
+    The table of word vectors, in large vocabularies most of a model, does not count: it stays in the mapped file.
+    Raises ModelError, saying what would fit.
+    """
+    shapes = [entry for file in weight_files(model.directory) for entry in tensor_shapes(file).items()]
+    needed = on_cpu(sum(math.prod(shape) for name, shape in shapes if not name.endswith(_WORDS)))
+    free = available()
+    if free is None or needed <= free:
+        return
+    fitting = [one.name for one in CATALOG if one.parameters and on_cpu(one.parameters * 10**6) <= free]
+    smaller = f"or use a smaller model, such as --model {fitting[0]}" if fitting else "or use another machine"
+    raise ModelError(
+        f"{model.name} needs {_gib(needed)} of memory, and {_gib(free)} are free",
+        f"free memory, {smaller}",
+    )
+
+
+def available() -> int | None:
+    """Bytes that this process can still get; None where the system does not tell."""
+    found = [left for left in (_in_the_system(), _in_the_group(), _in_the_process()) if left is not None]
+    return min(found, default=None)
+
+
+def _in_the_system() -> int | None:
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    return None
+
+
+def _in_the_group() -> int | None:
+    """What the control group's limit leaves (version 2); its cache of files can be given up."""
+    group = Path("/sys/fs/cgroup")
+    with contextlib.suppress(OSError, ValueError, StopIteration):
+        limit = int((group / "memory.max").read_text(encoding="ascii"))
+        used = int((group / "memory.current").read_text(encoding="ascii"))
+        lines = (group / "memory.stat").read_text(encoding="ascii").splitlines()
+        cache = next(int(line.split()[1]) for line in lines if line.startswith("inactive_file "))
+        return max(0, limit - used + cache)
+    return None
+
+
+def _in_the_process() -> int | None:
+    """What `ulimit -v` leaves."""
+    with contextlib.suppress(ImportError, OSError, ValueError):
+        import resource
+
+        limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+        if limit != resource.RLIM_INFINITY:
+            pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+            return max(0, limit - pages * resource.getpagesize())
+    return None
+
+
+def _gib(size: int) -> str:
+    return f"{size / 1024**3:.1f} GiB"
