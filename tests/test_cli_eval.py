@@ -45,7 +45,9 @@ def test_own_questions_side_by_side(indexed: Program, questions: Path, tmp_path:
 
 
 def test_for_a_person(indexed: Program, questions: Path) -> None:
-    result = indexed.run("eval", questions, "--mode", "lexical", "--failures", "1")
+    plot = questions.with_name("recall.PNG")
+    result = indexed.run("eval", questions, "--mode", "lexical", "--failures", "1", "--plot", plot)
+    assert plot.read_bytes().startswith(b"\x89PNG\r\n")
     assert (result.returncode, result.stderr) == (0, "")
     lines = result.stdout.splitlines()
     assert lines[0] == "questions.jsonl: 3 questions"
@@ -101,7 +103,7 @@ def test_faults_in_a_collection_name_file_and_line(
 
 def test_mistakes(indexed: Program, questions: Path, tmp_path: Path) -> None:
     script = f"""
-    kosearch eval {questions} --plot plot.png || echo "ended with $?"
+    kosearch eval {questions} --plot plot.pdf || echo "ended with $?"
     kosearch eval {questions} --compare dense,bundled || echo "ended with $?"
     kosearch eval {questions} --compare bundled,other/model || echo "ended with $?"
     echo '{{"question": "x", "expected": "no-such-file.txt"}}' > {tmp_path}/lost.jsonl
@@ -109,5 +111,5 @@ def test_mistakes(indexed: Program, questions: Path, tmp_path: Path) -> None:
     """
     result = indexed.shell(script, cwd=tmp_path)
     assert result.stdout == "ended with 2\n" * 4
-    for message in ("plots are SVG", "mixes models and modes", "an index has one model", "no-such-file.txt"):
+    for message in ("plots are SVG or PNG", "mixes models and modes", "an index has one model", "no-such-file.txt"):
         assert message in result.stderr

@@ -51,7 +51,7 @@ def command(
         Path | None, typer.Option(metavar="FILE", help="Write what was found as a TREC run.", show_default=False)
     ] = None,
     plot: Annotated[
-        Path | None, typer.Option(metavar="FILE.svg", help="Draw recall against k.", show_default=False)
+        Path | None, typer.Option(metavar="FILE", help="Draw recall against k, as .svg or .png.", show_default=False)
     ] = None,
     model: options.Model = None,
     device: options.Device = None,
@@ -68,9 +68,10 @@ def command(
 
     A collection is indexed into a temporary index, or with --index into one that is kept and used again.
     """
-    from kosearch.evaluation import plot as plotting
     from kosearch.evaluation import reports, runs
+    from kosearch.evaluation.drawing import FORMATS
     from kosearch.evaluation.engine import SYSTEMS
+    from kosearch.evaluation.plot import write_plot
 
     output = options.output_of(context, quiet=quiet)
     settings = options.settings(
@@ -78,8 +79,8 @@ def command(
     )
     if not collection.exists():
         raise UsageError(f"{collection}: there is no such file or folder", "check the path")
-    if plot is not None and plot.suffix.lower() != ".svg":
-        raise UsageError(f"{plot}: plots are SVG", "name a file that ends in .svg")
+    if plot is not None and plot.suffix.lower() not in FORMATS:
+        raise UsageError(f"{plot}: plots are SVG or PNG", "name a file that ends in .svg or .png")
     wanted = compare.split(",") if compare else [settings.mode]
     models = [name for name in wanted if name not in SYSTEMS]
     if models and len(models) < len(wanted):
@@ -100,7 +101,7 @@ def command(
             target = run if len(found) == 1 else run.with_name(f"{run.stem}.{system.replace('/', '_')}{run.suffix}")
             runs.write_run(target, ranked, system)
     if plot is not None:
-        plot.write_text(plotting.recall_plot(measured, task.name), encoding="utf-8")
+        write_plot(plot, measured, task.name)
     if json:
         output.json(reports.as_json(task.name, measured, compared, failed if failures else None))
     else:

@@ -4,5 +4,6 @@ collections  BEIR and TREC files, and a user's own questions, checked line by li
 runs         ranked lists: from vectors, and as TREC run files
 metrics      the two families of measures, one question at a time, and the paired test
 reports      a run against the judgements: means, comparisons, failures, JSON
-plot         recall against k, as SVG
+plot         recall against k
+drawing      lines and labels, as SVG or PNG
 """
