@@ -189,7 +189,7 @@ def write_vectors(old: Dense | None, target: Path, manifest: Manifest, dead: Ids
         kept_rows = np.stack([np.where(live, old.ids, -old.ids), old.documents], axis=1)[:start]
         merged.insert(0, kept_rows)
     table = np.concatenate([np.zeros((0, 2), np.int64), *merged, *new])
-    table.tofile(target / ROWS)
+    (target / ROWS).write_bytes(table.tobytes())
     files = {ROWS: measure(target / ROWS)}
     if old:
         for part, _ in parts:

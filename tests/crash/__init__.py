@@ -1,0 +1,1 @@
+"""Attempts to break what kosearch promises: `python -m tests.crash` tries them all."""

@@ -1,0 +1,111 @@
+"""The program is ended at any moment of a run: what was committed answers, and the next run ends as if nothing was."""
+
+from __future__ import annotations
+
+import random
+import signal
+
+import pytest
+from conftest import Tally
+
+from crash.conftest import Place
+from crash.folders import litter
+from crash.forked import BROKEN, FULL, KILL, TORN, Ended, Fault
+from kosearch.index import Index
+
+PUBLISHED = "generation committed"
+
+
+def look(place: Place, run: Ended) -> None:
+    """What must be true after a run that was ended, whatever ended it."""
+    found = place.answers()
+    assert found in (place.before, place.after)
+    if PUBLISHED in run.steps:
+        assert found == place.after
+    again = place.forked.run("index", index=place.index)
+    assert again.code == 0, again.stderr
+    assert place.answers() == place.after
+    assert litter(place.index) == []
+    index = Index(place.index)
+    assert index.check() == []
+    index.close()
+
+
+def run(place: Place, fault: Fault) -> Ended:
+    place.reset()
+    return place.forked.run("index", index=place.index, fault=fault)
+
+
+def operations(place: Place) -> int:
+    """How many operations on its files a run that is left alone makes."""
+    whole = run(place, Fault())
+    assert whole.code == 0, whole.stderr
+    assert place.answers() == place.after
+    return whole.operations
+
+
+@pytest.mark.parametrize("times", [3, pytest.param(200, marks=pytest.mark.crash)])
+def test_killed_at_a_random_operation(place: Place, times: int, tally: Tally) -> None:
+    last = operations(place)
+    generator = random.Random(times)
+    for number in range(times):
+        fault = Fault((KILL, TORN)[number % 2], generator.randint(1, last))
+        ended = run(place, fault)
+        tally.tried("kill")
+        assert ended.code == -signal.SIGKILL, fault
+        look(place, ended)
+
+
+@pytest.mark.parametrize("every", [10, pytest.param(1, marks=pytest.mark.crash)])
+def test_killed_at_every_step(place: Place, every: int, tally: Tally) -> None:
+    place.reset()
+    steps = place.forked.run("index", index=place.index).steps
+    assert {"folder made", "vectors written", "graph written", "terms written", "manifest written"} < set(steps)
+    for number in range(0, len(steps), every):
+        ended = run(place, Fault(step=number))
+        tally.tried("steps")
+        assert (ended.code, ended.steps) == (-signal.SIGKILL, steps[: number + 1])
+        look(place, ended)
+
+
+@pytest.mark.parametrize("mode", [FULL, BROKEN], ids=["disk full", "input/output error"])
+@pytest.mark.parametrize("times", [1, pytest.param(100, marks=pytest.mark.crash)])
+def test_an_operation_that_fails(place: Place, mode: str, times: int, tally: Tally) -> None:
+    """Once, or from then on, as on a disk that stays full. The program says so, and goes on or ends with 4."""
+    last = operations(place)
+    generator = random.Random(f"{mode} {times}")
+    for number in range(times):
+        ended = run(place, Fault(mode, generator.randint(1, last), more=bool(number % 2)))
+        tally.tried("disk")
+        assert ended.code in (0, 4), ended.stderr
+        assert "Traceback" not in ended.stderr
+        assert ended.code == 0 or f"index in {place.index} cannot be" in ended.stderr
+        look(place, ended)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("every", [14, pytest.param(1, marks=pytest.mark.crash)])
+def test_interrupted_at_every_step(place: Place, number: signal.Signals, every: int, tally: Tally) -> None:
+    """The exit code is the signal's, nothing is printed, and what was committed is published on the way out."""
+    place.reset()
+    steps = place.forked.run("index", index=place.index).steps
+    for at in range(0, len(steps) - 1, every):
+        ended = run(place, Fault(signals={str(at): number}))
+        tally.tried("signals")
+        assert (ended.code, ended.stdout) == (128 + number, ""), (steps[at], ended.stderr)
+        assert "Traceback" not in ended.stderr
+        assert ended.seconds < 30
+        look(place, ended)
+
+
+@pytest.mark.parametrize("times", [2, pytest.param(50, marks=pytest.mark.crash)])
+def test_the_clock_goes_backwards(place: Place, times: int, tally: Tally) -> None:
+    """An hour whenever it is looked at, in a run that is killed, and in one that is not."""
+    last = operations(place)
+    generator = random.Random(times)
+    for number in range(times):
+        fault = Fault(KILL, generator.randint(1, last) if number % 2 else 0, clock=3600)
+        ended = run(place, fault)
+        tally.tried("clock")
+        assert ended.code == (-signal.SIGKILL if fault.at else 0)
+        look(place, ended)
