@@ -19,7 +19,7 @@ _kosearch() {
     esac
     COMPREPLY=()
     case "$command $previous" in
-        'index --include' | 'index --exclude' | 'index --max-file-size' | 'index --passage-tokens' | 'index --passage-overlap' | 'query -k' | 'query --path' | 'query --after' | 'query --before' | 'query --weight' | 'query --min-score' | 'query --rerank' | 'query -C' | 'query --context' | 'query --batch' | 'show -C' | 'show --context' | 'eval --compare' | 'eval --weight' | 'eval --failures' | 'eval --qrels' | 'eval --run' | 'eval --plot' | 'eval --passage-tokens' | 'serve --idle') return ;;
+        'index --include' | 'index --exclude' | 'index --max-file-size' | 'index --passage-tokens' | 'index --passage-overlap' | 'index --endpoint' | 'index --dimensions' | 'query -k' | 'query --path' | 'query --after' | 'query --before' | 'query --weight' | 'query --min-score' | 'query --rerank' | 'query -C' | 'query --context' | 'query --batch' | 'show -C' | 'show --context' | 'eval --compare' | 'eval --weight' | 'eval --failures' | 'eval --qrels' | 'eval --run' | 'eval --plot' | 'eval --endpoint' | 'eval --passage-tokens' | 'serve --idle') return ;;
         'index -m' | 'index --model' | 'eval -m' | 'eval --model') words=$(_kosearch_names "$1" model) ;;
         'index --device' | 'query --device' | 'eval --device' | 'serve --device' | 'models check --device') words=$'auto\ncpu\ncuda\nmps' ;;
         'index -i' | 'index --index' | 'query -i' | 'query --index' | 'show -i' | 'show --index' | 'status -i' | 'status --index' | 'remove -i' | 'remove --index' | 'eval -i' | 'eval --index' | 'serve -i' | 'serve --index' | 'check -i' | 'check --index' | 'repair -i' | 'repair --index') words=$(_kosearch_names "$1" index) ;;
@@ -28,13 +28,13 @@ _kosearch() {
         *)
             if [[ $word == -* ]]; then
                 case "$command" in
-                index) words='--include --exclude --archives --max-file-size --passage-tokens --passage-overlap -m --model --device --pull --strict --wait -i --index --json -q --quiet -h --help' ;;
+                index) words='--include --exclude --archives --max-file-size --passage-tokens --passage-overlap -m --model --endpoint --dimensions --device --pull --strict --wait -i --index --json -q --quiet -h --help' ;;
                 query) words='-k --path --type --after --before --mode --weight --min-score --rerank --group -C --context --explain --json --jsonl --paths -0 --batch -i --index --device --no-resident -q --quiet -h --help' ;;
                 show) words='-C --context -i --index --json -h --help' ;;
                 status) words='--problems -i --index --json -h --help' ;;
                 remove) words='-i --index --wait -q --quiet -h --help' ;;
                 extract) words='--archives --json -h --help' ;;
-                eval) words='--compare --mode --weight --failures --qrels --run --plot -m --model --device --passage-tokens -i --index --json -q --quiet -h --help' ;;
+                eval) words='--compare --mode --weight --failures --qrels --run --plot -m --model --endpoint --device --passage-tokens -i --index --json -q --quiet -h --help' ;;
                 serve) words='-d --detach --stop --status --idle -i --index --device --json -q --quiet -h --help' ;;
                 check) words='-i --index -q --quiet -h --help' ;;
                 repair) words='-i --index --wait -q --quiet -h --help' ;;

@@ -33,6 +33,13 @@ class Settings:
     index: str = "default"
     """A name, or a directory: see `index_directory`."""
     model: str | None = None
+    endpoint: str | None = None
+    """The URL of a model that answers over HTTP; None is where the model's provider or the index has it."""
+    query_prompt: str = ""
+    """What an endpoint's model wants before a question…"""
+    passage_prompt: str = ""
+    """…and before a passage."""
+    dimensions: int | None = None
     device: str = _AUTOMATIC
     passage_tokens: int | None = None
     passage_overlap: int = 32
@@ -162,6 +169,12 @@ def _text(value: object) -> str:
     return value
 
 
+def _any_text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
 def _whole(least: int, most: int) -> Callable[[object], int]:
     def parse(value: object) -> int:
         if not isinstance(value, int | str) or isinstance(value, bool):
@@ -220,6 +233,13 @@ def _size(value: object) -> int:
 _SETTINGS: Mapping[str, _Setting] = {
     "index": _Setting(_text, "a name or a directory"),
     "model": _Setting(_automatic_or(_text), "`auto`, a model's name or its directory"),
+    "endpoint": _Setting(
+        _automatic_or(_matching(r"https?://[^\s/?#@]+(/[^\s?#]*)?")),
+        "`auto`, or a URL such as http://localhost:8000/v1, without a key in it",
+    ),
+    "query_prompt": _Setting(_any_text, "text"),
+    "passage_prompt": _Setting(_any_text, "text"),
+    "dimensions": _Setting(_automatic_or(_whole(1, 65_536)), "`auto`, or a whole number from 1 to 65536"),
     "device": _Setting(_matching(r"auto|cpu|mps|cuda(:[0-9]+)?"), "auto, cpu, cuda, cuda:0 or mps"),
     "passage_tokens": _Setting(_automatic_or(_whole(16, 32_768)), "`auto`, or a whole number from 16 to 32768"),
     "passage_overlap": _Setting(_whole(0, 32_768), "a whole number from 0 to 32768"),

@@ -57,13 +57,18 @@ class Library:
         return Index(self.directory)
 
     @cached_property
-    def model(self) -> embedding.Model:
-        """The model that made the index; raises IndexMismatch where it is another one now."""
+    def model(self) -> embedding.AnyModel:
+        """The model that made the index; raises IndexMismatch where it is another one now.
+
+        Whether an endpoint still gives the same vectors is seen when it is first asked.
+        """
         identity = self.index.identity
-        model = self._resolve(self.settings.model or identity.model)
-        if model.fingerprint != identity.fingerprint:
+        name = self.settings.model or identity.model
+        is_other = name != identity.model and (embedding.is_remote(name) or identity.endpoint is not None)
+        model = None if is_other else self._found(name)
+        if model is None or model.fingerprint != identity.fingerprint:
             raise IndexMismatch(
-                f"the index {self.settings.index!r} was made by {identity.model}, and {model.name} gives other vectors",
+                f"the index {self.settings.index!r} was made by {identity.model}, and {name} gives other vectors",
                 "leave --model out, or make another index: kosearch index --index NAME --model MODEL PATH",
             )
         return model
@@ -114,6 +119,8 @@ class Library:
             raise UsageError(f"{display_path(named[0])}: there is no such file or folder", "check the path")
         self.prepare(pull=pull)
         yield f"model: {self.model.why}"
+        if embedding.is_remote(self.model.name):
+            self.embedder  # noqa: B018 - asked now: one that is down or has changed is known before a file is read
         max_size = self.settings.max_file_size
         preparer = FilePreparer(self.preparer, max_size, archives)
         retry = frozenset({Reason.UNSUPPORTED}) if archives else frozenset()
@@ -227,6 +234,29 @@ class Library:
         """Dense, sparse and multi-vector scores of what the model sees of passages: (n, 3)."""
         return self.rescorer.scores(question, texts)
 
+    def _found(self, name: str) -> embedding.AnyModel:
+        """The model of that name that made the index, or may have."""
+        identity = self.index.identity
+        if identity.endpoint is None:
+            return self._resolve(name)
+        return embedding.connect(
+            name, kept=identity.endpoint, dimensions=identity.dimensions, url=self.settings.endpoint
+        )
+
+    def _new_model(self, *, pull: bool) -> embedding.AnyModel:
+        """The model for a new index."""
+        settings = self.settings
+        name = settings.model or embedding.default_model(settings.device)
+        if not embedding.is_remote(name):
+            return self._resolve(name, pull=pull)
+        return embedding.connect(
+            name,
+            url=settings.endpoint,
+            dimensions=settings.dimensions,
+            prompts=embedding.Prompts(settings.query_prompt, settings.passage_prompt),
+            tokens=settings.passage_tokens and settings.passage_tokens + CONTEXT_TOKENS,
+        )
+
     def _resolve(self, name: str, *, pull: bool = False) -> embedding.Model:
         return embedding.resolve(name, cache_dir=self.settings.cache_dir, device=self.settings.device, pull=pull)
 
@@ -234,7 +264,7 @@ class Library:
         from kosearch.terms import FIELDS, RULES
 
         settings = self.settings
-        model = self._resolve(settings.model or embedding.default_model(settings.device), pull=pull)
+        model = self._new_model(pull=pull)
         Index.create(
             self.directory,
             Identity(
@@ -247,10 +277,11 @@ class Library:
                 overlap=settings.passage_overlap,
                 term_rules=RULES,
                 fields=FIELDS,
+                endpoint=model.kept() if isinstance(model, embedding.Endpoint) else None,
             ),
         )
 
-    def _passage_tokens(self, model: embedding.Model) -> int:
+    def _passage_tokens(self, model: embedding.AnyModel) -> int:
         """The size of passages for a new index; prompt and context must fit beside them."""
         room = model.max_tokens - CONTEXT_TOKENS
         wanted = self.settings.passage_tokens
@@ -267,6 +298,12 @@ class Library:
         self._check_terms(identity)
         if identity.passage_rules != PASSAGE_RULES:
             raise self._other_rules(f"passages by rules {identity.passage_rules}", PASSAGE_RULES)
+        if settings.dimensions not in (None, identity.dimensions):
+            raise IndexMismatch(
+                f"the index {settings.index!r} has vectors of {identity.dimensions} dimensions",
+                f"leave --dimensions out, or make another index: kosearch index --index NAME "
+                f"--dimensions {settings.dimensions} PATH",
+            )
         if settings.passage_tokens not in (None, identity.passage_tokens):
             raise IndexMismatch(
                 f"the index {settings.index!r} has passages of {identity.passage_tokens} tokens",

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from kosearch.embedding import Model, token_offsets
+from kosearch.embedding import AnyModel, token_offsets
 from kosearch.extract import ExtractError, extract
 from kosearch.passages import context, cut
 from kosearch.records import Extracted, Passage, Reason, Skipped, SourceFile, TokenOffsets
@@ -68,7 +68,7 @@ class Prepared:
 class Preparer:
     """Cuts and analyses documents. Made in the parent, pickled once, and loaded in each worker on first use."""
 
-    def __init__(self, model: Model, rules: PassageRules) -> None:
+    def __init__(self, model: AnyModel, rules: PassageRules) -> None:
         self._model = model
         self._rules = rules
 

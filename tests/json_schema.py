@@ -85,7 +85,7 @@ STATUS: Mapping[str, Any] = {
     "passages": int,
     "pending": int,
     "bytes": int,
-    "model": {"name": str, "revision": text_or_null, "fingerprint": str, "dimensions": int},
+    "model": {"name": str, "revision": text_or_null, "fingerprint": str, "dimensions": int, "endpoint": text_or_null},
     "passage_tokens": int,
     "passage_overlap": int,
     "last_run": {"ended": str, "seconds": number, "embedded": int},

@@ -39,6 +39,10 @@ class TestWhereSettingsComeFrom:
             "passage_tokens": None,
             "passage_overlap": 32,
             "max_file_size": 64 * 1024 * 1024,
+            "endpoint": None,
+            "query_prompt": "",
+            "passage_prompt": "",
+            "dimensions": None,
             "mode": "hybrid",
             "weight": 0.5,
             "k": 10,
@@ -67,6 +71,7 @@ class TestWhereSettingsComeFrom:
     @pytest.mark.parametrize("name", NAMES)
     def test_every_setting_can_be_given_everywhere(self, name: str, settings_file: Path) -> None:
         values = {"index": "a", "model": "a", "device": "cpu", "mode": "dense", "weight": "0.25", "resident": "off"}
+        values["endpoint"] = "http://localhost:8000/v1"
         text = values.get(name, "40")
         settings_file.write_text(f'{name} = "{text}"\n')
         by_file = load({}, {"KOSEARCH_CONFIG": str(settings_file)})
@@ -105,6 +110,12 @@ class TestWhatIsRefused:
         [
             ("index", [" "]),
             ("model", [" ", 5]),
+            (
+                "endpoint",
+                ["localhost:8000", "ftp://host", "http://key@host/v1", "http://host/v1?key=1", "http:///v1", 8000],
+            ),
+            ("query_prompt", [1, ["query: "]]),
+            ("dimensions", [0, "few", 1.5]),
             ("device", ["gpu", "cuda:", "cuda:0,cpu", "CPU", 1]),
             ("passage_tokens", [15, 32769, "many", 100.5, True, "1e2"]),
             ("passage_overlap", [-1, "few", 1.5]),

@@ -105,11 +105,6 @@ def test_pulling_without_a_network(hub: Path, cache_dir: Path) -> None:
         resolve("BAAI/bge-m3", cache_dir=cache_dir, pull=True)
 
 
-def test_endpoints_come_later(cache_dir: Path) -> None:
-    with pytest.raises(ModelError, match="not there yet"):
-        resolve("openai:text-embedding-3-small", cache_dir=cache_dir)
-
-
 @pytest.mark.usefixtures("without_package")
 def test_the_stand_in_for_the_bundled_model(hub: Path, cache_dir: Path) -> None:
     with pytest.raises(ModelError, match="intfloat/multilingual-e5-small is not on this machine") as caught:

@@ -54,6 +54,7 @@ def command(
         Path | None, typer.Option(metavar="FILE", help="Draw recall against k, as .svg or .png.", show_default=False)
     ] = None,
     model: options.Model = None,
+    endpoint: options.Endpoint = None,
     device: options.Device = None,
     passage_tokens: Annotated[
         int | None, typer.Option(metavar="N", min=16, help="The most tokens of a passage.", show_default=False)
@@ -75,7 +76,13 @@ def command(
 
     output = options.output_of(context, quiet=quiet)
     settings = options.settings(
-        index=index, model=model, device=device, mode=mode, weight=weight, passage_tokens=passage_tokens
+        index=index,
+        model=model,
+        endpoint=endpoint,
+        device=device,
+        mode=mode,
+        weight=weight,
+        passage_tokens=passage_tokens,
     )
     if not collection.exists():
         raise UsageError(f"{collection}: there is no such file or folder", "check the path")

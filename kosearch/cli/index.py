@@ -16,6 +16,7 @@ from kosearch.sources import canonical
 
 if TYPE_CHECKING:
     from kosearch.index import Status
+    from kosearch.library import Library
 
 _SHOWN = 10
 """Skipped files listed one by one; the rest are counted, and `status --problems` has them all."""
@@ -58,6 +59,8 @@ def command(
         typer.Option(metavar="N", min=0, help="Tokens repeated from the passage before.", show_default=False),
     ] = None,
     model: options.Model = None,
+    endpoint: options.Endpoint = None,
+    dimensions: options.Dimensions = None,
     device: options.Device = None,
     pull: Annotated[bool, typer.Option("--pull", help="Download the model named by --model.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="End with 6 when a file was skipped.")] = False,
@@ -76,6 +79,8 @@ def command(
     settings = options.settings(
         index=index,
         model=model,
+        endpoint=endpoint,
+        dimensions=dimensions,
         device=device,
         max_file_size=max_file_size,
         passage_tokens=passage_tokens,
@@ -85,6 +90,8 @@ def command(
     roots = [options.file_name(path) for path in paths or ()]
     if not roots and not library.exists:
         raise UsageError("nothing is indexed yet", "kosearch index PATH")
+    if endpoint is not None:
+        _check_has_endpoint(library)
     with output.progress() as progress:
         globs = {"include": tuple(include or ()), "exclude": tuple(exclude or ())} if include or exclude else None
         run = library.update(roots, globs=globs, archives=archives, pull=pull, wait=wait)
@@ -103,6 +110,17 @@ def command(
         output.json(schema.report(report, state, settings.index))
     _summary(output, report, state)
     return _code(report, {canonical(root) for root in roots}, strict=strict)
+
+
+def _check_has_endpoint(library: Library) -> None:
+    from kosearch.embedding import is_remote
+
+    name = library.index.identity.model if library.exists else library.settings.model
+    if name is None or not is_remote(name):
+        raise UsageError(
+            f"--endpoint says where a model answers over HTTP, and {name or 'the default model'} does not",
+            "add --model openai:NAME",
+        )
 
 
 def _summary(output: Output, report: IndexReport, state: Status) -> None:

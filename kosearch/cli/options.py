@@ -38,10 +38,18 @@ Model = Annotated[
         "--model",
         "-m",
         metavar="NAME_OR_DIR",
-        help="The embedding model: bundled, a hub name, or a folder.  [default: chosen by the machine]",
+        help="The embedding model: bundled, a hub name, a folder, or openai:NAME.  [default: chosen by the machine]",
         show_default=False,
         autocompletion=_model_names,
     ),
+]
+Endpoint = Annotated[
+    str | None,
+    typer.Option(metavar="URL", help="Where a model such as openai:NAME answers.", show_default=False),
+]
+Dimensions = Annotated[
+    int | None,
+    typer.Option(metavar="N", min=1, help="Shorter vectors, where the model can.", show_default=False),
 ]
 Device = Annotated[
     str | None,

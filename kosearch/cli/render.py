@@ -150,7 +150,7 @@ def status_rows(state: Status, roots: Mapping[bytes, Globs], name: str, director
         *(("root", root_with_globs(root, globs)) for root, globs in roots.items()),
         ("documents", f"{state.documents} in {state.files} files"),
         ("passages", f"{state.passages}, of at most {state.identity.passage_tokens} tokens each"),
-        ("model", f"{state.identity.model}, {state.identity.dimensions} dimensions"),
+        ("model", f"{state.identity.model}{_place_of(state)}, {state.identity.dimensions} dimensions"),
         ("on disk", size_of(state.bytes)),
         ("generation", str(state.generation)),
     ]
@@ -162,6 +162,11 @@ def status_rows(state: Status, roots: Mapping[bytes, Globs], name: str, director
         counts = ", ".join(f"{count} {reason}" for reason, count in sorted(state.problems.items()))
         rows.append(("not searchable", f"{counts}; kosearch status --problems lists them"))
     return rows
+
+
+def _place_of(state: Status) -> str:
+    """Where the model answers, if that is not this machine's memory."""
+    return f" at {state.identity.endpoint['url']}" if state.identity.endpoint else ""
 
 
 def measures(name: str, reports: Sequence[Report]) -> list[str]:

@@ -145,6 +145,7 @@ def status(state: Status, roots: Mapping[bytes, Globs], name: str, directory: st
             "revision": state.identity.revision or None,
             "fingerprint": state.identity.fingerprint,
             "dimensions": state.identity.dimensions,
+            "endpoint": state.identity.endpoint["url"] if state.identity.endpoint else None,
         },
         "passage_tokens": state.identity.passage_tokens,
         "passage_overlap": state.identity.overlap,

@@ -5,16 +5,19 @@ offsets = token_offsets(model)                 # for cutting passages, imports n
 embedder = load(model, device="auto")          # imports torch
 embedder.embed_passages(["..."])               # float32, (1, model.dimensions), unit length
 load_for_queries(model).embed_queries(["..."])  # the same, soonest in a fresh process: imports no torch
+model = connect("openai:text-embedding-3-small")  # an endpoint, which can take the model's place in all of this
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Literal, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from kosearch.embedding.model import Heads, Layer, Model, Pooling, Prompts
+from kosearch.embedding.model import AnyModel, Endpoint, Heads, Layer, Model, Pooling, Prompts
+from kosearch.embedding.providers import PROVIDERS, is_remote
 from kosearch.embedding.resolving import BUNDLED, default_model, names_here, resolve
 from kosearch.embedding.tokens import token_offsets
+from kosearch.errors import ModelError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,7 +27,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BUNDLED",
+    "PROVIDERS",
+    "AnyModel",
     "Embedder",
+    "Endpoint",
     "Heads",
     "Layer",
     "Model",
@@ -32,7 +38,9 @@ __all__ = [
     "Prompts",
     "QueryEmbedder",
     "Rescorer",
+    "connect",
     "default_model",
+    "is_remote",
     "load",
     "load_for_queries",
     "load_rescorer",
@@ -50,7 +58,7 @@ class QueryEmbedder(Protocol):
     """Turns questions into vectors of unit length, in their order."""
 
     @property
-    def model(self) -> Model: ...
+    def model(self) -> AnyModel: ...
 
     def embed_queries(self, texts: Sequence[str]) -> Vectors:
         """float32, (len(texts), model.dimensions)."""
@@ -77,8 +85,31 @@ class Rescorer(Protocol):
         ...
 
 
+def connect(
+    name: str,
+    *,
+    url: str | None = None,
+    kept: Mapping[str, Any] | None = None,
+    dimensions: int | None = None,
+    prompts: Prompts | None = None,
+    tokens: int | None = None,
+) -> Endpoint:
+    """The endpoint that a name such as `openai:text-embedding-3-small` stands for.
+
+    With what an index `kept` of it, and that index's `dimensions`, nothing is asked before there is text to embed.
+    Otherwise its model is asked for a known text, with prompts of ours, in so many `dimensions`, for texts of so many
+    `tokens`, each where that is given. `url` defaults to the one kept, else to the provider's own. Raises ModelError
+    where the endpoint cannot be used, ConfigError for a key that is missing.
+    """
+    from kosearch.embedding import endpoint
+
+    if kept is not None and dimensions is not None:
+        return endpoint.recall(name, kept, dimensions, url)
+    return endpoint.meet(name, url=url, dimensions=dimensions, prompts=prompts, tokens=tokens)
+
+
 def load(
-    model: Model,
+    model: AnyModel,
     device: str = "auto",
     threads: int | None = None,
     precision: Literal["auto", "float32"] = "auto",
@@ -86,18 +117,30 @@ def load(
     """The model on `device` (auto, cpu, cuda, cuda:N, mps); `threads` are those on the CPU.
 
     `precision` auto multiplies matrices in float16 on a GPU and in bfloat16 on a CPU that has it in hardware.
-    Raises ModelError for a device that is not there and for weights that don't fit the architecture.
+    An endpoint is asked for a known text first. Raises ModelError for a device that is not there, for weights that
+    don't fit the architecture and for an endpoint that cannot be used, IndexMismatch for one that changed.
     """
+    if isinstance(model, Endpoint):
+        from kosearch.embedding.endpoint import EndpointEmbedder
+
+        remote = EndpointEmbedder(model)
+        remote.embed_passages([])
+        return remote
     from kosearch.embedding.engine import TorchEmbedder
 
     return TorchEmbedder(model, device, threads, precision)
 
 
-def load_for_queries(model: Model, device: str = "auto", questions: int = 1) -> QueryEmbedder:
+def load_for_queries(model: AnyModel, device: str = "auto", questions: int = 1) -> QueryEmbedder:
     """What answers that many questions soonest in a process that has loaded nothing yet.
 
-    For a few, that is numpy on the CPU, if the architecture allows; raises as `load` does.
+    For a few, that is numpy on the CPU, if the architecture allows; raises as `load` does. An endpoint is asked for the
+    known text together with the first question.
     """
+    if isinstance(model, Endpoint):
+        from kosearch.embedding.endpoint import EndpointEmbedder
+
+        return EndpointEmbedder(model)
     if device in ("auto", "cpu") and questions <= _FEW_QUESTIONS:
         from kosearch.embedding import light
 
@@ -106,8 +149,10 @@ def load_for_queries(model: Model, device: str = "auto", questions: int = 1) -> 
     return load(model, device)
 
 
-def load_rescorer(model: Model, device: str = "auto") -> Rescorer:
+def load_rescorer(model: AnyModel, device: str = "auto") -> Rescorer:
     """The model with BGE-M3's sparse and multi-vector heads. Raises ModelError where it has none."""
+    if isinstance(model, Endpoint):
+        raise ModelError(f"{model.name} answers over HTTP, with one vector a text", "leave --rerank out")
     from kosearch.embedding.engine import TorchEmbedder
     from kosearch.embedding.heads import TokenHeads
 

@@ -103,12 +103,12 @@ CATALOG: tuple[Known, ...] = (
         note=_SERVICE,
     ),
     Known(
-        *("openai:solar-embedding-1-large", 4096, 4000),
+        *("upstage:solar-embedding-1-large", 4096, 4000),
         scores=_recall(0.6579, 0.8421, 0.8947, 0.9386),
         note=_SERVICE,
     ),
     Known(
-        *("openai:embed-multilingual-v3.0", 1024, 512),
+        *("cohere:embed-multilingual-v3.0", 1024, 512),
         languages=_HUNDRED,
         scores=_recall(0.3596, 0.5702, 0.6491, 0.7281),
         note=_SERVICE,

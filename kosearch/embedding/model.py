@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 Pooling = Literal["cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"]
 LayerKind = Literal["dense", "layernorm", "normalize"]
@@ -61,6 +63,46 @@ class Model:
     """One line for a person: which model this is and why it was chosen."""
     heads: Heads | None = None
     """Where the model can score a passage by its tokens too. No vector depends on them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An embedding model that answers over HTTP. What it shares with `Model` means the same."""
+
+    name: str
+    """The provider and the model's name there: `openai:text-embedding-3-small`."""
+    url: str
+    """The base URL that is asked, such as http://localhost:8000/v1."""
+    dimensions: int
+    max_tokens: int
+    """In the pieces of `pieces.py`, since the model's own tokenizer is not here."""
+    prompts: Prompts
+    asked_dimensions: int | None
+    """Sent with every request; None asks for all."""
+    typed: bool
+    """Whether a request says `input_type`: some servers need it, a few refuse it."""
+    known: tuple[bytes, bytes]
+    """What the model gave for a known text as a question and as a passage: float16 of unit length."""
+    origin: str
+    """The base URL when the vectors of its index were begun; it belongs to the fingerprint."""
+    fingerprint: str
+    why: str
+    revision: str = ""
+
+    def kept(self) -> Mapping[str, Any]:
+        """What an index keeps to find this very model again, in JSON's types; never the key."""
+        query, passage = (base64.b64encode(vector).decode() for vector in self.known)
+        return {
+            "url": self.origin,
+            "asked_dimensions": self.asked_dimensions,
+            "max_tokens": self.max_tokens,
+            "typed": self.typed,
+            "prompts": [self.prompts.query, self.prompts.passage],
+            "known": [query, passage],
+        }
+
+
+AnyModel = Model | Endpoint
 
 
 PROMPTS_BY_AUTHORS: dict[str, Prompts] = {

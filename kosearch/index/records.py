@@ -36,6 +36,8 @@ class Identity:
     """Name and version of the rules that make terms."""
     fields: tuple[str, ...]
     """The fields that terms belong to, in the order they are stored."""
+    endpoint: Mapping[str, Any] | None = None
+    """What finds a model that answers over HTTP again, its URL first of all; None for one on this machine."""
 
 
 @dataclass(frozen=True, slots=True)

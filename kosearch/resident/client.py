@@ -161,6 +161,7 @@ def _environment(settings: Settings) -> dict[str, str]:
     return {
         "KOSEARCH_CACHE_DIR": str(settings.cache_dir),
         "KOSEARCH_MODEL": settings.model or "auto",
+        "KOSEARCH_ENDPOINT": settings.endpoint or "auto",
         "KOSEARCH_DEVICE": settings.device,
         "KOSEARCH_RESIDENT_IDLE": str(settings.resident_idle),
     }

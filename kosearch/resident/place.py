@@ -24,10 +24,16 @@ _LONGEST_PATH = 103
 def socket_path(settings: Settings, environ: Mapping[str, str] = os.environ) -> Path:
     """The socket of the resident for these settings.
 
-    It is one for each installation, cache, forced model and device: what decides which vectors a question gets,
-    apart from the index, which every request names. Raises OSError where no folder's name is short enough.
+    It is one for each installation, cache, forced model, endpoint and device: what decides which vectors a question
+    gets, apart from the index, which every request names. Raises OSError where no folder's name is short enough.
     """
-    place = [str(Path(__file__).parents[1]), str(settings.cache_dir), settings.model, settings.device]
+    place = [
+        str(Path(__file__).parents[1]),
+        str(settings.cache_dir),
+        settings.model,
+        settings.endpoint,
+        settings.device,
+    ]
     name = f"{zlib.crc32(json.dumps(place).encode()):08x}"
     for folder in folders(environ):
         path = folder / f"{name}.sock"

@@ -65,14 +65,14 @@ class Warm:
             self._close(name, library)
         return bool(gone) and not self._libraries
 
-    def embedder(self, model: embedding.Model) -> embedding.QueryEmbedder:
+    def embedder(self, model: embedding.AnyModel) -> embedding.QueryEmbedder:
         """The model, loaded once whatever indexes it made."""
         with self._loading:
             if model.fingerprint not in self._embedders:
                 self._embedders[model.fingerprint] = embedding.load_for_queries(model, self._settings.device)
             return self._embedders[model.fingerprint]
 
-    def rescorer(self, model: embedding.Model) -> embedding.Rescorer:
+    def rescorer(self, model: embedding.AnyModel) -> embedding.Rescorer:
         """The same with all of the model's heads."""
         with self._loading:
             if model.fingerprint not in self._rescorers:

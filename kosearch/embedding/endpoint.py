@@ -1,0 +1,333 @@
+"""Embedding over HTTP: what an index must know of an endpoint, and an `Embedder` that asks it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import threading
+import urllib.parse
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kosearch.embedding import pieces, providers
+from kosearch.embedding.model import Endpoint, Prompts
+from kosearch.embedding.posting import Patience, Poster, Refused, is_loopback
+from kosearch.embedding.providers import PROVIDERS, Side
+from kosearch.embedding.tokens import encodable
+from kosearch.errors import ConfigError, IndexMismatch, ModelError
+
+if TYPE_CHECKING:
+    from kosearch.embedding import Vectors
+
+_KNOWN_TEXT = "사용하지 않은 연차 휴가는 다음 해로 이월할 수 있다. Unused leave carries over."
+"""What every endpoint is asked for before its vectors meet older ones."""
+_SAME = 0.999
+"""The least cosine between a known text's vectors then and now. What rounding and batching change stays above .9999;
+another model, or the same one with coarser weights, stays below .99."""
+_ASSUMED_TOKENS = 512
+"""The longest input of a model that nobody knows, unless the user asks for longer passages."""
+_AT_ONCE = 4
+"""Requests under way at the same time."""
+_MOST_PIECES = 6144
+"""In one request, which is some 8,000 tokens."""
+
+_MEETING = Patience(tries=3, seconds=60.0)
+"""A server may have to load the model first."""
+_ASKING = Patience(tries=3, seconds=20.0)
+_FILING = Patience(tries=6, seconds=120.0, pause=1.0)
+"""Half a minute of pauses in all: time for a server to start again."""
+
+
+def meet(
+    name: str,
+    *,
+    url: str | None = None,
+    dimensions: int | None = None,
+    prompts: Prompts | None = None,
+    tokens: int | None = None,
+) -> Endpoint:
+    """Ask an endpoint for a known text, and learn from its answer all that an index must know of it.
+
+    `url` defaults to the provider's own; `tokens` is how long texts will be, where the user knows better than to
+    expect what is usual. Raises ModelError where the endpoint cannot be used, ConfigError for a key that is missing.
+    """
+    kind, model = providers.split(name)
+    url = _based(kind, url or PROVIDERS[kind].url)
+    host = urllib.parse.urlsplit(url).hostname or ""
+    length = PROVIDERS[kind].lengths.get(model)
+    assumed = max(int(_ASSUMED_TOKENS / pieces.TOKENS_A_PIECE), tokens or 0)
+    longest = tokens or _ASSUMED_TOKENS
+    first = Endpoint(
+        name=name,
+        url=url,
+        dimensions=0,
+        max_tokens=int(length / pieces.TOKENS_A_PIECE) if length else assumed,
+        prompts=prompts or Prompts(),
+        asked_dimensions=dimensions,
+        # OpenAI's own service knows no such field, and says so.
+        typed=kind == "openai" and not host.endswith((".openai.com", ".openai.azure.com")),
+        known=(b"", b""),
+        origin=url,
+        fingerprint="",
+        why=_why(name, url),
+    )
+    try:
+        return _met(first, longest)
+    except Refused as refusal:
+        if not first.typed:
+            raise _refusal(first, str(refusal)) from refusal
+    untyped = replace(first, typed=False)
+    try:
+        return _met(untyped, longest)
+    except Refused as refusal:
+        raise _refusal(untyped, str(refusal)) from refusal
+
+
+def recall(name: str, kept: Mapping[str, Any], dimensions: int, url: str | None = None) -> Endpoint:
+    """The endpoint that an index was made with, from what it kept; nothing is asked yet.
+
+    With `url`, the same model is asked at another place, and the known text tells whether it is the same.
+    """
+    kind, _ = providers.split(name)
+    query, passage = (base64.b64decode(text) for text in kept["known"])
+    asked = _based(kind, url) if url else kept["url"]
+    return _named(
+        Endpoint(
+            name=name,
+            url=asked,
+            dimensions=dimensions,
+            max_tokens=kept["max_tokens"],
+            prompts=Prompts(*kept["prompts"]),
+            asked_dimensions=kept["asked_dimensions"],
+            typed=kept["typed"],
+            known=(query, passage),
+            origin=kept["url"],
+            fingerprint="",
+            why=_why(name, asked),
+        )
+    )
+
+
+class EndpointEmbedder:
+    """An `Embedder` that asks an endpoint. The first texts of each kind go together with the known one."""
+
+    def __init__(self, model: Endpoint) -> None:
+        """Raises ConfigError for a key that is missing."""
+        self.model = model
+        kind, _ = providers.split(model.name)
+        self._most_texts = PROVIDERS[kind].most_texts
+        self._poster = Poster(model.url + PROVIDERS[kind].path, *_key(kind, model.url))
+        self._checked: set[Side] = set()
+
+    def embed_passages(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> Vectors:
+        """float32, (len(texts), model.dimensions), unit length. Without texts, the known one alone is checked.
+
+        Raises ModelError, and IndexMismatch where the known text has another vector than it had.
+        """
+        return self._embed("passage", [self.model.prompts.passage + text for text in texts], _FILING, progress)
+
+    def embed_queries(self, texts: Sequence[str]) -> Vectors:
+        """The same for questions; one longer than the model reads is cut off at its end."""
+        cut = [pieces.cut(self.model.prompts.query + text, self.model.max_tokens) for text in texts]
+        return self._embed("query", cut, _ASKING, None)
+
+    def raw(self, texts: Sequence[str], side: Side, patience: Patience, stop: threading.Event | None = None) -> Vectors:
+        """The vectors of one request, of whatever width. Raises Refused and ModelError."""
+        model = self.model
+        body = providers.request(
+            model.name,
+            [encodable(text) or " " for text in texts],  # an empty text is refused by most
+            side,
+            dimensions=model.asked_dimensions,
+            typed=model.typed,
+        )
+        answer = self._poster.post(body, patience, stop or threading.Event())
+        try:
+            vectors = np.array(providers.vectors(model.name, answer, len(texts)), dtype=np.float32)
+            if vectors.ndim != 2 or not vectors.shape[1]:
+                raise TypeError("not lists of numbers")
+            if not np.isfinite(vectors).all():
+                raise ValueError("it holds numbers that are none (NaN or infinite)")
+            lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+            if not lengths.all():
+                raise ValueError("it holds a vector of zeros")
+        except (ValueError, TypeError, OverflowError) as error:
+            raise ModelError(
+                f"the answer of {model.url} is no use: {_reason(error)}", f"see that {model.name} embeds text there"
+            ) from error
+        unit: Vectors = vectors / lengths
+        return unit
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._poster.close()
+
+    def _embed(
+        self, side: Side, texts: Sequence[str], patience: Patience, progress: Callable[[int], None] | None
+    ) -> Vectors:
+        check = side not in self._checked
+        asked = [_KNOWN_TEXT, *texts] if check else list(texts)
+        groups = list(self._groups(asked))
+        parts: list[Vectors] = []
+        stop = threading.Event()
+
+        def ask(group: list[str]) -> Vectors:
+            return self._asked(group, side, patience, stop)
+
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            try:
+                for group, part in zip(groups, pool.map(ask, groups), strict=True):
+                    if check and not parts:
+                        self._check(side, part[0])
+                    parts.append(part)
+                    if progress:
+                        progress(len(group) - (check and len(parts) == 1))
+            except BaseException:
+                self._poster.abandon(stop)  # or leaving would wait for every answer
+                raise
+        together = np.concatenate(parts) if parts else np.empty((0, self.model.dimensions), np.float32)
+        return together[1:] if check else together
+
+    def _groups(self, texts: Sequence[str]) -> Iterator[list[str]]:
+        """The texts in their order, as many at a time as one request takes."""
+        group: list[str] = []
+        size = 0
+        for text in texts:
+            length = pieces.count(text)
+            if group and (len(group) == self._most_texts or size + length > _MOST_PIECES):
+                yield group
+                group, size = [], 0
+            group.append(text)
+            size += length
+        if group:
+            yield group
+
+    def _asked(self, texts: list[str], side: Side, patience: Patience, stop: threading.Event) -> Vectors:
+        """The vectors of one group; what is refused together is tried in halves, since a server may take fewer."""
+        try:
+            vectors = self.raw(texts, side, patience, stop)
+        except Refused as refusal:
+            if len(texts) == 1:
+                raise _refusal(self.model, str(refusal), pieces.count(texts[0])) from refusal
+            half = len(texts) // 2
+            halves = [self._asked(part, side, patience, stop) for part in (texts[:half], texts[half:])]
+            return np.concatenate(halves)
+        if vectors.shape[1] != self.model.dimensions:
+            raise IndexMismatch(
+                f"{self.model.name} at {self.model.url} gives {vectors.shape[1]} dimensions, and the index was made "
+                f"with {self.model.dimensions}",
+                _ANEW,
+            )
+        return vectors
+
+    def _check(self, side: Side, vector: Vectors) -> None:
+        """See that the known text has the vector that it had."""
+        then = _unpacked(self.model.known[side == "passage"])
+        if (cosine := float(vector @ then)) < _SAME:
+            raise IndexMismatch(
+                f"{self.model.name} at {self.model.url} gives other vectors than those in the index: the same text has "
+                f"cosine {cosine:.3f}, and {_SAME} is the least",
+                _ANEW,
+            )
+        self._checked.add(side)
+
+
+_ANEW = "name the model that made it with --endpoint, or make another index: kosearch index --index NAME PATH"
+
+
+def _met(model: Endpoint, longest: int) -> Endpoint:
+    """The endpoint with what its first answers tell. Raises Refused, ModelError."""
+    embedder = EndpointEmbedder(model)
+    try:
+        query = embedder.raw([_KNOWN_TEXT], "query", _MEETING)[0]
+        passage = embedder.raw([_KNOWN_TEXT], "passage", _MEETING)[0]
+        _send_long(embedder, min(model.max_tokens, longest))
+    finally:
+        embedder.close()
+    if len(query) != len(passage):
+        raise ModelError(
+            f"{model.url} gives {len(query)} dimensions for questions and {len(passage)} for passages",
+            "name a model whose questions and passages can be compared",
+        )
+    if model.asked_dimensions not in (None, len(query)):
+        raise ModelError(
+            f"{model.name} at {model.url} gives {len(query)} dimensions, whatever is asked for",
+            "leave --dimensions out",
+        )
+    return _named(replace(model, dimensions=len(query), known=(_packed(query), _packed(passage))))
+
+
+def _packed(vector: Vectors) -> bytes:
+    return vector.astype("<f2").tobytes()
+
+
+def _unpacked(stored: bytes) -> Vectors:
+    vector = np.frombuffer(stored, "<f2").astype(np.float32)
+    unit: Vectors = vector / np.linalg.norm(vector)
+    return unit
+
+
+def _reason(error: Exception) -> str:
+    """Why an answer is no use; numpy's own words say nothing to a user."""
+    own = isinstance(error, ValueError) and str(error).startswith("it")
+    return str(error) if own else "its vectors are not lists of numbers, all of one length"
+
+
+def _send_long(embedder: EndpointEmbedder, length: int) -> None:
+    """See that the endpoint takes texts as long as passages will be. Raises ModelError."""
+    text = pieces.cut(_KNOWN_TEXT * (1 + length // pieces.count(_KNOWN_TEXT)), length)
+    try:
+        embedder.raw([text], "passage", _MEETING)
+    except Refused as refusal:
+        raise _refusal(embedder.model, str(refusal), length) from refusal
+
+
+def _named(model: Endpoint) -> Endpoint:
+    """The endpoint with its fingerprint."""
+    content = [model.name, model.origin, model.dimensions, model.asked_dimensions, model.typed]
+    content += [model.prompts.query, model.prompts.passage]
+    return replace(model, fingerprint=hashlib.sha256(json.dumps(content).encode()).hexdigest())
+
+
+def _refusal(model: Endpoint, said: str, length: int = 0) -> ModelError:
+    if length:
+        return ModelError(
+            f"{model.url} refuses a text of {length} pieces: {said}",
+            "if it is too long, make an index with shorter passages: kosearch index --index NAME --passage-tokens N",
+        )
+    return ModelError(f"{model.url} refuses to embed: {said}", f"see that {model.name} is an embedding model there")
+
+
+def _key(kind: str, url: str) -> tuple[str | None, str]:
+    """The key for an endpoint, where there is one, and the variable that is meant to hold it.
+
+    Raises ConfigError for a provider's own service without a key.
+    """
+    provider = PROVIDERS[kind]
+    key = os.environ.get(providers.KEY) or os.environ.get(provider.key)
+    if key is None and url == provider.url:
+        raise ConfigError(f"{url} needs a key, and {provider.key} is not set", f"export {provider.key}=…")
+    if key is not None and not (key.isascii() and key.isprintable()):
+        raise ConfigError("the key for the endpoint has characters that no key has", f"set {provider.key} again")
+    return key, provider.key if url == provider.url else f"{provider.key} or {providers.KEY}"
+
+
+def _based(kind: str, url: str) -> str:
+    """The base URL: without what the protocol appends itself, and with the usual /v1 where there is no path."""
+    url = url.rstrip("/").removesuffix(PROVIDERS[kind].path)
+    return url if urllib.parse.urlsplit(url).path else url + urllib.parse.urlsplit(PROVIDERS[kind].url).path
+
+
+def _why(name: str, url: str) -> str:
+    kind, _ = providers.split(name)
+    why = f"{name} at {url}, where all text of passages and questions is sent"
+    has_key = os.environ.get(providers.KEY) or os.environ.get(PROVIDERS[kind].key)
+    if has_key and url.startswith("http:") and not is_loopback(url):
+        why += "; so is the key, unencrypted"
+    return why
