@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -17,12 +18,13 @@ from kosearch.sources import Unseen, WalkRules, find, lies_under
 from kosearch.workers import Failure, Pool
 
 Vectors = NDArray[np.float32]
-Embed = Callable[[Sequence[str]], Vectors]
+Embed = Callable[[Sequence[str], Callable[[int], None]], Vectors]
+"""Texts → (n, d); the function that goes with them is told how many more are done, and may raise to end it."""
 
 BATCH = 256
-"""Passages embedded and committed together: enough to sort by length, little to lose."""
-STEP = 64
-"""Passages embedded between two signs of life."""
+"""Passages, or files without any, that are committed together: enough to sort by length, little to lose."""
+SIGN_OF_LIFE = 0.1
+"""Seconds between two reports of progress while nothing else is to be done."""
 PUBLISH_SECONDS = 60.0
 """While a long run goes on, what is committed becomes searchable about this often…"""
 PUBLISH_SHARE = 0.1
@@ -51,20 +53,44 @@ class _Counts:
     reused: int = 0
 
 
+class _Ended(Exception):
+    """The run is over before its time."""
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Files that are committed together, and where the vectors of their passages come from, by input hash."""
+
+    files: Sequence[Prepared]
+    stored: Mapping[bytes, Vectors]
+    shared: Sequence[bytes]
+    """These are stored when the batch before is."""
+    missing: Sequence[bytes]
+    coming: Future[Sequence[Vectors]]
+    """The vectors of those that are missing."""
+
+
 class Run:
-    """One run over some roots. Whatever ends it, what was committed until then is published."""
+    """One run over some roots. Whatever ends it, what was committed until then is published.
+
+    Three things go on at once: workers read and cut files, one thread embeds a batch of passages, and the caller's
+    thread gathers the next batch and commits the one before. Only the caller's thread speaks to the index.
+    """
 
     def __init__(self, writer: Writer, embed: Embed) -> None:
         self._writer = writer
         self._embed = embed
         self._counts = _Counts()
         self._known: Mapping[bytes, FileState] = writer.files()
-        self._seen: set[bytes] = set()
+        self._missing = set(self._known)
+        """Files that were known before and have not been met."""
+        self._refused: list[Prepared] = []
         self._unseen: list[Unseen] = []
         self._skipped: list[Skipped] = []
         self._warnings: list[Skipped] = []
         self._retry: frozenset[Reason] = frozenset()
         self._walking = True
+        self._ending = False
         self._begun = self._published = time.monotonic()
         self._publishing_took = 0.0
 
@@ -97,17 +123,37 @@ class Run:
             self._writer.publish()
 
     def _take(self, prepared: Iterable[Prepared]) -> Iterator[IndexProgress]:
-        batch: list[Prepared] = []
+        with ThreadPoolExecutor(1, "embedding") as thread:
+            try:
+                before: _Batch | None = None
+                for files in self._batches(prepared):
+                    if isinstance(files, IndexProgress):
+                        yield files
+                        continue
+                    batch = self._begin(files, before, thread)
+                    if before:
+                        yield from self._commit(before)
+                    before = batch
+                if before:
+                    yield from self._commit(before)
+            finally:
+                self._ending = True
+
+    def _batches(self, prepared: Iterable[Prepared]) -> Iterator[IndexProgress | list[Prepared]]:
+        """Files that belong together, and between them how far it is."""
+        files: list[Prepared] = []
+        passages, enough = 0, 1  # the first passages go at once, so that the model is loaded while others are made
         for one in prepared:
-            batch.append(one)
+            files.append(one)
+            passages += _passages_in(one)
             self._counts.done += 1
             self._counts.passages += _passages_in(one)
-            if sum(map(_passages_in, batch)) >= BATCH:
-                yield from self._commit(batch)
-                batch = []
+            if passages >= enough or len(files) >= BATCH:
+                yield files
+                files, passages, enough = [], 0, BATCH
             yield self._progress(one.source.path)
-        if batch:
-            yield from self._commit(batch)
+        if files:
+            yield files
 
     def _prepared(self, roots: Mapping[bytes, WalkRules], pool: Pool[Job, Prepared]) -> Iterator[Prepared]:
         """The files that are new or may have changed, read and cut by the workers, in the order found."""
@@ -117,6 +163,13 @@ class Run:
                 yield Prepared(job.source, "", (), (Skipped(job.source.path, reason, result.detail),))
             else:
                 yield result
+            yield from self._turned_away()
+        yield from self._turned_away()
+
+    def _turned_away(self) -> Iterator[Prepared]:
+        """The files that the walk has refused since the last look."""
+        refused, self._refused = self._refused, []
+        yield from refused
 
     def _jobs(self, roots: Mapping[bytes, WalkRules]) -> Iterator[Job]:
         for found in find(roots):
@@ -127,7 +180,7 @@ class Run:
             elif isinstance(found, Skipped):
                 self._refuse(found, roots)
             else:
-                self._seen.add(found.raw)
+                self._missing.discard(found.raw)
                 self._counts.total += 1
                 if (job := self._job(found)) is not None:
                     yield job
@@ -135,11 +188,16 @@ class Run:
 
     def _refuse(self, problem: Skipped, roots: Iterable[bytes]) -> None:
         """A file that the walk turned away: what it had before stays, and `status` names it."""
-        self._skipped.append(problem)
         root = next((root for root in roots if problem.raw and lies_under(problem.raw, root)), None)
+        known = self._known.get(problem.raw)
+        if root is None or (known and (known.reason, known.detail) == (problem.reason, problem.detail)):
+            self._skipped.append(problem)
+        else:
+            self._counts.total += 1
+            source = SourceFile(problem.raw, problem.path, root, UNKNOWN, UNKNOWN)
+            self._refused.append(Prepared(source, "", (), (problem,)))
         if root is not None:
-            self._seen.add(problem.raw)
-            self._writer.skip(SourceFile(problem.raw, problem.path, root, UNKNOWN, UNKNOWN), problem)
+            self._missing.discard(problem.raw)
 
     def _job(self, source: SourceFile) -> Job | None:
         """What there is to do for a file; nothing when size and time are those that were indexed."""
@@ -160,24 +218,40 @@ class Run:
         if known.reason is not None:
             self._skipped.append(Skipped(source.path, known.reason, known.detail))
 
-    def _commit(self, batch: Sequence[Prepared]) -> Iterator[IndexProgress]:
-        """Embed what is new in these files and store them in one transaction."""
+    def _begin(self, files: Sequence[Prepared], before: _Batch | None, thread: ThreadPoolExecutor) -> _Batch:
+        """See which vectors these files need, and have those made that there are none of."""
         texts = {
             one.input_hash: one.model_text
-            for prepared in batch
+            for prepared in files
             for document in prepared.documents or ()
             for one in document.passages
         }
-        vectors = self._writer.vectors(list(texts))
-        self._counts.reused += len(vectors)
-        missing = sorted((key for key in texts if key not in vectors), key=lambda key: len(texts[key]))
-        for start in range(0, len(missing), STEP):
-            part = missing[start : start + STEP]
-            vectors |= zip(part, self._embed([texts[key] for key in part]), strict=True)
-            self._counts.embedded += len(part)
-            yield self._progress(batch[-1].source.path)
+        stored = self._writer.vectors(list(texts))
+        earlier = set(before.missing) if before else set()
+        shared = [key for key in texts if key in earlier]
+        missing = sorted(texts.keys() - stored.keys() - earlier, key=lambda key: (len(texts[key]), key))
+        self._counts.reused += len(stored) + len(shared)
+        coming = thread.submit(self._embedded, [texts[key] for key in missing])
+        return _Batch(files, stored, shared, missing, coming)
+
+    def _embedded(self, texts: Sequence[str]) -> Sequence[Vectors]:
+        """The texts' vectors, (d,) each. For the embedding thread."""
+        return list(self._embed(texts, self._one_more_step)) if texts else []
+
+    def _one_more_step(self, count: int) -> None:
+        """So many more passages are embedded. Raises _Ended where nobody waits for the rest."""
+        if self._ending:
+            raise _Ended
+        self._counts.embedded += count
+
+    def _commit(self, batch: _Batch) -> Iterator[IndexProgress]:
+        """Store these files in one transaction, as soon as their vectors are there."""
+        while not wait([batch.coming], SIGN_OF_LIFE).done:
+            yield self._progress(batch.files[-1].source.path)
+        made = dict(zip(batch.missing, batch.coming.result(), strict=True))
+        vectors = {**batch.stored, **made, **self._writer.vectors(batch.shared)}
         with self._writer.transaction():
-            for prepared in batch:
+            for prepared in batch.files:
                 self._store(prepared, vectors)
         self._publish_when_due()
 
@@ -206,7 +280,7 @@ class Run:
         kept = [one.raw for one in self._unseen]
         gone = [
             raw
-            for raw in self._known.keys() - self._seen
+            for raw in self._missing
             if any(lies_under(raw, root) for root in roots) and not any(lies_under(raw, one) for one in kept)
         ]
         self._counts.removed = self._writer.remove(gone)

@@ -222,9 +222,9 @@ class Library:
         """Files and parts of files that are not searchable, by path."""
         return self.index.problems()
 
-    def embed_passages(self, texts: Sequence[str]) -> embedding.Vectors:
+    def embed_passages(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> embedding.Vectors:
         """Vectors of unit length for what the model sees of passages: (n, d). Loads the model first."""
-        return self.embedder.embed_passages(texts)
+        return self.embedder.embed_passages(texts, progress)
 
     def embed_queries(self, texts: Sequence[str]) -> embedding.Vectors:
         """The same for questions."""

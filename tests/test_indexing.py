@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 from index_making import IDENTITY, vector
 
-from kosearch.index import Index
-from kosearch.indexing import Run, Vectors
+from kosearch.index import Index, Writer
+from kosearch.indexing import BATCH, Run, Vectors
 from kosearch.preparing import Job, Prepared, PreparedDocument, PreparedPassage, input_hash
 from kosearch.records import Extracted, IndexReport, Passage
 from kosearch.sources import WalkRules
@@ -46,9 +46,13 @@ class Library:
     def __init__(self, folder: Path) -> None:
         self.index = Index.create(folder, IDENTITY)
         self.embedded: list[str] = []
+        self.failing: Exception | None = None
 
-    def embed(self, texts: Sequence[str]) -> Vectors:
+    def embed(self, texts: Sequence[str], progress: Callable[[int], None]) -> Vectors:
+        if self.failing:
+            raise self.failing
         self.embedded += texts
+        progress(len(texts))
         return np.stack([vector(text) for text in texts])
 
     def run(self, *roots: Path) -> IndexReport:
@@ -130,3 +134,46 @@ def test_a_file_root_without_a_folder_root_stays(library: Library, docs: Path) -
     (docs / "a.txt").unlink()
     report = library.run(docs / "a.txt")
     assert (len(report.failed_roots), library.names()) == (1, {"a.txt"})
+
+
+def test_lines_that_several_batches_share_are_embedded_once(library: Library, docs: Path) -> None:
+    """The batch before may hold them still, not stored yet."""
+    for number in range(4):
+        own = "".join(f"line {number} {line}\n" for line in range(BATCH))
+        (docs / f"c{number}.txt").write_text(f"the same line\n{own}")
+    report = library.run(docs)
+    assert len(library.embedded) == len(set(library.embedded)) == report.embedded == 4 + 4 * BATCH
+    assert report.reused == 3
+    with library.index.snapshot() as snapshot:
+        assert len(list(snapshot.documents())) == 6
+
+
+def test_files_without_passages_are_committed_in_batches_too(library: Library, docs: Path) -> None:
+    for number in range(2 * BATCH):
+        (docs / f"{number}.txt").touch()
+    assert library.run(docs).added == 2 * BATCH + 2
+    for path in docs.iterdir():
+        os.utime(path, (1, 1))
+    assert library.run(docs).unchanged == 2 * BATCH + 2
+
+
+def test_what_is_committed_before_the_embedder_fails_is_published(library: Library, docs: Path) -> None:
+    library.run(docs / "a.txt")
+    (docs / "c.txt").write_text("one line more\n")
+    library.failing = OSError("no such device")
+    with pytest.raises(OSError, match="no such device"):
+        library.run(docs)
+    assert library.names() == {"a.txt"}
+    library.failing = None
+    assert library.run(docs).added == 2
+    assert library.names() == {"a.txt", "b.txt", "c.txt"}
+
+
+def test_a_file_that_is_turned_away_is_noted_once(
+    library: Library, docs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (docs / "nowhere.txt").symlink_to("no-such-file")
+    assert [problem.reason for problem in library.run(docs).skipped] == ["not-a-file"]
+    monkeypatch.delattr(Writer, "skip")
+    assert [problem.reason for problem in library.run(docs).skipped] == ["not-a-file"]
+    assert [problem.reason for problem in library.index.problems()] == ["not-a-file"]

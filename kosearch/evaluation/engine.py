@@ -10,10 +10,10 @@ from kosearch.evaluation.collections import Collection, CollectionDocument, Qrel
 from kosearch.evaluation.questions import Question, judgements, ranked_places
 from kosearch.evaluation.reports import DEPTH
 from kosearch.index import Snapshot
-from kosearch.indexing import Embed, Run
+from kosearch.indexing import Run
 from kosearch.preparing import Prepared, Preparer
 from kosearch.records import Extracted, IndexProgress, Query, SourceFile
-from kosearch.searching import Ranking, Rescore, rank, rerank
+from kosearch.searching import Embed, Ranking, Rescore, rank, rerank
 from kosearch.terms import Analyzer
 from kosearch.workers import Failure, Pool
 

@@ -45,7 +45,6 @@ class FileState:
     """What the index knows of a file since the last run that looked at it."""
 
     raw: bytes
-    path: str
     root: bytes
     size: int
     mtime_ns: int

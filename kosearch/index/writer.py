@@ -51,13 +51,15 @@ class Writer:
     def files(self) -> dict[bytes, FileState]:
         """Every file that a run has looked at, by its raw path."""
         sql = (
-            "SELECT raw, path, root, size, mtime_ns, hash, reason, detail,"
+            "SELECT raw, root, size, mtime_ns, hash, reason, detail,"
             " documents FROM file LEFT JOIN problem ON file_id = file.id AND whole"
         )
         files = {}
-        for raw, path, root, size, mtime_ns, content_hash, reason, detail, documents in self._store.rows(sql):
+        roots: dict[bytes, bytes] = {}  # each is one object, however many files lie under it
+        for raw, root, size, mtime_ns, content_hash, reason, detail, documents in self._store.rows(sql):
             why = Reason(reason) if reason else None
-            files[raw] = FileState(raw, path, root, size, mtime_ns, content_hash, why, detail or "", documents)
+            one_root = roots.setdefault(root, root)
+            files[raw] = FileState(raw, one_root, size, mtime_ns, content_hash, why, detail or "", documents)
         return files
 
     def vectors(self, input_hashes: Sequence[bytes]) -> dict[bytes, NDArray[np.float32]]:

@@ -103,7 +103,7 @@ def build(library: Library, passages: int) -> None:
     with library.index.writer() as writer, library.pool(DocumentPreparer(library.preparer)) as pool:
         collection = Collection("queries", tuple(islice(documents(), passages)), (), {})
         dimensions = library.model.dimensions
-        for _ in index_collection(collection, Run(writer, lambda texts: random_vectors(texts, dimensions)), pool):
+        for _ in index_collection(collection, Run(writer, lambda texts, _: random_vectors(texts, dimensions)), pool):
             pass
     print(f"built in {time.monotonic() - begun:.0f} s")
 
