@@ -229,7 +229,7 @@ class Run:
         stored = self._writer.vectors(list(texts))
         earlier = set(before.missing) if before else set()
         shared = [key for key in texts if key in earlier]
-        missing = sorted(texts.keys() - stored.keys() - earlier, key=lambda key: (len(texts[key]), key))
+        missing = [key for key in texts if key not in stored and key not in earlier]
         self._counts.reused += len(stored) + len(shared)
         coming = thread.submit(self._embedded, [texts[key] for key in missing])
         return _Batch(files, stored, shared, missing, coming)

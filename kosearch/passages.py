@@ -108,6 +108,7 @@ class _Cutter:
         self._overlap = overlap
         self._least_room = max(1, size - overlap - 1)
         self._token_starts = _token_starts(document.text, tokens)
+        self._fitted: tuple[int, int] | None = None
         # Headings at one place are one border; the last of them is the section that the text belongs to.
         sections = {_skip_space(self._text, heading.start): heading for heading in headings}
         self._sections = list(sections)
@@ -246,7 +247,10 @@ class _Cutter:
                 yield gap.end()
 
     def _fits(self, start: int, end: int) -> bool:
-        return len(self._tokens(self._text[start:end])) <= self._size
+        """Whether the span fits a passage; one that was found to fit is not read again."""
+        if self._fitted != (start, end) and len(self._tokens(self._text[start:end])) <= self._size:
+            self._fitted = (start, end)
+        return self._fitted == (start, end)
 
     def _fitting(self, start: int, end: int) -> Iterator[tuple[int, int]]:
         """The span; its halves in the rare case that it has more tokens alone than within its document."""

@@ -99,6 +99,8 @@ class Analyzer:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._kiwi: Kiwi | None = None
+        self._above: tuple[str, Sequence[str]] = ("", ())
+        """The latest context and its terms: a document's passages mostly share it."""
 
     def load(self) -> None:
         """Load Kiwi now, so that the first text does not wait for it."""
@@ -110,8 +112,11 @@ class Analyzer:
         `context` is what stands above the passage: title, headings, file name.
         """
         morphemes, bigrams = self._read(text)
-        above, _ = self._read("\n".join(dict.fromkeys(context)))
-        return {MORPHEMES: morphemes, BIGRAMS: bigrams, CONTEXT: above}
+        context_text = "\n".join(dict.fromkeys(context))
+        above = self._above
+        if above[0] != context_text:
+            above = self._above = (context_text, self._read(context_text)[0])
+        return {MORPHEMES: morphemes, BIGRAMS: bigrams, CONTEXT: list(above[1])}
 
     def question(self, text: str, *, operators: bool = True) -> Question:
         """Operators are "a phrase", +must and -not, with white space in front and a word behind.

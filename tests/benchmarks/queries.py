@@ -213,10 +213,15 @@ def inside(questions: Sequence[str], settings: config.Settings) -> Times:
 
 
 def run(command: list[str], settings: config.Settings, text: str | None = None) -> None:
-    environment = {**os.environ, "KOSEARCH_INDEX": settings.index, "KOSEARCH_RESIDENT": "on"}
+    environment = {**as_installed(), "KOSEARCH_INDEX": settings.index, "KOSEARCH_RESIDENT": "on"}
     done = subprocess.run(command, env=environment, input=text, capture_output=True, text=True, check=False)
     if done.returncode > 1:
         raise SystemExit(f"{command} ended with {done.returncode}: {done.stderr}")
+
+
+def as_installed() -> dict[str, str]:
+    """The environment in which byte code is kept from run to run, as a user's is."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 @contextmanager
