@@ -240,7 +240,9 @@ _SETTINGS: Mapping[str, _Setting] = {
     "query_prompt": _Setting(_any_text, "text"),
     "passage_prompt": _Setting(_any_text, "text"),
     "dimensions": _Setting(_automatic_or(_whole(1, 65_536)), "`auto`, or a whole number from 1 to 65536"),
-    "device": _Setting(_matching(r"auto|cpu|mps|cuda(:[0-9]+)?"), "auto, cpu, cuda, cuda:0 or mps"),
+    "device": _Setting(
+        _matching(r"auto|cpu|mps|cuda|cuda:[0-9]+(,cuda:[0-9]+)*"), "auto, cpu, cuda, cuda:0, cuda:0,cuda:1 or mps"
+    ),
     "passage_tokens": _Setting(_automatic_or(_whole(16, 32_768)), "`auto`, or a whole number from 16 to 32768"),
     "passage_overlap": _Setting(_whole(0, 32_768), "a whole number from 0 to 32768"),
     "max_file_size": _Setting(_size, "a size from 1 byte to 1T, such as 500k, 10M or 1.5G"),

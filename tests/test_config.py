@@ -84,6 +84,10 @@ class TestWhereSettingsComeFrom:
             != getattr(load({}, {}), name)
         )
 
+    @pytest.mark.parametrize("device", ["auto", "mps", "cuda", "cuda:1", "cuda:0,cuda:1,cuda:10"])
+    def test_devices(self, device: str) -> None:
+        assert load({"device": device}, {}).device == device
+
     def test_the_users_own_file_is_found_and_a_folders_is_not(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -116,7 +120,7 @@ class TestWhatIsRefused:
             ),
             ("query_prompt", [1, ["query: "]]),
             ("dimensions", [0, "few", 1.5]),
-            ("device", ["gpu", "cuda:", "cuda:0,cpu", "CPU", 1]),
+            ("device", ["gpu", "cuda:", "cuda:0,cpu", "cuda,cuda", "cuda:0,", "CPU", 1]),
             ("passage_tokens", [15, 32769, "many", 100.5, True, "1e2"]),
             ("passage_overlap", [-1, "few", 1.5]),
             ("max_file_size", ["0", "10X", "M", "-1", "1 000", "2T", 0, 1.5, True]),

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 from embedding_making import TEXTS, minilm, save_model, write_weights
 
-from kosearch.embedding import Embedder, load, resolve
+from kosearch.embedding import Embedder, attention, load, resolve
 from kosearch.embedding.directory import tensor_shapes
 from kosearch.errors import ModelError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Vectors = npt.NDArray[np.float32]
 
@@ -121,13 +126,14 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_many_texts_come_back_in_their_order(saved: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from kosearch.embedding import engine
 
-    monkeypatch.setattr(engine, "_TEXTS_AT_ONCE", 50)
+    monkeypatch.setattr(engine, "_FIRST_TEXTS", 20)
+    monkeypatch.setattr(engine, "_MOST_TEXTS", 50)
     texts = [f"{'글 ' * (i * 7 % 23)}{i}" for i in range(180)]
     embedder = loaded(saved, cache_dir)
     done: list[int] = []
     together = embedder.embed_passages(texts, done.append)
     assert sum(done) == len(texts)
-    some = [0, 49, 50, 51, 100, 179]
+    some = [0, 19, 20, 59, 60, 61, 109, 110, 179]
     np.testing.assert_allclose(together[some], embedder.embed_passages([texts[i] for i in some]), atol=1e-5)
 
 
@@ -149,70 +155,161 @@ def test_precision_auto_stays_close(cache_dir: Path) -> None:
     assert (exact * quick).sum(axis=1).min() >= 0.9999
 
 
-def test_attention_on_a_gpu_is_the_same(saved: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The padded attention of other devices, computed on this one."""
-    from kosearch.embedding.encoder import PackedEncoder
+def kernel_by_hand(q: Tensor, k: Tensor, v: Tensor, starts: Tensor, ends: Tensor, longest: int, _: int) -> Tensor:
+    """What `varlen_attn` computes, text by text: softmax(q kᵀ / √width) v."""
+    import torch
 
-    expected = loaded(saved, cache_dir).embed_passages(TEXTS)
-    monkeypatch.setattr(PackedEncoder, "_attend_alone", PackedEncoder._attend_padded)
-    np.testing.assert_allclose(loaded(saved, cache_dir).embed_passages(TEXTS), expected, atol=1e-5)
+    assert starts is ends
+    assert starts.dtype == torch.int32
+    assert longest == int(starts.diff().max())
+    parts = []
+    for first, last in pairwise(starts.tolist()):
+        one_q, one_k, one_v = (x[first:last].transpose(0, 1) for x in (q, k, v))
+        scores = one_q @ one_k.transpose(1, 2) / q.shape[2] ** 0.5
+        parts.append((scores.softmax(-1) @ one_v).transpose(0, 1))
+    return torch.cat(parts)
+
+
+@pytest.mark.parametrize("way", [attention.padded, partial(attention.packed, kernel=kernel_by_hand)])
+def test_every_way_to_attend_is_the_same(
+    way: attention.Attention, saved: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The ways of other devices, computed on this one."""
+    texts = TEXTS * 3
+    expected = loaded(saved, cache_dir).embed_passages(texts)
+    monkeypatch.setattr(attention, "choose", lambda *_: way)
+    np.testing.assert_allclose(loaded(saved, cache_dir).embed_passages(texts), expected, atol=1e-5)
+
+
+@pytest.fixture
+def two_devices(saved: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Embedder:
+    """Two devices of their own memory, played by the CPU."""
+    import torch
+
+    from kosearch.embedding import engine
+
+    with monkeypatch.context() as patch:
+        patch.setattr(engine, "choose_devices", lambda _: [torch.device("cpu")] * 2)
+        return loaded(saved, cache_dir)
+
+
+def test_several_devices_share_the_texts(
+    two_devices: Embedder, saved: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from kosearch.embedding.replica import Replica
+
+    took_part = set()
+    whole = Replica.begin
+
+    def begin(replica: Replica, ids: Sequence[list[int]], skip: int) -> Any:
+        took_part.add(id(replica))
+        return whole(replica, ids, skip)
+
+    monkeypatch.setattr(Replica, "begin", begin)
+    texts = [f"{'글 ' * (i * 7 % 23)}{i}" for i in range(600)]
+    vectors = two_devices.embed_passages(texts)
+    assert len(took_part) == 2
+    np.testing.assert_allclose(vectors, loaded(saved, cache_dir).embed_passages(texts), atol=1e-5)
 
 
 class TestOutOfMemory:
-    """A device that holds only so many tokens, played by the CPU."""
+    """Devices that hold only so many tokens."""
 
-    @pytest.fixture
-    def embedder(self, saved: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Embedder:
+    @pytest.fixture(autouse=True)
+    def small(self, monkeypatch: pytest.MonkeyPatch) -> None:
         import torch
 
         from kosearch.embedding.encoder import PackedEncoder
 
-        embedder: Any = loaded(saved, cache_dir)
         whole = PackedEncoder.__call__
 
-        def small(encoder: PackedEncoder, ids: torch.Tensor, lengths: Sequence[int]) -> torch.Tensor:
+        def small(encoder: PackedEncoder, ids: Tensor, lengths: Sequence[int]) -> Tensor:
             if len(ids) > self.room:
                 raise torch.OutOfMemoryError("CUDA out of memory")
             return whole(encoder, ids, lengths)
 
         monkeypatch.setattr(PackedEncoder, "__call__", small)
-        monkeypatch.setattr(embedder, "_device", torch.device("cpu"))
-        monkeypatch.setattr(type(embedder), "_on_cpu", property(lambda _: False))
-        result: Embedder = embedder
-        return result
 
     room = 200
 
-    def test_steps_become_smaller(self, embedder: Embedder, saved: Path, cache_dir: Path) -> None:
-        texts = TEXTS * 10
-        vectors = embedder.embed_passages(texts)
+    def test_steps_become_smaller(self, two_devices: Embedder, saved: Path, cache_dir: Path) -> None:
+        texts = TEXTS * 20
+        vectors = two_devices.embed_passages(texts)
         self.room = 10**6
         np.testing.assert_allclose(vectors, loaded(saved, cache_dir).embed_passages(texts), atol=1e-5)
 
-    def test_a_text_that_never_fits_is_named(self, embedder: Embedder) -> None:
+    def test_a_text_that_never_fits_is_named(self, two_devices: Embedder) -> None:
         self.room = 20
         with pytest.raises(ModelError, match=r"no room .* for a text of 64 tokens") as caught:
-            embedder.embed_passages(TEXTS)
+            two_devices.embed_passages(TEXTS * 100)
         assert "--device cpu" in caught.value.hint
 
+    def test_a_model_that_never_fits_is_named(self, saved: Path, cache_dir: Path) -> None:
+        self.room = 0
+        with pytest.raises(ModelError, match="has no room on cpu"):
+            loaded(saved, cache_dir)
 
-@pytest.mark.parametrize("device", ["cuda", "cuda:7", "mps", "tpu", "cuda:x"])
+
+@pytest.mark.gpu
+class TestOnGpus:
+    def test_the_kernel_without_padding_is_found(self) -> None:
+        import torch
+
+        found = attention.choose(torch.device("cuda"), torch.float16, 64)
+        if torch.cuda.get_device_capability() < (8, 0):
+            assert found is attention.padded
+        else:
+            assert isinstance(found, partial)
+
+    def test_vectors_are_those_of_the_cpu(self, saved: Path, cache_dir: Path) -> None:
+        model = resolve(str(saved), cache_dir=cache_dir)
+        expected = load(model, "cpu", precision="float32").embed_passages(TEXTS * 300)
+        exact = load(model, "cuda", precision="float32").embed_passages(TEXTS * 300)
+        quick = load(model, "cuda").embed_passages(TEXTS * 300)
+        assert (exact * expected).sum(axis=1).min() >= 0.9999
+        assert (quick * expected).sum(axis=1).min() >= 0.999
+
+    def test_all_of_them_together(self, saved: Path, cache_dir: Path) -> None:
+        import torch
+
+        names = ",".join(f"cuda:{number}" for number in range(torch.cuda.device_count()))
+        model = resolve(str(saved), cache_dir=cache_dir)
+        expected = load(model, "cuda").embed_passages(TEXTS * 900)
+        np.testing.assert_allclose(load(model, names).embed_passages(TEXTS * 900), expected, atol=1e-3)
+
+    def test_real_memory_runs_out(self, saved: Path, cache_dir: Path) -> None:
+        import torch
+
+        embedder: Any = load(resolve(str(saved), cache_dir=cache_dir), "cuda")
+        expected = embedder.embed_passages(TEXTS * 900)
+        before = embedder._replicas[0].budget
+        torch.cuda.empty_cache()
+        room = torch.cuda.memory_allocated() + 24 * 2**20
+        torch.cuda.set_per_process_memory_fraction(room / torch.cuda.get_device_properties(0).total_memory)
+        try:
+            np.testing.assert_allclose(embedder.embed_passages(TEXTS * 900), expected, atol=1e-3)
+        finally:
+            torch.cuda.set_per_process_memory_fraction(1.0)
+        assert embedder._replicas[0].budget < before
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:7", "mps", "tpu", "cuda:x", "cuda:7,cuda:8"])
 def test_a_device_that_is_not_there(device: str, saved: Path, cache_dir: Path) -> None:
     import torch
 
     if device != "tpu" and (torch.cuda.is_available() or torch.backends.mps.is_available()):
         pytest.skip("this machine has one")
-    with pytest.raises(ModelError, match=f"{device} is not there; torch finds cpu"):
+    with pytest.raises(ModelError, match=f"{device.partition(',')[0]} is not there; torch finds cpu"):
         load(resolve(str(saved), cache_dir=cache_dir), device)
 
 
 def test_cores_respect_the_control_group(monkeypatch: pytest.MonkeyPatch) -> None:
-    from kosearch.embedding import engine
+    from kosearch.embedding import devices
 
-    monkeypatch.setattr(engine.os, "sched_getaffinity", lambda _: set(range(16)), raising=False)
+    monkeypatch.setattr(devices.os, "sched_getaffinity", lambda _: set(range(16)), raising=False)
     for quota, cores in (("max 100000", 16), ("400000 100000", 4), ("50000 100000", 1), ("9000000 100000", 16)):
         monkeypatch.setattr(Path, "read_text", lambda *_, quota=quota, **__: quota)
-        assert engine.available_cores() == cores
+        assert devices.available_cores() == cores
 
 
 @pytest.mark.parametrize("architecture", ["bert", "mpnet"])

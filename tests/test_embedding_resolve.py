@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -147,6 +148,13 @@ class TestDefault:
 
     def test_a_processor_is_no_gpu(self) -> None:
         assert not resolving._has_gpu("cpu")
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="looks into /dev")
+    @pytest.mark.parametrize("device", ["auto", "cuda", "cuda:0", "cuda:0,cuda:1"])
+    def test_gpus_by_number_are_gpus(self, device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(resolving, "version", lambda _: "2.13.0")
+        monkeypatch.setattr(Path, "glob", lambda *_: iter([Path("/dev/nvidia0")]))
+        assert resolving._has_gpu(device)
 
 
 def test_names_here(hub: Path) -> None:

@@ -53,7 +53,12 @@ Dimensions = Annotated[
 ]
 Device = Annotated[
     str | None,
-    typer.Option("--device", metavar="auto|cpu|cuda|mps", help="Where to embed.  [default: auto]", show_default=False),
+    typer.Option(
+        "--device",
+        metavar="auto|cpu|cuda|mps",
+        help="Where to embed; on several GPUs: cuda:0,cuda:1.  [default: auto]",
+        show_default=False,
+    ),
 ]
 Mode = Annotated[
     str | None,

@@ -114,9 +114,10 @@ def load(
     threads: int | None = None,
     precision: Literal["auto", "float32"] = "auto",
 ) -> Embedder:
-    """The model on `device` (auto, cpu, cuda, cuda:N, mps); `threads` are those on the CPU.
+    """The model on `device` (auto, cpu, cuda, cuda:N, mps; `cuda:0,cuda:1` shares the work among several).
 
-    `precision` auto multiplies matrices in float16 on a GPU and in bfloat16 on a CPU that has it in hardware.
+    `threads` are those on the CPU. `precision` auto multiplies matrices in float16 on a GPU and in bfloat16 on a CPU
+    that has it in hardware.
     An endpoint is asked for a known text first. Raises ModelError for a device that is not there, for weights that
     don't fit the architecture and for an endpoint that cannot be used, IndexMismatch for one that changed.
     """
@@ -146,7 +147,7 @@ def load_for_queries(model: AnyModel, device: str = "auto", questions: int = 1) 
 
         if light.fits(model):
             return light.LightEmbedder(model)
-    return load(model, device)
+    return load(model, _first(device))
 
 
 def load_rescorer(model: AnyModel, device: str = "auto") -> Rescorer:
@@ -156,4 +157,9 @@ def load_rescorer(model: AnyModel, device: str = "auto") -> Rescorer:
     from kosearch.embedding.engine import TorchEmbedder
     from kosearch.embedding.heads import TokenHeads
 
-    return TokenHeads(TorchEmbedder(model, device))
+    return TokenHeads(TorchEmbedder(model, _first(device)))
+
+
+def _first(devices: str) -> str:
+    """Of several devices one: it is enough for what a question needs."""
+    return devices.partition(",")[0]

@@ -16,6 +16,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812 — torch's own custom
 from torch import Tensor
 
+from kosearch.embedding import attention
+from kosearch.embedding.attention import Packing, to_device
 from kosearch.embedding.bert import LAYER_PARTS, first_position, without_prefix
 
 Step = Callable[[Tensor], Tensor]
@@ -61,6 +63,7 @@ class PackedEncoder:
         self._norms = [(layer["norm"], layer["last_norm"]) for layer in layers]
         self._stored = layers if on_cpu else []
         self._heads = int(config["num_attention_heads"])
+        self._attend = attention.choose(device, dtype, int(config["hidden_size"]) // self._heads)
         self._epsilon = float(config.get("layer_norm_eps", 1e-12))
         self._first_position = first_position(config)
 
@@ -93,54 +96,19 @@ class PackedEncoder:
 
     def __call__(self, ids: Tensor, lengths: Sequence[int]) -> Tensor:
         device = self._words.device
-        packing = _Packing(lengths, device)
-        x = self._words[ids.to(device)].to(self._positions.dtype)
+        packing = Packing(lengths, device)
+        x = self._words[to_device(ids, device)].to(self._positions.dtype)
         x += self._positions[packing.positions + self._first_position]
         x += self._type
         x = self._normalise(x, self._norm)
-        attend = self._attend_alone if device.type == "cpu" else self._attend_padded
         for product, (norm, last_norm) in zip(self._products, self._norms, strict=True):
-            context = attend(product["qkv"](x), packing)
+            context = self._attend(product["qkv"](x), packing, self._heads)
             x = self._normalise(product["output"](context).to(x.dtype).add_(x), norm)
             x = self._normalise(product["narrow"](product["wide"](x)).to(x.dtype).add_(x), last_norm)
         return x
 
     def _normalise(self, x: Tensor, weights: Pair) -> Tensor:
         return F.layer_norm(x, x.shape[-1:], *weights, self._epsilon)
-
-    def _attend_alone(self, qkv: Tensor, packing: _Packing) -> Tensor:
-        """Text after text: on a CPU there is nothing to gain from batches."""
-        parts = []
-        for text in torch.split(qkv, packing.lengths):
-            q, k, v = text.view(len(text), 3, self._heads, -1).permute(1, 2, 0, 3)[:, None]
-            parts.append(F.scaled_dot_product_attention(q, k, v)[0].transpose(0, 1).flatten(1))
-        return torch.cat(parts)
-
-    def _attend_padded(self, qkv: Tensor, packing: _Packing) -> Tensor:
-        """All texts at once, padded for the attention alone: texts of a step are of similar length."""
-        texts, longest = packing.padded.shape
-        q, k, v = qkv[packing.padded].view(texts, longest, 3, self._heads, -1).permute(2, 0, 3, 1, 4)
-        out = F.scaled_dot_product_attention(q, k, v, attn_mask=packing.mask)
-        return out.transpose(1, 2).flatten(2).flatten(0, 1)[packing.real]
-
-
-class _Packing:
-    """Where the tokens of a step lie: end to end in `lengths`, or as rows of equal length."""
-
-    def __init__(self, lengths: Sequence[int], device: torch.device) -> None:
-        sizes = torch.tensor(lengths)
-        places = torch.arange(int(sizes.max()))
-        inside = places < sizes[:, None]
-        starts = sizes.cumsum(0) - sizes
-        self.lengths = list(lengths)
-        self.positions = places.expand_as(inside)[inside].to(device)
-        """(tokens): each token's place in its text."""
-        self.padded = (starts[:, None] + places).clamp(max=int(sizes.sum()) - 1).to(device)
-        """(texts, longest): which token stands there."""
-        self.real = inside.flatten().nonzero().flatten().to(device)
-        """(tokens): which of the padded places, counted row by row, hold tokens."""
-        self.mask = None if inside.all() else inside[:, None, None, :].to(device)
-        """(texts, 1, 1, longest): what can be attended to."""
 
 
 def _joined(layer: Layer) -> Pair:

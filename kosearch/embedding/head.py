@@ -43,7 +43,8 @@ def _pool(mode: Pooling, hidden: Tensor, lengths: Tensor, skip: int) -> Tensor:
         return hidden[starts + torch.where(lengths > skip, skip, 0)]
 
     texts = len(lengths)
-    owner = torch.repeat_interleave(torch.arange(texts, device=hidden.device), lengths)
+    # With the size known beforehand, nobody waits for a GPU to tell it.
+    owner = torch.repeat_interleave(torch.arange(texts, device=hidden.device), lengths, output_size=len(hidden))
     position = torch.arange(len(hidden), device=hidden.device) - starts[owner]
     pooled = position >= skip
     if mode == "max":

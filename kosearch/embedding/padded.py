@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from kosearch.embedding.attention import Packing, to_device
 from kosearch.errors import ModelError
 
 
@@ -48,8 +49,11 @@ class PaddedEncoder:
         """Nothing to do: transformers' own modules are used as they are."""
 
     def __call__(self, ids: Tensor, lengths: Sequence[int]) -> Tensor:
-        padded = pad_sequence(list(torch.split(ids, list(lengths))), batch_first=True).to(self._model.device)
-        mask = torch.arange(padded.shape[1]) < torch.tensor(lengths)[:, None]
-        mask = mask.to(self._model.device)
-        hidden: Tensor = self._model(input_ids=padded, attention_mask=mask.long()).last_hidden_state
-        return hidden[mask]
+        device: torch.device = self._model.device
+        packing = Packing(lengths, device)
+        padded = pad_sequence(list(torch.split(ids, list(lengths))), batch_first=True)
+        mask = torch.arange(packing.longest) < torch.tensor(lengths)[:, None]
+        hidden: Tensor = self._model(
+            input_ids=to_device(padded, device), attention_mask=to_device(mask.long(), device)
+        ).last_hidden_state
+        return hidden.flatten(0, 1)[packing.real]

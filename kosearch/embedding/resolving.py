@@ -83,7 +83,7 @@ def _because(device: str) -> str:
 
 def _has_gpu(device: str) -> bool:
     """Whether torch will find a GPU, as far as that can be told without importing it."""
-    if device not in ("auto", "cuda", "mps"):
+    if device.partition(":")[0] not in ("auto", "cuda", "mps"):
         return False
     if sys.platform == "darwin":
         return os.uname().machine == "arm64"

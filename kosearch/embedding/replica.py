@@ -1,0 +1,145 @@
+"""A model on one device: a step of token ids goes in, its vectors come out, and memory that runs out is met."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from torch import Tensor
+
+from kosearch.embedding import bert, devices
+from kosearch.embedding.attention import to_device
+from kosearch.embedding.directory import read_json, weight_files
+from kosearch.embedding.encoder import PackedEncoder, can_tune
+from kosearch.embedding.head import Head
+from kosearch.embedding.model import Model
+from kosearch.embedding.padded import PaddedEncoder
+from kosearch.errors import ModelError
+
+if TYPE_CHECKING:
+    from kosearch.embedding import Vectors
+
+Pending = Callable[[], "Vectors"]
+"""Vectors that a device may still be computing; calling it waits for them."""
+
+_CPU_TOKENS = 1024
+"""A step's activations then stay near the core's cache. 512 to 2048 measure alike, within a tenth."""
+_GPU_TOKENS = 32_768
+"""Enough to fill a large card; more only takes memory."""
+_FEW_TOKENS = 1024
+"""Below this, laying out the weights for the matrix unit costs more than it saves."""
+
+
+class Replica:
+    """Encoder and head on one device; `budget` is how many tokens a step should have there."""
+
+    def __init__(self, model: Model, device: torch.device, precision: str) -> None:
+        """Raises ModelError for weights that don't fit the architecture, and where the device has no room."""
+        self.device = device
+        self._model = model
+        self._config: dict[str, Any] = read_json(model.directory / "config.json")
+        self._matrix = devices.matrix_dtype(device, precision, own_encoder=bert.fits(self._config))
+        try:
+            self._encode = self._load_encoder()
+            self._head = Head(model, device)
+            hidden, vectors = self.states([[0]], 0)  # one token through all of it: does it fit together?
+        except torch.OutOfMemoryError as error:
+            raise ModelError(f"{model.name} has no room on {device}", "use --device cpu") from error
+        except (RuntimeError, KeyError, IndexError) as error:
+            raise ModelError(
+                f"the weights of {model.name} don't fit its config.json: {error}", "fetch or copy the model again"
+            ) from error
+        if vectors.shape[1] != model.dimensions:
+            raise ModelError(
+                f"{model.name} gives {vectors.shape[1]} dimensions, and its files say {model.dimensions}",
+                "fetch or copy the model again",
+            )
+        self.width = hidden.shape[1]
+        """How long a token's hidden state is."""
+        self._tuned = not (device.type == "cpu" and can_tune())
+        self._tokens_so_far = 0
+        self.budget = self._first_budget()
+        self._last_step: Pending | None = None
+
+    def expect(self, tokens: int) -> None:
+        """Get ready for so many more tokens: from some hundred on, the weights are laid out for the CPU."""
+        self._tokens_so_far += tokens
+        if not self._tuned and self._tokens_so_far > _FEW_TOKENS:
+            self._encode.tune(self._matrix)
+            self._tuned = True
+
+    @torch.inference_mode()
+    def states(self, ids: Sequence[list[int]], skip: int) -> tuple[Tensor, Tensor]:
+        """The texts' hidden states, (tokens, width), end to end, and their vectors, (texts, dimensions)."""
+        lengths = [len(one) for one in ids]
+        hidden = self._encode(torch.tensor([token for one in ids for token in one]), lengths)
+        return hidden, self._head(hidden, to_device(torch.tensor(lengths), self.device), skip)
+
+    def begin(self, ids: Sequence[list[int]], skip: int) -> Pending:
+        """Have the device compute a step while the caller goes on; at most this one and the one before it wait there.
+
+        Where memory runs out, the step is computed in two halves, and `budget` is halved from then on. The first
+        `skip` tokens of each text are not pooled. Raises ModelError for a text that doesn't fit alone.
+        """
+        step = self._begin_or_halve(ids, skip)
+        if self._last_step:
+            self._last_step()
+        self._last_step = step if self.device.type == "cuda" else None
+        return step
+
+    def _begin_or_halve(self, ids: Sequence[list[int]], skip: int) -> Pending:
+        if len(ids) == 1 or sum(map(len, ids)) <= self.budget:
+            try:
+                return self._copied_back(self.states(ids, skip)[1])
+            except torch.OutOfMemoryError as error:
+                if len(ids) == 1:
+                    raise ModelError(
+                        f"{self._model.name} has no room on {self.device} for a text of {len(ids[0])} tokens",
+                        "free memory there, or use --device cpu",
+                    ) from error
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
+            self.budget = max(self.budget // 2, self._model.max_tokens)
+        half = len(ids) // 2
+        halves = [self._begin_or_halve(part, skip) for part in (ids[:half], ids[half:])]
+        return lambda: np.concatenate([wait() for wait in halves])
+
+    def _copied_back(self, vectors: Tensor) -> Pending:
+        """The vectors in the host's memory, copied when the GPU has come so far."""
+        if self.device.type != "cuda":
+            there = vectors.cpu().numpy()
+            return lambda: there
+        host = torch.empty(vectors.shape, dtype=vectors.dtype, pin_memory=True)
+        host.copy_(vectors, non_blocking=True)
+        copied: Any = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        copied.record(torch.cuda.current_stream(self.device))
+
+        def wait() -> Vectors:
+            copied.synchronize()
+            return host.numpy()
+
+        return wait
+
+    def _load_encoder(self) -> PackedEncoder | PaddedEncoder:
+        """On the CPU the tensors stay as they are stored until `expect`; elsewhere they are converted."""
+        dtype = torch.float32 if self.device.type == "cpu" else self._matrix
+        directory = self._model.directory
+        if not bert.fits(self._config):
+            return PaddedEncoder(directory, self.device, dtype)
+        weights = {}
+        for file in weight_files(directory):
+            with safe_open(file, "pt") as tensors:
+                weights.update({name: tensors.get_tensor(name) for name in tensors.keys()})  # noqa: SIM118
+        return PackedEncoder(self._config, weights, self.device, dtype)
+
+    def _first_budget(self) -> int:
+        """On a GPU, tokens that surely fit: one takes about 16 activations of the hidden size in a layer."""
+        if self.device.type == "cpu":
+            return _CPU_TOKENS
+        if self.device.type != "cuda":
+            return _GPU_TOKENS // 4
+        free, _ = torch.cuda.mem_get_info(self.device)
+        return max(self._model.max_tokens, min(_GPU_TOKENS, free // 2 // (self.width * 16 * 4)))
