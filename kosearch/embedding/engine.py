@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -13,11 +13,13 @@ from torch import Tensor
 
 from kosearch.embedding.devices import available_cores, choose_devices
 from kosearch.embedding.model import Model
-from kosearch.embedding.replica import Pending, Replica
+from kosearch.embedding.replica import Replica
 from kosearch.embedding.tokens import encodable, load_tokenizer
 
 if TYPE_CHECKING:
     from kosearch.embedding import Vectors
+
+T = TypeVar("T")
 
 _FIRST_TEXTS = 512
 """How many texts are tokenised and sorted by length together: few at first, so that computing begins soon."""
@@ -70,24 +72,33 @@ class TorchEmbedder:
     @torch.inference_mode()
     def token_states(self, texts: Sequence[str], prompt: str) -> Iterator[tuple[list[int], Tensor, Tensor]]:
         """Each text's token ids, hidden states in float32, (tokens, width), and vector, (dimensions), in order."""
-        replica, skip = self._replicas[0], self._skipped(prompt)
-        for _, ids in self._tokenised(texts, prompt):
-            for group in grouped(range(len(ids)), list(map(len, ids)), replica.budget):
-                step = [ids[i] for i in group]
-                hidden, vectors = replica.states(step, skip)
-                yield from zip(step, torch.split(hidden.float(), list(map(len, step))), vectors, strict=True)
+        skip = self._skipped(prompt)
+        with _Workers(self._replicas[:1], self._threads, len(texts)) as workers:
+            for _, ids in self._tokenised(texts, prompt):
+                for group, done in workers.begin(ids, lambda replica, step: replica.states(step, skip), in_order=True):
+                    step, (hidden, vectors) = [ids[i] for i in group], done.result()
+                    yield from zip(step, torch.split(hidden.float(), list(map(len, step))), vectors, strict=True)
 
     def _embed(self, texts: Sequence[str], prompt: str, progress: Callable[[int], None] | None) -> Vectors:
         vectors = np.empty((len(texts), self._model.dimensions), np.float32)
         skip = self._skipped(prompt)
         with _Workers(self._replicas, self._threads, len(texts)) as workers:
-            for rows, part in _one_ahead(
-                workers.begin(ids, first, skip) for first, ids in self._tokenised(texts, prompt)
-            ):
-                vectors[rows] = part.result()()
-                if progress:
-                    progress(len(rows))
+            begun = (
+                (first, workers.begin(self._expected(ids), lambda replica, step: replica.begin(step, skip)))
+                for first, ids in self._tokenised(texts, prompt)
+            )
+            for first, steps in _one_ahead(begun):
+                for group, done in steps:
+                    vectors[[first + i for i in group]] = done.result()()
+                    if progress:
+                        progress(len(group))
         return vectors
+
+    def _expected(self, ids: list[list[int]]) -> list[list[int]]:
+        """The same, and every replica is ready for so many tokens."""
+        for replica in self._replicas:
+            replica.expect(sum(map(len, ids)))
+        return ids
 
     def _tokenised(self, texts: Sequence[str], prompt: str) -> Iterator[tuple[int, list[list[int]]]]:
         """Some texts' token ids, and the place of the first; the next are made while the caller computes."""
@@ -110,10 +121,6 @@ class TorchEmbedder:
             return 0
         encoding = self._tokenizer.encode(prompt)
         return len(encoding.ids) - int(encoding.special_tokens_mask[-1])
-
-
-Step = tuple[list[int], Future[Pending]]
-"""The places of some texts, and their vectors to be."""
 
 
 class _Workers:
@@ -139,30 +146,30 @@ class _Workers:
     def __exit__(self, *_: object) -> None:
         self._pool.shutdown(cancel_futures=True)
 
-    def begin(self, ids: list[list[int]], first: int, skip: int) -> list[Step]:
-        """Have these texts computed, the longest first; the first of them has the place `first`."""
+    def begin(
+        self, ids: list[list[int]], compute: Callable[[Replica, list[list[int]]], T], *, in_order: bool = False
+    ) -> list[tuple[list[int], Future[T]]]:
+        """Steps of these texts, the longest first unless `in_order`: their places, and what is computed of them."""
         lengths = list(map(len, ids))
-        tokens = sum(lengths)
-        for replica in self._replicas:
-            replica.expect(tokens)
-        budget = min(*(one.budget for one in self._replicas), tokens // self._count)  # so that all have something to do
-        longest_first = sorted(range(len(ids)), key=lambda i: -lengths[i])
+        share = sum(lengths) // self._count  # so that all have something to do
+        budget = min(share, *(one.budget for one in self._replicas))
+        order = range(len(ids)) if in_order else sorted(range(len(ids)), key=lambda i: -lengths[i])
         return [
-            ([first + i for i in group], self._pool.submit(self._compute, [ids[i] for i in group], skip))
-            for group in grouped(longest_first, lengths, budget)
+            (group, self._pool.submit(self._compute, compute, [ids[i] for i in group]))
+            for group in _grouped(order, lengths, budget)
         ]
 
-    def _compute(self, ids: list[list[int]], skip: int) -> Pending:
+    def _compute(self, compute: Callable[[Replica, list[list[int]]], T], ids: list[list[int]]) -> T:
         replica = self._free.get()
         try:
             if self._on_cpu:
                 torch.set_num_threads(self._cores_each if sum(map(len, ids)) > _LONG_TEXT else 1)
-            return replica.begin(ids, skip)
+            return compute(replica, ids)
         finally:
             self._free.put(replica)
 
 
-def grouped(order: Iterable[int], lengths: Sequence[int], budget: int) -> list[list[int]]:
+def _grouped(order: Iterable[int], lengths: Sequence[int], budget: int) -> list[list[int]]:
     """Texts in this order, in groups that hold at most the budget of tokens, or one text."""
     groups: list[list[int]] = []
     tokens = 0
@@ -175,10 +182,10 @@ def grouped(order: Iterable[int], lengths: Sequence[int], budget: int) -> list[l
     return groups
 
 
-def _one_ahead(parts: Iterable[list[Step]]) -> Iterator[Step]:
-    """The steps of all parts; a part is begun before the steps of the one before it are handed out."""
-    begun: list[Step] = []
+def _one_ahead(parts: Iterable[T]) -> Iterator[T]:
+    """The same, each only when the next one has been begun."""
+    before: list[T] = []
     for part in parts:
-        yield from begun
-        begun = part
-    yield from begun
+        yield from before
+        before = [part]
+    yield from before
