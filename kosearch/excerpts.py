@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 # Hangul, other CJK and everything else are matched differently, so a run never mixes them.
 _RUNS = re.compile(r"[가-힣]+|[一-鿿㐀-䶿]+|[ぁ-ヿ]+|[^\W_ㄱ-ㆎ가-힣一-鿿㐀-䶿ぁ-ヿ]+")
-_PIECE = re.compile(r".+?(?:[.!?。！？…]+[\"'”’)\]」』]*(?=\s)|\n|$)", re.DOTALL)
+_PIECE = re.compile(r".+?(?:(?<![.!?。！？…])[.!?。！？…]++[\"'”’)\]」』]*+(?=\s)|\n|$)", re.DOTALL)
 _STEM = 2
 """Two syllables of a Korean word are enough to recognise it with any particle behind."""
 

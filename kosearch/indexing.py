@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kosearch.index import FileState, NewDocument, NewPassage, Writer
-from kosearch.preparing import Job, Prepared, PreparedDocument
+from kosearch.preparing import FAILURES, Job, Prepared, PreparedDocument
 from kosearch.records import IndexProgress, IndexReport, Reason, Skipped, SourceFile
 from kosearch.sources import Unseen, WalkRules, find, lies_under
 from kosearch.workers import Failure, Pool
@@ -32,12 +32,6 @@ PUBLISH_SHARE = 0.1
 
 UNKNOWN = -1
 """As size and time: no file is like it, so the next run looks again."""
-_FAILURES = {
-    "timeout": Reason.TIMEOUT,
-    "memory": Reason.MEMORY,
-    "crashed": Reason.CRASHED,
-    "error": Reason.BROKEN,
-}
 
 
 @dataclass(slots=True)
@@ -159,7 +153,7 @@ class Run:
         """The files that are new or may have changed, read and cut by the workers, in the order found."""
         for job, result in pool.map(self._jobs(roots)):
             if isinstance(result, Failure):
-                reason = _FAILURES[result.kind]
+                reason = FAILURES[result.kind]
                 yield Prepared(job.source, "", (), (Skipped(job.source.path, reason, result.detail),))
             else:
                 yield result

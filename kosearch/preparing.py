@@ -11,9 +11,17 @@ from pathlib import Path
 from kosearch.embedding import AnyModel, token_offsets
 from kosearch.extract import ExtractError, extract
 from kosearch.passages import context, cut
-from kosearch.records import Extracted, Passage, Reason, Skipped, SourceFile, TokenOffsets
-from kosearch.sources import ReadError, read
+from kosearch.records import Extracted, Extraction, Passage, Reason, Skipped, SourceFile, TokenOffsets
+from kosearch.sources import ReadError, display_path, read
 from kosearch.terms import Analyzer
+
+FAILURES = {
+    "timeout": Reason.TIMEOUT,
+    "memory": Reason.MEMORY,
+    "crashed": Reason.CRASHED,
+    "error": Reason.BROKEN,
+}
+"""What a worker's failure says of the file that it was reading."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +130,22 @@ class FilePreparer:
             for warning in one.warnings
         ]
         return Prepared(source, content.sha256, documents, (*extraction.skipped, *partial))
+
+
+@dataclass(frozen=True, slots=True)
+class FileReader:
+    """The worker's task for a file that somebody wants to see: read and extract."""
+
+    max_bytes: int
+    archives: bool
+
+    def __call__(self, raw: bytes) -> Extraction | Skipped:
+        """All that is in a file, or why there is nothing."""
+        path = display_path(raw)
+        try:
+            return extract(read(raw, self.max_bytes).data, path=path, archives=self.archives)
+        except (ReadError, ExtractError) as error:
+            return Skipped(path, error.reason, error.detail)
 
 
 def input_hash(model_text: str) -> bytes:

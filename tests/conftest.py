@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import pty
 import socket
+import struct
 import subprocess
 import sys
+import termios
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -107,6 +111,28 @@ class Program:
             timeout=timeout,
             check=False,
         )
+
+    def on_terminal(
+        self, *arguments: str | os.PathLike[str], colour: bool = False, cwd: Path = CORPUS, columns: int = 80
+    ) -> tuple[int, str]:
+        """The exit code, and all that stdout and stderr wrote to a terminal that both share."""
+        environment = {**self.environment, "TERM": "xterm-256color"}
+        if colour:
+            del environment["NO_COLOR"]
+        ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+        process = subprocess.Popen(
+            [PROGRAM, *arguments], stdin=theirs, stdout=theirs, stderr=theirs, env=environment, cwd=cwd
+        )
+        os.close(theirs)
+        seen = b""
+        try:
+            while chunk := os.read(ours, 65536):
+                seen += chunk
+        except OSError:
+            pass  # Linux reports the closed terminal so
+        os.close(ours)
+        return process.wait(60), seen.decode("utf-8").replace("\r\n", "\n")
 
     def shell(self, script: str, *, cwd: Path | None = None, timeout: float = 240) -> subprocess.CompletedProcess[str]:
         """A bash script in which `kosearch` is the installed program."""

@@ -2,45 +2,19 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import pty
 import re
-import struct
-import subprocess
-import termios
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import CORPUS, DATA, PROGRAM, Program
+from conftest import CORPUS, DATA, Program
 from rich.cells import cell_len
 
 GOLDEN = DATA / "golden"
 QUESTION = "연차를 다음 해로 넘길 수 있나요?"
 COLUMNS = 80
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-
-
-def on_terminal(program: Program, *arguments: str | os.PathLike[str], colour: bool = False) -> tuple[int, str]:
-    """The exit code, and all that stdout and stderr wrote to a terminal that both share."""
-    environment = {**program.environment, "TERM": "xterm-256color"}
-    if colour:
-        del environment["NO_COLOR"]
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, COLUMNS, 0, 0))
-    process = subprocess.Popen(
-        [PROGRAM, *arguments], stdin=theirs, stdout=theirs, stderr=theirs, env=environment, cwd=CORPUS
-    )
-    os.close(theirs)
-    seen = b""
-    try:
-        while chunk := os.read(ours, 65536):
-            seen += chunk
-    except OSError:
-        pass  # Linux reports the closed terminal so
-    os.close(ours)
-    return process.wait(60), seen.decode("utf-8").replace("\r\n", "\n")
 
 
 def golden(name: str, text: str) -> None:
@@ -67,7 +41,7 @@ def test_hits_in_a_pipe(indexed: Program) -> None:
 
 
 def test_hits_on_a_terminal(indexed: Program) -> None:
-    code, coloured = on_terminal(indexed, "query", QUESTION, "-k", "2", colour=True)
+    code, coloured = indexed.on_terminal("query", QUESTION, "-k", "2", colour=True)
     assert code == 0
     assert "\x1b[1;33m연차" in coloured  # what the question and the passage share
     text = ESCAPES.sub("", coloured)
@@ -79,14 +53,14 @@ def test_show_on_a_terminal(indexed: Program) -> None:
     found = indexed.run("query", "vinegar", "--mode", "lexical", "--jsonl")
     hit = re.search(r'"id": "([^"]+)"', found.stdout)
     assert hit
-    code, text = on_terminal(indexed, "show", hit[1])
+    code, text = indexed.on_terminal("show", hit[1])
     assert code == 0
     golden("show-80-columns.txt", ESCAPES.sub("", text))
 
 
 @pytest.mark.parametrize("arguments", [["query", "vinegar", "--mode", "lexical"], ["status"], ["--help"]])
 def test_no_colour_when_it_is_not_wanted(indexed: Program, arguments: list[str]) -> None:
-    plain = on_terminal(indexed, *arguments)[1]
+    plain = indexed.on_terminal(*arguments)[1]
     assert not re.search(r"\x1b\[[0-9;]*[349][0-9]", plain)  # weight and slant are no colours
     colours = replace(indexed, environment={**indexed.environment, "FORCE_COLOR": "", "TERM": "xterm-256color"})
     del colours.environment["NO_COLOR"]  # type: ignore[attr-defined]
@@ -98,19 +72,19 @@ def test_progress_is_for_terminals(program: Program, tmp_path: Path) -> None:
     folder.mkdir()
     for number in range(3):
         (folder / f"등대 \x1b[2J{number}.txt").write_text(f"The lighthouse keeper writes log number {number}.\n")
-    code, text = on_terminal(program, "index", folder, colour=True)
+    code, text = program.on_terminal("index", folder, colour=True)
     assert code == 0
     assert re.search(r"\d/3 files, \d passages", text)
     assert "\x1b[2J" not in text
     assert ESCAPES.sub("", text.split("\r")[-1]).startswith("3 files added, 0 changed")
     (folder / "other.txt").write_text("The ferry leaves at nine.\n")
-    code, quiet = on_terminal(program, "index", folder, "-q")
+    code, quiet = program.on_terminal("index", folder, "-q")
     assert (code, quiet) == (0, "")
     piped = program.run("index", folder)
     assert "\r" not in piped.stderr
     assert " files, " not in piped.stderr
 
-    code, text = on_terminal(program, "query", "lighthouse keeper", "--mode", "lexical", "--explain")
+    code, text = program.on_terminal("query", "lighthouse keeper", "--mode", "lexical", "--explain")
     assert code == 0
     assert "\x1b[2J" not in text
     assert "␛[2J0.txt" in text
@@ -119,12 +93,12 @@ def test_progress_is_for_terminals(program: Program, tmp_path: Path) -> None:
 def test_control_characters_of_a_text_are_shown_as_pictures(program: Program, tmp_path: Path) -> None:
     file = tmp_path / "a.txt"
     file.write_text("Plain, \u202eback\u202c and forth.\n", encoding="utf-8")
-    code, text = on_terminal(program, "extract", file)
+    code, text = program.on_terminal("extract", file)
     assert (code, text) == (0, "Plain, \ufffdback\ufffd and forth.\n\n")
-    code, text = on_terminal(program, "extract", f"{tmp_path}/no\x1b[31m\x07file")
+    code, text = program.on_terminal("extract", f"{tmp_path}/no\x1b[31m\x07file")
     assert code == 6
     assert "\x1b" not in text
     assert "no␛[31m␇file" in text
-    code, text = on_terminal(program, "query", "x", "--index", "\x1b]0;owned\x07")
+    code, text = program.on_terminal("query", "x", "--index", "\x1b]0;owned\x07")
     assert code in (2, 4)
     assert "\x1b" not in text

@@ -10,6 +10,7 @@ import typer
 
 from kosearch.cli import options
 from kosearch.errors import OK, FilesSkipped
+from kosearch.records import Extraction, Skipped
 
 
 def command(
@@ -22,16 +23,9 @@ def command(
 
     Offsets in hits count in this text.
     """
-    from kosearch.extract import ExtractError, extract
-    from kosearch.sources import display_path
-
     output = options.output_of(context)
-    try:
-        extraction = extract(file.read_bytes(), path=display_path(os.fsencode(file)), archives=archives)
-    except OSError as error:
-        raise FilesSkipped(f"cannot read {file}: {error.strerror}") from error
-    except ExtractError as error:
-        raise FilesSkipped(f"{file}: {error.detail} [{error.reason}]") from error
+    settings = options.settings()
+    extraction = _read(file, settings.max_file_size, settings.timeout, archives=archives)
     for document in extraction.documents:
         if json:
             output.json(
@@ -54,3 +48,20 @@ def command(
         else:
             output.text(document.text)
     return OK
+
+
+def _read(file: Path, max_bytes: int, seconds: float, *, archives: bool) -> Extraction:
+    """What is in a file, read as indexing does: in a process of its own, within its limits. Raises FilesSkipped."""
+    from kosearch.preparing import FAILURES, FileReader
+    from kosearch.sources import canonical
+    from kosearch.workers import Failure, Pool
+
+    if not file.exists():
+        raise FilesSkipped(f"cannot read {file}: No such file or directory")
+    with Pool(FileReader(max_bytes, archives), 1, deadline=seconds) as pool:
+        [(_, found)] = pool.map([canonical(os.fsencode(file))])
+    if isinstance(found, Failure):
+        raise FilesSkipped(f"{file}: {found.detail} [{FAILURES[found.kind]}]")
+    if isinstance(found, Skipped):
+        raise FilesSkipped(f"{file}: {found.detail} [{found.reason}]")
+    return found

@@ -39,10 +39,14 @@ class Output:
 
     def json(self, value: Mapping[str, Any]) -> None:
         """An object on one line: short for a pipe, and `jq` makes it pretty."""
-        self.line(json.dumps(value, ensure_ascii=False, allow_nan=False))
+        self.line(render.json_line(json.dumps(value, ensure_ascii=False, allow_nan=False)))
 
     def names(self, names: Iterable[bytes], end: bytes) -> None:
-        """File names in their own bytes."""
+        """File names in their own bytes; on a terminal, which opens no files, as they can be shown."""
+        if self.stdout.isatty():
+            for name in names:
+                self.line(render.one_line(os.fsdecode(name)))
+            return
         self.flush()
         try:
             for name in names:
@@ -62,9 +66,9 @@ class Output:
 
     def error(self, error: KosearchError) -> None:
         """What happened, and what to run next."""
-        self._message(f"kosearch: {error.message}")
+        self._message(f"kosearch: {render.one_line(error.message)}")
         if error.hint:
-            self._message(f"  {error.hint}")
+            self._message(f"  {render.one_line(error.hint)}")
 
     def answer(self, found: Answer, *, explain: bool, numbered: bool) -> None:
         """A question's hits for a person: wrapped and coloured on a terminal, a paragraph a line in a pipe."""

@@ -21,6 +21,9 @@ _VISIBLE = {code: 0x2400 + code for code in range(0x20)} | {0x7F: 0x2421}
 _VISIBLE |= dict.fromkeys([*range(0x80, 0xA0), *map(ord, _BIDI), *range(0xD800, 0xE000)], 0xFFFD)
 _LINE = _VISIBLE | {0x09: 0x20}
 _BLOCK = _VISIBLE | {0x09: 0x09, 0x0A: 0x0A}
+# JSON itself escapes only what is below the space; and readers may take some of these for line ends.
+_ESCAPED = {code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), *map(ord, _BIDI), 0x2028, 0x2029)}
+_ESCAPED |= dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
 
 
 def one_line(text: str) -> str:
@@ -31,6 +34,11 @@ def one_line(text: str) -> str:
 def block(text: str) -> str:
     """The same for text of several lines: tabs and line feeds stay."""
     return text.translate(_BLOCK)
+
+
+def json_line(text: str) -> str:
+    """The same for an object in JSON, which reads as before: such characters are escaped, lone surrogates replaced."""
+    return text.translate(_ESCAPED)
 
 
 def shown_path(path: str, cwd: str) -> str:

@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from kosearch.config import make_private
 from kosearch.embedding.charsmap import compile_rules, with_compositions
 from kosearch.errors import ModelError
 
@@ -72,7 +73,7 @@ def directory(cache_dir: Path) -> Path:
     if target.is_dir():
         return target
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_private(target.parent)
         _sweep(target.parent)
         with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=target.parent) as scratch:
             made = Path(scratch) / target.name

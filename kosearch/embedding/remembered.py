@@ -9,6 +9,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from kosearch.config import make_private
+
 
 def remembered(kind: str, path: Path, cache_dir: Path, compute: Callable[[Path], str]) -> str:
     """`compute(path)`, kept in `cache_dir` until the file's size or modification time changes.
@@ -24,7 +26,7 @@ def remembered(kind: str, path: Path, cache_dir: Path, compute: Callable[[Path],
         return note.read_text(encoding="utf-8")
     fact = compute(real)
     with contextlib.suppress(OSError):
-        note.parent.mkdir(parents=True, exist_ok=True)
+        make_private(note.parent)
         handle, scratch = tempfile.mkstemp(dir=note.parent)
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(fact)

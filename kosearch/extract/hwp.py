@@ -10,6 +10,7 @@ from kosearch.extract import ExtractError, hwpnumbers, properties
 from kosearch.extract.blocks import LINE, PARAGRAPH, TextBuilder
 from kosearch.extract.dochan_model import Renderer, check, parse
 from kosearch.extract.hwpnumbers import Numbers
+from kosearch.extract.metadata import standard
 from kosearch.extract.packages import Package
 from kosearch.extract.safexml import local, parse_xml
 from kosearch.extract.tables import table_lines
@@ -51,7 +52,7 @@ def read_hwpml(data: bytes, path: str) -> Extraction:
             for paragraph in body:
                 _write(builder, paragraph)
     fields = {local(element): (element.text or "") for element in root.iter() if local(element) in ("TITLE", "AUTHOR")}
-    metadata = {"author": fields.get("AUTHOR", "").strip()}
+    metadata = standard({"author": fields.get("AUTHOR", "")})
     return Extraction((builder.document("hwp", title=fields.get("TITLE", ""), metadata=metadata),))
 
 

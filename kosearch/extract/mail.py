@@ -14,12 +14,15 @@ from email.utils import collapse_rfc2231_value, parsedate_to_datetime
 from kosearch.extract import ExtractError, Inside, web
 from kosearch.extract.blocks import LINE, TextBuilder
 from kosearch.extract.decoding import decode
+from kosearch.extract.metadata import standard
 from kosearch.records import Extracted, Extraction, Reason, Skipped
 
 _SHOWN = ("From", "To", "Cc", "Date")
 _MESSAGE_START = re.compile(rb"^From [^\n]{0,300}\n(?=[\w-]+:)", re.MULTILINE)
 _MOST_ATTACHMENTS = 200
 _MOST_PARTS = 1000
+_LONGEST_HEADER = 20_000
+"""Characters: RFC 5322 has 998 a line; the time that encoded words take grows with their number's square."""
 
 
 def read(data: bytes, path: str, inside: Inside) -> Extraction:
@@ -80,7 +83,7 @@ def _body(message: Message, parts: list[Message], member: str) -> Extracted:
     for part in () if plain else parts:
         if part.get_content_type() == "text/html":
             builder.append(web.page(_payload(part), declared=part.get_content_charset() or ""))
-    metadata = {"author": _header(message, "From"), "created": _date(message)}
+    metadata = standard({"author": _header(message, "From"), "created": _date(message)})
     return replace(builder.document("mail", title=subject, metadata=metadata, warnings=warnings), member=member)
 
 
@@ -122,22 +125,30 @@ def _name(part: Message) -> str:
 def _header(message: Message, name: str) -> str:
     for key, value in message.raw_items():
         if key.lower() == name.lower():
-            return _words(str(value))
+            return _words(str(value)[:_LONGEST_HEADER])
     return ""
 
 
 def _words(value: str) -> str:
     """A header's text: encoded words (RFC 2047) decoded, and bare 8-bit text of old programs too."""
     if not value.isascii():
-        value = decode(value.encode("utf-8", "surrogateescape")).text
+        value = _header_text(value.encode("utf-8", "surrogateescape"))
     try:
         words = decode_header(value)
     except HeaderParseError:
         words = [(value, None)]
     parts = []
     for text, encoding in words:
-        parts.append(text if isinstance(text, str) else decode(text, declared=encoding or "").text)
+        parts.append(text if isinstance(text, str) else _header_text(text, encoding or ""))
     return " ".join("".join(parts).split())
+
+
+def _header_text(raw: bytes, declared: str = "") -> str:
+    """A header's bytes as text: control characters or letters of no known encoding do not cost the message."""
+    try:
+        return decode(raw, declared=declared).text
+    except ExtractError:
+        return raw.decode("utf-8", "replace")
 
 
 def _date(message: Message) -> str:

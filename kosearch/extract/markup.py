@@ -15,9 +15,9 @@ _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)$")
 _SETEXT = re.compile(r" {0,3}(=+|-+)[ \t]*$")
 _NOT_A_PARAGRAPH = re.compile(r"[ \t]*$| {4}|\t| {0,3}(?:[-+*>|]|\d{1,9}[.)])(?:\s|$)| {0,3}[#|<]")
 _INLINE = re.compile(r"!?\[([^\]]*)\]\([^)]*\)|(\*\*|__|`+)(.+?)\2|\s*\{#[\w-]+\}\s*$|<[^>]+>")
-_YAML_LINE = re.compile(r"([\w-]+):[ \t]+(.*?)[ \t]*$")
+_YAML_LINE = re.compile(r"([\w-]+):[ \t]+(.*)")
 _ADORNMENT = re.compile(r"([!-/:-@\[-`{-~])\1{2,}[ \t]*$")
-_FIELD = re.compile(r":(\w+):[ \t]+(.*?)[ \t]*$")
+_FIELD = re.compile(r":(\w+):[ \t]+(.*)")
 
 _LONGEST_TITLE = 1000
 """Characters; a longer line is no title, and patterns would be slow on it."""
@@ -72,7 +72,9 @@ def _front_matter(lines: Lines) -> tuple[dict[str, str], Lines]:
         except tomllib.TOMLDecodeError:
             fields = {}
     else:
-        fields = {match[1].lower(): match[2].strip("\"'[]") for line in block if (match := _YAML_LINE.match(line))}
+        fields = {
+            match[1].lower(): match[2].rstrip().strip("\"'[]") for line in block if (match := _YAML_LINE.match(line))
+        }
         # "---" also draws a line: without a single field it was no front matter.
         end = end if fields else 0
     return (fields, lines[end + 1 :]) if end else ({}, lines)

@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 
+from kosearch.extract.decoding import normalise
+
 _NAMES = {
     "author": "author",
     "authors": "author",
@@ -28,7 +30,7 @@ def standard(found: Mapping[str, str]) -> dict[str, str]:
     result: dict[str, str] = {}
     for key, value in found.items():
         name = _NAMES.get(key.strip().lower())
-        plain = " ".join(value.split())
+        plain = " ".join(normalise(value).split())
         stated = iso_date(plain) if name in ("created", "modified") else plain
         if name and stated:
             result.setdefault(name, stated)

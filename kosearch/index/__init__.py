@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from kosearch.config import make_private
 from kosearch.errors import IndexStateError, UsageError
 from kosearch.index import checking, files, schema
 from kosearch.index.lock import exclusive
@@ -79,7 +80,7 @@ class Index:
         Raises IndexStateError where there is one already, IndexBusy where somebody else is making one, and
         UsageError where the folder holds something else.
         """
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(directory)
         _ours(directory)
         strange = [name for name in os.listdir(directory) if name != LOCK and not name.startswith(schema.NAME)]
         if strange:

@@ -42,6 +42,12 @@ _KILL = "tests/crash/test_kill.py"
 _DAMAGE = "tests/crash/test_damage.py"
 _SHARING = "tests/crash/test_sharing.py"
 _FORMATS = "tests/test_index_formats.py"
+_PRIVATE = "tests/hostile/test_private.py"
+_FLOOD = "tests/hostile/test_flood.py"
+_TERMINAL = "tests/hostile/test_terminal.py"
+_MODELS = "tests/hostile/test_models_are_data.py"
+_BOMBS = "tests/hostile/test_bombs.py"
+_FUZZ = "tests/hostile/test_fuzz.py"
 
 PROMISES: dict[str, Promise] = {
     "kill": Promise(
@@ -117,6 +123,213 @@ PROMISES: dict[str, Promise] = {
                 "library.py",
                 "if (identity.term_rules, identity.fields) != (RULES, FIELDS)",
                 "if not (RULES and FIELDS)",
+            ),
+        },
+    ),
+    "private": Promise(
+        "indexes, sockets and folders that others could use",
+        (_PRIVATE, _FLOOD),
+        {
+            "the umask decides over files": Break(
+                f"{_PRIVATE}::test_all_of_an_index_is_its_users_alone",
+                "index/files.py",
+                "    path.chmod(mode)\n",
+                "",
+            ),
+            "the umask decides over folders": Break(
+                f"{_PRIVATE}::test_missing_folders_are_made_private_and_others_left",
+                "config.py",
+                "one.mkdir(mode=0o700)",
+                "one.mkdir()",
+            ),
+            "an index of somebody else is opened": Break(
+                f"{_PRIVATE}::test_an_index_of_another_user_is_refused",
+                "index/__init__.py",
+                "if owner not in {os.geteuid(), 0}:",
+                "if owner < 0:",
+            ),
+            "everybody is served": Break(
+                f"{_FLOOD}::test_it_serves_nobody_else",
+                "resident/server.py",
+                'place.peer_uid(writer.get_extra_info("socket")) != os.geteuid()',
+                'place.peer_uid(writer.get_extra_info("socket")) < 0',
+            ),
+            "a folder that others can enter is used for sockets": Break(
+                f"{_FLOOD}::test_a_place_that_is_not_ours_alone_is_not_used",
+                "resident/place.py",
+                " or found.st_mode & 0o077",
+                "",
+            ),
+        },
+    ),
+    "own-files": Promise(
+        "settings and modules in the folder that is indexed",
+        (f"{_PRIVATE}::test_a_folders_own_files_decide_nothing",),
+        {
+            "settings are read where the program runs": Break(
+                f"{_PRIVATE}::test_a_folders_own_files_decide_nothing",
+                "config.py",
+                '_user_place("config") / "config.toml"',
+                'Path("config.toml")',
+            ),
+        },
+    ),
+    "odd-files": Promise(
+        "pipes, devices, sockets, sparse files, lines without end",
+        (f"{_PRIVATE}::test_what_is_no_file_is_skipped_with_a_reason",),
+        {
+            "what the walk turns away is not told": Break(
+                f"{_PRIVATE}::test_what_is_no_file_is_skipped_with_a_reason",
+                "indexing.py",
+                "        self._skipped.append(problem)\n        root",
+                "        root",
+            ),
+        },
+    ),
+    "flood": Promise(
+        "connections and messages to the resident",
+        (f"{_FLOOD}::test_it_lives_through_all_of_it_and_does_not_grow",),
+        {
+            "slow clients are waited for": Break(
+                f"{_FLOOD}::test_it_lives_through_all_of_it_and_does_not_grow",
+                "resident/server.py",
+                "SENDING = 2.0",
+                "SENDING = 600.0",
+            ),
+            "connections without number": Break(
+                f"{_FLOOD}::test_it_lives_through_all_of_it_and_does_not_grow",
+                "resident/server.py",
+                "CONNECTIONS = 64",
+                "CONNECTIONS = 10_000",
+            ),
+        },
+    ),
+    "terminal": Promise(
+        "escapes, markup and marks through every command",
+        (_TERMINAL,),
+        {
+            "control characters of a line pass": Break(
+                f"{_TERMINAL}::test_on_a_terminal", "cli/render.py", "return text.translate(_LINE)", "return text"
+            ),
+            "names are shown in their own bytes": Break(
+                f"{_TERMINAL}::test_on_a_terminal",
+                "cli/output.py",
+                "self.line(render.one_line(os.fsdecode(name)))",
+                "self.line(os.fsdecode(name))",
+            ),
+            "markup of a text means something": Break(
+                f"{_TERMINAL}::test_markup_means_nothing",
+                "cli/render.py",
+                "Text(text, style=style)",
+                "Text.from_markup(text, style=style)",
+            ),
+            "JSON holds what a terminal understands": Break(
+                f"{_TERMINAL}::test_json_holds_all_of_it_and_nothing_raw",
+                "cli/render.py",
+                "return text.translate(_ESCAPED)",
+                "return text",
+            ),
+        },
+    ),
+    "models": Promise(
+        "models with pickles and code, and what reaches for the network",
+        (_MODELS,),
+        {
+            "a model's code is trusted": Break(
+                f"{_MODELS}::test_code_for_a_known_architecture_is_not_run",
+                "embedding/padded.py",
+                "AutoConfig.from_pretrained(directory, local_files_only=True, trust_remote_code=False)",
+                "AutoConfig.from_pretrained(directory, local_files_only=True, trust_remote_code=True)",
+            ),
+            "a pickled head is opened as it is": Break(
+                f"{_MODELS}::test_of_a_pickled_head_only_tensors_are_read",
+                "embedding/heads.py",
+                "weights_only=True",
+                "weights_only=False",
+            ),
+            "a need for code is no reason to refuse": Break(
+                f"{_MODELS}::test_an_architecture_that_needs_code_is_refused",
+                "embedding/directory.py",
+                'if "auto_map" in config and not _in_transformers(kind):',
+                'if "auto_map" not in config and not _in_transformers(kind):',
+            ),
+            "a name is fetched unasked": Break(
+                f"{_MODELS}::test_nothing_tries_to_reach_the_network",
+                "embedding/resolving.py",
+                "hub.pull(hub_name) if pull else hub.cached(hub_name)",
+                "hub.pull(hub_name)",
+            ),
+        },
+    ),
+    "bombs": Promise(
+        "archives, entities and nesting that swell",
+        (_BOMBS,),
+        {
+            "archives in archives are opened": Break(
+                f"{_BOMBS}::test_an_archive_in_an_archive_is_not_opened",
+                "extract/__init__.py",
+                'archives and kind != "zip"',
+                "archives",
+            ),
+            "comments before a page are read in every way": Break(
+                f"{_BOMBS}::test_what_swells_ends_by_itself[comments.txt]",
+                "extract/formats.py",
+                "<!--(?:(?!-->).)*-->",
+                "<!--.*?-->",
+            ),
+            "a run of dots is looked at from each dot": Break(
+                f"{_BOMBS}::test_a_line_without_end_is_cut_in_time",
+                "sentences.py",
+                "(?<![.!?…‥])[.!?…‥]++",
+                "[.!?…‥]+",
+            ),
+            "headers of any length": Break(
+                f"{_BOMBS}::test_what_swells_ends_by_itself[words in a header.eml]",
+                "extract/mail.py",
+                "[:_LONGEST_HEADER]",
+                "",
+            ),
+        },
+    ),
+    "fuzz": Promise(
+        "random names, files, questions, settings and messages",
+        (_FUZZ,),
+        {
+            "names that are not UTF-8 stay so": Break(
+                f"{_FUZZ}::test_walking",
+                "sources.py",
+                'raw.decode("utf-8", "replace"))',
+                'raw.decode("utf-8", "surrogateescape"))',
+            ),
+            "half letters stay in JSON": Break(
+                f"{_FUZZ}::test_what_is_printed",
+                "cli/render.py",
+                '_ESCAPED |= dict.fromkeys(range(0xD800, 0xE000), "\\ufffd")\n',
+                "",
+            ),
+        },
+    ),
+    "documents": Promise(
+        "damaged documents, each in a worker",
+        (f"{_FUZZ}::test_damaged_documents",),
+        {
+            "what a parser raises passes": Break(
+                f"{_FUZZ}::test_damaged_documents",
+                "extract/__init__.py",
+                "except Exception as error:  # a parser met",
+                "except ArithmeticError as error:  # a parser met",
+            ),
+        },
+    ),
+    "soak": Promise(
+        "documents changed, questions, answers held against a fresh index",
+        ("tests/crash/test_soak.py",),
+        {
+            "old generations stay": Break(
+                "tests/crash/test_soak.py::test_a_short_soak",
+                "index/files.py",
+                "            shutil.rmtree(path, ignore_errors=True)",
+                "            pass",
             ),
         },
     ),
