@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from kosearch import embedding
 from kosearch.config import Settings, index_directory
-from kosearch.errors import IndexMismatch, IndexMissing, UsageError
+from kosearch.errors import IndexDamaged, IndexMismatch, IndexMissing, UsageError
 from kosearch.index import Identity, Index, Status
 from kosearch.records import Answer, IndexProgress, IndexReport, Query, Reason, Shown, Skipped
 from kosearch.sources import WalkRules, canonical, display_path, lies_under
@@ -209,6 +209,17 @@ class Library:
             removed = writer.remove(gone)
             writer.publish()
         return removed
+
+    def repair(self, *, wait: bool = False) -> list[str]:
+        """Make the index whole again; returns the paths of files to be read again.
+
+        Raises IndexDamaged, saying how to begin anew, where nothing in it can be read.
+        """
+        try:
+            return self.index.repair(wait=wait)
+        except IndexDamaged as error:
+            anew = f"it is beyond repair: move {self.directory} away, then kosearch index PATH"
+            raise IndexDamaged(error.message, anew) from error
 
     def status(self) -> Status:
         """What the index holds; loads no model."""

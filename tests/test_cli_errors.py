@@ -127,7 +127,10 @@ def test_a_damaged_index_says_what_to_do(program: Program) -> None:
     assert result.returncode == 4
     first, hint = result.stderr.splitlines()
     assert "damaged" in first
-    assert hint.startswith("  ")
+    assert hint.strip() == "kosearch repair"
+    result = program.run("repair", "--index", f"{place}/")
+    assert result.returncode == 4
+    assert f"move {place} away, then kosearch index PATH" in result.stderr
 
 
 def test_an_error_of_our_own_has_its_own_code(

@@ -37,7 +37,7 @@ def repair(
     from kosearch.library import Library
 
     output = options.output_of(context, quiet=quiet)
-    lost = Library(options.settings(index=index)).index.repair(wait=wait)
+    lost = Library(options.settings(index=index)).repair(wait=wait)
     for path in lost:
         output.line(render.one_line(path))
     output.note(

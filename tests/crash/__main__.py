@@ -75,9 +75,9 @@ def break_on_purpose(name: str, what: str, change: Break) -> bool:
 
 def first_failure(output: str) -> str:
     """Where a test failed, and with what."""
-    where = re.findall(r"^(tests/\S+\.py:\d+): in (test_\w+|\w+)", output, re.MULTILINE)
-    why = re.search(r"^E +(.+)", output, re.MULTILINE)
-    return f"{where[0][0] if where else output[-200:]} {why.group(1)[:100] if why else ''}".replace("|", "/")
+    where = re.findall(r"^(tests/\S+\.py:\d+): in \w+$", output, re.MULTILINE)
+    why = re.findall(r"^E +(assert .+)", output, re.MULTILINE) or re.findall(r"^E +(.+)", output, re.MULTILINE)
+    return f"{where[-1] if where else output[-200:]} {why[0][:100] if why else ''}".replace("|", "/")
 
 
 def main() -> int:

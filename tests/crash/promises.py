@@ -39,7 +39,9 @@ class Promise:
 
 
 _KILL = "tests/crash/test_kill.py"
+_POWER = "tests/crash/test_power.py"
 _DAMAGE = "tests/crash/test_damage.py"
+_ROWS = "tests/test_index_damage.py::test_damaged_rows_are_noticed_and_given_up"
 _SHARING = "tests/crash/test_sharing.py"
 _FORMATS = "tests/test_index_formats.py"
 _PRIVATE = "tests/hostile/test_private.py"
@@ -49,41 +51,131 @@ _MODELS = "tests/hostile/test_models_are_data.py"
 _BOMBS = "tests/hostile/test_bombs.py"
 _FUZZ = "tests/hostile/test_fuzz.py"
 
+_SWEPT_FIRST = (
+    "index/publishing.py",
+    "        _commit(store, state, generation",
+    "        files.sweep(directory, keep=generation)\n        _commit(store, state, generation",
+)
+
 PROMISES: dict[str, Promise] = {
     "kill": Promise(
         "SIGKILL before, or in the middle of, a random operation on the index's files",
         (f"{_KILL}::test_killed_at_a_random_operation",),
-        {},
+        {
+            "rows are committed one by one": Break(
+                f"{_KILL}::test_killed_at_a_random_operation[200]",
+                "index/schema.py",
+                "    if connection.in_transaction:\n        yield\n        return\n",
+                "    yield\n    return\n",
+            ),
+            "what a killed run left is not swept": Break(
+                f"{_KILL}::test_killed_at_a_random_operation[200]",
+                "index/files.py",
+                "            shutil.rmtree(path, ignore_errors=True)\n\n\ndef total_size",
+                "            pass\n\n\ndef total_size",
+            ),
+        },
+    ),
+    "installed": Promise(
+        "SIGKILL of the installed program, with its model and workers, at a random moment",
+        ("tests/crash/test_installed.py",),
     ),
     "steps": Promise(
         "SIGKILL at every named step",
         (f"{_KILL}::test_killed_at_every_step",),
-        {},
+        {
+            "old files are swept before the commit": Break(f"{_KILL}::test_killed_at_every_step[1]", *_SWEPT_FIRST),
+        },
     ),
     "signals": Promise(
         "SIGINT and SIGTERM at every named step",
         (f"{_KILL}::test_interrupted_at_every_step",),
-        {},
+        {
+            "SIGTERM is left to the system": Break(
+                f"{_KILL}::test_interrupted_at_every_step[1-15]",
+                "cli/__init__.py",
+                "signal.signal(signal.SIGTERM, _terminate)",
+                "signal.getsignal(signal.SIGTERM)",
+            ),
+            "an interrupted run publishes nothing": Break(
+                f"{_KILL}::test_interrupted_at_every_step[1-2]",
+                "indexing.py",
+                "_vanished(roots)\n        finally:\n            self._writer.publish()",
+                "_vanished(roots)\n        finally:\n            self._walking or self._writer.publish()",
+            ),
+        },
     ),
     "disk": Promise(
         "a random operation fails: disk full (once, or from then on), input/output error",
         (f"{_KILL}::test_an_operation_that_fails",),
-        {},
+        {
+            "what failed is committed": Break(
+                f"{_KILL}::test_an_operation_that_fails[100-disk full]",
+                "index/schema.py",
+                'connection.execute("ROLLBACK")',
+                'connection.execute("COMMIT")',
+            ),
+            "errors of the database go through": Break(
+                f"{_KILL}::test_an_operation_that_fails[100-input/output error]",
+                "index/schema.py",
+                "            sqlite3.SQLITE_IOERR,\n",
+                "",
+            ),
+        },
     ),
     "clock": Promise(
         "the clock goes back an hour at every look, half of the runs killed",
         (f"{_KILL}::test_the_clock_goes_backwards",),
-        {},
+        {
+            "only newer files are read": Break(
+                f"{_KILL}::test_the_clock_goes_backwards[50]",
+                "indexing.py",
+                "same = (known.size, known.mtime_ns, known.root) == (source.size, source.mtime_ns, source.root)",
+                "same = known.mtime_ns >= source.mtime_ns and (known.size, known.root) == (source.size, source.root)",
+            ),
+        },
     ),
     "power": Promise(
         "the power fails: any part of what had not reached the disk is lost",
-        ("tests/crash/test_power.py",),
-        {},
+        (_POWER,),
+        {
+            "derived files are not made durable": Break(
+                f"{_POWER}::test_the_power_fails_during_a_run[300]",
+                "index/files.py",
+                "            _sync(Path(parent, name), 0o600)\n",
+                "",
+            ),
+            "nor are their folders": Break(
+                f"{_POWER}::test_the_power_fails_during_a_run[300]",
+                "index/files.py",
+                "        sync_folder(Path(parent))\n",
+                "",
+            ),
+            "commits are not made durable": Break(
+                f"{_POWER}::test_the_power_fails_during_a_run[300]",
+                "index/schema.py",
+                "PRAGMA synchronous = FULL",
+                "PRAGMA synchronous = OFF",
+            ),
+        },
     ),
     "damage": Promise(
-        "a byte flipped, a file cut, emptied, removed or sealed, a page of zeros",
+        "a byte flipped, a file cut, removed or sealed, a page of zeros",
         (_DAMAGE,),
-        {},
+        {
+            "derived files are not hashed": Break(
+                f"{_DAMAGE}::test_no_damage_goes_unnoticed[500]",
+                "index/files.py",
+                "measure(directory / name, entry.size) != entry:",
+                "not (directory / name).exists():",
+            ),
+            "checksums of vectors, terms and texts are not tested": Break(
+                _ROWS, "index/codec.py", " or _crc(blob[_SEAL:], key) != blob[:_SEAL]:", ":"
+            ),
+            "checksums of documents are not tested": Break(
+                _ROWS, "index/store.py", "if row[-1] != checksum(*row[:-1]):", "if not row:"
+            ),
+        },
     ),
     "writers": Promise(
         "a second writer beside a first that works, stands still, is dead",
@@ -95,12 +187,35 @@ PROMISES: dict[str, Promise] = {
                 "the_lock_of_a_dead_process_is_nobodys",
             )
         ),
-        {},
+        {
+            "the lock is not taken": Break(
+                f"{_SHARING}::test_a_second_index_is_told_of_the_first",
+                "index/lock.py",
+                "            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)\n",
+                "            pass\n",
+            ),
+            "the note of a dead process is its lock": Break(
+                f"{_SHARING}::test_the_lock_of_a_dead_process_is_nobodys",
+                "index/lock.py",
+                "        while not _try_to_lock(descriptor):",
+                "        while os.fstat(descriptor).st_size or not _try_to_lock(descriptor):",
+            ),
+        },
     ),
     "readers": Promise(
         "questions of 8 readers while a writer adds, changes and removes 5,000 documents",
         (f"{_SHARING}::test_readers_see_one_generation",),
-        {},
+        {
+            "a generation is published row by row": Break(
+                f"{_SHARING}::test_readers_see_one_generation[5000-20]",
+                "index/publishing.py",
+                "    with transaction(connection):\n        for number, changes",
+                "    for _ in range(1):\n        for number, changes",
+            ),
+            "old files are swept before the commit": Break(
+                f"{_SHARING}::test_readers_see_one_generation[5000-20]", *_SWEPT_FIRST
+            ),
+        },
     ),
     "format": Promise(
         "migration killed before every statement",

@@ -95,6 +95,10 @@ def test_interrupted_at_every_step(place: Place, number: signal.Signals, every: 
         assert (ended.code, ended.stdout) == (128 + number, ""), (steps[at], ended.stderr)
         assert "Traceback" not in ended.stderr
         assert ended.seconds < 30
+        if "folder made" not in steps[: at + 1]:
+            index = Index(place.index)
+            assert index.status().pending == 0
+            index.close()
         look(place, ended)
 
 

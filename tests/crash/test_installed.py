@@ -1,0 +1,58 @@
+"""The installed program, with the bundled model, its workers and all, killed at random moments."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from conftest import PROGRAM, Program, Tally
+from index_making import quick_folder
+
+from crash.folders import AFTER, BEFORE, QUESTIONS, Answers, answers_in, lay, litter
+
+
+def query(program: Program, index: Path) -> Answers:
+    asked = program.run("query", "--json", "-q", "--index", index, stdin="\n".join(QUESTIONS))
+    assert asked.returncode == 0, asked.stderr
+    return answers_in(asked.stdout)
+
+
+@pytest.mark.crash
+@pytest.mark.parametrize("times", [200])
+def test_the_installed_program_is_killed(program: Program, times: int, tally: Tally) -> None:
+    """Back and forth between two states of a folder; each run but every second is killed, workers last."""
+    with quick_folder() as folder:
+        docs, index = folder / "docs", folder / "index"
+        states, expected = (AFTER, BEFORE), []
+        for number, state in enumerate(states):
+            lay(docs, state)
+            fresh = folder / f"fresh-{number}"
+            assert program.run("index", docs, "--passage-tokens", "64", "--index", fresh).returncode == 0
+            expected.append(query(program, fresh))
+        assert program.run("index", docs, "--passage-tokens", "64", "--index", index).returncode == 0
+        generator = random.Random(times)
+        took = 0.0
+        for number in range(times):
+            goal, start = expected[number % 2], expected[1 - number % 2]
+            lay(docs, states[number % 2])
+            begun = time.monotonic()
+            process = subprocess.Popen(
+                [PROGRAM, "index", "-q", "--index", index], env=program.environment, stderr=subprocess.PIPE
+            )
+            try:
+                process.wait(took * generator.random() if took else None)
+            except subprocess.TimeoutExpired:
+                os.kill(process.pid, signal.SIGKILL)
+            process.communicate()
+            took = took or time.monotonic() - begun
+            tally.tried("installed")
+            assert query(program, index) in ((goal,) if process.returncode == 0 else (start, goal))
+            again = program.run("index", "-q", "--index", index)
+            assert again.returncode == 0, again.stderr
+            assert query(program, index) == goal
+            assert litter(index) == []
