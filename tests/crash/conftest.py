@@ -11,7 +11,7 @@ import pytest
 from conftest import make_program
 from index_making import quick_folder
 
-from crash.folders import AFTER, BEFORE, QUESTIONS, Answers, answers_in, lay
+from crash.folders import AFTER, BEFORE, QUESTIONS, Answers, answers_in, documents_in, lay
 from crash.forked import Ended, Forked, compile_faults
 
 
@@ -27,6 +27,8 @@ class Place:
     questions: Path
     before: Answers
     after: Answers
+    documents: set[tuple[str, str]]
+    """All of before and after."""
 
     def reset(self) -> None:
         """The index as it was before."""
@@ -72,4 +74,5 @@ def place(forked: Forked) -> Iterator[Place]:
         before = fresh(base)
         lay(docs, AFTER)
         assert before != after
-        yield Place(forked, docs, base, index, questions, before, after)
+        documents = documents_in(base) | documents_in(folder / "fresh")
+        yield Place(forked, docs, base, index, questions, before, after, documents)

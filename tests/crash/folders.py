@@ -99,6 +99,15 @@ def answers_in(output: str) -> Answers:
     return {answer["question"]: answer for answer in found}
 
 
+def documents_in(directory: Path) -> set[tuple[str, str]]:
+    """Path and text's hash of every document that is searchable."""
+    index = Index(directory)
+    with index.snapshot() as snapshot:
+        found = {(one.path, one.text_hash) for one in snapshot.documents()}
+    index.close()
+    return found
+
+
 def litter(directory: Path) -> list[str]:
     """What lies in an index directory and is no part of the index."""
     index = Index(directory)

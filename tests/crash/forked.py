@@ -18,7 +18,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -152,7 +152,7 @@ class _Words:
     def __init__(self, model: Any) -> None:
         self.model = model
 
-    def embed_passages(self, texts: Sequence[str]) -> Any:
+    def embed_passages(self, texts: Sequence[str], progress: Callable[[int], None] = lambda _: None) -> Any:
         import numpy as np
 
         vectors = np.zeros((len(texts), self.model.dimensions), np.float32)
@@ -160,6 +160,7 @@ class _Words:
             for word in text.lower().split():
                 seed = int.from_bytes(hashlib.blake2b(word.encode(), digest_size=8).digest(), "little")
                 vectors[number] += np.random.default_rng(seed).normal(size=vectors.shape[1]).astype(np.float32)
+        progress(len(texts))
         return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
     embed_queries = embed_passages
