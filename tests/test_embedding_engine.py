@@ -250,6 +250,45 @@ class TestOutOfMemory:
             loaded(saved, cache_dir)
 
 
+def test_a_device_has_at_most_two_steps_to_do(saved: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    from kosearch.embedding.replica import Pending, Replica
+
+    seen: list[str] = []
+
+    def copied_back(_: Replica, vectors: Tensor) -> Pending:
+        number = sum(event.startswith("begun") for event in seen)
+        seen.append(f"begun {number}")
+
+        def wait() -> Vectors:
+            seen.append(f"waited for {number}")
+            return vectors.numpy()
+
+        return wait
+
+    monkeypatch.setattr(Replica, "_copied_back", copied_back)
+    replica = Replica(resolve(str(saved), cache_dir=cache_dir), torch.device("cpu"), "float32")
+    steps = [replica.begin([[5, 6, 7], [8]], 0) for _ in range(3)]
+    assert seen == ["begun 0", "begun 1", "waited for 0", "begun 2", "waited for 1"]
+    np.testing.assert_array_equal(steps[0](), steps[2]())
+
+
+@pytest.mark.parametrize(("free", "tokens"), [(1 << 40, 32_768), (1 << 24, 4096), (1, 64)])
+def test_a_gpus_step_fits_its_memory(
+    free: int, tokens: int, saved: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half of what is free, for 16 numbers of 4 bytes for each of 32 hidden; a whole text at the least."""
+    import torch
+
+    from kosearch.embedding.replica import Replica
+
+    replica = Replica(resolve(str(saved), cache_dir=cache_dir), torch.device("cpu"), "float32")
+    monkeypatch.setattr(replica, "device", torch.device("cuda"))
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (free, 1 << 40))
+    assert replica._first_budget() == tokens
+
+
 @pytest.mark.gpu
 class TestOnGpus:
     def test_the_kernel_without_padding_is_found(self) -> None:

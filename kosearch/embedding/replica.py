@@ -85,9 +85,9 @@ class Replica:
         `skip` tokens of each text are not pooled. Raises ModelError for a text that doesn't fit alone.
         """
         step = self._begin_or_halve(ids, skip)
-        if self._last_step:
-            self._last_step()
-        self._last_step = step if self.device.type == "cuda" else None
+        before, self._last_step = self._last_step, step
+        if before:
+            before()
         return step
 
     def _begin_or_halve(self, ids: Sequence[list[int]], skip: int) -> Pending:
