@@ -193,8 +193,12 @@ class Index:
     def _upgrade(self) -> None:
         with schema.translated(self.directory):
             connection, _ = self._take_connection()
-            self._idle.append(connection)
-            if not schema.is_current(connection):
+            is_current = schema.is_current(connection)
+            if schema.is_shared(connection):
+                self._idle.append(connection)
+            else:
+                connection.close()
+            if not is_current:
                 with exclusive(self.directory / LOCK, wait=False):
                     connection = schema.connect(self.directory, write=True)
                     try:
@@ -218,7 +222,7 @@ class Index:
                 connection.close()
                 raise
             with self._lock:
-                if database == self._database:
+                if database == self._database and schema.is_shared(connection):
                     self._idle.append(connection)
                 else:
                     connection.close()

@@ -21,6 +21,7 @@ NAME = "index.sqlite"
 APPLICATION = 0x6B6F7365
 """SQLite's application id of an index: "kose"."""
 BUSY_SECONDS = 30.0
+_NO_ROOM = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN})
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
@@ -116,7 +117,13 @@ def connect(directory: Path, *, write: bool) -> sqlite3.Connection:
     """
     path = directory / NAME
     file_of(directory)
-    connection = _open(path, write=write)
+    try:
+        connection = _open(path, write=write)
+    except sqlite3.OperationalError as error:
+        if write or getattr(error, "sqlite_errorcode", 0) & 0xFF not in _NO_ROOM:
+            raise
+        # To share with others, the first reader needs 32 kB on the disk: on a full one it reads alone.
+        connection = _open(path, write=False, alone=True)
     try:
         application, _ = _versions(connection)
         if not path.stat().st_size:
@@ -128,6 +135,11 @@ def connect(directory: Path, *, write: bool) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def is_shared(connection: sqlite3.Connection) -> bool:
+    """Whether others may use the database at the same time; else the connection is to be closed after use."""
+    return bool(connection.execute("PRAGMA locking_mode").fetchone()[0] == "normal")
 
 
 def refuse_newer(connection: sqlite3.Connection, directory: Path) -> None:
@@ -219,8 +231,8 @@ def write_meta(connection: sqlite3.Connection, key: str, value: Any) -> None:
     connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?, ?)", (key, text, checksum(key, text)))
 
 
-def _open(path: Path, *, write: bool) -> sqlite3.Connection:
-    """Autocommit: every transaction in this package is begun by name."""
+def _open(path: Path, *, write: bool, alone: bool = False) -> sqlite3.Connection:
+    """Autocommit: every transaction in this package is begun by name. `alone` keeps everybody else out."""
     mode = "rw" if write or os.access(path, os.W_OK) else "ro"
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode={mode}",
@@ -229,14 +241,20 @@ def _open(path: Path, *, write: bool) -> sqlite3.Connection:
         isolation_level=None,
         check_same_thread=False,
     )
-    connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA temp_store = MEMORY")
-    # The hashes of passages come in no order: without their index in memory each insertion reads a page.
-    connection.execute(f"PRAGMA cache_size = {-65536 if write else -8192}")
-    if not write:
-        connection.execute("PRAGMA query_only = ON")
-    connection.create_function("row_checksum", -1, checksum, deterministic=True)
+    try:
+        if alone:
+            connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA temp_store = MEMORY")
+        # The hashes of passages come in no order: without their index in memory each insertion reads a page.
+        connection.execute(f"PRAGMA cache_size = {-65536 if write else -8192}")
+        if not write:
+            connection.execute("PRAGMA query_only = ON")
+        connection.create_function("row_checksum", -1, checksum, deterministic=True)
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 

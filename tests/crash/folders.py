@@ -63,7 +63,8 @@ def _text(name: str, version: int) -> str:
     for number in range(4):
         seed = f"{name} {number} {version if number % 2 else 0}"
         lines.append(" ".join(random.Random(seed).choices(_WORDS, k=45)) + f" {name}{number}")
-    return "\n\n".join(lines).ljust(2500) + "\n"  # versions of a file do not differ in size
+    text = "\n\n".join(lines)
+    return text + " " * (4000 - len(text.encode())) + "\n"  # versions of a file do not differ in size
 
 
 BEFORE = {f"{name}.md": (_text(name, 0), _TIME) for name in ("alpha", "bravo", "charlie", "delta", "echo", "휴가")}

@@ -41,6 +41,8 @@ class Fault:
     log: str = ""
     step: int = -1
     """The named step, from 0, at which the run kills itself; -1 for none."""
+    largest: int = 0
+    """The most bytes that a file may have; 0 for no limit."""
     clock: int = 0
     """Seconds by which the clock goes back whenever it is looked at."""
     signals: Mapping[int, int] = field(default_factory=dict)
@@ -192,6 +194,8 @@ def load() -> None:
 @contextmanager
 def _arranged(request: Mapping[str, Any]) -> Iterator[None]:
     """In the child: output to files, and the fault."""
+    import resource
+
     from kosearch.index.steps import hooks
 
     out, fault = Path(request["out"]), request["fault"]
@@ -216,6 +220,8 @@ def _arranged(request: Mapping[str, Any]) -> Iterator[None]:
     values = (request["root"], fault["log"], fault["mode"])
     layer.fault_arm(*(value.encode() for value in values), ctypes.c_long(fault["at"]), int(fault["more"]))
     layer.fault_clock(ctypes.c_long(fault["clock"]))
+    if largest := fault["largest"]:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
     yield
     os.write(operations, str(layer.fault_count()).encode())
 

@@ -106,8 +106,8 @@ PROMISES: dict[str, Promise] = {
         },
     ),
     "disk": Promise(
-        "a random operation fails: disk full (once, or from then on), input/output error",
-        (f"{_KILL}::test_an_operation_that_fails",),
+        "a random operation fails: disk full (once, or from then on), input/output error; files may not grow",
+        (f"{_KILL}::test_an_operation_that_fails", f"{_KILL}::test_files_may_not_grow", f"{_KILL}::test_a_small_disk"),
         {
             "what failed is committed": Break(
                 f"{_KILL}::test_an_operation_that_fails[100-disk full]",

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from conftest import Tally
@@ -84,6 +90,53 @@ def test_an_operation_that_fails(place: Place, mode: str, times: int, tally: Tal
         assert "Traceback" not in ended.stderr
         assert ended.code == 0 or f"index in {place.index} cannot be" in ended.stderr
         look(place, ended)
+
+
+@pytest.mark.parametrize("times", [2, pytest.param(40, marks=pytest.mark.crash)])
+def test_files_may_not_grow(place: Place, times: int, tally: Tally) -> None:
+    """A limit that the system holds, so that mapped memory and calls of its own are no way around."""
+    place.reset()
+    most = max(path.stat().st_size for path in place.index.rglob("*"))
+    for number in range(times):
+        ended = run(place, Fault(largest=1024 + number * most // times))
+        tally.tried("disk")
+        assert ended.code in (0, 4), ended.stderr
+        look(place, ended)
+
+
+@contextmanager
+def small_disk(folder: Path) -> Iterator[Callable[[int], object]]:
+    """A disk of its own at `folder`, and what sets its size in KiB."""
+
+    def mount(options: str) -> int:
+        return subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], check=False).returncode
+
+    folder.mkdir()
+    if os.geteuid() != 0 or mount("size=64m") != 0:
+        pytest.skip("needs the right to mount")
+    try:
+        yield lambda size: mount(f"remount,size={size}k")
+    finally:
+        subprocess.run(["umount", "-l", folder], check=True)
+
+
+@pytest.mark.crash
+@pytest.mark.parametrize("times", [40])
+def test_a_small_disk(place: Place, times: int, tally: Tally, tmp_path: Path) -> None:
+    """A disk that is really full, from no room at all to enough for the run; then there is room again."""
+    with small_disk(tmp_path / "disk") as set_size:
+        there = replace(place, index=tmp_path / "disk/index")
+        used = 4 * (3 + sum(-(-path.stat().st_size // 4096) for path in place.base.rglob("*")))
+        for number in range(times):
+            set_size(64_000)
+            there.reset()
+            set_size(used + 20 * number)
+            ended = there.forked.run("index", index=there.index)
+            tally.tried("disk")
+            assert ended.code in (0, 4), ended.stderr
+            assert there.query().code == 0  # also while the disk is full
+            set_size(64_000)
+            look(there, ended)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
