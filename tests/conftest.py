@@ -170,6 +170,6 @@ def indexed(tmp_path_factory: pytest.TempPathFactory, cache_dir: Path) -> Progra
     home = tmp_path_factory.mktemp("indexed")
     program = make_program(home, cache_dir)
     (home / "docs").symlink_to(CORPUS, target_is_directory=True)
-    result = program.run("index", CORPUS)
+    result = program.run("index", CORPUS, timeout=600)
     assert result.returncode == 0, result.stderr
     return program

@@ -30,6 +30,8 @@ class Request:
     path: str
     start: int
     """The first byte that was asked for."""
+    agent: str
+    """What the client said of itself."""
 
 
 @dataclass
@@ -76,7 +78,6 @@ class Hub:
             "HF_HUB_OFFLINE": "0",
             "HF_HUB_CACHE": str(cache),
             "HF_HUB_DISABLE_XET": "1",
-            "HF_HUB_DISABLE_TELEMETRY": "1",
         }
 
     def sent(self, name: str) -> list[Request]:
@@ -98,7 +99,7 @@ class _Handler(BaseHTTPRequestHandler):
         path = unquote(urlsplit(self.path).path)
         match = re.fullmatch(r"bytes=(\d+)-\d*", self.headers.get("Range", ""))
         start = int(match[1]) if match else 0
-        self.hub.requests.append(Request(self.command, path, start))
+        self.hub.requests.append(Request(self.command, path, start, self.headers.get("User-Agent", "")))
         name = next((one for one in self.hub.models if f"/{one}/" in f"{path}/"), None)
         if name is None:
             self._json(404, {"error": "Repository not found"}, {"X-Error-Code": "RepoNotFound"})

@@ -97,6 +97,7 @@ def pull(name: str) -> Path:
     full = full_name(name)
     if not is_name(full):
         raise ModelError(f"{name} is no name on the hub", "a name is OWNER/MODEL, such as dragonkue/BGE-m3-ko")
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"  # else the client tells what is installed here, and who runs it
     from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.utils.tqdm import disable_progress_bars
 

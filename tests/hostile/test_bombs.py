@@ -332,6 +332,6 @@ def test_what_is_huge_costs_its_time_and_no_more(pool: Pool[Damaged, str], name:
 
 
 def test_an_archive_in_an_archive_is_not_opened() -> None:
-    found = extract(nested(2), path="a.zip", archives=True)
+    found = extract(nested(1), path="a.zip", archives=True)
     assert found.documents == ()
     assert {one.reason for one in found.skipped} == {Reason.UNSUPPORTED}

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from conftest import Tally
 from crash.mutations import attempt, broken_promise, damaged
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from kosearch.cli import render
@@ -255,6 +255,7 @@ def test_excerpts(text: str, question: str, size: int, tally: Tally) -> None:
 
 
 @given(text=TEXT)
+@example(text="\udcff\ud800 \x9b2J \u202e \u2028 \x85 \x7f \x1b]0;x\x07")
 @fuzz
 def test_what_is_printed(text: str, tally: Tally) -> None:
     tally.tried("fuzz")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import shutil
 import subprocess
@@ -12,7 +13,8 @@ from pathlib import Path
 
 import pytest
 from conftest import CORPUS, PROGRAM, Program, Tally
-from embedding_making import save_model, write_model
+from embedding_making import save_model, write_model, write_small
+from hub_making import COMMIT, Hub
 
 from kosearch import embedding
 from kosearch.embedding import resolve
@@ -160,6 +162,32 @@ def test_the_program_refuses_too_and_makes_no_index(
     assert program.run("status").returncode == 4
 
 
+def test_a_pull_that_is_cut_leaves_no_half_model_and_the_index_knows_the_commit(
+    program: Program, tmp_path: Path, tally: Tally
+) -> None:
+    """Through `index --pull`, against a hub on loopback whose connection breaks, and breaks again."""
+    docs = tmp_path / "docs"
+    docs.mkdir()
+    (docs / "lamp.txt").write_text("The lighthouse lamp turns all night.\n")
+    flags = ("--model", "team/small", "--index", "small")
+    with Hub({"team/small": write_small(tmp_path / "model", length=256)}) as server:
+        fetching = replace(program, environment=program.environment | server.environment(tmp_path / "cache"))
+        for name in ("model.safetensors", "tokenizer.json", "modules.json"):
+            shutil.rmtree(tmp_path / "cache", ignore_errors=True)
+            server.cut, server.status = {name: [100] * 20}, {name: [503] * 20}
+            assert fetching.run("index", docs, *flags, "--pull").returncode == 3
+            assert fetching.run("index", docs, *flags).returncode == 3
+            assert fetching.run("status", "--index", "small").returncode == 4
+        server.cut, server.status = {}, {}
+        result = fetching.run("index", docs, *flags, "--pull")
+        assert result.returncode == 0, result.stderr
+        model = json.loads(fetching.run("status", "--index", "small", "--json").stdout)["model"]
+        assert (model["name"], model["revision"]) == ("team/small", COMMIT)
+        assert fetching.run("query", "lamp", "--index", "small").returncode == 0
+        assert not any("torch" in one.agent or "agent/" in one.agent for one in server.requests)
+    tally.tried("models", 3)
+
+
 WATCHED = """
 import os, socket, sys
 def report(what):
@@ -181,7 +209,8 @@ def test_nothing_tries_to_reach_the_network(program: Program, tmp_path: Path, ta
     (tmp_path / "watch/sitecustomize.py").write_text(WATCHED)
     (tmp_path / "questions.jsonl").write_text('{"question": "boiler", "expected": "espresso-machine.md"}\n')
     loose = {name: value for name, value in program.environment.items() if not name.startswith("HF_HUB_")}
-    watched = {"PYTHONPATH": str(tmp_path / "watch"), "WATCH": str(tmp_path / "seen"), "KOSEARCH_RESIDENT": "off"}
+    modules = os.pathsep.join(filter(None, [str(tmp_path / "watch"), loose.get("PYTHONPATH")]))
+    watched = {"PYTHONPATH": modules, "WATCH": str(tmp_path / "seen"), "KOSEARCH_RESIDENT": "off"}
     online = replace(program, environment={**loose, **watched})
     for arguments, code in (
         (("index", CORPUS), 0),
