@@ -11,7 +11,8 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from kosearch.index import FileState, NewDocument, NewPassage, Writer
+from kosearch.errors import IndexDamaged
+from kosearch.index import FileState, Globs, NewDocument, NewPassage, StoredFile, Writer
 from kosearch.preparing import FAILURES, Job, Prepared, PreparedDocument
 from kosearch.records import IndexProgress, IndexReport, Reason, Skipped, SourceFile
 from kosearch.sources import Unseen, WalkRules, find, lies_under
@@ -115,6 +116,45 @@ class Run:
             yield from self._take(prepared)
         finally:
             self._writer.publish()
+
+    def from_stored(
+        self, files: Iterable[StoredFile], total: int, roots: Mapping[bytes, Globs], pool: Pool[StoredFile, Prepared]
+    ) -> Generator[IndexProgress, None, IndexReport]:
+        """Take over what another index holds of its files, cut and embedded anew. What is here already stays.
+
+        The roots come last: an index without them is one that this has not finished.
+        """
+        self._walking, self._counts.total = False, total
+        try:
+            yield from self._take(self._restored(files, pool))
+            with self._writer.transaction():
+                for root, globs in roots.items():
+                    self._writer.add_root(root, globs)
+        finally:
+            self._writer.publish()
+        report = self._report()
+        self._writer.record_run({"ended": _now(), "seconds": round(report.seconds, 1), "embedded": report.embedded})
+        return report
+
+    def _restored(self, files: Iterable[StoredFile], pool: Pool[StoredFile, Prepared]) -> Iterator[Prepared]:
+        def new() -> Iterator[StoredFile]:
+            for stored in files:
+                if self._known.get(stored.state.raw) == stored.state:
+                    self._counts.done += 1
+                    self._counts.unchanged += 1
+                else:
+                    yield stored
+
+        for stored, result in pool.map(new()):
+            state = stored.state
+            if isinstance(result, Failure):
+                raise IndexDamaged(f"{stored.path} cannot be taken over: {result.detail}", "kosearch check")
+            if result.documents:
+                yield result
+            if state.reason is not None:
+                source = SourceFile(state.raw, stored.path, state.root, state.size, state.mtime_ns)
+                problem = Skipped(stored.path, state.reason, state.detail)
+                yield Prepared(source, state.hash, (), (problem,))
 
     def _take(self, prepared: Iterable[Prepared]) -> Iterator[IndexProgress]:
         with ThreadPoolExecutor(1, "embedding") as thread:

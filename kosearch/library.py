@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 from kosearch import embedding
 from kosearch.config import Settings, index_directory
-from kosearch.errors import IndexDamaged, IndexMismatch, IndexMissing, UsageError
+from kosearch.errors import IndexDamaged, IndexMismatch, IndexMissing, ModelError, UsageError
 from kosearch.index import Identity, Index, Status
+from kosearch.passages import CONTEXT
 from kosearch.records import Answer, IndexProgress, IndexReport, Query, Reason, Shown, Skipped
 from kosearch.sources import WalkRules, canonical, display_path, lies_under
 
@@ -30,6 +31,7 @@ PASSAGE_TOKENS = 320
 """Well under the bundled model's 512: on 720 Korean pages dense Recall@1 rises from .61 (whole pages) to .72."""
 CONTEXT_TOKENS = 96
 """Room for the prompt, special tokens, and title and headings in front of a passage (at most 120 characters)."""
+LEAST_TOKENS = 16
 PASSAGE_RULES = "1"
 """Changes whenever a text may be cut otherwise than before."""
 
@@ -118,9 +120,7 @@ class Library:
         if not self.exists and not any(map(os.path.lexists, named)):
             raise UsageError(f"{display_path(named[0])}: there is no such file or folder", "check the path")
         self.prepare(pull=pull)
-        yield f"model: {self.model.why}"
-        if embedding.is_remote(self.model.name):
-            self.embedder  # noqa: B018 - asked now: one that is down or has changed is known before a file is read
+        yield from self._notes()
         max_size = self.settings.max_file_size
         preparer = FilePreparer(self.preparer, max_size, archives)
         retry = frozenset({Reason.UNSUPPORTED}) if archives else frozenset()
@@ -133,10 +133,28 @@ class Library:
             wanted = {root: WalkRules(**known.get(root, {}), max_size=max_size) for root in [*named, *inside] or known}
             return (yield from Run(writer, self.embed_passages).over(wanted, pool, retry))
 
+    def take_over(
+        self, source: Library, *, pull: bool = False, wait: bool = False
+    ) -> Generator[IndexProgress | str, None, IndexReport]:
+        """Make this index of what `source` holds, without reading a file: its texts are cut and embedded anew.
+
+        Goes on with what an interrupted run began. Yields as `update` does.
+        """
+        from kosearch.indexing import Run
+        from kosearch.preparing import StoredPreparer
+
+        total, roots = source.status().files, source.roots()
+        self._check_new(source, self._planned(pull=pull))
+        self.prepare()
+        yield from self._notes()
+        with self.index.writer(wait=wait) as writer, self.pool(StoredPreparer(self.preparer)) as pool:
+            run = Run(writer, self.embed_passages)
+            return (yield from run.from_stored(source.index.stored_files(), total, roots, pool))
+
     def prepare(self, *, pull: bool = False) -> None:
         """Make the index where there is none, and see that model and rules are those that made it."""
         if not self.exists:
-            self._create(pull=pull)
+            Index.create(self.directory, self._planned(pull=pull))
         self._check_rules()
 
     @property
@@ -145,7 +163,8 @@ class Library:
         from kosearch.preparing import PassageRules, Preparer
 
         identity = self.index.identity
-        return Preparer(self.model, PassageRules(identity.passage_tokens, identity.overlap))
+        context = CONTEXT * context_tokens(self.model) // CONTEXT_TOKENS
+        return Preparer(self.model, PassageRules(identity.passage_tokens, identity.overlap, context))
 
     def pool(self, task: Callable[[Item], Result]) -> Pool[Item, Result]:
         """Worker processes for a task: half the cores, since embedding wants the others."""
@@ -249,7 +268,8 @@ class Library:
         """The model of that name that made the index, or may have."""
         identity = self.index.identity
         if identity.endpoint is None:
-            return self._resolve(name)
+            model = self._resolve(name)
+            return embedding.truncated(model, min(identity.dimensions, model.dimensions))
         return embedding.connect(
             name, kept=identity.endpoint, dimensions=identity.dimensions, url=self.settings.endpoint
         )
@@ -259,7 +279,7 @@ class Library:
         settings = self.settings
         name = settings.model or embedding.default_model(settings.device)
         if not embedding.is_remote(name):
-            return self._resolve(name, pull=pull)
+            return embedding.truncated(self._resolve(name, pull=pull), settings.dimensions)
         return embedding.connect(
             name,
             url=settings.endpoint,
@@ -271,37 +291,73 @@ class Library:
     def _resolve(self, name: str, *, pull: bool = False) -> embedding.Model:
         return embedding.resolve(name, cache_dir=self.settings.cache_dir, device=self.settings.device, pull=pull)
 
-    def _create(self, *, pull: bool) -> None:
+    def _planned(self, *, pull: bool = False) -> Identity:
+        """What a new index would be."""
         from kosearch.terms import FIELDS, RULES
 
         settings = self.settings
         model = self._new_model(pull=pull)
-        Index.create(
-            self.directory,
-            Identity(
-                model=model.name,
-                fingerprint=model.fingerprint,
-                revision=model.revision,
-                dimensions=model.dimensions,
-                passage_rules=PASSAGE_RULES,
-                passage_tokens=self._passage_tokens(model),
-                overlap=settings.passage_overlap,
-                term_rules=RULES,
-                fields=FIELDS,
-                endpoint=model.kept() if isinstance(model, embedding.Endpoint) else None,
-            ),
+        return Identity(
+            model=model.name,
+            fingerprint=model.fingerprint,
+            revision=model.revision,
+            dimensions=model.dimensions,
+            passage_rules=PASSAGE_RULES,
+            passage_tokens=self._passage_tokens(model),
+            overlap=settings.passage_overlap,
+            term_rules=RULES,
+            fields=FIELDS,
+            endpoint=model.kept() if isinstance(model, embedding.Endpoint) else None,
+            storage=settings.storage,
         )
 
     def _passage_tokens(self, model: embedding.AnyModel) -> int:
         """The size of passages for a new index; prompt and context must fit beside them."""
-        room = model.max_tokens - CONTEXT_TOKENS
+        room = model.max_tokens - context_tokens(model)
         wanted = self.settings.passage_tokens
+        if room < LEAST_TOKENS:
+            raise ModelError(
+                f"{model.name} reads {model.max_tokens} tokens, too few for passages", "name another model"
+            )
         if wanted is not None and wanted > room:
             raise UsageError(
                 f"{model.name} reads {model.max_tokens} tokens: passages of {wanted} do not fit beside their context",
                 f"--passage-tokens {room} is the most",
             )
         return wanted or min(PASSAGE_TOKENS, room)
+
+    def _check_new(self, source: Library, planned: Identity) -> None:
+        """See that this would be another index than its source, and is not a third one."""
+        name = self.settings.index
+        if self.directory == source.directory or planned == source.index.identity:
+            raise UsageError(
+                f"--into {name}: that would be the index {source.settings.index!r} once more",
+                "name another index, and what it has another of: --model, --dimensions, --storage or --passage-tokens",
+            )
+        if self.exists and (self.index.identity != planned or self.index.roots()):
+            raise UsageError(
+                f"there is an index {name!r} already",
+                f"choose another name, or bring it up to date: kosearch index --index {shlex.quote(name)}",
+            )
+
+    def _notes(self) -> Iterator[str]:
+        """What the user should know before anything is read.
+
+        Raises ModelError where the model has no room, or does not answer.
+        """
+        model = self.model
+        if isinstance(model, embedding.Model):
+            embedding.require_memory(model, self.settings.device)
+        yield f"model: {model.why}"
+        if not isinstance(model, embedding.Model):
+            self.embedder  # noqa: B018 - asked now: one that is down or has changed is known before a file is read
+        elif self.settings.dimensions and model.dimensions < self._resolve(model.name).dimensions:
+            known = embedding.known(model.name)
+            if not (known and known.matryoshka):
+                yield (
+                    f"{model.name} is not known to be trained for {model.dimensions} dimensions and may find less with"
+                    " them; measure it: kosearch eval QUESTIONS"
+                )
 
     def _check_rules(self) -> None:
         """See that what this version and these flags would do is what the index was made with."""
@@ -312,8 +368,8 @@ class Library:
         if settings.dimensions not in (None, identity.dimensions):
             raise IndexMismatch(
                 f"the index {settings.index!r} has vectors of {identity.dimensions} dimensions",
-                f"leave --dimensions out, or make another index: kosearch index --index NAME "
-                f"--dimensions {settings.dimensions} PATH",
+                "leave --dimensions out, or make another index of it: kosearch index --into NAME "
+                f"--dimensions {settings.dimensions}",
             )
         if settings.passage_tokens not in (None, identity.passage_tokens):
             raise IndexMismatch(
@@ -334,6 +390,11 @@ class Library:
             f"the index {self.settings.index!r} has {has}, and this version of kosearch makes them by rules {ours}",
             "make another index of the same folders: kosearch index --index NAME PATH",
         )
+
+
+def context_tokens(model: embedding.AnyModel) -> int:
+    """The room in front of a passage: less than usual in a model that reads little."""
+    return min(CONTEXT_TOKENS, model.max_tokens // 2)
 
 
 def _cores() -> int:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from kosearch.embedding import AnyModel, token_offsets
 from kosearch.extract import ExtractError, extract
-from kosearch.passages import context, cut
+from kosearch.index import StoredFile
+from kosearch.passages import CONTEXT, context, cut
 from kosearch.records import Extracted, Extraction, Passage, Reason, Skipped, SourceFile, TokenOffsets
 from kosearch.sources import ReadError, display_path, read
 from kosearch.terms import Analyzer
@@ -32,6 +33,8 @@ class PassageRules:
     """The most tokens a passage has, without prompt and context."""
     overlap: int
     """Tokens repeated from the passage before."""
+    context: int = CONTEXT
+    """The most code points of title and headings in front of it, for a model that reads too little for the usual."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,7 @@ class Preparer:
 
     def _passage(self, document: Extracted, passage: Passage, name: str) -> PreparedPassage:
         text = document.text[passage.start : passage.end]
-        model_text = context(document.title, passage, text) + text
+        model_text = context(document.title, passage, text, limit=self._rules.context) + text
         terms = self._analyzer.passage_terms(text, (document.title, *passage.headings, Path(name).stem))
         return PreparedPassage(passage, model_text, input_hash(model_text), terms)
 
@@ -146,6 +149,22 @@ class FileReader:
             return extract(read(raw, self.max_bytes).data, path=path, archives=self.archives)
         except (ReadError, ExtractError) as error:
             return Skipped(path, error.reason, error.detail)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPreparer:
+    """The worker's task for what another index holds: cut and analyse, without the file."""
+
+    preparer: Preparer
+
+    def __call__(self, stored: StoredFile) -> Prepared:
+        """The file's documents. One that never was on disk, of a collection, has no name to be found by."""
+        state = stored.state
+        size, mtime_ns = (state.size, state.mtime_ns) if state.reason is None else stored.read_as
+        source = SourceFile(state.raw, stored.path, state.root, size, mtime_ns)
+        name = stored.path if state.root else ""
+        documents = tuple(self.preparer.prepare(one, one.member or name) for one in stored.documents)
+        return Prepared(source, state.hash, documents, stored.partial)
 
 
 def input_hash(model_text: str) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import math
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -157,6 +158,19 @@ def write_weights(path: Path, shapes: Mapping[str, Sequence[int]], filling: byte
         end += size
     text = json.dumps(header).encode()
     path.write_bytes(struct.pack("<Q", len(text)) + text + filling * end)
+
+
+def write_hole(path: Path, shapes: Mapping[str, Sequence[int]]) -> None:
+    """A safetensors file of float16 zeros that takes no room on the disk."""
+    header: dict[str, Any] = {}
+    end = 0
+    for name, shape in shapes.items():
+        begin, end = end, end + 2 * math.prod(shape)
+        header[name] = {"dtype": "F16", "shape": list(shape), "data_offsets": [begin, end]}
+    text = json.dumps(header).encode()
+    with path.open("wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        file.truncate(8 + len(text) + end)
 
 
 def write_model(directory: Path, files: Mapping[str, object] | None = None, *, filling: bytes = b"\0") -> Path:

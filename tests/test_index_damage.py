@@ -203,7 +203,7 @@ def damage_rows(directory: Path, *statements: str) -> None:
         "UPDATE passage SET place = '[0, 0, 1, 1, 1, null, \"\", []]' WHERE id = 3",
         "UPDATE passage SET document_id = 2 WHERE id = 3",
         "UPDATE text SET body = flip(body) WHERE document_id = 1",
-        "UPDATE text SET part = 1 WHERE document_id = 1",
+        "UPDATE text SET part = 1 WHERE document_id = 1 AND part = 0",
         "UPDATE document SET title = 'x' WHERE id = 1",
         "UPDATE document SET published = 0 WHERE id = 1",
         "UPDATE document SET retired = 1 WHERE id = 1",

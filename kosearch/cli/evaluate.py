@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -93,12 +93,25 @@ def command(
     if models and len(models) < len(wanted):
         raise UsageError(f"--compare {compare} mixes models and modes", f"modes are {', '.join(SYSTEMS)}")
     if models and not collection.is_dir():
-        raise UsageError("an index has one model", "compare models on a collection")
+        raise UsageError(
+            "an index has one model",
+            "compare models on a collection, or make another index: kosearch index --into NAME --model MODEL",
+        )
+    if len(set(wanted)) < len(wanted):
+        raise UsageError(f"--compare {compare} names one twice", "name each once")
 
     found: dict[str, dict[str, Ranked]] = {}
-    for name in (*models,) or (settings.model,):
-        systems = [settings.mode] if models else wanted
-        with _library(replace(settings, model=name), collection, kept=index is not None and not models) as library:
+    first: Library | None = None
+    with ExitStack() as open_until_all_are_asked:
+        for name in (*models,) or (settings.model,):
+            systems = [settings.mode] if models else wanted
+            kept = index is not None and not models
+            library = open_until_all_are_asked.enter_context(
+                _library(replace(settings, model=name), collection, kept=kept)
+            )
+            if collection.is_dir() and not library.exists:
+                _index(library, collection, first, output)
+            first = first or library
             task = _ask(library, collection, qrels, systems, output, found, name if models else None)
     measured = [reports.evaluate(ranked, task.qrels, system=system) for system, ranked in found.items()]
     compared = reports.compare(measured) if len(measured) > 1 else ()
@@ -139,8 +152,6 @@ def _ask(
 ) -> Task:
     from kosearch.evaluation.engine import ask
 
-    if collection.is_dir() and not library.exists:
-        _index(library, collection, output)
     with library.index.snapshot(warm=True) as snapshot:
         task = _task(collection, qrels, snapshot)
         asked = (library.analyzer, library.embed_queries, library.rescore)
@@ -152,7 +163,16 @@ def _ask(
     return task
 
 
-def _index(library: Library, folder: Path, output: Output) -> None:
+def _index(library: Library, folder: Path, first: Library | None, output: Output) -> None:
+    """Index a collection: from its files, or for a further model from the first one's index."""
+    if first is not None:
+        with output.progress() as progress:
+            for done in library.take_over(first):
+                if isinstance(done, str):
+                    output.note(done)
+                else:
+                    progress.update(done)
+        return
     from kosearch.evaluation.collections import read_collection
     from kosearch.evaluation.engine import DocumentPreparer, index_collection
     from kosearch.indexing import Run

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Set
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -62,6 +63,22 @@ def command(
     endpoint: options.Endpoint = None,
     dimensions: options.Dimensions = None,
     device: options.Device = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            metavar="float16|int8",
+            help="What vectors are kept in; set when an index is made.  [default: float16]",
+            show_default=False,
+        ),
+    ] = None,
+    into: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME_OR_DIR",
+            help="Make another index of what this one holds, without reading files: with --model, say.",
+            show_default=False,
+        ),
+    ] = None,
     pull: Annotated[bool, typer.Option("--pull", help="Download the model named by --model.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="End with 6 when a file was skipped.")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Wait for another writer instead of ending.")] = False,
@@ -85,16 +102,25 @@ def command(
         max_file_size=max_file_size,
         passage_tokens=passage_tokens,
         passage_overlap=passage_overlap,
+        storage=storage,
     )
     library = Library(settings)
     roots = [options.file_name(path) for path in paths or ()]
-    if not roots and not library.exists:
-        raise UsageError("nothing is indexed yet", "kosearch index PATH")
-    if endpoint is not None:
-        _check_has_endpoint(library)
-    with output.progress() as progress:
+    if into is not None:
+        if roots or include or exclude or archives:
+            raise UsageError("--into reads no files: it takes what the index holds", "leave paths and globs out")
+        source = library
+        model = settings.model or source.index.identity.model
+        library = Library(replace(settings, index=into, model=model))
+        run = library.take_over(source, pull=pull, wait=wait)
+    else:
+        if not roots and not library.exists:
+            raise UsageError("nothing is indexed yet", "kosearch index PATH")
+        if endpoint is not None:
+            _check_has_endpoint(library)
         globs = {"include": tuple(include or ()), "exclude": tuple(exclude or ())} if include or exclude else None
         run = library.update(roots, globs=globs, archives=archives, pull=pull, wait=wait)
+    with output.progress() as progress:
         while True:
             try:
                 done = next(run)
@@ -107,7 +133,7 @@ def command(
                 progress.update(done)
     state = library.status()
     if json:
-        output.json(schema.report(report, state, settings.index))
+        output.json(schema.report(report, state, library.settings.index))
     _summary(output, report, state)
     return _code(report, {canonical(root) for root in roots}, strict=strict)
 

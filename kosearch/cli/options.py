@@ -49,7 +49,7 @@ Endpoint = Annotated[
 ]
 Dimensions = Annotated[
     int | None,
-    typer.Option(metavar="N", min=1, help="Shorter vectors, where the model can.", show_default=False),
+    typer.Option(metavar="N", min=1, help="Only the first N numbers of vectors.", show_default=False),
 ]
 Device = Annotated[
     str | None,

@@ -146,6 +146,7 @@ def status(state: Status, roots: Mapping[bytes, Globs], name: str, directory: st
             "fingerprint": state.identity.fingerprint,
             "dimensions": state.identity.dimensions,
             "endpoint": state.identity.endpoint["url"] if state.identity.endpoint else None,
+            "storage": state.identity.storage,
         },
         "passage_tokens": state.identity.passage_tokens,
         "passage_overlap": state.identity.overlap,

@@ -13,7 +13,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from kosearch.embedding.model import AnyModel, Endpoint, Heads, Layer, Model, Pooling, Prompts
+from kosearch.embedding.catalog import known
+from kosearch.embedding.memory import require as require_memory
+from kosearch.embedding.model import AnyModel, Endpoint, Heads, Layer, Model, Pooling, Prompts, truncated
 from kosearch.embedding.providers import PROVIDERS, is_remote
 from kosearch.embedding.resolving import BUNDLED, default_model, names_here, resolve
 from kosearch.embedding.tokens import token_offsets
@@ -41,12 +43,15 @@ __all__ = [
     "connect",
     "default_model",
     "is_remote",
+    "known",
     "load",
     "load_for_queries",
     "load_rescorer",
     "names_here",
+    "require_memory",
     "resolve",
     "token_offsets",
+    "truncated",
 ]
 
 

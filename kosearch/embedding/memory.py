@@ -9,6 +9,7 @@ from pathlib import Path
 from kosearch.embedding.catalog import CATALOG
 from kosearch.embedding.directory import tensor_shapes, weight_files
 from kosearch.embedding.model import Model
+from kosearch.embedding.resolving import has_gpu
 from kosearch.errors import ModelError
 
 _FLOAT32, _FLOAT16 = 4, 2
@@ -31,12 +32,14 @@ def parameters(directory: Path) -> int:
     return sum(map(math.prod, shapes))
 
 
-def require(model: Model) -> None:
-    """See that there is room for a model on the CPU.
+def require(model: Model, device: str) -> None:
+    """See that there is room for a model, where it will be on the CPU.
 
     The table of word vectors, in large vocabularies most of a model, does not count: it stays in the mapped file.
     Raises ModelError, saying what would fit.
     """
+    if device not in ("auto", "cpu") or has_gpu(device):
+        return
     shapes = [entry for file in weight_files(model.directory) for entry in tensor_shapes(file).items()]
     needed = on_cpu(sum(math.prod(shape) for name, shape in shapes if not name.endswith(_WORDS)))
     free = available()

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
+
+from kosearch.errors import ModelError
 
 Pooling = Literal["cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"]
 LayerKind = Literal["dense", "layernorm", "normalize"]
@@ -103,6 +106,22 @@ class Endpoint:
 
 
 AnyModel = Model | Endpoint
+
+
+def truncated(model: Model, dimensions: int | None) -> Model:
+    """The model with only the first numbers of its vectors; with all of them it is the same model.
+
+    Raises ModelError where it has not so many.
+    """
+    if dimensions is None or dimensions == model.dimensions:
+        return model
+    if dimensions > model.dimensions:
+        raise ModelError(
+            f"{model.name} gives {model.dimensions} dimensions, fewer than {dimensions}",
+            f"--dimensions {model.dimensions} is the most",
+        )
+    fingerprint = hashlib.sha256(f"{model.fingerprint} {dimensions}".encode()).hexdigest()
+    return replace(model, dimensions=dimensions, fingerprint=fingerprint)
 
 
 PROMPTS_BY_AUTHORS: dict[str, Prompts] = {

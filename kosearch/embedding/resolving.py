@@ -20,7 +20,7 @@ QUALITY = "dragonkue/BGE-m3-ko"
 
 def default_model(device: str = "auto") -> str:
     """The name of the model for a new index when the user names none."""
-    if _has_gpu(device) and hub.cached(QUALITY):
+    if has_gpu(device) and hub.cached(QUALITY):
         return QUALITY
     return BUNDLED
 
@@ -61,7 +61,7 @@ def resolve(name: str, *, cache_dir: Path, device: str = "auto", pull: bool = Fa
     if name == BUNDLED:
         why += ", in place of the bundled model, whose package has no weights for this machine"
     elif name == QUALITY:
-        why += ", the default with a GPU" if _has_gpu(device) else ""
+        why += ", the default with a GPU" if has_gpu(device) else ""
     return directory.read(snapshot, name=hub_name, revision=snapshot.name, why=why, cache_dir=cache_dir)
 
 
@@ -76,12 +76,12 @@ def names_here() -> list[str]:
 
 
 def _because(device: str) -> str:
-    if not _has_gpu(device):
+    if not has_gpu(device):
         return ", the default without a GPU"
     return f"; {QUALITY} would find more: fetch it with --model {QUALITY} --pull"
 
 
-def _has_gpu(device: str) -> bool:
+def has_gpu(device: str) -> bool:
     """Whether torch will find a GPU, as far as that can be told without importing it."""
     if device.partition(":")[0] not in ("auto", "cuda", "mps"):
         return False

@@ -30,6 +30,7 @@ from kosearch.index.records import (
     NewPassage,
     Status,
     StoredDocument,
+    StoredFile,
     StoredPassage,
 )
 from kosearch.index.snapshot import Derived, Snapshot
@@ -47,6 +48,7 @@ __all__ = [
     "Snapshot",
     "Status",
     "StoredDocument",
+    "StoredFile",
     "StoredPassage",
     "Writer",
 ]
@@ -164,6 +166,13 @@ class Index:
         """The roots that `index` without a path goes through, and the globs they were indexed with."""
         with self._reading() as store:
             return store.roots()
+
+    def stored_files(self) -> Iterator[StoredFile]:
+        """Every file that was looked at, with all that its content gave, as they are together at one moment."""
+        with self._reading() as store:
+            store.connection.execute("BEGIN")
+            for number, path, state in list(store.files()):
+                yield store.stored_file(number, path, state)
 
     def problems(self) -> list[Skipped]:
         """Files and parts of files that are not searchable, by path."""

@@ -124,7 +124,9 @@ def _wrong_files(directory: Path, store: Store, state: State) -> Iterator[str]:
             yield "the vector files are not of this generation"
             return
         for ids, _, blobs in store.scan("vector", PUBLISHED):
-            if not np.array_equal(dense.take(dense.rows(ids)), decode_vectors(blobs, manifest.dimensions)):
+            if not np.array_equal(
+                dense.take(dense.rows(ids)), decode_vectors(blobs, manifest.dimensions, store.identity.storage)
+            ):
                 yield "the vector files differ from SQLite"
                 return
         if Lexical(place, manifest, store.identity.fields).passages != state.passages:

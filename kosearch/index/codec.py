@@ -10,6 +10,7 @@ import re
 import struct
 import zlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,8 @@ from numpy.typing import NDArray
 from kosearch.errors import IndexDamaged
 from kosearch.index.records import Vectors
 
+Codes = NDArray[Any]
+"""(n, d): vectors in the numbers they are stored in."""
 REPAIR = "kosearch repair"
 BUCKETS = 4096
 """Rows of the table of term counts: at two million terms, a question's 30 terms read 300 kB."""
@@ -58,24 +61,43 @@ def unseal(blob: bytes, what: str, *key: int) -> bytes:
     return blob[_SEAL:]
 
 
-def encode_vectors(vectors: Vectors) -> list[bytes]:
-    """Rows of (n, d) → n blobs of little-endian float16, at length 1 so that nothing overflows."""
-    rows = vectors.astype(np.float64)
-    length = np.sqrt(np.einsum("ij,ij->i", rows, rows))
-    rows /= np.where(length > 0, length, 1)[:, None]
-    return [row.tobytes() for row in rows.astype("<f2")]
+def encode_vectors(vectors: Vectors, storage: str) -> list[bytes]:
+    """Rows of (n, d) → n blobs, little-endian."""
+    return [row.tobytes() for row in codes(vectors, storage)]
 
 
-def decode_vectors(blobs: Sequence[bytes], dimensions: int) -> Vectors:
-    """n blobs → (n, d) float32 rows of length 1.
+def codes(vectors: Vectors, storage: str) -> Codes:
+    """Rows of (n, d), of any length but 0, in the numbers they are stored in.
+
+    float16 holds them at length 1, so that nothing overflows. int8 holds each row scaled so that its largest number
+    is 127; the scale need not be kept, for all vectors have length 1 when they are read.
+    """
+    rows = _unit(vectors.astype(np.float64))
+    if storage == "int8":
+        largest = np.abs(rows).max(axis=1, initial=0)
+        return np.rint(rows * (127 / np.where(largest > 0, largest, 1))[:, None]).astype(np.int8)
+    return rows.astype("<f2")
+
+
+def decode_vectors(blobs: Sequence[bytes], dimensions: int, storage: str) -> Vectors:
+    """n blobs → (n, d) float32 rows of length 1."""
+    kind = np.int8 if storage == "int8" else "<f2"
+    return vectors_of(np.frombuffer(b"".join(blobs), dtype=kind).reshape(len(blobs), dimensions))
+
+
+def vectors_of(stored: Codes) -> Vectors:
+    """Rows in the numbers they are stored in → float32, of length 1.
 
     The length is taken in float64: float32 sums would depend on how a library orders them, and a vector must
     be the same bit by bit wherever it is read from.
     """
-    rows = np.frombuffer(b"".join(blobs), dtype="<f2").reshape(len(blobs), dimensions).astype(np.float64)
+    return _unit(stored.astype(np.float64)).astype(np.float32)
+
+
+def _unit(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     length = np.sqrt(np.einsum("ij,ij->i", rows, rows))
     rows /= np.where(length > 0, length, 1)[:, None]
-    return rows.astype(np.float32)
+    return rows
 
 
 def encode_terms(fields: Sequence[str], terms: Mapping[str, Sequence[str]]) -> bytes:

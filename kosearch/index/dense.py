@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kosearch.index import graph as graphs
+from kosearch.index.codec import Codes, codes, vectors_of
 from kosearch.index.files import MAX_DEAD, Damaged, Graph, Manifest, link, measure
 from kosearch.index.graph import HnswGraph
 from kosearch.index.records import Ids, Vectors
@@ -50,8 +51,9 @@ class Dense:
         self.directory = directory
         self.manifest = manifest
         try:
-            self._parts: list[NDArray[np.float32]] = [
-                np.memmap(directory / name, np.float32, "r", shape=(rows, manifest.dimensions))
+            kind = np.int8 if manifest.storage == "int8" else np.float32
+            self._parts: list[Codes] = [
+                np.memmap(directory / name, kind, "r", shape=(rows, manifest.dimensions))
                 for name, rows in manifest.parts
             ]
             table = np.fromfile(directory / ROWS, np.int64).reshape(-1, 2)
@@ -76,7 +78,7 @@ class Dense:
         if _FEW * len(rows) < len(self.ids):
             scores = self.take(rows) @ query
         else:
-            scores = np.concatenate([np.zeros(0, np.float32), *(part @ query for part in self._parts)])[rows]
+            scores = np.concatenate([np.zeros(0, np.float32), *(_products(part, query) for part in self._parts)])[rows]
         if 0 < k < len(rows):
             near = scores >= np.partition(scores, -k)[-k] - _ERROR
             rows, _ = best(rows[near], scores[near], k + _MARGIN)
@@ -135,10 +137,11 @@ class Dense:
     def take(self, rows: Ids) -> Vectors:
         """Copies of rows, (n, d)."""
         taken = np.empty((len(rows), self.manifest.dimensions), np.float32)
+        decode = vectors_of if self.manifest.storage == "int8" else np.asarray
         places = np.searchsorted(self._starts, rows, side="right") - 1
         for number in np.unique(places):
             mine = places == number
-            taken[mine] = self._parts[number][rows[mine] - self._starts[number]]
+            taken[mine] = decode(self._parts[number][rows[mine] - self._starts[number]])
         return taken
 
     def chunks(self, rows: Ids) -> Iterator[tuple[Ids, Ids, Vectors]]:
@@ -146,6 +149,19 @@ class Dense:
         for start in range(0, len(rows), _CHUNK):
             part = rows[start : start + _CHUNK]
             yield self.ids[part], self.documents[part], self.take(part)
+
+
+def _products(part: Codes, query: Vectors) -> Vectors:
+    """Products of a part's vectors (n, d) with a query (d,), as exact as float32 is."""
+    if part.dtype != np.int8:
+        scores: Vectors = part @ query
+        return scores
+    chunks: list[Vectors] = [np.zeros(0, np.float32)]
+    for start in range(0, len(part), _CHUNK):
+        rows = part[start : start + _CHUNK].astype(np.float32)
+        lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows))
+        chunks.append((rows @ query / np.where(lengths > 0, lengths, 1)).astype(np.float32))
+    return np.concatenate(chunks)
 
 
 def cosines(vectors: Vectors, query: Vectors) -> Vectors:
@@ -181,10 +197,10 @@ def write_vectors(old: Dense | None, target: Path, manifest: Manifest, dead: Ids
         fresh += parts[kept][1]
     parts = parts[:kept]
     start = sum(rows for _, rows in parts)
-    name = f"vectors-{manifest.generation}.f32"
+    name = f"vectors-{manifest.generation}.{'i8' if manifest.storage == 'int8' else 'f32'}"
     with (target / name).open("wb") as stream:
-        merged = _append(stream, old.chunks(np.flatnonzero(live[start:]) + start)) if old else []
-        new = _append(stream, added.rows)
+        merged = _append(stream, old.chunks(np.flatnonzero(live[start:]) + start), manifest) if old else []
+        new = _append(stream, added.rows, manifest)
     if old:
         kept_rows = np.stack([np.where(live, old.ids, -old.ids), old.documents], axis=1)[:start]
         merged.insert(0, kept_rows)
@@ -236,10 +252,11 @@ def _save_graph(graph: HnswGraph, new: Dense, missing: Ids) -> Manifest:
     return replace(new.manifest, graph=Graph(name, len(graph), int(new.ids[-1])), files=files)
 
 
-def _append(stream: BinaryIO, rows: Iterable[tuple[Ids, Ids, Vectors]]) -> list[Ids]:
+def _append(stream: BinaryIO, rows: Iterable[tuple[Ids, Ids, Vectors]], manifest: Manifest) -> list[Ids]:
     """Append vectors to a file; returns tables of their passage and document ids."""
     tables = []
     for ids, documents, vectors in rows:
-        stream.write(np.ascontiguousarray(vectors, np.float32).data)
+        stored = codes(vectors, "int8") if manifest.storage == "int8" else vectors
+        stream.write(np.ascontiguousarray(stored).data)
         tables.append(np.stack([ids, documents], axis=1))
     return tables

@@ -3,7 +3,7 @@
     generation-12/
       manifest.json          size and CRC-32 of every other file; SQLite keeps the manifest's own checksum
       rows.i64               passage id, document id of every vector, ids ascending, negative where dead
-      vectors-3.f32, …       vectors in the order of rows.i64, in parts named by their first generation
+      vectors-3.f32, …       vectors (int8: .i8) in the order of rows.i64, in parts named by their first generation
       graph-8.hnsw           HNSW over the passages that there were in generation 8, if there were many
       lexical/               Tantivy's files
 
@@ -57,6 +57,8 @@ class Manifest:
 
     generation: int
     dimensions: int
+    storage: str = "float16"
+    """What SQLite keeps vectors in. Files hold int8 as it is, and float16 as the float32 that is multiplied."""
     parts: tuple[tuple[str, int], ...] = ()
     """Vector files and their rows, in order."""
     graph: Graph | None = None
@@ -130,6 +132,7 @@ def read_manifest(directory: Path, checksum: str) -> Manifest:
     return Manifest(
         value["generation"],
         value["dimensions"],
+        value.get("storage", "float16"),
         tuple((name, rows) for name, rows in value["parts"]),
         Graph(**value["graph"]) if value["graph"] else None,
         {name: Entry(**entry) for name, entry in value["files"].items()},

@@ -136,7 +136,7 @@ def _build(store: Store, old: _Old, target: Path, generation: int) -> str:
     dead = store.passage_ids(RETIRED)
     which = PENDING if old.dense else NEXT
     added = Added(store.count_passages(which), _vectors(store, which))
-    manifest = Manifest(generation, store.identity.dimensions)
+    manifest = Manifest(generation, store.identity.dimensions, store.identity.storage)
     manifest = write_vectors(old.dense, target, manifest, dead, added)
     step("vectors written")
     manifest = write_graph(old.dense, Dense(target, manifest))
@@ -153,7 +153,7 @@ def _build(store: Store, old: _Old, target: Path, generation: int) -> str:
 
 def _vectors(store: Store, which: str) -> Iterator[tuple[Ids, Ids, Vectors]]:
     for ids, documents, blobs in store.scan("vector", which):
-        yield ids, documents, decode_vectors(blobs, store.identity.dimensions)
+        yield ids, documents, decode_vectors(blobs, store.identity.dimensions, store.identity.storage)
 
 
 def _lines(store: Store, which: str) -> Iterator[tuple[int, int, list[str]]]:

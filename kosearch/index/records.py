@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kosearch.records import Extracted, Passage, Reason
+from kosearch.records import Extracted, Passage, Reason, Skipped
 
 Ids = NDArray[np.int64]
 Vectors = NDArray[np.float32]
@@ -38,6 +38,8 @@ class Identity:
     """The fields that terms belong to, in the order they are stored."""
     endpoint: Mapping[str, Any] | None = None
     """What finds a model that answers over HTTP again, its URL first of all; None for one on this machine."""
+    storage: str = "float16"
+    """What the numbers of vectors are kept in: float16 or int8."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,20 @@ class StoredDocument:
     size: int
     """Bytes of the file."""
     mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file and all that its content gave, so that it need not be read again."""
+
+    path: str
+    """For people."""
+    state: FileState
+    read_as: tuple[int, int]
+    """Size and time of the file when its documents were read, which may have been an earlier content."""
+    documents: tuple[Extracted, ...]
+    partial: tuple[Skipped, ...]
+    """Its parts that gave no document."""
 
 
 @dataclass(frozen=True, slots=True)

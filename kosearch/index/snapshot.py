@@ -195,7 +195,7 @@ class Snapshot:
         for numbers, owners, blobs in self._store.scan("vector", PUBLISHED):
             count += len(numbers)
             wanted = np.full(len(numbers), True) if documents is None else np.isin(owners, documents)
-            new = cosines(decode_vectors(blobs, self.identity.dimensions), query)
+            new = cosines(decode_vectors(blobs, self.identity.dimensions, self.identity.storage), query)
             ids, scores = best(np.concatenate([ids, numbers[wanted]]), np.concatenate([scores, new[wanted]]), k)
         self._complete(count)
         return ids, scores

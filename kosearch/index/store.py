@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from kosearch.errors import IndexMismatch
 from kosearch.index.codec import (
     bucket,
     checksum,
@@ -20,9 +21,19 @@ from kosearch.index.codec import (
     decode_vectors,
     unseal,
 )
-from kosearch.index.records import Globs, Identity, Ids, Status, StoredDocument, StoredPassage, Vectors
+from kosearch.index.records import (
+    FileState,
+    Globs,
+    Identity,
+    Ids,
+    Status,
+    StoredDocument,
+    StoredFile,
+    StoredPassage,
+    Vectors,
+)
 from kosearch.index.schema import read_meta
-from kosearch.records import Passage, Reason, Skipped, Statistics
+from kosearch.records import Extracted, Heading, PageStart, Passage, Reason, Skipped, Statistics
 
 Description = tuple[int, str, str, str, str, int]
 """A document's id, path, member, kind, metadata in JSON, and time in nanoseconds."""
@@ -30,6 +41,8 @@ ROWS = 4096
 """Rows read at a time."""
 PART = 16384
 """Code points of a row of the table `text`."""
+STRUCTURE = -1
+"""The part that holds a document's headings and page starts, in JSON: what cutting its text anew takes."""
 
 DOCUMENT = (
     "id, raw, path, member, kind, title, metadata, text_hash, length, passages, size, mtime_ns, published, retired"
@@ -105,6 +118,54 @@ class Store:
             raise damaged(f"the text of {document.path}")
         return text
 
+    def extracted(self, document: StoredDocument) -> Extracted:
+        """The document as it was when it was read.
+
+        Raises IndexMismatch where an earlier version stored it, which did not keep headings and page starts.
+        """
+        sql = "SELECT body FROM text WHERE document_id = ? AND part = ?"
+        row = self.connection.execute(sql, (document.id, STRUCTURE)).fetchone()
+        if row is None:
+            raise IndexMismatch(
+                f"an earlier version of kosearch indexed {document.path}, and did not keep its headings and pages",
+                "make the other index from the files: kosearch index --index NAME --model MODEL PATH",
+            )
+        headings, pages = json.loads(unseal(row[0], "structure", document.id, STRUCTURE))
+        return Extracted(
+            text=self.document_text(document),
+            kind=document.kind,
+            title=document.title,
+            member=document.member,
+            headings=tuple(Heading(*one) for one in headings),
+            pages=tuple(PageStart(*one) for one in pages),
+            metadata=document.metadata,
+        )
+
+    def files(self) -> Iterator[tuple[int, str, FileState]]:
+        """Every file that a run has looked at, with its row's number and its path for people."""
+        sql = (
+            "SELECT id, path, raw, root, size, mtime_ns, hash, reason, detail,"
+            " documents FROM file LEFT JOIN problem ON file_id = file.id AND whole ORDER BY file.id"
+        )
+        roots: dict[bytes, bytes] = {}  # each is one object, however many files lie under it
+        for number, path, raw, root, size, mtime_ns, content_hash, reason, detail, documents in self.rows(sql):
+            why = Reason(reason) if reason else None
+            one_root = roots.setdefault(root, root)
+            state = FileState(raw, one_root, size, mtime_ns, content_hash, why, detail or "", documents)
+            yield number, path, state
+
+    def stored_file(self, number: int, path: str, state: FileState) -> StoredFile:
+        """All that there is of a file, published or not yet."""
+        documents = [_document(row) for row in self._document_rows(f"{NEXT} AND file_id = {number}")]
+        partial = self.rows("SELECT reason, detail, member FROM problem WHERE file_id = ? AND NOT whole", number)
+        return StoredFile(
+            path,
+            state,
+            next(((one.size, one.mtime_ns) for one in documents), (state.size, state.mtime_ns)),
+            tuple(map(self.extracted, documents)),
+            tuple(Skipped(path, Reason(reason), detail, member) for reason, detail, member in partial),
+        )
+
     def stored(self, ids: Sequence[int]) -> list[StoredPassage]:
         """Published passages with their text and documents, in the order asked for."""
         found = {
@@ -137,7 +198,7 @@ class Store:
 
     def vectors(self, ids: Sequence[int]) -> Vectors:
         """The vectors of passages, (n, d), in the order asked for."""
-        return decode_vectors(self._blobs("vector", ids), self.identity.dimensions)
+        return decode_vectors(self._blobs("vector", ids), self.identity.dimensions, self.identity.storage)
 
     def terms(self, ids: Sequence[int]) -> list[Mapping[str, list[str]]]:
         """The terms of passages by field, in the order asked for."""
@@ -220,11 +281,14 @@ class Store:
         text = self.document_text(document)
         if hashlib.sha256(text.encode()).hexdigest() != document.text_hash:
             raise damaged(f"the text of {document.path}")
+        sql = "SELECT body FROM text WHERE document_id = ? AND part = ?"
+        for (body,) in self.rows(sql, document_id, STRUCTURE):
+            unseal(body, "structure", document_id, STRUCTURE)
         sql = "SELECT id, document_id, place, checksum, vector, terms FROM passage WHERE document_id = ? ORDER BY id"
         ordinals = []
         for number, owner, place, check, vector, terms in self.rows(sql, document_id):
             ordinal, passage = _place(number, owner, place, check)
-            decode_vectors([unseal(vector, "vector", number)], self.identity.dimensions)
+            decode_vectors([unseal(vector, "vector", number)], self.identity.dimensions, self.identity.storage)
             decode_lines(unseal(terms, "terms", number))
             if not 0 <= passage.start <= passage.end <= document.length:
                 raise damaged(f"passage {number}")

@@ -28,7 +28,7 @@ from kosearch.index.codec import (
 )
 from kosearch.index.records import FileState, Globs, NewDocument
 from kosearch.index.schema import transaction, write_meta
-from kosearch.index.store import DOCUMENT, PART, Store
+from kosearch.index.store import DOCUMENT, PART, STRUCTURE, Store
 from kosearch.records import Reason, Skipped, SourceFile
 
 LEAVES = frozenset({Reason.EMPTY, Reason.VANISHED})
@@ -50,17 +50,7 @@ class Writer:
 
     def files(self) -> dict[bytes, FileState]:
         """Every file that a run has looked at, by its raw path."""
-        sql = (
-            "SELECT raw, root, size, mtime_ns, hash, reason, detail,"
-            " documents FROM file LEFT JOIN problem ON file_id = file.id AND whole"
-        )
-        files = {}
-        roots: dict[bytes, bytes] = {}  # each is one object, however many files lie under it
-        for raw, root, size, mtime_ns, content_hash, reason, detail, documents in self._store.rows(sql):
-            why = Reason(reason) if reason else None
-            one_root = roots.setdefault(root, root)
-            files[raw] = FileState(raw, one_root, size, mtime_ns, content_hash, why, detail or "", documents)
-        return files
+        return {state.raw: state for _, _, state in self._store.files()}
 
     def vectors(self, input_hashes: Sequence[bytes]) -> dict[bytes, NDArray[np.float32]]:
         """Vectors (d,) that are stored for these inputs, published, pending or retired."""
@@ -71,7 +61,7 @@ class Writer:
             marks = ",".join("?" * len(part))
             sql = f"SELECT input_hash, vector, id FROM passage WHERE input_hash IN ({marks})"
             found |= {key: unseal(blob, "vector", number) for key, blob, number in self._store.rows(sql, *part)}
-        vectors = decode_vectors(list(found.values()), self._store.identity.dimensions)
+        vectors = decode_vectors(list(found.values()), self._store.identity.dimensions, self._store.identity.storage)
         return dict(zip(found, vectors, strict=True))
 
     def put(
@@ -221,6 +211,12 @@ class Writer:
                 for part in range(-(-len(text) // PART))
             ),
         )
+        headings = [(one.start, one.level, storable(one.title)) for one in extracted.headings]
+        pages = [(one.start, one.number, storable(one.label)) for one in extracted.pages]
+        structure = json.dumps([headings, pages], ensure_ascii=False).encode()
+        self._connection.execute(
+            "INSERT INTO text VALUES (?, ?, ?)", (number, STRUCTURE, seal(structure, number, STRUCTURE))
+        )
         self._insert_passages(number, document)
 
     def _insert_passages(self, document_id: int, document: NewDocument) -> None:
@@ -233,7 +229,7 @@ class Writer:
             raise ValueError(f"a vector has {stacked.shape[1:]} dimensions, the index has {identity.dimensions}")
         if not np.isfinite(stacked).all():
             raise ValueError("a vector is not finite")
-        vectors = encode_vectors(stacked)
+        vectors = encode_vectors(stacked, identity.storage)
         rows = []
         for ordinal, (one, vector) in enumerate(zip(document.passages, vectors, strict=True)):
             number = last + 1 + ordinal
