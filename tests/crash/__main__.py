@@ -65,7 +65,9 @@ def break_on_purpose(name: str, what: str, change: Break) -> bool:
             raise SystemExit(
                 f"{name}: {change.file} has changed: {change.old!r} stands there {source.count(change.old)} times"
             )
-        file.write_text(source.replace(change.old, change.new), encoding="utf-8")
+        changed = source.replace(change.old, change.new)
+        compile(changed, change.file, "exec")  # a program that does not even start breaks no promise
+        file.write_text(changed, encoding="utf-8")
         result = run_tests([change.test], FULL, {"PYTHONPATH": folder})
     noticed = result.returncode == 1
     failure = first_failure(result.stdout) if noticed else f"NOT NOTICED (pytest ended with {result.returncode})"
