@@ -29,7 +29,7 @@ _MARGIN = 64
 """Rows beyond k, as near as float32 can say, that are scored again."""
 _FEW = 32
 """So many times fewer rows than there are get copied together; more are scanned with all the others."""
-_CHUNK = 65_536
+_CHUNK = 8192
 
 
 @dataclass(frozen=True, slots=True)

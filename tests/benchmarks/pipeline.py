@@ -9,8 +9,9 @@ ratio       `kosearch index` over mixed files (pages of ../shared/eval as text, 
             embedding alone of the same passages by the same model in this process: wall and CPU seconds of both. The
             target for the ratio is 1.10. Then where the rest goes, step by step in one process, in CPU seconds: on
             few cores that embedding keeps busy, CPU seconds are what decides.
-memory      Small files, read by the real workers, with vectors from a stub: the most memory that this process and
-            its workers had of their own, for every tenth of the files.
+memory      Small files, read by the real workers, with vectors from a stub and no graph, which holds all vectors
+            while it is made: the most memory that this process and its workers had of their own, for every tenth of
+            the files.
 unchanged   `kosearch index` again over files that have not changed, as a process. The target is 1.5 s.
 """
 
@@ -34,6 +35,7 @@ import time
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -41,7 +43,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from kosearch import config, preparing
-from kosearch.index import Writer
+from kosearch.index import Writer, graph
 from kosearch.indexing import Run
 from kosearch.library import Library
 from kosearch.preparing import FilePreparer, Job, Prepared
@@ -204,6 +206,7 @@ def memory(work: Path, count: int) -> None:
     library = Library(config.load({"index": "memory"}))
     library.prepare()
     library.embedder = Stub(library.model)
+    graph.MIN_ROWS = sys.maxsize
     print(f"\nmemory     {count} files with vectors from a stub, MiB of their own at most\n")
     print(f"{'files':>8} {'this process':>13} {'workers':>8} {'seconds':>8}")
     begun, tenth, shown = time.monotonic(), max(1, count // 10), 0
@@ -258,12 +261,17 @@ class Memory:
 
     def _look(self) -> None:
         while not self._over.wait(0.05):
-            children = Path(f"/proc/self/task/{os.getpid()}/children").read_text(encoding="ascii").split()
-            for task in Path("/proc/self/task").iterdir():
-                if task.name != str(os.getpid()):
-                    children += (task / "children").read_text(encoding="ascii").split()
-            sizes = own_memory("self"), sum(map(own_memory, children))
+            sizes = own_memory("self"), sum(map(own_memory, children_of_this_process()))
             self._most = [max(pair) for pair in zip(self._most, sizes, strict=True)]
+
+
+def children_of_this_process() -> list[str]:
+    """Their numbers; to Linux they are those of a thread."""
+    children = []
+    for thread in Path("/proc/self/task").iterdir():
+        with suppress(OSError):  # it may be gone by now
+            children += (thread / "children").read_text(encoding="ascii").split()
+    return children
 
 
 def own_memory(process: str) -> float:
@@ -325,6 +333,7 @@ def documents_and_copies() -> Iterator[tuple[str, bytes]]:
     if not DOCUMENTS.is_dir():
         return
     paths = sorted(path for path in DOCUMENTS.rglob("*") if path.is_file() and "hostile" not in str(path))
+    random.Random(1).shuffle(paths)
     yield from ((path.name, path.read_bytes()) for path in paths)
     packed = [path for path in paths if path.suffix in {".docx", ".pptx", ".xlsx", ".hwpx", ".odt", ".epub"}]
     for number in itertools.count() if packed else ():
@@ -364,8 +373,8 @@ def pages() -> Iterator[tuple[str, str]]:
 def made_texts(words: int) -> Iterator[str]:
     """Texts of so many words of the small corpus, no two alike, without end."""
     chance, known = random.Random(1), sorted(known_words())
-    for number in itertools.count():
-        yield f"{number}. {' '.join(chance.choices(known, k=words))}.\n"
+    while True:
+        yield f"{' '.join(chance.choices(known, k=words))}.\n"
 
 
 def written_as(suffix: str, title: str, text: str) -> str:
