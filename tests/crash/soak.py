@@ -186,6 +186,8 @@ def _work(world: World, outcome: Soak, documents: int, note: bool) -> None:
     for _ in range(documents):
         world.add()
     _index(world, outcome)
+    for mode in MODES:  # Kiwi and the model are loaded before anything is noted
+        world.ask([world.question()], mode)
     begun, seen = time.monotonic(), set[int]()
     while (seconds := time.monotonic() - begun) < outcome.minutes * 60:
         for _ in range(chance.randrange(1, 12)):
