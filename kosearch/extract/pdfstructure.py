@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from kosearch.extract.decoding import normalise
 from kosearch.extract.metadata import standard
 from kosearch.records import Heading
 
@@ -74,7 +75,8 @@ class Structure:
             labels = []
         if len(labels) != count:
             return [""] * count
-        return ["" if label == str(number) else label for number, label in enumerate(labels, 1)]
+        plain = [" ".join(normalise(label).split()) for label in labels]
+        return ["" if label == str(number) else label for number, label in enumerate(plain, 1)]
 
     def headings(self, text: str, starts: Sequence[int]) -> list[Heading]:
         """The outline's entries where their titles stand in the text; `starts` are the pages' offsets."""
@@ -121,7 +123,7 @@ class Structure:
                 yield from self._entries(entry, level + 1)
                 continue
             page = self._reader.get_destination_page_number(entry)
-            if (title := " ".join(str(entry.title or "").split())) and page is not None:
+            if (title := " ".join(normalise(str(entry.title or "")).split())) and page is not None:
                 yield title, level, page
 
 

@@ -112,6 +112,7 @@ class World:
             "KOSEARCH_INDEX": str(self.index),
             "KOSEARCH_RESIDENT_IDLE": "86400",
             "KOSEARCH_WORKERS": "1",
+            "KOSEARCH_TIMEOUT": "600",
             "XDG_RUNTIME_DIR": str(runtime),
             "HF_HUB_OFFLINE": "1",
             "OMP_NUM_THREADS": "1",
@@ -224,7 +225,10 @@ def _index(world: World, outcome: Soak) -> None:
     done = world.run("index", "-q", "--json", str(world.folder))
     report = json.loads(done.stdout) if done.returncode == 0 else {}
     if report.get("documents") != len(world.texts):
-        outcome.faults.append(f"index ended with {done.returncode}, {report.get('documents')} documents: {done.stderr}")
+        outcome.faults.append(
+            f"index ended with {done.returncode}, {report.get('documents')} documents where there are "
+            f"{len(world.texts)}, skipped {report.get('skipped')}: {done.stderr}"
+        )
 
 
 def _ask(world: World, outcome: Soak) -> None:

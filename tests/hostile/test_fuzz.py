@@ -114,8 +114,9 @@ def test_walking(names: list[bytes], rules: bytes, own: bytes, tally: Tally) -> 
                     Path(os.fsdecode(os.path.join(root, name, b"inner.txt"))).write_text("x")
                 else:
                     Path(os.fsdecode(os.path.join(root, name))).write_text("x")
-        Path(folder, ".gitignore").write_bytes(rules)
-        Path(folder, ".kosearchignore").write_bytes(own)
+        for name, content in ((".gitignore", rules), (".kosearchignore", own)):
+            with suppress(IsADirectoryError):  # one of the names above
+                Path(folder, name).write_bytes(content)
         found = list(find({root: WalkRules()}))
         assert all(isinstance(one, SourceFile | Skipped | Unseen) for one in found)
         raws = [one.raw for one in found if isinstance(one, SourceFile)]
