@@ -34,6 +34,7 @@ complete -c kosearch -n '__fish_seen_subcommand_from index' -l device -x -a 'aut
 complete -c kosearch -n '__fish_seen_subcommand_from index' -l storage -x -a 'float16 int8' -d 'What vectors are kept in; set when an index is made'
 complete -c kosearch -n '__fish_seen_subcommand_from index' -l into -x -d 'Make another index of what this one holds, without reading files: with --model, say'
 complete -c kosearch -n '__fish_seen_subcommand_from index' -l pull -d 'Download the model named by --model'
+complete -c kosearch -n '__fish_seen_subcommand_from index' -l trust-remote-code -d 'Run the Python code that the model\'s architecture needs, from now on'
 complete -c kosearch -n '__fish_seen_subcommand_from index' -l strict -d 'End with 6 when a file was skipped'
 complete -c kosearch -n '__fish_seen_subcommand_from index' -l wait -d 'Wait for another writer instead of ending'
 complete -c kosearch -n '__fish_seen_subcommand_from index' -s i -l index -x -a '(__kosearch_names index; __fish_complete_directories)' -d 'Which index: a name, or a folder'

@@ -39,11 +39,15 @@ PASSAGE_RULES = "1"
 class Library:
     """An index directory, and what was used with it so far."""
 
-    def __init__(self, settings: Settings, *, questions: int | None = None) -> None:
-        """`questions` says how many will be asked, where that is known: a few are answered soonest without torch."""
+    def __init__(self, settings: Settings, *, questions: int | None = None, trust_remote_code: bool = False) -> None:
+        """`questions` says how many will be asked, where that is known: a few are answered soonest without torch.
+
+        `trust_remote_code` lets a model run Python code of its authors, now and whenever it is loaded later.
+        """
         self.settings = settings
         self.directory = index_directory(settings.index, settings)
         self._questions = questions
+        self._trusting = trust_remote_code
 
     @property
     def exists(self) -> bool:
@@ -289,7 +293,13 @@ class Library:
         )
 
     def _resolve(self, name: str, *, pull: bool = False) -> embedding.Model:
-        return embedding.resolve(name, cache_dir=self.settings.cache_dir, device=self.settings.device, pull=pull)
+        return embedding.resolve(
+            name,
+            cache_dir=self.settings.cache_dir,
+            device=self.settings.device,
+            pull=pull,
+            trust_remote_code=self._trusting,
+        )
 
     def _planned(self, *, pull: bool = False) -> Identity:
         """What a new index would be."""

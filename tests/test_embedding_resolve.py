@@ -154,7 +154,7 @@ class TestDefault:
     def test_gpus_by_number_are_gpus(self, device: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(resolving, "version", lambda _: "2.13.0")
         monkeypatch.setattr(Path, "glob", lambda *_: iter([Path("/dev/nvidia0")]))
-        assert resolving._has_gpu(device)
+        assert resolving.has_gpu(device)
 
 
 def test_names_here(hub: Path) -> None:

@@ -80,6 +80,7 @@ def command(
         ),
     ] = None,
     pull: Annotated[bool, typer.Option("--pull", help="Download the model named by --model.")] = False,
+    trust_remote_code: options.TrustRemoteCode = False,
     strict: Annotated[bool, typer.Option("--strict", help="End with 6 when a file was skipped.")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Wait for another writer instead of ending.")] = False,
     index: options.Index = None,
@@ -104,7 +105,7 @@ def command(
         passage_overlap=passage_overlap,
         storage=storage,
     )
-    library = Library(settings)
+    library = Library(settings, trust_remote_code=trust_remote_code)
     roots = [options.file_name(path) for path in paths or ()]
     if into is not None:
         if roots or include or exclude or archives:

@@ -51,6 +51,10 @@ Dimensions = Annotated[
     int | None,
     typer.Option(metavar="N", min=1, help="Only the first N numbers of vectors.", show_default=False),
 ]
+TrustRemoteCode = Annotated[
+    bool,
+    typer.Option("--trust-remote-code", help="Run the Python code that the model's architecture needs, from now on."),
+]
 Device = Annotated[
     str | None,
     typer.Option(

@@ -8,7 +8,6 @@ directory without `modules.json` is pooled as sentence-transformers would: by th
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 import struct
 from collections.abc import Iterator
@@ -16,7 +15,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast, get_args
 
-from kosearch.embedding.model import Heads, Layer, LayerKind, Model, Pooling, Prompts, prompts_by_authors
+from kosearch.embedding import foreign
+from kosearch.embedding.foreign import Consent
+from kosearch.embedding.model import (
+    Heads,
+    Layer,
+    LayerKind,
+    Model,
+    Pooling,
+    Prompts,
+    pooling_by_authors,
+    prompts_by_authors,
+)
 from kosearch.embedding.remembered import remembered, sha256
 from kosearch.errors import ModelError
 
@@ -40,20 +50,21 @@ _PASSAGE_PROMPTS = ("document", "passage", "corpus")
 _POSITIONS_AFTER_PADDING = frozenset({"roberta", "xlm-roberta", "camembert", "mpnet", "xlm-roberta-xl"})
 """Model types that number positions from the padding token's id + 1, and so hold that many fewer tokens."""
 
+_NONE = Consent()
 _NOT_IN_THE_VECTORS = frozenset(
     {"_name_or_path", "architectures", "dtype", "torch_dtype", "transformers_version", "use_cache"}
 )
 """Keys of `config.json` that can change while every vector stays the same."""
 
 
-def read(directory: Path, *, name: str, revision: str, why: str, cache_dir: Path) -> Model:
+def read(directory: Path, *, name: str, revision: str, why: str, cache_dir: Path, consent: Consent = _NONE) -> Model:
     """The model in `directory`.
 
     Raises ModelError, with the way out, where weights or tokenizer are missing, pickled, don't fit each other,
-    or need code that is not part of transformers.
+    or need code that is not part of transformers and was not trusted.
     """
     try:
-        return _read(directory, name, revision, why, cache_dir)
+        return _read(directory, name, revision, why, cache_dir, consent)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ModelError(
             f"the files of {directory} do not say what a model's files say (config, modules, tokenizer): {error!r}",
@@ -61,11 +72,12 @@ def read(directory: Path, *, name: str, revision: str, why: str, cache_dir: Path
         ) from error
 
 
-def _read(directory: Path, name: str, revision: str, why: str, cache_dir: Path) -> Model:
+def _read(directory: Path, name: str, revision: str, why: str, cache_dir: Path, consent: Consent) -> Model:
     config = read_json(directory / "config.json")
     if config is None:
         raise ModelError(f"{directory} is not a model: it has no config.json", "name a model's own directory")
-    _refuse_foreign_code(directory, config)
+    _refuse_what_is_no_model(directory, config)
+    code = foreign.code(directory, config, cache_dir, consent) if foreign.is_needed(config) else None
     weights = weight_files(directory)
     tokenizer = directory / "tokenizer.json"
     if not tokenizer.is_file():
@@ -75,13 +87,16 @@ def _read(directory: Path, name: str, revision: str, why: str, cache_dir: Path) 
         )
     _refuse_foreign_tokenizer(directory, config, weights, tokenizer, cache_dir)
 
-    steps = _steps(directory, config)
+    steps = _steps(directory, config, pooling_by_authors(name) or pooling_by_authors(directory.name))
     sentence = read_json(directory / "config_sentence_transformers.json") or {}
     prompts = _prompts(sentence)
     if prompts == Prompts():
         prompts = prompts_by_authors(name) or prompts_by_authors(directory.name) or prompts
     if not steps.described:
-        why += "; mean pooling, because it has no modules.json"
+        why += f"; {steps.pooling[0]} pooling, because it has no modules.json"
+    if code is not None:
+        why += f"; runs its authors' code ({code.origin})"
+        revision = f"{revision} code {code.origin}".lstrip()
     truncated = sentence.get("truncate_dim")
     max_tokens = _max_tokens(directory, config, steps.transformer)
     lower_case = bool(steps.transformer.get("do_lower_case", False))
@@ -100,6 +115,11 @@ def _read(directory: Path, name: str, revision: str, why: str, cache_dir: Path) 
         "dimensions": truncated,
         "prompts": (prompts.query, prompts.passage),
     }
+    if code is not None:
+        content["code"] = code.folder.name
+    splits_words = _splits_words(directory, config)
+    if splits_words:
+        content["splits_words"] = True
     return Model(
         name=name,
         directory=directory,
@@ -115,7 +135,17 @@ def _read(directory: Path, name: str, revision: str, why: str, cache_dir: Path) 
         fingerprint=hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest(),
         why=why,
         heads=_heads(directory),
+        splits_words=splits_words,
+        code=code,
     )
+
+
+def _splits_words(directory: Path, config: dict[str, Any]) -> bool:
+    """Whether the tokenizer's class is XLM-RoBERTa's: see `Model.splits_words`."""
+    named = (read_json(directory / "tokenizer_config.json") or {}).get("tokenizer_class")
+    if named is None and config["model_type"] == "xlm-roberta":
+        return True
+    return named in ("XLMRobertaTokenizer", "XLMRobertaTokenizerFast")
 
 
 def _heads(directory: Path) -> Heads | None:
@@ -138,26 +168,12 @@ def read_json(path: Path) -> Any:
         raise ModelError(f"{path} can't be read: {error}", "fetch or copy the model again") from error
 
 
-def _refuse_foreign_code(directory: Path, config: dict[str, Any]) -> None:
+def _refuse_what_is_no_model(directory: Path, config: dict[str, Any]) -> None:
     kind = config.get("model_type")
     if not kind:
         raise ModelError(f"{directory / 'config.json'} names no model_type", "name a model's own directory")
-    if "auto_map" in config and not _in_transformers(kind):
-        raise ModelError(
-            f"{directory} is of the architecture {kind!r}, which needs Python code from its authors",
-            "kosearch runs no code out of model directories; choose a model whose architecture is part of transformers",
-        )
     if (directory / "adapter_config.json").exists():
         raise ModelError(f"{directory} is an adapter, not a whole model", "merge it into its base model and save that")
-
-
-def _in_transformers(kind: str) -> bool:
-    """Whether the installed transformers has this architecture, found out without importing it."""
-    spec = importlib.util.find_spec("transformers")
-    return any(
-        (Path(folder) / "models" / kind.replace("-", "_")).is_dir()
-        for folder in (spec.submodule_search_locations or () if spec else ())
-    )
 
 
 def weight_files(directory: Path) -> list[Path]:
@@ -226,13 +242,13 @@ class _Steps:
     described: bool
 
 
-def _steps(directory: Path, config: dict[str, Any]) -> _Steps:
+def _steps(directory: Path, config: dict[str, Any], by_authors: Pooling | None) -> _Steps:
     """What happens to a text, from `modules.json`; without it as sentence-transformers sets up a bare model."""
     width = int(config.get("hidden_size") or config.get("d_model") or config.get("dim") or 0)
     modules = read_json(directory / "modules.json")
     if modules is None:
         causal = str((config.get("architectures") or [""])[0]).endswith("ForCausalLM")
-        pooling: tuple[Pooling, ...] = ("lasttoken",) if causal else ("mean",)
+        pooling: tuple[Pooling, ...] = (by_authors or ("lasttoken" if causal else "mean"),)
         return _Steps({}, pooling, True, (), width, described=False)
 
     if [_kind(directory, module) for module in modules[:2]] != ["Transformer", "Pooling"] or modules[0]["path"]:
@@ -254,7 +270,7 @@ def _kind(directory: Path, module: dict[str, str]) -> str:
     if not package.startswith("sentence_transformers."):
         raise ModelError(
             f"{directory} needs Python code from its authors ({module['type']})",
-            "kosearch runs no code out of model directories; choose another model",
+            "kosearch runs no code for single steps; choose another model",
         )
     return kind
 

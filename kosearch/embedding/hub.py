@@ -120,6 +120,21 @@ def pull(name: str) -> Path:
     return snapshot
 
 
+def pull_code(name: str) -> Path:
+    """Fetch the Python files of a repository, and return its snapshot. Raises ModelError."""
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(full_name(name), allow_patterns=["*.py"]))
+    except Exception as error:  # the client raises its own, its transport's and the system's
+        raise _not_fetched(name, error) from error
+
+
+def snapshot(name: str) -> Path | None:
+    """What the cache has of a repository, whole or not."""
+    return _snapshot(folder_of(name))
+
+
 def remove(name: str) -> int:
     """Remove all that the cache has of a model; returns the bytes that are free now."""
     folder = folder_of(name)

@@ -7,9 +7,14 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from kosearch.errors import ModelError
+
+if TYPE_CHECKING:
+    from kosearch.embedding.foreign import Code
+
+Value = TypeVar("Value")
 
 Pooling = Literal["cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"]
 LayerKind = Literal["dense", "layernorm", "normalize"]
@@ -66,6 +71,13 @@ class Model:
     """One line for a person: which model this is and why it was chosen."""
     heads: Heads | None = None
     """Where the model can score a passage by its tokens too. No vector depends on them."""
+    splits_words: bool = False
+    """Whether words are separated at white space before the rules of tokenizer.json.
+
+    XLM-RoBERTa's tokenizer class does, as SentencePiece did, whatever that file says: no token for a blank at the end.
+    """
+    code: Code | None = None
+    """The authors' code, where the architecture is theirs alone and the user trusts it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,10 +159,31 @@ PROMPTS_BY_AUTHORS: dict[str, Prompts] = {
 """Prompts that a model card asks for. They count only where the model's own files name none."""
 
 
+POOLING_BY_AUTHORS: dict[str, Pooling] = dict.fromkeys(
+    (
+        "BM-K/KoSimCSE-bert",
+        "BM-K/KoSimCSE-bert-multitask",
+        "BM-K/KoSimCSE-roberta",
+        "BM-K/KoSimCSE-roberta-multitask",
+    ),
+    "cls",
+)
+"""What a model card computes with, for models that come without `modules.json`."""
+
+
+def pooling_by_authors(name: str) -> Pooling | None:
+    """The table's pooling, found as `prompts_by_authors` finds prompts."""
+    return _by_name(POOLING_BY_AUTHORS, name)
+
+
 def prompts_by_authors(name: str) -> Prompts | None:
     """The table's prompts for a hub name, or for a directory that is called like the hub name's last part."""
+    return _by_name(PROMPTS_BY_AUTHORS, name)
+
+
+def _by_name(table: Mapping[str, Value], name: str) -> Value | None:
     wanted = name.lower()
-    for known, prompts in PROMPTS_BY_AUTHORS.items():
+    for known, value in table.items():
         if wanted in (known.lower(), known.lower().rpartition("/")[2]):
-            return prompts
+            return value
     return None

@@ -128,7 +128,7 @@ class Replica:
         dtype = torch.float32 if self.device.type == "cpu" else self._matrix
         directory = self._model.directory
         if not bert.fits(self._config):
-            return PaddedEncoder(directory, self.device, dtype)
+            return PaddedEncoder(directory, self.device, dtype, self._model.code)
         weights = {}
         for file in weight_files(directory):
             with safe_open(file, "pt") as tensors:

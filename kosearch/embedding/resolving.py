@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from kosearch.embedding import bundled, directory, hub
+from kosearch.embedding.foreign import Consent
 from kosearch.embedding.model import Model
 from kosearch.errors import ModelError
 
@@ -25,12 +26,16 @@ def default_model(device: str = "auto") -> str:
     return BUNDLED
 
 
-def resolve(name: str, *, cache_dir: Path, device: str = "auto", pull: bool = False) -> Model:
+def resolve(
+    name: str, *, cache_dir: Path, device: str = "auto", pull: bool = False, trust_remote_code: bool = False
+) -> Model:
     """The model that `name` stands for: `bundled`, a directory, or a hub name found in the local cache.
 
-    With `pull`, a hub name is fetched first. Imports neither torch nor transformers. Raises ModelError, saying
+    With `pull`, a hub name is fetched first. With `trust_remote_code`, Python code that it needs may be run, now and
+    later. Imports neither torch nor transformers. Raises ModelError, saying
     the ways out, for whatever could not be loaded right.
     """
+    consent = Consent(trust_remote_code, pull)
     if name == BUNDLED and bundled.source() is not None:
         return directory.read(
             bundled.directory(cache_dir),
@@ -41,7 +46,9 @@ def resolve(name: str, *, cache_dir: Path, device: str = "auto", pull: bool = Fa
         )
     if name != BUNDLED and Path(name).expanduser().is_dir():
         path = Path(name).expanduser().resolve()
-        return directory.read(path, name=str(path), revision="", why=f"{path}, a directory", cache_dir=cache_dir)
+        return directory.read(
+            path, name=str(path), revision="", why=f"{path}, a directory", cache_dir=cache_dir, consent=consent
+        )
     if name != BUNDLED and (name.startswith((".", "/", "~")) or name.count("/") > 1):
         raise ModelError(f"{name}: there is no such directory", "check the path")
 
@@ -62,7 +69,9 @@ def resolve(name: str, *, cache_dir: Path, device: str = "auto", pull: bool = Fa
         why += ", in place of the bundled model, whose package has no weights for this machine"
     elif name == QUALITY:
         why += ", the default with a GPU" if has_gpu(device) else ""
-    return directory.read(snapshot, name=hub_name, revision=snapshot.name, why=why, cache_dir=cache_dir)
+    return directory.read(
+        snapshot, name=hub_name, revision=snapshot.name, why=why, cache_dir=cache_dir, consent=consent
+    )
 
 
 def names_here() -> list[str]:

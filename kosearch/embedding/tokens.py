@@ -140,9 +140,12 @@ class FewTokens:
 
 
 def _prepared(tokenizer: Tokenizer, model: Model) -> Tokenizer:
-    from tokenizers import normalizers
+    from tokenizers import normalizers, pre_tokenizers
 
     tokenizer.no_padding()
+    if model.splits_words:
+        own = [tokenizer.pre_tokenizer] if tokenizer.pre_tokenizer else []
+        tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), *own])
     tokenizer.enable_truncation(model.max_tokens)
     if model.lower_case:
         steps = [normalizers.Lowercase(), *([tokenizer.normalizer] if tokenizer.normalizer else [])]
