@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Program
+from embedding_making import write_small
 
 from kosearch.cli import main
 
@@ -77,6 +78,19 @@ def test_a_collection_is_indexed_once_when_kept(program: Program, collection: Pa
         assert measures["Recall@1"] == 1
     assert "model: " not in result.stderr  # the second time it was there
     assert program.run("status").returncode == 4  # the default index was not touched
+
+
+def test_models_are_compared_without_reading_the_collection_twice(
+    program: Program, collection: Path, tmp_path: Path
+) -> None:
+    small = [write_small(tmp_path / f"model-{seed}", length=128, seed=seed) for seed in (1, 2)]
+    result = program.run("eval", collection, "--compare", f"{small[0]},{small[1]}", "--mode", "lexical", "--json")
+    assert result.returncode == 0, result.stderr
+    systems = json.loads(result.stdout)["systems"]
+    assert [one["system"] for one in systems] == [str(one) for one in small]
+    first, second = (one["measures"] for one in systems)
+    assert first == second  # the same passages, and so the same words
+    assert program.run("eval", collection, "--compare", f"{small[0]},{small[0]}").returncode == 2
 
 
 @pytest.mark.parametrize(

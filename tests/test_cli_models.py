@@ -22,7 +22,7 @@ from embedding_making import write_model, write_small, write_weights
 from hub_making import COMMIT, Hub
 
 from kosearch.cli import main
-from kosearch.embedding import archive, catalog, checking, hub
+from kosearch.embedding import archive, catalog, checking, hub, resolve
 from kosearch.errors import ModelError
 
 LARGE = 24 * 1024**2
@@ -245,6 +245,26 @@ class TestArchive:
         assert again.returncode == 0, again.stderr
         assert (tmp_path / "again.tar").read_bytes() == exported.read_bytes()
         assert program.run("models", "export", "team/small", exported).returncode == 2  # nothing is overwritten
+
+    def test_pickled_heads_are_carried_as_tensors(
+        self, exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        import torch
+
+        snapshot = tmp_path / f"cache/models--team--small/snapshots/{COMMIT}"
+        for name in archive.HEADS:
+            torch.save({"weight": torch.ones(1, 8), "bias": torch.zeros(1)}, snapshot / f"{name}.pt")
+        monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
+        archive.export("team/small", tmp_path / "heads.tar", lambda *_: None)
+        torch.save({"weight": Path("/")}, snapshot / "sparse_linear.pt")
+        with pytest.raises(ModelError, match="holds more than tensors"):
+            archive.export("team/small", tmp_path / "evil.tar", lambda *_: None)
+        monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "other"))
+        archive.load(tmp_path / "heads.tar", lambda *_: None)
+        model = resolve("team/small", cache_dir=tmp_path)
+        assert model.heads is not None
+        assert model.heads.sparse.suffix == ".safetensors"
+        assert exported.exists()
 
     def test_any_changed_byte_is_noticed(self, exported: Path, tmp_path: Path) -> None:
         data = exported.read_bytes()

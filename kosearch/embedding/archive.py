@@ -26,6 +26,7 @@ from kosearch.errors import ModelError, UsageError
 
 FORMAT = "kosearch.model-archive/1"
 _MANIFEST = "manifest.json"
+HEADS = ("sparse_linear", "colbert_linear")
 _KINDS = frozenset({".json", ".safetensors", ".txt", ".model"})
 _LARGEST_MANIFEST = 1024**2
 _REVISION = re.compile(r"[0-9a-f]{40}")
@@ -52,12 +53,41 @@ def export(name: str, target: Path, progress: Progress) -> int:
         raise ModelError(f"{name} is not in the hub's cache", f"fetch it: kosearch models pull {name}")
     if target.exists():
         raise UsageError(f"{target} exists", "name a file that is not there yet")
-    paths = [path for path in sorted(snapshot.rglob("*")) if path.is_file() and path.suffix in _KINDS]
-    files = [_File(path.relative_to(snapshot).as_posix(), path.stat().st_size, sha256(path)) for path in paths]
+    with tempfile.TemporaryDirectory(prefix="kosearch-export-") as scratch:
+        return _write(name, _sources(snapshot, Path(scratch)), snapshot.name, target, progress)
+
+
+def _sources(snapshot: Path, scratch: Path) -> dict[str, Path]:
+    """What goes into the archive, by its name there. BGE-M3's further heads, pickles upstream, go as safetensors."""
+    found = {path.relative_to(snapshot).as_posix(): path for path in snapshot.rglob("*") if path.is_file()}
+    for name in HEADS:
+        if f"{name}.pt" in found and f"{name}.safetensors" not in found:
+            found[f"{name}.safetensors"] = converted(found[f"{name}.pt"], scratch / f"{name}.safetensors")
+    return {name: path for name, path in sorted(found.items()) if path.suffix in _KINDS}
+
+
+def converted(pickled: Path, target: Path) -> Path:
+    """Write the tensors of a pickle, of which nothing else is read, as safetensors. Raises ModelError."""
+    import pickle
+
+    import torch
+    from safetensors.torch import save_file
+
+    try:
+        tensors = torch.load(pickled, map_location="cpu", weights_only=True)
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, target)
+    except (OSError, ValueError, TypeError, AttributeError, RuntimeError, pickle.UnpicklingError) as error:
+        first = str(error).partition("\n")[0]
+        raise ModelError(f"{pickled} holds more than tensors: {first}", "fetch the model again") from error
+    return target
+
+
+def _write(name: str, sources: dict[str, Path], revision: str, target: Path, progress: Progress) -> int:
+    files = [_File(path, source.stat().st_size, sha256(source)) for path, source in sources.items()]
     manifest = {
         "format": FORMAT,
         "name": hub.full_name(name),
-        "revision": snapshot.name,
+        "revision": revision,
         "files": [asdict(file) for file in files],
     }
     total, done = sum(file.size for file in files), 0
@@ -66,8 +96,8 @@ def export(name: str, target: Path, progress: Progress) -> int:
         with part.open("wb") as stream, tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as tar:
             data = json.dumps(manifest, indent=1).encode()
             tar.addfile(_member(_MANIFEST, len(data)), io.BytesIO(data))
-            for path, file in zip(paths, files, strict=True):
-                with path.open("rb") as source:
+            for file in files:
+                with sources[file.path].open("rb") as source:
                     tar.addfile(_member(file.path, file.size), source)
                 done += file.size
                 progress(done, total)
