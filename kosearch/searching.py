@@ -19,8 +19,8 @@ from kosearch.excerpts import best_part
 from kosearch.index import Snapshot, StoredDocument, StoredPassage
 from kosearch.passages import context
 from kosearch.records import Answer, Hit, Query, Score
-from kosearch.scoring import bm25, combine_heads, fuse, scale, scale_both
-from kosearch.terms import CONTEXT, FIELDS, Analyzer, Question, matches
+from kosearch.scoring import NEIGHBOURS, bm25, combine_heads, fuse, scale, scale_both, side_by_side, worth
+from kosearch.terms import CONTEXT, FIELDS, MORPHEMES, Analyzer, Question, matches
 
 CANDIDATES = 200
 """Passages that each side brings in."""
@@ -100,8 +100,8 @@ def rank(query: Query, question: Question, vector: Vectors | None, snapshot: Sna
     ids, cosines = ids[kept], None if cosines is None else cosines[kept]
     if query.mode == "dense":
         return _ordered(ids, cosines, None, query.weight, snapshot.passages)
-    bm25s = _bm25s(question, [terms[i] for i in kept.tolist()], snapshot)
-    return _ordered(ids, cosines, bm25s, query.weight, snapshot.passages)
+    lexical = _lexical_scores(question, [terms[i] for i in kept.tolist()], snapshot)
+    return _ordered(ids, cosines, lexical, query.weight, snapshot.passages)
 
 
 def _candidates(
@@ -128,9 +128,19 @@ def _demanded(question: Question) -> dict[str, dict[str, float]]:
     return terms
 
 
-def _bm25s(question: Question, terms: Sequence[Terms], snapshot: Snapshot) -> Floats:
+def _lexical_scores(question: Question, terms: Sequence[Terms], snapshot: Snapshot) -> Floats:
+    """BM25, and more where words that are neighbours in the question are neighbours in the passage."""
     statistics = snapshot.statistics({name: list(weights) for name, weights in question.terms.items()})
-    return np.array([bm25(question.terms, one, statistics) for one in terms], dtype=np.float64)
+    words = list(question.terms[MORPHEMES])
+    frequencies = statistics.frequencies[MORPHEMES]
+    worths = {word: worth(frequencies[word], statistics.passages) for word in words}
+    return np.array(
+        [
+            bm25(question.terms, one, statistics) + NEIGHBOURS * side_by_side(words, one[MORPHEMES], worths)
+            for one in terms
+        ],
+        dtype=np.float64,
+    )
 
 
 def _ordered(

@@ -136,7 +136,8 @@ def test_hits_are_scored_again_by_the_program(model_dir: Path, program: Program)
     add_heads(model_dir)
     docs = program.home / "docs"
     docs.mkdir()
-    for number, text in enumerate(TEXTS):
+    # Not the long one: its passages are near copies of each other, of which one is shown.
+    for number, text in enumerate(text for text in TEXTS if len(text) < 200):
         (docs / f"{number}.txt").write_text(text, encoding="utf-8")
     result = program.run("index", docs, "--model", model_dir)
     assert result.returncode == 0, result.stderr

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from kosearch.records import Statistics
-from kosearch.scoring import FULL_MATCH, K1, B, bm25, fuse, idf, scale, scale_both
+from kosearch.scoring import FULL_MATCH, K1, RARITY, REACH, B, bm25, fuse, idf, scale, scale_both, side_by_side, worth
 
 WORDS = [f"w{i}" for i in range(6)]
 ONE_FIELD = {"morphemes": {"w0": 1.0, "w1": 0.5}}
@@ -37,8 +37,9 @@ def one(terms: list[str]) -> float:
 def test_bm25_by_hand() -> None:
     # Ten passages of five terms each on the average; this one has four; w0 stands in one passage, w1 in two.
     damping = K1 * (1 - B + B * 4 / 5)
-    expected = 1.0 * log(1 + 9.5 / 1.5) * 2 * (K1 + 1) / (2 + damping)
-    expected += 0.5 * log(1 + 8.5 / 2.5) * 1 * (K1 + 1) / (1 + damping)
+    rare, rarer = log(1 + 8.5 / 2.5), log(1 + 9.5 / 1.5)
+    expected = 1.0 * rarer * 2 * (K1 + 1) / (2 + damping)
+    expected += 0.5 * rarer * (rare / rarer) ** RARITY * 1 * (K1 + 1) / (1 + damping)
     assert one(["w0", "w1", "w0", "other"]) == pytest.approx(expected)
 
 
@@ -80,7 +81,7 @@ def test_another_word_in_front_never_helps(terms: list[str]) -> None:
 
 @given(passages)
 def test_a_term_is_worth_at_most_its_weight_and_idf(terms: list[str]) -> None:
-    most = sum(w * idf(STATISTICS.frequencies["morphemes"][t], 10) for t, w in ONE_FIELD["morphemes"].items())
+    most = sum(w * worth(STATISTICS.frequencies["morphemes"][t], 10) for t, w in ONE_FIELD["morphemes"].items())
     assert one(terms) <= most * (K1 + 1)
 
 
@@ -88,6 +89,46 @@ def test_a_term_is_worth_at_most_its_weight_and_idf(terms: list[str]) -> None:
 def test_idf_is_positive_and_falls_with_frequency(a: int, b: int) -> None:
     low, high = sorted((a, b))
     assert idf(low, 1000) >= idf(high, 1000) > 0
+    assert worth(low, 1000) >= worth(high, 1000) > 0
+
+
+def test_a_word_of_one_passage_is_worth_its_idf_and_others_less() -> None:
+    assert worth(1, 1000) == pytest.approx(idf(1, 1000))
+    assert worth(30, 1000) < idf(30, 1000)
+
+
+ASKED = ["가", "나", "다", "라"]
+WORTHS = {"가": 1.0, "나": 2.0, "다": 4.0, "라": 8.0}
+
+
+@pytest.mark.parametrize(
+    ("passage", "expected"),
+    [
+        ("가 나", 1.5),
+        ("나 가", 1.5),
+        ("가 x 나", 1.5),
+        ("가 x x 나", 0),
+        ("가 다", 0),
+        ("가 다 나", 1.5 + 3),
+        ("가 나 다 x 가 나", 1.5 + 3),
+        ("라 x x 가 나 x x 라 다", 1.5 + 6),
+        ("가 가", 0),
+        ("x", 0),
+        ("", 0),
+    ],
+)
+def test_words_side_by_side(passage: str, expected: float) -> None:
+    assert side_by_side(ASKED, passage.split(), WORTHS) == pytest.approx(expected)
+    assert side_by_side([], passage.split(), {}) == 0
+
+
+@given(st.lists(st.sampled_from([*ASKED, "x", "y"]), max_size=20))
+def test_side_by_side_is_symmetric_and_bounded(passage: list[str]) -> None:
+    found = side_by_side(ASKED, passage, WORTHS)
+    assert found == side_by_side(ASKED, passage[::-1], WORTHS) == side_by_side(ASKED[::-1], passage, WORTHS)
+    assert 0 <= found <= sum(WORTHS.values())
+    spread = [word for term in passage for word in (term, *["x"] * REACH)]
+    assert side_by_side(ASKED, spread, WORTHS) == 0
 
 
 @given(scores)
@@ -134,15 +175,18 @@ FULL = FULL_MATCH * idf(1, PASSAGES)
 
 
 def test_a_weak_best_match_does_not_scale_to_one() -> None:
-    dense, lexical = scale_both(np.array([0.8, 0.9, 0.85]), np.array([0.0, FULL / 4, FULL / 2]), PASSAGES)
+    dense, lexical = scale_both(np.array([0.8, 1.0, 0.9]), np.array([0.0, FULL / 4, FULL / 2]), PASSAGES)
     assert dense == pytest.approx([0, 1, 0.5])
     assert lexical == pytest.approx([0, 0.25, 0.5])
 
 
-def test_a_strong_match_outweighs_the_spread_of_cosines() -> None:
+def test_the_best_of_either_side_reaches_one() -> None:
     dense, lexical = scale_both(np.array([0.8, 0.9, 0.85]), np.array([0.0, FULL, 2 * FULL]), PASSAGES)
-    assert dense == pytest.approx([0, 0.5, 0.25])
+    assert dense == pytest.approx([0, 0.25, 0.125])
     assert lexical == pytest.approx([0, 0.5, 1])
+    dense, lexical = scale_both(np.array([0.8, 0.9, 0.85]), np.array([0.0, FULL / 8, FULL / 4]), PASSAGES)
+    assert dense == pytest.approx([0, 1, 0.5])
+    assert lexical == pytest.approx([0, 0.25, 0.5])
 
 
 def test_both_scales_of_equal_scores_and_of_none() -> None:
@@ -154,6 +198,7 @@ def test_both_scales_of_equal_scores_and_of_none() -> None:
 @given(st.lists(st.tuples(st.floats(-1, 1), st.floats(0, 500)), min_size=1), st.integers(1, 10**7))
 def test_both_sides_lie_in_zero_to_one_and_keep_their_order(pairs: list[tuple[float, float]], passages: int) -> None:
     sides = np.array(pairs).T
+    assert max(side.max() for side in scale_both(sides[0], sides[1], passages)) == 1
     for raw, scaled in zip(sides, scale_both(sides[0], sides[1], passages), strict=True):
         assert ((scaled >= 0) & (scaled <= 1)).all()
         assert (np.diff(scaled[np.argsort(raw, kind="stable")]) >= 0).all()
