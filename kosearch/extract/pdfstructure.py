@@ -86,7 +86,7 @@ class Structure:
             return []
         headings = []
         for title, level, page in entries:
-            if 0 <= page < len(starts):
+            if 0 <= page < len(starts) and starts[page] < len(text):  # not of blank pages at the end
                 end = starts[page + 1] if page + 1 < len(starts) else len(text)
                 headings.append(Heading(_find(title, text, starts[page], end), level, title))
         return headings
