@@ -75,24 +75,21 @@ class Dense:
     def search(self, query: Vectors, k: int, documents: Ids | None = None) -> tuple[Ids, Vectors]:
         """The k best passages by exact scan, with cosines; of some documents only, if given."""
         rows = np.flatnonzero(self.live if documents is None else self.live & self._of(documents))
-        if _FEW * len(rows) < len(self.ids):
-            scores = self.take(rows) @ query
-        else:
-            scores = np.concatenate([np.zeros(0, np.float32), *(_products(part, query) for part in self._parts)])[rows]
-        if 0 < k < len(rows):
-            near = scores >= np.partition(scores, -k)[-k] - _ERROR
-            rows, _ = best(rows[near], scores[near], k + _MARGIN)
+        scores = self.take(rows) @ query if _FEW * len(rows) < len(self.ids) else self._scan(query)[rows]
+        rows = _nearest(rows, scores, k)
         return best(self.ids[rows], cosines(self.take(rows), query), k)
 
     def search_graph(self, query: Vectors, k: int) -> tuple[Ids, Vectors] | None:
         """The k best passages by the graph and a scan of what it lacks; None where it cannot say."""
         if self._graph is None or self.manifest.graph is None:
             return None
-        near = self.rows(self._graph.search(query, k + _MARGIN))
-        lacking = np.arange(np.searchsorted(self.ids, self.manifest.graph.last, side="right"), len(self.ids))
-        rows = np.concatenate([near[near >= 0], lacking])
-        rows = rows[self.live[rows]]
-        if len(rows) < min(k, int(self.live.sum())):
+        near = self.rows(self._graph.search(query, k + _MARGIN, self.manifest.graph.ef))
+        near = near[near >= 0]
+        start = int(np.searchsorted(self.ids, self.manifest.graph.last, side="right"))
+        lacking = np.flatnonzero(self.live[start:])
+        lacking = _nearest(lacking + start, self._scan(query, start)[lacking], k)
+        rows = np.concatenate([near[self.live[near]], lacking])
+        if len(rows) < k and len(rows) < np.count_nonzero(self.live):
             return None
         return best(self.ids[rows], cosines(self.take(rows), query), k)
 
@@ -109,7 +106,7 @@ class Dense:
         Whoever asks while it is being loaded goes on without it. Raises Damaged.
         """
         graph = self.manifest.graph
-        if graph is None or not self._graph_wanted or not self._lock.acquire(blocking=False):
+        if graph is None or not graph.ef or not self._graph_wanted or not self._lock.acquire(blocking=False):
             return
         try:
             self._graph_wanted = False
@@ -144,6 +141,24 @@ class Dense:
             taken[mine] = decode(self._parts[number][rows[mine] - self._starts[number]])
         return taken
 
+    def exact(self, queries: Vectors, k: int) -> Ids:
+        """The ids of the k nearest passages of each query, (queries, k), in no order; there are as many."""
+        ids, scores = np.zeros((len(queries), 0), np.int64), np.zeros((len(queries), 0), np.float32)
+        for start in range(0, len(self.ids), _CHUNK):
+            rows = np.flatnonzero(self.live[start : start + _CHUNK]) + start
+            new = queries @ self.take(rows).T
+            ids, scores = _best_of_each(
+                np.concatenate([ids, np.broadcast_to(self.ids[rows], new.shape)], axis=1),
+                np.concatenate([scores, new], axis=1),
+                k,
+            )
+        return ids
+
+    def _scan(self, query: Vectors, start: int = 0) -> Vectors:
+        """The products of all rows from `start` on with a query, as near as float32 can say."""
+        rest = (part[max(start - first, 0) :] for first, part in zip(self._starts, self._parts, strict=False))
+        return np.concatenate([np.zeros(0, np.float32), *(_products(part, query) for part in rest)])
+
     def chunks(self, rows: Ids) -> Iterator[tuple[Ids, Ids, Vectors]]:
         """Passage ids, document ids and vectors of rows, some thousands at a time."""
         for start in range(0, len(rows), _CHUNK):
@@ -174,6 +189,22 @@ def best(ids: Ids, scores: Vectors, k: int) -> tuple[Ids, Vectors]:
     """The k best, best first, ties by id."""
     order = np.lexsort((ids, -scores))[:k]
     return ids[order], scores[order]
+
+
+def _nearest(rows: Ids, scores: Vectors, k: int) -> Ids:
+    """Those rows, of which these are the scores in float32, that may be among the k best."""
+    if not 0 < k < len(rows):
+        return rows
+    near = scores >= np.partition(scores, -k)[-k] - _ERROR
+    return best(rows[near], scores[near], k + _MARGIN)[0]
+
+
+def _best_of_each(ids: Ids, scores: Vectors, k: int) -> tuple[Ids, Vectors]:
+    """The k best of each row of (n, m), in no order."""
+    if scores.shape[1] <= k:
+        return ids, scores
+    places = np.argpartition(scores, -k, axis=1)[:, -k:]
+    return np.take_along_axis(ids, places, axis=1), np.take_along_axis(scores, places, axis=1)
 
 
 def unit(query: Vectors) -> Vectors:
@@ -232,7 +263,7 @@ def write_graph(old: Dense | None, new: Dense) -> Manifest:
     if old and known:
         lacking = ids[ids > known.last]
         deleted = known.items - (len(ids) - len(lacking))
-        if len(lacking) + deleted <= graphs.LAG * known.items:
+        if len(lacking) + deleted <= graphs.lag(known.items):
             link(old.directory / known.name, new.directory / known.name)
             files = manifest.files | {known.name: old.manifest.files[known.name]}
             return replace(manifest, graph=known, files=files)
@@ -249,7 +280,20 @@ def _save_graph(graph: HnswGraph, new: Dense, missing: Ids) -> Manifest:
     name = f"graph-{new.manifest.generation}.hnsw"
     graph.save(new.directory / name)
     files = new.manifest.files | {name: measure(new.directory / name)}
-    return replace(new.manifest, graph=Graph(name, len(graph), int(new.ids[-1])), files=files)
+    found = Graph(name, len(graph), int(new.ids[-1]), _measured_ef(graph, new))
+    return replace(new.manifest, graph=found, files=files)
+
+
+def _measured_ef(graph: HnswGraph, new: Dense) -> int:
+    """How wide this graph has to be searched to find what a scan finds.
+
+    Asked with the means of two passages each: like questions, these lie near passages and are none themselves.
+    """
+    chance = np.random.default_rng(new.manifest.generation)
+    rows = np.flatnonzero(new.live)
+    pairs = chance.choice(rows, (2, graphs.SAMPLE))
+    queries = np.stack([unit(one) for one in new.take(pairs[0]) + new.take(pairs[1])])
+    return graph.measured_ef(queries, new.exact(queries, min(graphs.NEAREST, len(rows))))
 
 
 def _append(stream: BinaryIO, rows: Iterable[tuple[Ids, Ids, Vectors]], manifest: Manifest) -> list[Ids]:

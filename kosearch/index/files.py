@@ -49,6 +49,8 @@ class Graph:
     """All its items, deleted ones too."""
     last: int
     """The highest passage id in it: every live passage up to it is in the graph."""
+    ef: int = 400
+    """How wide it is searched; 0 where no width finds enough, and a scan is the better answer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,10 +45,14 @@ class Counts:
         self._count(lines, -1, Counter.subtract)
 
     def by_bucket(self) -> dict[int, dict[str, int]]:
-        """Row of the table of term counts → field number, blank, term → passages."""
+        """Row of the table of term counts → field number, blank, term → passages.
+
+        Hands the counts over: a large corpus has millions of terms, and they are not held twice.
+        """
         rows: dict[int, dict[str, int]] = {}
         for number, counts in enumerate(self._by_field):
-            for term, count in counts.items():
+            while counts:
+                term, count = counts.popitem()
                 if count:
                     name = f"{number} {term}"
                     rows.setdefault(bucket(name), {})[name] = count

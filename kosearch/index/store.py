@@ -233,7 +233,7 @@ class Store:
             "SELECT p.id FROM document d CROSS JOIN passage p ON p.document_id = d.id"
             f" WHERE {which} ORDER BY d.id, p.id"
         )
-        return np.array([number for (number,) in self.rows(sql)], dtype=np.int64)
+        return np.fromiter((number for (number,) in self.rows(sql)), dtype=np.int64)
 
     def count_passages(self, which: str) -> int:
         """How many passages there are."""

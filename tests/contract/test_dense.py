@@ -165,6 +165,7 @@ def test_a_graph_goes_unused_when_it_cannot_say(monkeypatch: pytest.MonkeyPatch,
         assert loaded
 
         class Failing:
+            set_ef = staticmethod(lambda ef: None)
             knn_query = fewer
             get_current_count = staticmethod(lambda: 400)
 

@@ -1,0 +1,128 @@
+"""When a graph is built, brought up to date, and used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from index_making import DIMENSIONS, QUERY, make, put, quick_folder
+
+from kosearch.index import Index, Snapshot, graph
+from kosearch.index.dense import Dense, unit
+from kosearch.index.files import Graph, Manifest
+from kosearch.index.graph import HnswGraph
+
+
+@pytest.fixture
+def folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """For an index of 200 passages, of which a hundred are enough for a graph."""
+    monkeypatch.setattr(graph, "MIN_ROWS", 100)
+    with quick_folder() as folder:
+        yield folder
+
+
+def dense_of(snapshot: Snapshot) -> Dense:
+    assert snapshot._derived
+    assert snapshot._derived.dense
+    return snapshot._derived.dense
+
+
+def graph_of(index: Index) -> Graph:
+    with index.snapshot() as snapshot:
+        found = dense_of(snapshot).manifest.graph
+    assert found
+    return found
+
+
+def test_a_graph_lacks_a_tenth_at_most_and_never_many_rows() -> None:
+    assert graph.lag(1000) == 100
+    assert graph.lag(100_000) == 10_000
+    assert graph.lag(1_000_000) == 25_000
+
+
+def test_changes_extend_a_graph(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few are scanned beside it, more are added to it, and it is built once."""
+    built = []
+    create = HnswGraph.create
+    monkeypatch.setattr(HnswGraph, "create", lambda *size: built.append(size) or create(*size))
+    index = make(folder, [f"f{number}" for number in range(50)])
+    first = graph_of(index)
+    assert (first.items, first.ef) == (200, 400)
+    with index.writer() as writer:
+        put(writer, "f0", version=1)  # four passages leave, four come
+        writer.publish()
+        assert graph_of(index).name == first.name
+        for number in range(1, 5):
+            put(writer, f"f{number}", version=1)
+        writer.publish()
+    later = graph_of(index)
+    assert later.items == first.items + 20
+    assert len(built) == 1
+    with index.snapshot() as scanned, index.snapshot(warm=True) as warm:
+        assert np.array_equal(warm.dense(QUERY, 20), scanned.dense(QUERY, 20))
+    assert index.check() == []
+
+
+def test_what_a_graph_lacks_is_found_beside_it(folder: Path) -> None:
+    index = make(folder, [f"f{number}" for number in range(50)])
+    with index.writer() as writer:
+        put(writer, "new")
+        writer.publish()
+    with index.snapshot(warm=True) as snapshot:
+        dense = dense_of(snapshot)
+        last = dense.live_ids[-4:]
+        assert graph_of(index).last < last[0]
+        for number in last:
+            (vector,) = dense.take(dense.rows(np.array([number])))
+            found = dense.search_graph(vector, 5)
+            assert found
+            assert found[0][0] == number
+
+
+def test_a_graph_that_finds_too_little_goes_unused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(graph, "RECALL", 1.1)
+    index = make(folder, [f"f{number}" for number in range(50)])
+    assert graph_of(index).ef == 0
+    with index.snapshot(warm=True) as snapshot:
+        assert dense_of(snapshot).search_graph(QUERY, 5) is None
+        assert len(snapshot.dense(QUERY, 5)[0]) == 5
+
+
+def test_a_graph_is_searched_as_wide_as_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Vectors without any order, and a graph that is too thin for them."""
+    monkeypatch.setattr(graph, "_M", 4)
+    monkeypatch.setattr(graph, "_EF", 10)
+    monkeypatch.setattr(graph, "_WORTH", 1)
+    chance = np.random.default_rng(0)
+    vectors = np.stack([unit(one) for one in chance.standard_normal((500, DIMENSIONS)).astype(np.float32)])
+    ids = np.arange(1, 501)
+    thin = HnswGraph.create(DIMENSIONS, 500)
+    thin.add(ids, vectors)
+    queries = chance.standard_normal((20, DIMENSIONS)).astype(np.float32)
+    nearest = ids[np.argsort(-queries @ vectors.T, axis=1)[:, :10]]
+
+    def recall(ef: int) -> Any:
+        return np.mean([np.isin(one, thin.search(query, 10, ef)) for query, one in zip(queries, nearest, strict=True)])
+
+    ef = thin.measured_ef(queries, nearest)
+    assert ef > 10
+    assert recall(10) < graph.RECALL <= recall(ef)
+
+
+def test_the_exact_nearest_of_many_queries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Part by part, some rows at a time, without the dead."""
+    monkeypatch.setattr("kosearch.index.dense._CHUNK", 7)
+    chance = np.random.default_rng(0)
+    vectors = chance.standard_normal((50, 4)).astype(np.float32)
+    ids = np.where(np.arange(50) % 5, np.arange(1, 51), -np.arange(1, 51))
+    np.stack([ids, ids], axis=1).tofile(tmp_path / "rows.i64")
+    vectors[:30].tofile(tmp_path / "vectors-1.f32")
+    vectors[30:].tofile(tmp_path / "vectors-2.f32")
+    dense = Dense(tmp_path, Manifest(2, 4, parts=(("vectors-1.f32", 30), ("vectors-2.f32", 20))))
+    queries = chance.standard_normal((3, 4)).astype(np.float32)
+    scores = np.where(ids > 0, queries @ vectors.T, -np.inf)
+    expected = np.sort(np.abs(ids)[np.argsort(-scores, axis=1)[:, :6]], axis=1)
+    assert np.array_equal(np.sort(dense.exact(queries, 6), axis=1), expected)
