@@ -58,7 +58,8 @@ def index_collection(
     def prepared() -> Iterator[Prepared]:
         for document, result in pool.map(collection.documents):
             if isinstance(result, Failure):
-                raise UsageError(f"document {document.id} of {collection.name}: {result.detail}")
+                hint = "KOSEARCH_TIMEOUT gives it more seconds" if result.kind == "timeout" else ""
+                raise UsageError(f"document {document.id} of {collection.name}: {result.detail}", hint)
             yield result
 
     yield from run.take(prepared())
