@@ -212,9 +212,6 @@ PROMISES: dict[str, Promise] = {
                 "    with transaction(connection):\n        for number, changes",
                 "    for _ in range(1):\n        for number, changes",
             ),
-            "old files are swept before the commit": Break(
-                f"{_SHARING}::test_readers_see_one_generation[5000-20]", *_SWEPT_FIRST
-            ),
         },
     ),
     "format": Promise(
