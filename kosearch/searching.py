@@ -52,12 +52,18 @@ class Ranking:
 
     def reordered(self, scores: Sequence[float]) -> Ranking:
         """The same passages by other scores, which are given in the order of these; ties keep their order."""
-        order = np.argsort(-np.array(scores, dtype=np.float64), kind="stable")
+        given = np.array(scores, dtype=np.float64)
+        order = np.argsort(-given, kind="stable")
+        return replace(self.taken(order), scores=given[order])
+
+    def taken(self, order: Sequence[int] | NDArray[np.intp]) -> Ranking:
+        """The same passages in another order, given as rows."""
+        rows = np.array(order, dtype=np.intp)
         return Ranking(
-            self.ids[order],
-            np.array(scores, dtype=np.float64)[order],
-            self.dense and tuple(self.dense[i] for i in order),
-            self.lexical and tuple(self.lexical[i] for i in order),
+            self.ids[rows],
+            self.scores[rows],
+            self.dense and tuple(self.dense[row] for row in rows),
+            self.lexical and tuple(self.lexical[row] for row in rows),
         )
 
 
@@ -84,7 +90,7 @@ def embed_questions(queries: Sequence[Query], questions: Sequence[Question], emb
 
 
 def rank(query: Query, question: Question, vector: Vectors | None, snapshot: Snapshot) -> Ranking:
-    """All candidates for a question, best first; ties by passage, so by document and position."""
+    """All candidates for a question, best first; ties by document and position."""
     documents = snapshot.find_documents(query.paths, query.kinds, query.after, query.before)
     ids = _candidates(question, vector, snapshot, documents, lexical=query.mode != "dense")
     cosines = None if vector is None else snapshot.cosines(vector, ids).astype(np.float64)
@@ -99,9 +105,24 @@ def rank(query: Query, question: Question, vector: Vectors | None, snapshot: Sna
     kept = np.flatnonzero(fits)
     ids, cosines = ids[kept], None if cosines is None else cosines[kept]
     if query.mode == "dense":
-        return _ordered(ids, cosines, None, query.weight, snapshot.passages)
+        return _ties_settled(_ordered(ids, cosines, None, query.weight, snapshot.passages), snapshot)
     lexical = _lexical_scores(question, [terms[i] for i in kept.tolist()], snapshot)
-    return _ordered(ids, cosines, lexical, query.weight, snapshot.passages)
+    return _ties_settled(_ordered(ids, cosines, lexical, query.weight, snapshot.passages), snapshot)
+
+
+def _ties_settled(ranking: Ranking, snapshot: Snapshot) -> Ranking:
+    """Equal scores in the order of path and position: a passage's number tells when it was indexed, not where it is."""
+    equal = np.flatnonzero(np.diff(ranking.scores) == 0)
+    tied = np.union1d(equal, equal + 1)
+    if not len(tied):
+        return ranking
+    stored = snapshot.stored(ranking.ids[tied])
+    places = {
+        row: (one.document.raw, one.document.member, one.ordinal)
+        for row, one in zip(tied.tolist(), stored, strict=True)
+    }
+    rows = sorted(range(len(ranking.ids)), key=lambda row: (-ranking.scores[row], places.get(row, ())))
+    return ranking.taken(rows)
 
 
 def _candidates(

@@ -216,3 +216,14 @@ def test_show_prints_a_hit_in_its_surroundings(indexed: Program, asked: list[dic
     assert json.loads(whole.stdout)["text"] == document
     text = indexed.run("show", hit["id"], "-C", "0", cwd=CORPUS)
     assert text.stdout == f"{hit['path']}:{hit['lines'][0]}\n{hit['text']}\n"
+
+
+def test_equal_scores_come_in_the_order_of_paths_whatever_was_indexed_first(program: Program) -> None:
+    docs = program.home / "docs"
+    docs.mkdir()
+    for name, text in {"b.txt": "lighthouse apples", "c.txt": "lighthouse pears", "a.txt": "lighthouse plums"}.items():
+        (docs / name).write_text(text, encoding="utf-8")
+        assert program.run("index", docs, "-q").returncode == 0
+    hits = json.loads(program.run("query", "lighthouse", "--mode", "lexical", "--json").stdout)["hits"]
+    assert len({hit["score"] for hit in hits}) == 1
+    assert [Path(hit["path"]).name for hit in hits] == ["a.txt", "b.txt", "c.txt"]
