@@ -60,8 +60,8 @@ def test_the_table_has_every_system_of_the_card(program: Program) -> None:
     assert rows["nlpai-lab/KoE5"]["prompts"] == {"query": "query: ", "passage": "passage: "}
     assert {one["state"] for one in scored} == {"absent", "service"}
     text = program.run("models").stdout.splitlines()
-    assert len(text) == 1 + len(rows)
-    assert all(line.split()[0] in rows for line in text[1:])
+    assert [line for line in text[2:] if not line.startswith(" ")] == list(rows)
+    assert "  before a query: 'query: '" in text
 
 
 def test_nothing_known_is_without_its_size() -> None:

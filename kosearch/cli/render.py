@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kosearch.records import Answer, Hit, Shown
@@ -211,20 +211,38 @@ def failed(by_system: Mapping[str, Sequence[Failure]]) -> list[str]:
     return lines
 
 
+_MODEL_COLUMNS = (
+    ("here", "<7"),
+    ("params", ">6"),
+    ("memory", ">9"),
+    ("dims", ">5"),
+    ("tokens", ">6"),
+    ("licence", "<10"),
+    ("R@1", "<6"),
+    ("languages", ""),
+)
+"""Head and format; together they fit a terminal of 80 columns."""
+
+
 def models(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """A line a model; what is not known is a dash."""
-    header = ("model", "here", "params", "memory", "dims", "tokens", "licence", "R@1", "prompts")
-    cells = [header, *map(_model_cells, rows)]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
-    lines = ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)) for row in cells]
-    return [one_line(line.rstrip()) for line in lines]
+    """A model's name, and below it a row of facts, in which a dash is for what is not known, and its prompts."""
+    lines = ["model", _model_row(head for head, _ in _MODEL_COLUMNS)]
+    for row in rows:
+        lines += [one_line(row["name"]), _model_row(_model_facts(row))]
+        if row["note"]:
+            lines.append(f"  {one_line(row['note'])}")
+        prompts = row["prompts"] or {}
+        lines += [f"  before a {side}: {one_line(repr(text))}" for side, text in prompts.items() if text]
+    return lines
 
 
-def _model_cells(row: Mapping[str, Any]) -> tuple[str, ...]:
-    prompts = row["prompts"] or {"query": "", "passage": ""}
-    shown = " | ".join(repr(text)[1:-1] for text in prompts.values() if text)
+def _model_row(cells: Iterable[str]) -> str:
+    formats = (width for _, width in _MODEL_COLUMNS)
+    return "  " + "  ".join(f"{cell:{width}}" for cell, width in zip(cells, formats, strict=True))
+
+
+def _model_facts(row: Mapping[str, Any]) -> tuple[str, ...]:
     return (
-        row["name"],
         {"here": "yes", "part": "a part", "service": "service"}.get(row["state"], "-"),
         f"{row['parameters'] / 1e6:.0f}M" if row["parameters"] else "-",
         size_of(row["memory"]["cpu"]) if row["memory"] else "-",
@@ -232,7 +250,7 @@ def _model_cells(row: Mapping[str, Any]) -> tuple[str, ...]:
         str(row["max_tokens"] or "-"),
         row["licence"] or "-",
         f"{row['scores']['Recall@1']:.4f}" if row["scores"] else "-",
-        shown if len(shown) <= 40 else f"{shown[:39]}…",
+        row["languages"] or "-",
     )
 
 
