@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from index_making import DIMENSIONS, QUERY, make, put, quick_folder
+from index_making import DIMENSIONS, QUERY, make, put, quick_folder, source
 
 from kosearch.index import Index, Snapshot, graph
 from kosearch.index.dense import Dense, unit
@@ -64,6 +64,20 @@ def test_changes_extend_a_graph(folder: Path, monkeypatch: pytest.MonkeyPatch) -
     with index.snapshot() as scanned, index.snapshot(warm=True) as warm:
         assert np.array_equal(warm.dense(QUERY, 20), scanned.dense(QUERY, 20))
     assert index.check() == []
+
+
+def test_a_graph_is_kept_below_the_size_from_which_one_is_built(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    index = make(folder, [f"f{number}" for number in range(50)])
+    first = graph_of(index)
+    monkeypatch.setattr(graph, "MIN_ROWS", first.items)
+    with index.writer() as writer:
+        writer.remove([source("f0").raw])
+        writer.publish()
+        assert graph_of(index).name == first.name
+        writer.remove([source(f"f{number}").raw for number in range(1, 20)])
+        writer.publish()
+    with index.snapshot() as snapshot:
+        assert dense_of(snapshot).manifest.graph is None
 
 
 def test_what_a_graph_lacks_is_found_beside_it(folder: Path) -> None:

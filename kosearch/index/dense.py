@@ -254,10 +254,10 @@ def write_graph(old: Dense | None, new: Dense) -> Manifest:
     """Bring the graph up to date with the vectors of `new`, if it pays; returns the manifest with it.
 
     The old one, which is whole, is linked while it lacks little, and gets what is new until too much of it
-    is deleted.
+    is deleted: an index does not lose its graph by a few deletions at the size from which one is built.
     """
     manifest, ids = new.manifest, new.live_ids
-    if len(ids) < graphs.MIN_ROWS or not graphs.available():
+    if not graphs.available():
         return manifest
     known = old.manifest.graph if old else None
     if old and known:
@@ -271,6 +271,8 @@ def write_graph(old: Dense | None, new: Dense) -> Manifest:
             graph = HnswGraph.load(old.directory / known.name, manifest.dimensions, more=len(lacking))
             graph.delete(np.setdiff1d(graph.ids(), ids, assume_unique=True))
             return _save_graph(graph, new, lacking)
+    if len(ids) < graphs.MIN_ROWS:
+        return manifest
     return _save_graph(HnswGraph.create(manifest.dimensions, len(ids)), new, ids)
 
 

@@ -14,7 +14,8 @@ import numpy as np
 from kosearch.index.records import Ids, Vectors
 
 MIN_ROWS = 100_000
-"""So many rows are scanned in 18 ms, and a graph over them that finds 99% of the nearest takes 7."""
+"""A graph is built from so many rows on: a scan took 18 ms of one core, and a graph that found 99% of the nearest 7
+(`python -m tests.benchmarks graph_parameters`; tests/benchmarks/speed.md)."""
 LAG = 0.1
 MOST_LAG = 25_000
 """Rows that the graph lacks, or has for nothing, before it is brought up to date: a share of it, or so many, which

@@ -11,8 +11,8 @@ the question. For each size, each in a process of its own:
     resident   the graph is loaded, 200 questions are answered; recall@10 of its nearest against the exact scan
     changes    1% of the documents change, 1% leave, then as many change as the graph gets brought up to date for
 
-Ends with 1 where recall@10 is below .99. A million passages take 8 GB of disk, 5 GB of memory and the better part of
-an hour on two cores. `--plot` draws how each cost grows, as SVG.
+Ends with 1 where recall@10 is below .99. By what 100,000 take, a million need about 7 GB of disk
+(not measured), and an hour or more on two quiet cores. `--plot` draws how each cost grows, as SVG.
 """
 
 from __future__ import annotations
@@ -88,10 +88,12 @@ def measure(folder: Path, size: int) -> Figures:
 
 
 def alone(step: Callable[[Path, int], Figures], folder: Path, size: int) -> Figures:
-    """Run a step in a process of its own, so that its memory is its own."""
+    """Run a step in a process of its own, so that its memory is its own; what it found is said at once."""
     print(f"{size} passages: {step.__name__}", file=sys.stderr, flush=True)
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(step, folder, size).result()
+        figures = pool.submit(step, folder, size).result()
+    print("; ".join(f"{name}: {shown(name, value)}" for name, value in figures.items()), file=sys.stderr, flush=True)
+    return figures
 
 
 def build(folder: Path, size: int) -> Figures:
