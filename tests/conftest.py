@@ -23,6 +23,8 @@ DATA = Path(__file__).parent / "data"
 CORPUS = DATA / "corpus"
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 PROGRAM = Path(sys.executable).with_name("kosearch")
+COUNTS = os.environ.get(TALLY)
+"""Read before tests lose the environment's settings of kosearch."""
 
 
 @pytest.fixture(scope="session")
@@ -85,8 +87,8 @@ def tally() -> Iterator[Tally]:
     """The counts are kept where the test fails after them, too: the attempts were made."""
     counted = Tally()
     yield counted
-    if path := os.environ.get(TALLY):
-        with open(path, "a", encoding="utf-8") as stream:
+    if COUNTS:
+        with open(COUNTS, "a", encoding="utf-8") as stream:
             stream.write(json.dumps(counted.counts) + "\n")
 
 

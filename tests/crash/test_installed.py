@@ -1,4 +1,4 @@
-"""The installed program, with the bundled model, its workers and all, killed at random moments."""
+"""The installed program, with its bundled model and workers, killed at 200 random moments, or `KOSEARCH_KILLS`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from conftest import PROGRAM, Program, Tally
 from index_making import quick_folder
 
 from crash.folders import AFTER, BEFORE, QUESTIONS, answers_in, documents_in, lay, litter
+
+TIMES = int(os.environ.get("KOSEARCH_KILLS", "200"))
 
 
 def query(program: Program, index: Path) -> tuple[set[tuple[str, str]], list[list[float]]]:
@@ -31,7 +33,7 @@ def query(program: Program, index: Path) -> tuple[set[tuple[str, str]], list[lis
 
 
 @pytest.mark.crash
-@pytest.mark.parametrize("times", [200])
+@pytest.mark.parametrize("times", [TIMES])
 def test_the_installed_program_is_killed(program: Program, times: int, tally: Tally) -> None:
     """Back and forth between two states of a folder; each run but every second is killed, workers last."""
     with quick_folder() as folder:
