@@ -11,8 +11,9 @@ import struct
 import subprocess
 import sys
 import termios
+import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -175,3 +176,13 @@ def indexed(tmp_path_factory: pytest.TempPathFactory, cache_dir: Path) -> Progra
     result = program.run("index", CORPUS, timeout=600)
     assert result.returncode == 0, result.stderr
     return program
+
+
+def until(true: Callable[[], bool], seconds: float = 10.0) -> bool:
+    """Whether it becomes true in time."""
+    ends = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > ends:
+            return False
+        time.sleep(0.05)
+    return True

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import until
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -135,7 +136,7 @@ class TestTheServer:
     def test_what_pays_later_is_done_after_the_answer(self, start: Start) -> None:
         resident = start()
         resident.ask()
-        assert until(lambda: resident.fake.settled == ["/i"])
+        assert until(lambda: resident.fake.settled == ["/i"], seconds=5.0)
 
     def test_it_says_what_it_does(self, start: Start) -> None:
         resident = start(indexes=["/a", "/b"], idle=77.0)
@@ -259,9 +260,9 @@ class TestWhoDoesNotBehave:
                 for _ in range(60):
                     with suppress(OSError):
                         stack.enter_context(resident.connect())
-                assert until(lambda: len(os.listdir("/dev/fd")) <= before + 60 + 9)
-        assert until(lambda: len(os.listdir("/dev/fd")) <= before)
-        assert until(resident.works)
+                assert until(lambda: len(os.listdir("/dev/fd")) <= before + 60 + 9, seconds=5.0)
+        assert until(lambda: len(os.listdir("/dev/fd")) <= before, seconds=5.0)
+        assert until(resident.works, seconds=5.0)
         assert threading.active_count() < 20
 
     def test_is_refused_as_another_user(self, start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -437,7 +438,7 @@ class TestTheClient:
             with place.listen(path):
                 time.sleep(60)
             os._exit(0)
-        assert until(path.exists)
+        assert until(path.exists, seconds=5.0)
         assert [(path, None)] == list(client.residents(index, patience=0.2))
         assert client.stop(path, patience=0.2)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -9
@@ -462,13 +463,3 @@ def _reply(listener: socket.socket, reply: bytes) -> None:
     with connection:
         connection.recv(1 << 16)
         connection.sendall(reply)
-
-
-def until(true: Callable[[], bool], seconds: float = 5.0) -> bool:
-    """Whether it becomes true in time."""
-    ends = time.monotonic() + seconds
-    while not true():
-        if time.monotonic() > ends:
-            return False
-        time.sleep(0.01)
-    return True

@@ -13,14 +13,14 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Program, Tally
+from conftest import Program, Tally, until
 
 from kosearch import __version__
 from kosearch.resident import client, place, wire
@@ -161,7 +161,7 @@ def test_it_lives_through_all_of_it_and_does_not_grow(resident: Resident, tally:
     assert hung_up == [True] * SLOW
     tally.tried("flood", SLOW)
 
-    assert until(lambda: resident.files <= before[1] + 2)
+    assert until(lambda: resident.files <= before[1] + 2, seconds=20.0)
     assert resident.memory < before[0] + GROWTH
     assert resident.threads <= before[2] + 4  # its pool of answering threads fills once
     assert resident.ask() == expected
@@ -243,13 +243,3 @@ def test_a_place_that_is_not_ours_alone_is_not_used(indexed: Program, kind: str,
     assert list(runtime.rglob("*.sock")) == []
     shutil.rmtree(runtime)
     tally.tried("private")
-
-
-def until(true: Callable[[], bool], seconds: float = 20.0) -> bool:
-    """Whether it becomes true in time."""
-    ends = time.monotonic() + seconds
-    while not true():
-        if time.monotonic() > ends:
-            return False
-        time.sleep(0.05)
-    return True
