@@ -19,7 +19,10 @@ _STEM = 2
 def shared_spans(text: str, question: str) -> list[tuple[int, int]]:
     """The spans of `text` that stand in `question` too: whole words, and for Hangul and Hanja every run of
     two or more characters that both contain (so particles and compounds do not hide a word)."""
-    words, grams = _shapes(question)
+    return _spans(text, *_shapes(question))
+
+
+def _spans(text: str, words: set[str], grams: set[str]) -> list[tuple[int, int]]:
     spans: list[tuple[int, int]] = []
     for run in _RUNS.finditer(text):
         word = run.group().casefold()
@@ -36,8 +39,8 @@ def best_part(text: str, question: str, size: int) -> tuple[int, int]:
     pieces = [match.span() for match in _PIECE.finditer(text) if match.group().strip()]
     if not pieces:
         return 0, len(text)
-    question = unicodedata.normalize("NFC", question)
-    worth = [_worth(text[start:end], question) for start, end in pieces]
+    shapes = _shapes(question)
+    worth = [_worth(text[start:end], *shapes) for start, end in pieces]
     best = max(
         ((sum(worth[first:last]), -first, first, last) for first, last in _windows(pieces, size)),
         key=lambda window: window[:2],
@@ -73,9 +76,9 @@ def _gram_spans(word: str, grams: set[str], offset: int) -> list[tuple[int, int]
     return spans
 
 
-def _worth(piece: str, question: str) -> float:
+def _worth(piece: str, words: set[str], grams: set[str]) -> float:
     """How much of the question a sentence holds: distinct shared text, so that repeating one word does not win."""
-    return float(sum(len(shared) for shared in {piece[a:b].casefold() for a, b in shared_spans(piece, question)}))
+    return float(sum(len(shared) for shared in {piece[a:b].casefold() for a, b in _spans(piece, words, grams)}))
 
 
 def _windows(pieces: Sequence[tuple[int, int]], size: int) -> list[tuple[int, int]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from itertools import compress
 from math import log
 
 import numpy as np
@@ -46,8 +47,8 @@ def bm25(question: Weights, passage: Mapping[str, Sequence[str]], statistics: St
 
 
 def _field(name: str, weights: Mapping[str, float], terms: Sequence[str], statistics: Statistics) -> float:
-    counts = Counter(term for term in terms if term in weights)
-    if not counts:
+    met = list(filter(weights.__contains__, terms))  # hundreds of terms a passage: nothing of Python's for each
+    if not met:
         return 0.0
     mean_length = statistics.totals[name] / statistics.passages
     damping = K1 * (1 - B + B * len(terms) / mean_length)
@@ -57,7 +58,7 @@ def _field(name: str, weights: Mapping[str, float], terms: Sequence[str], statis
         * (K1 + 1)
         * count
         / (count + damping)
-        for term, count in counts.items()
+        for term, count in Counter(met).items()
     )
 
 
@@ -82,7 +83,8 @@ def side_by_side(words: Sequence[str], passage: Sequence[str], worths: Mapping[s
     own counts, which nobody keeps.
     """
     ranks = {word: rank for rank, word in enumerate(words)}
-    met = [(place, ranks[term]) for place, term in enumerate(passage) if term in ranks]
+    places = compress(range(len(passage)), map(ranks.__contains__, passage))
+    met = [(place, ranks[passage[place]]) for place in places]
     pairs = {
         min(rank, other)
         for i, (place, rank) in enumerate(met)

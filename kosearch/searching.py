@@ -39,18 +39,42 @@ Rescore = Callable[[str, Sequence[str]], Vectors]
 
 
 @dataclass(frozen=True, slots=True)
+class Side:
+    """What one side thinks of passages, (n,) each: its raw scores, the same brought to 0..1, and ranks from 1."""
+
+    values: Floats
+    scaled: Floats
+    ranks: Ids
+
+    @classmethod
+    def of(cls, values: Floats, scaled: Floats) -> Side:
+        """The side whose raw scores these are; the higher, the better."""
+        ranks = np.empty(len(values), dtype=np.int64)
+        ranks[np.argsort(-values, kind="stable")] = np.arange(1, len(values) + 1)
+        return cls(values, scaled, ranks)
+
+    def taken(self, rows: NDArray[np.intp]) -> Side:
+        """The same of these rows."""
+        return Side(self.values[rows], self.scaled[rows], self.ranks[rows])
+
+    def score(self, row: int) -> Score:
+        """Of one passage."""
+        return Score(float(self.values[row]), float(self.scaled[row]), int(self.ranks[row]))
+
+
+@dataclass(frozen=True, slots=True)
 class Ranking:
     """Passages in the order of their scores, and what each side thinks of them; row i belongs to ids[i]."""
 
     ids: Ids
     scores: Floats
-    dense: tuple[Score, ...] | None
-    lexical: tuple[Score, ...] | None
-    sparse: tuple[Score, ...] = ()
-    multi_vector: tuple[Score, ...] = ()
+    dense: Side | None
+    lexical: Side | None
+    sparse: Side | None = None
+    multi_vector: Side | None = None
     """By the model's further heads: of the first passages only, those that were scored again."""
 
-    def reordered(self, scores: Sequence[float]) -> Ranking:
+    def reordered(self, scores: Sequence[float] | Floats) -> Ranking:
         """The same passages by other scores, which are given in the order of these; ties keep their order."""
         given = np.array(scores, dtype=np.float64)
         order = np.argsort(-given, kind="stable")
@@ -62,8 +86,8 @@ class Ranking:
         return Ranking(
             self.ids[rows],
             self.scores[rows],
-            self.dense and tuple(self.dense[row] for row in rows),
-            self.lexical and tuple(self.lexical[row] for row in rows),
+            self.dense and self.dense.taken(rows),
+            self.lexical and self.lexical.taken(rows),
         )
 
 
@@ -185,16 +209,10 @@ def _ordered(
     rows = np.flatnonzero(bm25s > 0) if cosines is None and bm25s is not None else np.arange(len(ids))
     order = rows[np.lexsort((ids[rows], -scores[rows]))]
     dense, lexical = (
-        None if raw is None or scaled is None else _side(raw, scaled, order)
+        None if raw is None or scaled is None else Side.of(raw, scaled).taken(order)
         for raw, scaled in zip((cosines, bm25s), sides, strict=True)
     )
     return Ranking(ids[order], scores[order], dense, lexical)
-
-
-def _side(raw: Floats, scaled: Floats, order: NDArray[np.intp]) -> tuple[Score, ...]:
-    ranks = np.empty(len(raw), dtype=np.int64)
-    ranks[np.argsort(-raw, kind="stable")] = np.arange(1, len(raw) + 1)
-    return tuple(Score(float(raw[i]), float(scaled[i]), int(ranks[i])) for i in order)
 
 
 def rerank(query: Query, question: Question, ranking: Ranking, snapshot: Snapshot, rescore: Rescore) -> Ranking:
@@ -206,13 +224,13 @@ def rerank(query: Query, question: Question, ranking: Ranking, snapshot: Snapsho
     scores = rescore(question.text, texts).astype(np.float64)
     model = combine_heads(scores)
     if ranking.lexical:
-        bm25s = np.array([side.value for side in ranking.lexical[: len(again)]])
+        bm25s = ranking.lexical.values[: len(again)]
         fused = fuse(*scale_both(model, bm25s, snapshot.passages), query.weight)
     else:
         fused = scale(model)
     order = np.argsort(-fused, kind="stable")
     behind = ranking.scores[len(again) :] * fused.min()
-    sparse, multi_vector = (_side(column, scale(column), order) for column in scores.T[1:])
+    sparse, multi_vector = (Side.of(column, scale(column)).taken(order) for column in scores.T[1:])
     return replace(ranking.reordered([*fused, *behind]), sparse=sparse, multi_vector=multi_vector)
 
 
@@ -300,10 +318,10 @@ def _hit(place: int, chosen: _Chosen, query: Query, ranking: Ranking, snapshot: 
     return Hit(
         rank=place,
         score=float(ranking.scores[row]),
-        dense=ranking.dense[row] if ranking.dense else None,
-        lexical=ranking.lexical[row] if ranking.lexical else None,
-        sparse=ranking.sparse[row] if row < len(ranking.sparse) else None,
-        multi_vector=ranking.multi_vector[row] if row < len(ranking.multi_vector) else None,
+        dense=_score(ranking.dense, row),
+        lexical=_score(ranking.lexical, row),
+        sparse=_score(ranking.sparse, row),
+        multi_vector=_score(ranking.multi_vector, row),
         document_id=document.id,
         document_hash=document.text_hash,
         path=document.path,
@@ -321,6 +339,10 @@ def _hit(place: int, chosen: _Chosen, query: Query, ranking: Ranking, snapshot: 
         before=before,
         after=after,
     )
+
+
+def _score(side: Side | None, row: int) -> Score | None:
+    return side.score(row) if side and row < len(side.values) else None
 
 
 def surroundings(text: str, start: int, end: int, lines: int) -> tuple[int, int]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from kosearch.errors import UsageError
 from kosearch.evaluation.collections import Collection, CollectionDocument, Qrels
 from kosearch.evaluation.questions import Question, judgements, ranked_places
@@ -125,5 +127,4 @@ def ask(
 def by_ranks(ranking: Ranking) -> Ranking:
     """The same candidates by reciprocal rank fusion: 1 / (60 + rank), summed over both sides."""
     sides = [side for side in (ranking.dense, ranking.lexical) if side is not None]
-    scores = [sum(1 / (RRF + score.rank) for score in both) for both in zip(*sides, strict=True)]
-    return ranking.reordered(scores)
+    return ranking.reordered(np.sum([1 / (RRF + side.ranks) for side in sides], axis=0))
