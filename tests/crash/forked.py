@@ -210,11 +210,11 @@ def _arranged(request: Mapping[str, Any]) -> Iterator[None]:
         nonlocal count
         os.write(steps, f"{name}\n".encode())
         layer.fault_mark(name.encode())
-        if count == fault["step"]:
+        at, count = count, count + 1  # first of all: a signal may raise, and is sent once
+        if at == fault["step"]:
             os.kill(os.getpid(), signal.SIGKILL)
-        if number := fault["signals"].get(str(count)):
+        if number := fault["signals"].get(str(at)):
             os.kill(os.getpid(), number)
-        count += 1
 
     hooks.append(note)
     values = (request["root"], fault["log"], fault["mode"])
