@@ -40,7 +40,11 @@ Rescore = Callable[[str, Sequence[str]], Vectors]
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """What one side thinks of passages, (n,) each: its raw scores, the same brought to 0..1, and ranks from 1."""
+    """What one side thinks of passages, (n,) each: its raw scores, the same brought to 0..1, and ranks from 1.
+
+    A rank tells how many are better. Among equals there is no order but that of their numbers, which follow from the
+    index's history.
+    """
 
     values: Floats
     scaled: Floats
@@ -48,9 +52,8 @@ class Side:
 
     @classmethod
     def of(cls, values: Floats, scaled: Floats) -> Side:
-        """The side whose raw scores these are; the higher, the better."""
-        ranks = np.empty(len(values), dtype=np.int64)
-        ranks[np.argsort(-values, kind="stable")] = np.arange(1, len(values) + 1)
+        """The side whose raw scores these are; the higher, the better, and equal ones share a rank."""
+        ranks = len(values) + 1 - np.searchsorted(np.sort(values), values, side="right")
         return cls(values, scaled, ranks)
 
     def taken(self, rows: NDArray[np.intp]) -> Side:
