@@ -6,9 +6,18 @@ import sys
 
 
 def run() -> None:
-    from kosearch.cli import main
+    """Run the command line: in a resident if one can, which spares most imports, else here."""
+    from kosearch.resident import forwarding
 
-    sys.exit(main())
+    try:
+        code = forwarding.run(sys.argv[1:])
+    except KeyboardInterrupt:
+        sys.exit(130)
+    if code is None:
+        from kosearch.cli import main
+
+        code = main()
+    sys.exit(code)
 
 
 if __name__ == "__main__":

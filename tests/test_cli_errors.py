@@ -183,7 +183,7 @@ def test_help_lists_every_command_and_one_that_is_run_is_loaded_alone(capsys: py
     listed = capsys.readouterr().out.partition("Commands:\n")[2].splitlines()
     assert [line.split()[0] for line in listed if line.startswith("  ") and line[2] != " "] == list(NAMES)
     for name, whole in app.commands().commands.items():
-        alone = app.commands([name]).commands
+        alone = app.commands((name,)).commands
         assert list(alone) == [name]
         assert [one.opts for one in alone[name].params] == [one.opts for one in whole.params]
 

@@ -7,11 +7,12 @@ import os
 import shutil
 import socket
 import struct
+import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,7 +27,7 @@ import kosearch
 from kosearch import config
 from kosearch.errors import UsageError
 from kosearch.records import Answer, Query
-from kosearch.resident import client, place, server, wire
+from kosearch.resident import client, forwarding, place, server, wire
 
 
 @dataclass
@@ -38,7 +39,7 @@ class Fake:
     long: int = 0
     gone: bool = False
     indexes: list[str] = field(default_factory=list)
-    settled: list[str] = field(default_factory=list)
+    settled: int = 0
 
     def answers(self, directory: str, queries: Sequence[Query]) -> list[Answer]:
         time.sleep(self.seconds)
@@ -46,8 +47,12 @@ class Fake:
             raise self.error
         return [Answer(query.text + "x" * self.long, directory, (), 1) for query in queries]
 
-    def settle(self, directory: str) -> None:
-        self.settled.append(directory)
+    def run(self, argv: Sequence[str], cwd: str, environ: Mapping[str, str]) -> dict[str, Any]:
+        (answer,) = self.answers(cwd, [Query(" ".join(argv))])
+        return {"stdout": answer.question.encode() + b"\xff\n", "stderr": environ["KOSEARCH_NOTE"].encode(), "code": 3}
+
+    def settle(self) -> None:
+        self.settled += 1
 
     def drop_gone(self) -> bool:
         return self.gone
@@ -67,7 +72,7 @@ class Running:
 
     def exchange(self, request: dict[str, Any], seconds: float = 5.0) -> dict[str, Any]:
         with self.connect() as connection:
-            return client.exchange(connection, request, seconds)
+            return wire.exchange(connection, request, seconds)
 
     def connect(self) -> socket.socket:
         return place.connect(self.path, 5.0)
@@ -105,7 +110,7 @@ def start(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
     def begin(idle: float = 60.0, **fake: Any) -> Running:
         path = place.socket_path(config.load({}))
         answers, listener = Fake(**fake), place.listen(path)
-        thread = threading.Thread(target=server.serve, args=(listener, path, answers, idle))
+        thread = threading.Thread(target=server.serve, args=(listener, path, answers, idle, answers.run))
         thread.start()
         running.append(Running(path, answers, thread))
         return running[-1]
@@ -136,7 +141,7 @@ class TestTheServer:
     def test_what_pays_later_is_done_after_the_answer(self, start: Start) -> None:
         resident = start()
         resident.ask()
-        assert until(lambda: resident.fake.settled == ["/i"], seconds=5.0)
+        assert until(lambda: resident.fake.settled == 1, seconds=5.0)
 
     def test_it_says_what_it_does(self, start: Start) -> None:
         resident = start(indexes=["/a", "/b"], idle=77.0)
@@ -207,6 +212,7 @@ class TestWhoDoesNotBehave:
             {"do": "answer", "index": "/i", "queries": [{"text": "?"}]},
             {"do": "answer", "index": "/i", "queries": [{"text": "?", "paths": [], "kinds": [], "more": 1}]},
             {"do": "answer", "index": "/i", "queries": [], "seconds": "long"},
+            {"do": "run", "argv": ["query", "?"]},
             {"do": "dance"},
         ],
     )
@@ -270,7 +276,7 @@ class TestWhoDoesNotBehave:
         connection = resident.connect()
         monkeypatch.setattr(place, "peer_uid", lambda _: os.geteuid() + 1)
         with connection, pytest.raises((ConnectionError, OSError)):
-            client.exchange(connection, {"do": "status"}, 2.0)
+            wire.exchange(connection, {"do": "status"}, 2.0)
         monkeypatch.undo()
 
 
@@ -336,6 +342,84 @@ class TestItsEnd:
         client.stop(resident.path)
         asking.join()
         assert "answers" in replies[0]
+
+
+class TestForwarding:
+    """A whole command, run by a resident that is there."""
+
+    @pytest.fixture
+    def environ(self, folder: Path) -> dict[str, str]:
+        return {"XDG_RUNTIME_DIR": str(folder), "KOSEARCH_NOTE": "주의\n", "KOSEARCH_RESIDENT": "on"}
+
+    def test_prints_what_comes_back_byte_by_byte(
+        self, start: Start, environ: dict[str, str], capfdbinary: pytest.CaptureFixture[bytes]
+    ) -> None:
+        resident = start()
+        assert forwarding.run(["query", "무엇?"], environ) == 3
+        assert capfdbinary.readouterr() == ("query 무엇?".encode() + b"\xff\n", "주의\n".encode())
+        assert until(lambda: resident.fake.settled == 1, seconds=5.0)
+
+    @pytest.mark.parametrize(
+        ("argv", "more"),
+        [
+            ([], {}),
+            (["index", "query"], {}),
+            (["query", "?", "--no-resident"], {}),
+            (["query", "?"], {"KOSEARCH_RESIDENT": "OFF"}),
+            (["query", "?"], {"KOSEARCH_DEBUG": "1"}),
+        ],
+    )
+    def test_is_not_for_everything(
+        self, start: Start, environ: dict[str, str], argv: list[str], more: dict[str, str]
+    ) -> None:
+        resident = start()
+        assert forwarding.run(argv, environ | more) is None
+        assert resident.exchange({"do": "status"})["requests"] == 0
+
+    def test_nor_for_a_terminal(self, start: Start, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+        resident = start()
+        monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+        assert forwarding.run(["query", "?"], environ) is None
+        assert resident.exchange({"do": "status"})["requests"] == 0
+
+    def test_what_cannot_be_said_is_for_this_process(
+        self, start: Start, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert forwarding.run(["query", "?"], environ) is None
+        start(error=UsageError("no such date"))
+        assert forwarding.run(["query", "?"], environ) is None
+        monkeypatch.setattr(forwarding, "__version__", "0.0.0")
+        assert forwarding.run(["query", "?"], environ) is None
+
+    def test_the_right_one_of_several_is_found(
+        self, folder: Path, start: Start, environ: dict[str, str], capfdbinary: pytest.CaptureFixture[bytes]
+    ) -> None:
+        start()
+        with place.listen(folder / "kosearch" / "0000.sock"):
+            pass  # its process was killed
+        (folder / "kosearch" / "1111.sock").write_text("not even a socket")
+        assert forwarding.run(["query", "?"], environ) == 3
+        assert capfdbinary.readouterr().out == b"query ?\xff\n"
+
+    def test_one_that_hangs_costs_its_patience_once(
+        self, folder: Path, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(place, "PATIENCE", 0.3)
+        path = folder / "kosearch" / "0000.sock"
+        with place.listen(path):
+            os.utime(path, (0, 0))
+            assert forwarding.run(["query", "?"], environ) is None
+            assert not path.exists()
+
+    def test_a_closed_pipe_ends_it_without_a_word(self, start: Start, environ: dict[str, str]) -> None:
+        start()
+        call = f"forwarding.run(['query', '?'], {environ})"
+        script = f"from kosearch.resident import forwarding; raise SystemExit({call})"
+        reading, writing = os.pipe()
+        os.close(reading)
+        done = subprocess.run([sys.executable, "-c", script], stdout=writing, stderr=subprocess.PIPE, check=False)
+        os.close(writing)
+        assert (done.returncode, done.stderr) == (0, "주의\n".encode())
 
 
 class TestTheClient:
@@ -421,7 +505,7 @@ class TestTheClient:
     def test_one_that_starts_has_more_time(
         self, folder: Path, index: config.Settings, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(client, "STARTING", 1.0)
+        monkeypatch.setattr(place, "STARTING", 1.0)
         path = place.socket_path(index)
         with place.listen(path):
             begun = time.monotonic()

@@ -23,7 +23,7 @@ from kosearch import config, terms
 from kosearch.cli import main
 from kosearch.library import Library
 from kosearch.records import Query
-from kosearch.resident import client, place
+from kosearch.resident import client, place, wire
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # those of other people's imports
 
@@ -40,7 +40,7 @@ class Resident:
         """What its resident says of itself; None where there is none."""
         for path in (self.runtime / "kosearch").glob("*.sock"):
             with suppress(OSError), place.connect(path, 5) as connection:
-                return client.exchange(connection, {"do": "status"}, 5)
+                return wire.exchange(connection, {"do": "status"}, 5)
         return None
 
     @property
@@ -142,6 +142,9 @@ QUESTIONS = [
     ["휴가", "--json", "--jsonl"],
     ["--batch", "questions.txt", "--json"],
     ["--batch", "questions.txt"],
+    ["휴가", "--no-resident", "--mode", "lexical"],
+    ["휴가", "--index", "./here", "--mode", "lexical"],
+    ["--help"],
 ]
 
 
@@ -169,7 +172,8 @@ def test_what_it_prints_is_what_one_process_prints(
     assert (done.returncode, done.stdout, done.stderr) == (code, *capfdbinary.readouterr())
     assert asked is not None
     assert answered is not None
-    by_itself = {"none", "어제"} & set(arguments) or {"--json", "--jsonl"} <= set(arguments)
+    by_itself = {"none", "어제", "./here", "--no-resident", "--help"} & set(arguments)
+    by_itself |= {"--json"} if {"--json", "--jsonl"} <= set(arguments) else set()
     assert answered["requests"] == asked["requests"] + (not by_itself)
 
 
@@ -193,6 +197,24 @@ def test_the_client_imports_nothing_heavy(resident: Resident) -> None:
     assert before is not None
     assert after is not None
     assert after["requests"] == before["requests"] + 1
+
+
+def test_a_question_in_a_pipe_imports_next_to_nothing(resident: Resident) -> None:
+    script = (
+        "import sys\n"
+        "before = set(sys.modules)\n"
+        "from kosearch.resident import forwarding\n"
+        "code = forwarding.run(['query', '휴가 이월', '--jsonl', '-k', '3'])\n"
+        "much = {'typer', 'dataclasses', 'inspect', 'kosearch.config', 'kosearch.records', 'kosearch.cli'}\n"
+        "assert not much & set(sys.modules), much & set(sys.modules)\n"
+        "assert len(set(sys.modules) - before) < 80, sorted(set(sys.modules) - before)\n"
+        "sys.exit(code)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=resident.program.environment, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(done.stdout.splitlines()) == 3
 
 
 def test_a_loop_over_questions_reads_them_all(resident: Resident) -> None:

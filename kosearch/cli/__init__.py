@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from types import FrameType
 
 from kosearch import errors
-from kosearch.cli.output import ClosedPipe, Output, standard
+from kosearch.cli.output import Caller, ClosedPipe, Output, standard
 
 
 class Terminated(BaseException):
@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     output = standard()
     previous = signal.signal(signal.SIGTERM, _terminate)
     try:
-        code = invoke(list(sys.argv[1:] if argv is None else argv), output)
+        code = invoke(list(sys.argv[1:] if argv is None else argv), Caller(output))
         output.flush()
     except ClosedPipe:
         _discard_stdout()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from functools import cache
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -12,7 +12,7 @@ import typer
 from typer.exceptions import TyperException
 
 from kosearch import __version__
-from kosearch.cli.output import Output
+from kosearch.cli.output import Caller
 from kosearch.errors import UsageError
 
 COMMANDS = {
@@ -33,7 +33,8 @@ _NUMBERS = {int: re.compile(r"[0-9]{1,9}"), float: re.compile(r"[0-9]*\.?[0-9]+"
 """Numbers that are plainly so."""
 
 
-def commands(names: Iterable[str] = COMMANDS) -> Any:
+@cache  # a resident runs many
+def commands(names: tuple[str, ...] = tuple(COMMANDS)) -> Any:
     """Typer's group of these commands."""
     app = typer.Typer(
         name="kosearch",
@@ -57,12 +58,12 @@ def commands(names: Iterable[str] = COMMANDS) -> Any:
     return group
 
 
-def invoke(argv: list[str], output: Output) -> int:
+def invoke(argv: list[str], caller: Caller) -> int:
     """Run one command line; returns the command's exit code, raises what it raises."""
     # Options that stand before a command take no value, so its name can only be the first word.
-    group = commands(argv[:1]) if argv and argv[0] in COMMANDS else commands()
+    group = commands(tuple(argv[:1]) if argv and argv[0] in COMMANDS else tuple(COMMANDS))
     try:
-        result = group.main(args=argv, prog_name="kosearch", standalone_mode=False, obj=output)
+        result = group.main(args=argv, prog_name="kosearch", standalone_mode=False, obj=caller)
     except TyperException as problem:
         raise _usage_error(problem) from problem
     return result if isinstance(result, int) else 0

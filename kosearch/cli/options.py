@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
 
-from kosearch.cli.output import Output
+from kosearch.cli.output import Caller, Output
 from kosearch.config import Settings, index_names, load
 
 
@@ -82,9 +83,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress and no notes.")]
 
 
-def settings(**flags: object) -> Settings:
+def settings(environ: Mapping[str, str] = os.environ, **flags: object) -> Settings:
     """Flags that were given, over environment, settings file and defaults."""
-    return load({name: value for name, value in flags.items() if value is not None})
+    return load({name: value for name, value in flags.items() if value is not None}, environ)
 
 
 def file_name(path: str) -> bytes:
@@ -93,7 +94,7 @@ def file_name(path: str) -> bytes:
 
 
 def output_of(context: typer.Context, *, quiet: bool = False) -> Output:
-    """The streams that `main` set up."""
-    output: Output = context.obj
-    output.quiet = quiet
-    return output
+    """The streams that the command prints to."""
+    caller: Caller = context.obj
+    caller.output.quiet = quiet
+    return caller.output

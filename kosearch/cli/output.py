@@ -6,17 +6,19 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TextIO
 
 from kosearch.cli import render
 from kosearch.errors import KosearchError
-from kosearch.records import Answer, IndexProgress, Shown
+from kosearch.records import Answer, IndexProgress, Query, Shown
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from kosearch.config import Settings
     from kosearch.evaluation.reports import Comparison, Failure, Report
 
 
@@ -27,11 +29,11 @@ class ClosedPipe(Exception):
 class Output:
     """A command's two streams."""
 
-    def __init__(self, stdout: TextIO, stderr: TextIO, *, quiet: bool = False) -> None:
+    def __init__(self, stdout: TextIO, stderr: TextIO, *, quiet: bool = False, cwd: str = "") -> None:
         self.stdout = stdout
         self.stderr = stderr
         self.quiet = quiet
-        self.cwd = os.getcwd()
+        self.cwd = cwd or os.getcwd()
 
     def line(self, text: str) -> None:
         """A line of data."""
@@ -160,6 +162,16 @@ class Output:
     def _message(self, text: str) -> None:
         self.stderr.write(render.block(text) + "\n")
         self.stderr.flush()
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The process whose command is run: mostly this one, and for the resident one that asks it."""
+
+    output: Output
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    ask: Callable[[Settings, Sequence[Query]], Sequence[Answer]] | None = None
+    """Answers that are at hand. May raise anything: then the command ends with it."""
 
 
 class Counter:

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from kosearch.cli import options, render, schema
-from kosearch.cli.output import Output
+from kosearch.cli.output import Caller, Output
 from kosearch.config import Settings
 from kosearch.errors import NO_HIT, OK, UsageError
 from kosearch.records import Answer, Query
@@ -90,14 +90,22 @@ def command(
     if null and not paths:
         raise UsageError("-0 goes with --paths", "kosearch query TEXT --paths -0 | xargs -0 …")
     _check_filters(kind or (), after, before)
+    caller: Caller = context.obj
     output = options.output_of(context, quiet=quiet)
     settings = options.settings(
-        index=index, device=device, mode=mode, weight=weight, k=k, resident="off" if no_resident else None
+        caller.environ,
+        index=index,
+        device=device,
+        mode=mode,
+        weight=weight,
+        k=k,
+        resident="off" if no_resident else None,
     )
     if min_score is not None and settings.mode == "lexical":
         raise UsageError("--min-score is a cosine, and --mode lexical computes none", "leave one of them out")
     if rerank and settings.mode == "lexical":
         raise UsageError("--rerank asks the model, and --mode lexical does not", "leave one of them out")
+    many = batch is not None or not text or text == ["-"]
     filtered = bool(path or kind or after or before or min_score is not None)
     queries = [
         Query(
@@ -114,11 +122,10 @@ def command(
             context=context_lines,
             rerank=rerank,
         )
-        for question in _questions(text, batch)
+        for question in ([] if many and caller.ask else _questions(text, batch))  # only the caller has its input
     ]
-    many = batch is not None or not text or text == ["-"]
     found: list[Answer] = []
-    for one in _answers(queries, settings, output):
+    for one in _answers(queries, settings, caller):
         found.append(one)
         _messages(output, one, filtered=filtered)
         if jsonl:
@@ -158,8 +165,10 @@ def _is_date(text: str) -> bool:
     return True
 
 
-def _answers(queries: Sequence[Query], settings: Settings, output: Output) -> Iterable[Answer]:
+def _answers(queries: Sequence[Query], settings: Settings, caller: Caller) -> Iterable[Answer]:
     """What a warm process says, or else this one."""
+    if caller.ask:
+        return caller.ask(settings, queries)
     if settings.resident:
         from kosearch.resident import client
 
@@ -167,7 +176,7 @@ def _answers(queries: Sequence[Query], settings: Settings, output: Output) -> It
             return client.ask(settings, queries)
         except client.Unavailable as reason:
             if os.environ.get("KOSEARCH_DEBUG"):
-                output.warning(f"answered in this process: {render.one_line(str(reason))}")
+                caller.output.warning(f"answered in this process: {render.one_line(str(reason))}")
     from kosearch.library import Library
 
     library = Library(settings, questions=len(queries))

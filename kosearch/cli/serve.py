@@ -55,6 +55,7 @@ def command(
 
 
 def _serve(settings: Settings, output: Output) -> int:
+    from kosearch.cli.resident import Commands
     from kosearch.library import Library
     from kosearch.resident import place, server
     from kosearch.resident.warm import Warm
@@ -72,7 +73,7 @@ def _serve(settings: Settings, output: Output) -> int:
         if library.exists:
             warm.load(str(library.directory))
         output.note(f"ready for questions ({path}); Ctrl-C ends it")
-        ended_by = server.serve(listener, path, warm, settings.resident_idle)
+        ended_by = server.serve(listener, path, warm, settings.resident_idle, Commands(path, warm))
     if ended_by is not None:
         return TERMINATED if ended_by == signal.SIGTERM else INTERRUPTED
     output.note("ended")

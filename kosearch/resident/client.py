@@ -23,17 +23,15 @@ from kosearch.config import Settings, index_directory
 from kosearch.records import Answer, Query
 from kosearch.resident import place, wire
 
-PATIENCE = 10.0
-"""Seconds that a client waits for an answer before it finds one itself."""
-STARTING = 30.0
-"""Seconds from its beginning that a resident may take for its first answer."""
+PROCESS = "kosearch.cli.resident"
+"""The module that is the resident: it runs commands, which are above this room."""
 
 
 class Unavailable(Exception):
     """There is no answer to be had from a resident; why."""
 
 
-def ask(settings: Settings, queries: Sequence[Query], *, patience: float = PATIENCE) -> list[Answer]:
+def ask(settings: Settings, queries: Sequence[Query], *, patience: float = place.PATIENCE) -> list[Answer]:
     """The resident's answers, which are those that the asking process would find.
 
     Starts a resident where there is none. Raises Unavailable for whatever goes wrong, an error in the question
@@ -61,15 +59,15 @@ def start(settings: Settings) -> dict[str, Any]:
     """Start a resident where there is none of this version; what it says of itself. Raises OSError, ValueError."""
     path = place.socket_path(settings)
     with _connected(path, settings) as connection:
-        state = exchange(connection, {"do": "status"}, STARTING)
+        state = wire.exchange(connection, {"do": "status"}, place.STARTING)
     if state.get("version") == __version__:
         return state
     stop(path)
     with _connected(path, settings) as connection:
-        return exchange(connection, {"do": "status"}, STARTING)
+        return wire.exchange(connection, {"do": "status"}, place.STARTING)
 
 
-def residents(settings: Settings, *, patience: float = PATIENCE) -> Iterator[tuple[Path, dict[str, Any] | None]]:
+def residents(settings: Settings, *, patience: float = place.PATIENCE) -> Iterator[tuple[Path, dict[str, Any] | None]]:
     """The sockets of all residents in this runtime directory, whatever their settings, with what each says of itself.
 
     None for one that does not answer. Raises OSError.
@@ -77,20 +75,20 @@ def residents(settings: Settings, *, patience: float = PATIENCE) -> Iterator[tup
     for path in sorted(place.socket_path(settings).parent.glob("*.sock")):
         try:
             with place.connect(path, patience) as connection:
-                yield path, exchange(connection, {"do": "status"}, patience)
+                yield path, wire.exchange(connection, {"do": "status"}, patience)
         except (ConnectionRefusedError, FileNotFoundError, PermissionError):
             continue
         except (OSError, ValueError):
             yield path, None
 
 
-def stop(path: Path, *, patience: float = PATIENCE) -> bool:
+def stop(path: Path, *, patience: float = place.PATIENCE) -> bool:
     """End the resident at a socket and wait until it is gone, or end it by force; False where even that fails."""
     try:
         with place.connect(path, patience) as connection:
             pid = place.peer_pid(connection)
             with suppress(OSError, ValueError):
-                exchange(connection, {"do": "stop"}, patience)
+                wire.exchange(connection, {"do": "stop"}, patience)
                 ends = time.monotonic() + patience
                 while path.exists() and time.monotonic() < ends:
                     time.sleep(0.02)
@@ -105,32 +103,15 @@ def stop(path: Path, *, patience: float = PATIENCE) -> bool:
     return True
 
 
-def exchange(connection: socket.socket, request: Mapping[str, Any], seconds: float) -> dict[str, Any]:
-    """Send a request and wait for the reply. Raises OSError, TimeoutError among them, and ValueError."""
-    ends = time.monotonic() + seconds
-    message = {"version": __version__, "seconds": seconds, **request}
-    connection.settimeout(seconds)
-    connection.sendall(wire.frame(message, wire.MAX_REQUEST))
-    head = _receive(connection, wire.HEAD.size, ends)
-    return wire.message(_receive(connection, wire.length(head, wire.MAX_REPLY), ends))
-
-
 def _ask(path: Path, settings: Settings, request: Mapping[str, Any], patience: float) -> dict[str, Any]:
     with _connected(path, settings) as connection:
-        age = time.time() - path.stat().st_mtime
-        try:
-            return exchange(connection, request, max(patience, STARTING - age))
-        except TimeoutError:
-            # One that hangs must not cost every question so much: without its socket it is none, and knows it.
-            if age > STARTING:
-                path.unlink(missing_ok=True)
-            raise
+        return place.ask(connection, path, request, patience)
 
 
 def _connected(path: Path, settings: Settings) -> socket.socket:
     """A connection to the resident, which is started if need be."""
     try:
-        return place.connect(path, PATIENCE)
+        return place.connect(path, place.PATIENCE)
     except (FileNotFoundError, ConnectionRefusedError):
         pass
     try:
@@ -139,7 +120,7 @@ def _connected(path: Path, settings: Settings) -> socket.socket:
     except OSError as error:
         if error.errno != errno.EADDRINUSE:  # else somebody was faster
             raise
-    return place.connect(path, PATIENCE)
+    return place.connect(path, place.PATIENCE)
 
 
 def _spawn(listener: socket.socket, path: Path, settings: Settings) -> None:
@@ -153,7 +134,7 @@ def _spawn(listener: socket.socket, path: Path, settings: Settings) -> None:
         (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0),
     ]
     # -P: the working folder, which may be anybody's, is no place for modules.
-    os.posix_spawn(sys.executable, [sys.executable, "-P", "-m", __package__, str(path)], environ, file_actions=streams)
+    os.posix_spawn(sys.executable, [sys.executable, "-P", "-m", PROCESS, str(path)], environ, file_actions=streams)
 
 
 def _environment(settings: Settings) -> dict[str, str]:
@@ -165,18 +146,3 @@ def _environment(settings: Settings) -> dict[str, str]:
         "KOSEARCH_DEVICE": settings.device,
         "KOSEARCH_RESIDENT_IDLE": str(settings.resident_idle),
     }
-
-
-def _receive(connection: socket.socket, count: int, ends: float) -> bytes:
-    """So many bytes, before that time. Raises ConnectionResetError where fewer come, and TimeoutError."""
-    received = bytearray()
-    while len(received) < count:
-        left = ends - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("no answer in time")
-        connection.settimeout(left)
-        part = connection.recv(min(count - len(received), 1 << 16))
-        if not part:
-            raise ConnectionResetError("the resident ended")
-        received += part
-    return bytes(received)

@@ -8,15 +8,24 @@ import os
 import socket
 import stat
 import struct
+import time
 import zlib
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from kosearch.config import Settings
+from kosearch.resident import wire
+
+if TYPE_CHECKING:
+    from kosearch.config import Settings
 
 BACKLOG = 64
 """Connections that wait to be accepted; a client beyond them answers by itself."""
+PATIENCE = 10.0
+"""Seconds that a client waits for an answer before it finds one itself."""
+STARTING = 30.0
+"""Seconds from its beginning that a resident may take for its first answer."""
 _LONGEST_PATH = 103
 """Bytes that macOS allows a socket's path; Linux allows 107."""
 
@@ -51,6 +60,15 @@ def folders(environ: Mapping[str, str] = os.environ) -> list[Path]:
         if os.path.isabs(runtime) and os.stat(runtime).st_uid == os.geteuid():
             found.insert(0, Path(runtime, "kosearch"))
     return [folder for folder in found if folder.is_absolute()]
+
+
+def sockets(environ: Mapping[str, str] = os.environ) -> list[Path]:
+    """Where residents of this user may listen; whether they do is for `connect` to find out."""
+    found: list[Path] = []
+    for folder in folders(environ):
+        with suppress(OSError):
+            found += [folder / name for name in sorted(os.listdir(folder)) if name.endswith(".sock")]
+    return found
 
 
 def secure(folder: Path) -> None:
@@ -115,6 +133,18 @@ def connect(path: Path, seconds: float) -> socket.socket:
         connection.close()
         raise
     return connection
+
+
+def ask(connection: socket.socket, path: Path, request: Mapping[str, Any], patience: float) -> dict[str, Any]:
+    """The reply of the resident that is connected. Raises OSError, TimeoutError among them, and ValueError."""
+    age = time.time() - path.stat().st_mtime
+    try:
+        return wire.exchange(connection, request, max(patience, STARTING - age))
+    except TimeoutError:
+        # One that hangs must not cost every question so much: without its socket it is none, and knows it.
+        if age > STARTING:
+            path.unlink(missing_ok=True)
+        raise
 
 
 def peer_uid(connection: socket.socket) -> int:

@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -43,12 +43,16 @@ class Answers(Protocol):
 
     def answers(self, directory: str, queries: Sequence[Query]) -> list[Answer]: ...
 
-    def settle(self, directory: str) -> None: ...
+    def settle(self) -> None: ...
 
     def drop_gone(self) -> bool: ...
 
 
-def serve(listener: socket.socket, path: Path, answers: Answers, idle: float) -> int | None:
+Run = Callable[[Sequence[str], str, Mapping[str, str]], Mapping[str, Any]]
+"""Arguments, working folder and environment of a command → its stdout, stderr and code. May raise anything."""
+
+
+def serve(listener: socket.socket, path: Path, answers: Answers, idle: float, run: Run) -> int | None:
     """Answer whoever connects, until nobody does for `idle` seconds, or for another of the reasons to end.
 
     The socket at `path` is removed at the end, unless another one lies there by then. Returns the signal that asked
@@ -60,7 +64,7 @@ def serve(listener: socket.socket, path: Path, answers: Answers, idle: float) ->
         return own is not None and _identity(path) == own
 
     try:
-        return asyncio.run(_Server(answers, idle).run(listener, is_in_place))
+        return asyncio.run(_Server(answers, idle, run).run(listener, is_in_place))
     finally:
         listener.close()
         if is_in_place():
@@ -68,8 +72,9 @@ def serve(listener: socket.socket, path: Path, answers: Answers, idle: float) ->
 
 
 class _Server:
-    def __init__(self, answers: Answers, idle: float) -> None:
+    def __init__(self, answers: Answers, idle: float, run: Run) -> None:
         self._answers = answers
+        self._run = run
         self._idle = idle
         self._began = time.time()
         self._last = time.monotonic()
@@ -122,8 +127,8 @@ class _Server:
             writer.write(reply)
             async with asyncio.timeout(TAKING):
                 await writer.drain()
-            if request["do"] == "answer":
-                await self._work(self._answers.settle, request["index"])
+            if request["do"] in ("answer", "run"):
+                await self._work(self._answers.settle)
         except Exception:  # noqa: BLE001 - a client that says nothing, or nonsense, or has gone
             pass
         finally:
@@ -139,21 +144,25 @@ class _Server:
         if request["version"] != kosearch.__version__:
             self._told_to_end.set()
             return _framed({"cannot": "the resident is of another version, and ends"})
-        self._asked, self._busy = self._asked + 1, self._busy + 1
+        self._busy += 1
         try:
             ends = time.monotonic() + min(LONGEST, float(request["seconds"]))
-            queries = [wire.query(one) for one in request["queries"]]
             async with asyncio.timeout(ends - time.monotonic()):
-                return await self._work(self._answer, str(request["index"]), queries, ends)
+                reply = await self._work(self._answer, request, ends)
+            self._asked += 1
+            return reply
         except Exception as error:  # noqa: BLE001 - the client finds out by itself what is wrong
             return _framed({"cannot": f"{type(error).__name__}: {error}"})
         finally:
             self._last, self._busy = time.monotonic(), self._busy - 1
 
-    def _answer(self, directory: str, queries: Sequence[Query], ends: float) -> bytes:
+    def _answer(self, request: Mapping[str, Any], ends: float) -> bytes:
         if time.monotonic() > ends:
             raise TimeoutError("the question waited too long")
-        return _framed({"answers": self._answers.answers(directory, queries)})
+        if request["do"] == "run":
+            return _framed(self._run(request["argv"], request["cwd"], request["environ"]))
+        queries = [wire.query(one) for one in request["queries"]]
+        return _framed({"answers": self._answers.answers(str(request["index"]), queries)})
 
     def _status(self) -> dict[str, Any]:
         return {
@@ -168,7 +177,7 @@ class _Server:
         return await asyncio.get_running_loop().run_in_executor(self._pool, task, *arguments)
 
 
-def _framed(reply: dict[str, Any]) -> bytes:
+def _framed(reply: Mapping[str, Any]) -> bytes:
     return wire.frame({"version": kosearch.__version__, **reply}, wire.MAX_REPLY)
 
 

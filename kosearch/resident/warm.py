@@ -49,14 +49,14 @@ class Warm:
     def load(self, directory: str) -> None:
         """Load everything that a question takes, before there is one."""
         self.answers(directory, [Query("가")])
-        self.settle(directory)
+        self.settle()
 
-    def settle(self, directory: str) -> None:
-        """Load what pays only from the second question on."""
-        library = self._library(directory)
-        if not library.settled:
-            with library.index.snapshot(warm=True):
-                library.settled = True
+    def settle(self) -> None:
+        """Load what pays only from the second question on, of all indexes that were asked."""
+        for library in list(self._libraries.values()):
+            if not library.settled:
+                with library.index.snapshot(warm=True):
+                    library.settled = True
 
     def drop_gone(self) -> bool:
         """Close the indexes that are not there any more; whether that was all there were."""

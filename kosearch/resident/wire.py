@@ -1,20 +1,26 @@
 """What client and resident say: a length of four bytes, big-endian, and as many bytes of JSON, in both directions.
 
-Request: version, do (answer, status or stop); to answer also index (a directory), queries, seconds (patience).
-Reply: version, and answers, or cannot (why there are none), or what `status` tells.
+Request: version, do (answer, run, status or stop), seconds (patience); to answer also index (a directory) and queries;
+to run argv, cwd and environ.
+Reply: version, and answers, or stdout, stderr and code, or cannot (why there is nothing), or what `status` tells.
 
-Nothing is lost on the way: floats are written so that they read the same, bytes as text with surrogates.
+Nothing is lost on the way: floats are written so that they read the same, bytes as text with surrogates. The asking
+process waits for this module's import, so that records are imported only where there are any.
 """
 
 from __future__ import annotations
 
 import json
+import socket
 import struct
+import time
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from kosearch.records import Answer, Hit, Passage, Query, Score
+from kosearch import __version__
+
+if TYPE_CHECKING:
+    from kosearch.records import Answer, Hit, Query
 
 MAX_REQUEST = 1 << 20
 MAX_REPLY = 16 << 20
@@ -57,13 +63,41 @@ def message(body: bytes) -> dict[str, Any]:
     return found
 
 
+def exchange(connection: socket.socket, request: Mapping[str, Any], seconds: float) -> dict[str, Any]:
+    """Send a request and wait for the reply. Raises OSError, TimeoutError among them, and ValueError."""
+    ends = time.monotonic() + seconds
+    connection.settimeout(seconds)
+    connection.sendall(frame({"version": __version__, "seconds": seconds, **request}, MAX_REQUEST))
+    head = _receive(connection, HEAD.size, ends)
+    return message(_receive(connection, length(head, MAX_REPLY), ends))
+
+
+def _receive(connection: socket.socket, count: int, ends: float) -> bytes:
+    """So many bytes, before that time. Raises ConnectionResetError where fewer come, and TimeoutError."""
+    received = bytearray()
+    while len(received) < count:
+        left = ends - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("no answer in time")
+        connection.settimeout(left)
+        part = connection.recv(min(count - len(received), 1 << 16))
+        if not part:
+            raise ConnectionResetError("the resident ended")
+        received += part
+    return bytes(received)
+
+
 def query(value: Mapping[str, Any]) -> Query:
     """A query as it was sent. Raises TypeError or KeyError for anything else."""
+    from kosearch.records import Query
+
     return Query(**{**value, "paths": tuple(value["paths"]), "kinds": tuple(value["kinds"])})
 
 
 def answer(value: Mapping[str, Any]) -> Answer:
     """An answer as it was sent."""
+    from kosearch.records import Answer
+
     return Answer(
         **{
             **value,
@@ -75,6 +109,8 @@ def answer(value: Mapping[str, Any]) -> Answer:
 
 
 def _hit(value: Mapping[str, Any]) -> Hit:
+    from kosearch.records import Hit, Passage, Score
+
     passage = value["passage"]
     return Hit(
         **{
@@ -94,6 +130,6 @@ def _plain(value: object) -> object:
         return value.decode("utf-8", "surrogateescape")
     if isinstance(value, Mapping):
         return dict(value)
-    if is_dataclass(value):
-        return {field.name: getattr(value, field.name) for field in fields(value)}
+    if fields := getattr(type(value), "__dataclass_fields__", None):
+        return {name: getattr(value, name) for name in fields}
     raise TypeError(f"{type(value).__name__} cannot be sent")

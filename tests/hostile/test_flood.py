@@ -86,7 +86,7 @@ def resident(indexed: Program) -> Iterator[Resident]:
     assert program.run("query", "rotate keys", "--mode", "lexical").returncode == 0
     (path,) = (runtime / "kosearch").glob("*.sock")
     with place.connect(path, 5) as connection:
-        pid = client.exchange(connection, {"do": "status"}, 5)["pid"]
+        pid = wire.exchange(connection, {"do": "status"}, 5)["pid"]
     yield Resident(program, path, pid)
     client.stop(path)
     shutil.rmtree(runtime)
@@ -166,7 +166,7 @@ def test_it_lives_through_all_of_it_and_does_not_grow(resident: Resident, tally:
     assert resident.threads <= before[2] + 4  # its pool of answering threads fills once
     assert resident.ask() == expected
     with place.connect(resident.path, 5) as connection:
-        assert client.exchange(connection, {"do": "status"}, 5)["pid"] == resident.pid
+        assert wire.exchange(connection, {"do": "status"}, 5)["pid"] == resident.pid
 
 
 def drip(resident: Resident, seconds: int = 20) -> bool:
