@@ -40,6 +40,7 @@ class Fake:
     gone: bool = False
     indexes: list[str] = field(default_factory=list)
     settled: int = 0
+    terminals: list[str | None] = field(default_factory=list)
 
     def answers(self, directory: str, queries: Sequence[Query]) -> list[Answer]:
         time.sleep(self.seconds)
@@ -47,7 +48,8 @@ class Fake:
             raise self.error
         return [Answer(query.text + "x" * self.long, directory, (), 1) for query in queries]
 
-    def run(self, argv: Sequence[str], cwd: str, environ: Mapping[str, str]) -> dict[str, Any]:
+    def run(self, argv: Sequence[str], cwd: str, environ: Mapping[str, str], *, terminal: bool) -> dict[str, Any]:
+        self.terminals.append(environ["COLUMNS"] if terminal else None)
         (answer,) = self.answers(cwd, [Query(" ".join(argv))])
         return {"stdout": answer.question.encode() + b"\xff\n", "stderr": environ["KOSEARCH_NOTE"].encode(), "code": 3}
 
@@ -376,11 +378,17 @@ class TestForwarding:
         assert forwarding.run(argv, environ | more) is None
         assert resident.exchange({"do": "status"})["requests"] == 0
 
-    def test_nor_for_a_terminal(self, start: Start, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_terminal_is_told_of(
+        self, start: Start, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         resident = start()
+        assert forwarding.run(["query", "?"], environ) == 3
+        assert resident.fake.terminals == [None]
         monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-        assert forwarding.run(["query", "?"], environ) is None
-        assert resident.exchange({"do": "status"})["requests"] == 0
+        monkeypatch.setattr(os, "get_terminal_size", lambda _: os.terminal_size((57, 20)))
+        assert forwarding.run(["query", "?"], environ) == 3
+        assert forwarding.run(["query", "?"], environ | {"COLUMNS": "33"}) == 3
+        assert resident.fake.terminals == [None, "57", "33"]
 
     def test_what_cannot_be_said_is_for_this_process(
         self, start: Start, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch

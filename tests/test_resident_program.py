@@ -177,6 +177,31 @@ def test_what_it_prints_is_what_one_process_prints(
     assert answered["requests"] == asked["requests"] + (not by_itself)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "more", "columns"),
+    [
+        (["휴가는 어떻게 이월하나요?", "-k", "2"], {}, 80),
+        (["rotate keys", "--mode", "lexical", "--explain"], {"FORCE_COLOR": "1"}, 41),
+        (["rotate keys", "--mode", "lexical"], {"COLUMNS": "60"}, 80),
+        (["rotate keys", "--mode", "lexical", "--paths"], {}, 80),
+        (["rotate keys", "--mode", "lexical", "-C", "1"], {"NO_COLOR": "1"}, 100),
+        (["zzzqqq"], {}, 80),
+    ],
+)
+def test_what_a_terminal_shows_is_what_one_process_shows(
+    resident: Resident, arguments: Sequence[str], more: dict[str, str], columns: int
+) -> None:
+    program = replace(resident.program, environment={**resident.program.environment, **more})
+    before = resident.state
+    colour = "NO_COLOR" not in more
+    seen = program.on_terminal("query", *arguments, colour=colour, columns=columns)
+    after = resident.state
+    assert before is not None
+    assert after is not None
+    assert after["requests"] == before["requests"] + 1
+    assert seen == program.on_terminal("query", "--no-resident", *arguments, colour=colour, columns=columns)
+
+
 def test_the_client_imports_nothing_heavy(resident: Resident) -> None:
     script = (
         "import sys\n"

@@ -29,11 +29,20 @@ class ClosedPipe(Exception):
 class Output:
     """A command's two streams."""
 
-    def __init__(self, stdout: TextIO, stderr: TextIO, *, quiet: bool = False, cwd: str = "") -> None:
+    def __init__(
+        self,
+        stdout: TextIO,
+        stderr: TextIO,
+        *,
+        quiet: bool = False,
+        cwd: str = "",
+        environ: Mapping[str, str] = os.environ,
+    ) -> None:
         self.stdout = stdout
         self.stderr = stderr
         self.quiet = quiet
         self.cwd = cwd or os.getcwd()
+        self._environ = environ
 
     def line(self, text: str) -> None:
         """A line of data."""
@@ -151,7 +160,7 @@ class Output:
     def _console(self) -> Console:
         from rich.console import Console
 
-        return Console(file=self.stdout, highlight=False, markup=False, emoji=False)
+        return Console(file=self.stdout, highlight=False, markup=False, emoji=False, _environ=self._environ)
 
     def _write(self, text: str) -> None:
         try:

@@ -32,6 +32,21 @@ class Elsewhere(Exception):
     """Only the asking process itself can run the command; why."""
 
 
+class _Stream(TextIOWrapper):
+    """What is printed, as the bytes that the asking process's stream would get."""
+
+    def __init__(self, terminal: bool = False) -> None:
+        self._bytes, self._terminal = BytesIO(), terminal
+        super().__init__(self._bytes, "utf-8", "replace", newline="\n", write_through=True)
+
+    def isatty(self) -> bool:
+        return self._terminal
+
+    def written(self) -> bytes:
+        self.flush()
+        return self._bytes.getvalue()
+
+
 class Commands:
     """Runs questions' command lines for other processes of the same user. May be called from any thread."""
 
@@ -39,24 +54,23 @@ class Commands:
         self._path = path
         self._answers = answers
 
-    def __call__(self, argv: Sequence[str], cwd: str, environ: Mapping[str, str]) -> dict[str, Any]:
+    def __call__(self, argv: Sequence[str], cwd: str, environ: Mapping[str, str], *, terminal: bool) -> dict[str, Any]:
         """What the command prints, as bytes, and its exit code. Raises Elsewhere, and whatever the command raises."""
         if any(environ.get(name) != os.environ.get(name) for name in _PLACES):
             raise Elsewhere("it has another home")
         if any(name in environ and not os.path.isabs(environ[name]) for name in _FOLDERS):
             raise Elsewhere("its folders depend on where it runs")
-        streams = [BytesIO(), BytesIO()]
-        stdout, stderr = (TextIOWrapper(one, "utf-8", "replace", newline="\n", write_through=True) for one in streams)
+        stdout, stderr = _Stream(terminal), _Stream()
         asked: list[Query] = []
 
         def ask(settings: Settings, queries: Sequence[Query]) -> list[Answer]:
             asked.extend(queries)
             return self._asked(settings, queries, environ)
 
-        code = invoke(list(argv), Caller(Output(stdout, stderr, cwd=cwd), environ, ask))
+        code = invoke(list(argv), Caller(Output(stdout, stderr, cwd=cwd, environ=environ), environ, ask))
         if not asked:
             raise Elsewhere("it asks nothing")  # but for help, which went to this process's own output
-        return {"stdout": streams[0].getvalue(), "stderr": streams[1].getvalue(), "code": code}
+        return {"stdout": stdout.written(), "stderr": stderr.written(), "code": code}
 
     def _asked(self, settings: Settings, queries: Sequence[Query], environ: Mapping[str, str]) -> list[Answer]:
         if not queries:

@@ -13,17 +13,21 @@ from collections.abc import Mapping, Sequence
 from kosearch import __version__
 from kosearch.resident import place
 
-_NAMES = ("HOME", "TMPDIR")
 _PREFIXES = ("KOSEARCH_", "XDG_")
-"""What of the environment decides about settings and places."""
+_NAMES = ("HOME", "TMPDIR", "TERM", "COLORTERM", "COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE")
+"""What of the environment decides about settings and places, and how a terminal is written to."""
 
 
 def run(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> int | None:
     """Print what the command prints and return its exit code; None where this process must run it by itself."""
     if not _may_be_forwarded(argv, environ):
         return None
+    terminal = sys.stdout.isatty()
     kept = {name: value for name, value in environ.items() if name in _NAMES or name.startswith(_PREFIXES)}
-    reply = _reply({"do": "run", "argv": list(argv), "cwd": os.getcwd(), "environ": kept}, environ)
+    if terminal and not kept.get("COLUMNS", "").isdigit():
+        kept["COLUMNS"] = _columns()
+    request = {"do": "run", "argv": list(argv), "cwd": os.getcwd(), "environ": kept, "terminal": terminal}
+    reply = _reply(request, environ)
     if reply is None:
         return None
     sys.stderr.buffer.write(_bytes(reply["stderr"]))
@@ -38,10 +42,20 @@ def run(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> int | N
 
 
 def _may_be_forwarded(argv: Sequence[str], environ: Mapping[str, str]) -> bool:
-    """Questions whose answer goes to a pipe or a file. What a terminal shows depends on the terminal."""
+    """Questions, unless this process is told to answer itself."""
     wanted = environ.get("KOSEARCH_RESIDENT", "").lower() != "off" and "--no-resident" not in argv
     asked = argv[:1] == ["query"] and not environ.get("KOSEARCH_DEBUG")
-    return wanted and asked and sys.stdout is not None and sys.stderr is not None and not sys.stdout.isatty()
+    return wanted and asked and sys.stdout is not None and sys.stderr is not None
+
+
+def _columns() -> str:
+    """The width of this process's terminal."""
+    for stream in range(3):
+        try:
+            return str(os.get_terminal_size(stream).columns)
+        except OSError:
+            continue
+    return "80"
 
 
 def _reply(request: Mapping[str, object], environ: Mapping[str, str]) -> dict[str, str] | None:

@@ -48,8 +48,14 @@ class Answers(Protocol):
     def drop_gone(self) -> bool: ...
 
 
-Run = Callable[[Sequence[str], str, Mapping[str, str]], Mapping[str, Any]]
-"""Arguments, working folder and environment of a command → its stdout, stderr and code. May raise anything."""
+class Run(Protocol):
+    """Runs a command, given its arguments, working folder and environment, and whether it prints to a terminal."""
+
+    def __call__(
+        self, argv: Sequence[str], cwd: str, environ: Mapping[str, str], *, terminal: bool
+    ) -> Mapping[str, Any]:
+        """Its stdout, stderr and code. May raise anything."""
+        ...
 
 
 def serve(listener: socket.socket, path: Path, answers: Answers, idle: float, run: Run) -> int | None:
@@ -160,7 +166,7 @@ class _Server:
         if time.monotonic() > ends:
             raise TimeoutError("the question waited too long")
         if request["do"] == "run":
-            return _framed(self._run(request["argv"], request["cwd"], request["environ"]))
+            return _framed(self._run(request["argv"], request["cwd"], request["environ"], terminal=request["terminal"]))
         queries = [wire.query(one) for one in request["queries"]]
         return _framed({"answers": self._answers.answers(str(request["index"]), queries)})
 

@@ -1,7 +1,7 @@
 """What client and resident say: a length of four bytes, big-endian, and as many bytes of JSON, in both directions.
 
 Request: version, do (answer, run, status or stop), seconds (patience); to answer also index (a directory) and queries;
-to run argv, cwd and environ.
+to run argv, cwd, environ and terminal (whether stdout is one).
 Reply: version, and answers, or stdout, stderr and code, or cannot (why there is nothing), or what `status` tells.
 
 Nothing is lost on the way: floats are written so that they read the same, bytes as text with surrogates. The asking

@@ -8,7 +8,8 @@ ratio       `kosearch index` over mixed files (pages of ../shared/eval as text, 
             and copies of them with other words; made sentences where those folders are missing), and in turn the
             embedding alone of the same passages by the same model in this process: wall and CPU seconds of both. The
             target for the ratio is 1.10. Then where the rest goes, step by step in one process, in CPU seconds: on
-            few cores that embedding keeps busy, CPU seconds are what decides.
+            few cores that embedding keeps busy, CPU seconds are what decides. With --float32 all is done as on a
+            processor that does not multiply in bfloat16.
 memory      Small files, read by the real workers, with vectors from a stub and no graph, which holds all vectors
             while it is made: the most memory that this process and its workers had of their own, for every tenth of
             the files.
@@ -42,7 +43,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from kosearch import config, preparing
+from kosearch import config, embedding, preparing
 from kosearch.index import Writer, graph
 from kosearch.indexing import Run
 from kosearch.library import Library
@@ -53,6 +54,9 @@ from kosearch.terms import Analyzer
 from tests.benchmarks.queries import COLLECTIONS, SHARED, WORDS, as_installed, cpu_name, known_words, random_vectors
 
 PROGRAM = Path(sys.executable).with_name("kosearch")
+FLOAT32_PROGRAM = (
+    "import torch; torch.cpu._is_avx512_bf16_supported = lambda: False; from kosearch.__main__ import run; run()"
+)
 DOCUMENTS = SHARED.parent / "documents"
 PARTS = ("ratio", "memory", "unchanged")
 XML_TEXT = re.compile(rb">([^<>]*[\x80-\xff\w][^<>]*)</")
@@ -66,6 +70,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--many", type=int, default=100_000)
     parser.add_argument("--same", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--float32", action="store_true")
     options = parser.parse_args(arguments)
     if unknown := set(options.parts) - set(PARTS):
         parser.error(f"there is no part {unknown.pop()!r}; parts are {', '.join(PARTS)}")
@@ -75,7 +80,7 @@ def main(arguments: Sequence[str]) -> int:
         os.environ |= {"KOSEARCH_DATA_DIR": str(work / "data"), "KOSEARCH_RESIDENT": "off"}
         for part in options.parts or PARTS:
             if part == "ratio":
-                ratio(work / part, options.files, options.rounds)
+                ratio(work / part, options.files, options.rounds, float32=options.float32)
             elif part == "memory":
                 memory(work / part, options.many)
             else:
@@ -88,22 +93,25 @@ def main(arguments: Sequence[str]) -> int:
 # The whole against embedding alone
 
 
-def ratio(work: Path, count: int, rounds: int) -> None:
+def ratio(work: Path, count: int, rounds: int, *, float32: bool) -> None:
     """Index and embed in turn, and say what the difference consists of."""
+    program = [sys.executable, "-c", FLOAT32_PROGRAM] if float32 else [str(PROGRAM)]
     folder = work / "files"
     write_mixed_files(folder, count)
     sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
     print(f"\nratio      {len(sizes)} files, {sum(sizes) / 2**20:.1f} MiB")
-    run_index(write_one_file(work), "start")  # converts the bundled model, where nobody has yet
-    start, _, _ = run_index(write_one_file(work), "start-again")
+    run_index(program, write_one_file(work), "start")  # converts the bundled model, where nobody has yet
+    start, _, _ = run_index(program, write_one_file(work), "start-again")
     steps, texts = one_by_one(folder)
     library = Library(config.load({"index": "start"}))
+    if float32:
+        library.embedder = embedding.load(library.model, precision="float32")
     library.embed_passages(texts[:64])
     print(f"           {len(texts)} passages, {library.model.name}, {library.embedder.__class__.__name__}\n")
     print(f"{'':<22} {'wall s':>8} {'CPU s':>8}")
     wholes, alones = [], []
     for number in range(rounds):
-        wall, cpu, report = run_index(folder, f"round-{number}")
+        wall, cpu, report = run_index(program, folder, f"round-{number}")
         assert report["embedded"] == len(texts), (report["embedded"], len(texts))
         print(f"{'kosearch index':<22} {wall:>8.1f} {cpu:>8.1f}", flush=True)
         begun, before = time.perf_counter(), time.process_time()
@@ -186,9 +194,9 @@ class Clock:
         return timed
 
 
-def run_index(folder: Path, name: str) -> tuple[float, float, dict[str, Any]]:
+def run_index(program: Sequence[str], folder: Path, name: str) -> tuple[float, float, dict[str, Any]]:
     """The installed program over a folder: wall and CPU seconds, workers included, and its report."""
-    command = [str(PROGRAM), "index", str(folder), "--index", name, "--json", "-q"]
+    command = [*program, "index", str(folder), "--index", name, "--json", "-q"]
     before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=as_installed())
     wall, after = time.perf_counter() - begun, resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -298,7 +306,7 @@ def unchanged(work: Path, count: int) -> None:
     time.sleep(0.1)  # files that were touched this very moment are looked at once more
     wall, cpu = [], []
     for _ in range(6):
-        seconds, spent, report = run_index(folder, "unchanged")
+        seconds, spent, report = run_index([str(PROGRAM)], folder, "unchanged")
         assert report["unchanged"] == count, report
         wall.append(seconds)
         cpu.append(spent)
