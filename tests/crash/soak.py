@@ -145,11 +145,20 @@ class World:
         return " ".join(words[start : start + 4])
 
     def ask(self, questions: Sequence[str], mode: str, **more: str) -> list[list[dict[str, Any]]] | None:
-        """Each question's hits, or None where the program failed."""
+        """Each question's hits, or None where the program failed.
+
+        The first is an argument, so that the resident runs the whole command, and the others stand in a file.
+        """
         batch = self.index.with_name("questions.txt")
-        batch.write_text("\n".join(questions) + "\n", encoding="utf-8")
-        done = self.run("query", "--mode", mode, "-k", "5", "--json", "--batch", str(batch), **more)
-        return [one["hits"] for one in json.loads(done.stdout)["answers"]] if done.returncode in (0, 1) else None
+        batch.write_text("\n".join(questions[1:]) + "\n", encoding="utf-8")
+        found: list[dict[str, Any]] = []
+        for asked in [("--", questions[0]), *([("--batch", str(batch))] if questions[1:] else [])]:
+            done = self.run("query", "--mode", mode, "-k", "5", "--json", *asked, **more)
+            if done.returncode not in (0, 1):
+                return None
+            answer = json.loads(done.stdout)
+            found += answer.get("answers", [answer])
+        return [one["hits"] for one in found]
 
     def residents(self) -> list[int]:
         """The pids of the warm processes."""
