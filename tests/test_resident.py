@@ -40,6 +40,7 @@ class Fake:
     gone: bool = False
     indexes: list[str] = field(default_factory=list)
     settled: int = 0
+    accepting: bool = True
     terminals: list[str | None] = field(default_factory=list)
 
     def answers(self, directory: str, queries: Sequence[Query]) -> list[Answer]:
@@ -51,7 +52,12 @@ class Fake:
     def run(self, argv: Sequence[str], cwd: str, environ: Mapping[str, str], *, terminal: bool) -> dict[str, Any]:
         self.terminals.append(environ["COLUMNS"] if terminal else None)
         (answer,) = self.answers(cwd, [Query(" ".join(argv))])
+        if "elsewhere" in argv:
+            return {"elsewhere": "it needs its own folder"}
         return {"stdout": answer.question.encode() + b"\xff\n", "stderr": environ["KOSEARCH_NOTE"].encode(), "code": 3}
+
+    def accepts(self, argv: Sequence[str], environ: Mapping[str, str]) -> bool:
+        return self.accepting
 
     def settle(self) -> None:
         self.settled += 1
@@ -112,7 +118,7 @@ def start(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
     def begin(idle: float = 60.0, **fake: Any) -> Running:
         path = place.socket_path(config.load({}))
         answers, listener = Fake(**fake), place.listen(path)
-        thread = threading.Thread(target=server.serve, args=(listener, path, answers, idle, answers.run))
+        thread = threading.Thread(target=server.serve, args=(listener, path, answers, idle, answers))
         thread.start()
         running.append(Running(path, answers, thread))
         return running[-1]
@@ -367,6 +373,9 @@ class TestForwarding:
             ([], {}),
             (["index", "query"], {}),
             (["query", "?", "--no-resident"], {}),
+            (["query", "?", "--help"], {}),
+            (["query", "--device=cpu", "?"], {}),
+            (["query", "--batch", "questions.txt"], {}),
             (["query", "?"], {"KOSEARCH_RESIDENT": "OFF"}),
             (["query", "?"], {"KOSEARCH_DEBUG": "1"}),
         ],
@@ -390,34 +399,77 @@ class TestForwarding:
         assert forwarding.run(["query", "?"], environ | {"COLUMNS": "33"}) == 3
         assert resident.fake.terminals == [None, "57", "33"]
 
-    def test_what_cannot_be_said_is_for_this_process(
+    def test_what_is_not_for_it_is_for_this_process(
         self, start: Start, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         assert forwarding.run(["query", "?"], environ) is None
+        resident = start(accepting=False, idle=0.5)
+        assert forwarding.run(["query", "?"], environ) is None
+        assert forwarding.run(["query", "?"], environ) is None
+        assert resident.ended()  # it was asked by nobody whose settings it has
+        resident = start()
+        assert forwarding.run(["query", "elsewhere"], environ) is None
+        assert resident.works()
+
+    def test_after_an_error_nobody_is_asked_again(self, start: Start, environ: dict[str, str]) -> None:
         start(error=UsageError("no such date"))
-        assert forwarding.run(["query", "?"], environ) is None
-        monkeypatch.setattr(forwarding, "__version__", "0.0.0")
-        assert forwarding.run(["query", "?"], environ) is None
+        with pytest.raises(forwarding.NoAnswerError):
+            forwarding.run(["query", "?"], environ)
+
+    def test_nor_after_too_long_a_time(
+        self, start: Start, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(place, "PATIENCE", 0.3)
+        resident = start(seconds=0.6)
+        with pytest.raises(forwarding.NoAnswerError):
+            forwarding.run(["query", "?"], environ)
+        resident.fake.seconds = 0.0
+
+    def test_one_that_ends_the_program_is_an_error_like_others(self, start: Start, environ: dict[str, str]) -> None:
+        resident = start(error=SystemExit(1))
+        with pytest.raises(forwarding.NoAnswerError):
+            forwarding.run(["query", "?"], environ)
+        resident.fake.error = None
+        assert resident.works()
 
     def test_the_right_one_of_several_is_found(
-        self, folder: Path, start: Start, environ: dict[str, str], capfdbinary: pytest.CaptureFixture[bytes]
+        self, start: Start, environ: dict[str, str], capfdbinary: pytest.CaptureFixture[bytes]
     ) -> None:
+        folder, name = place.socket_path(config.load({})).parent, place.socket_path(config.load({})).name
         start()
-        with place.listen(folder / "kosearch" / "0000.sock"):
-            pass  # its process was killed
-        (folder / "kosearch" / "1111.sock").write_text("not even a socket")
+        for other in ("00000000", "zzzzzzzz"):
+            with place.listen(folder / f"{name[:8]}-{other}.sock"):
+                pass  # its process was killed
+        (folder / f"{name[:8]}-11111111.sock").write_text("not even a socket")
         assert forwarding.run(["query", "?"], environ) == 3
         assert capfdbinary.readouterr().out == b"query ?\xff\n"
 
-    def test_one_that_hangs_costs_its_patience_once(
+    def test_those_of_another_installation_and_in_open_folders_are_not_asked(
+        self, folder: Path, start: Start, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        resident = start()
+        monkeypatch.setattr(place, "__file__", "/somewhere/else/kosearch/resident/place.py")
+        assert forwarding.run(["query", "?"], environ) is None
+        monkeypatch.undo()
+        (folder / "kosearch").chmod(0o755)
+        assert forwarding.run(["query", "?"], environ) is None
+        (folder / "kosearch").chmod(0o700)
+        assert resident.exchange({"do": "status"})["requests"] == 0
+
+    def test_one_that_hangs_is_for_others_to_wait_for(
         self, folder: Path, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(place, "PATIENCE", 0.3)
-        path = folder / "kosearch" / "0000.sock"
+        monkeypatch.setattr(forwarding, "_AT_ONCE", 0.2)
+        path = place.socket_path(config.load({}))
         with place.listen(path):
             os.utime(path, (0, 0))
             assert forwarding.run(["query", "?"], environ) is None
-            assert not path.exists()
+            assert path.exists()
+
+    def test_no_key_is_sent(self, environ: dict[str, str]) -> None:
+        kept = forwarding._kept(environ | {"KOSEARCH_API_KEY": "secret", "OPENAI_API_KEY": "secret"}, terminal=False)
+        assert "secret" not in kept.values()
+        assert kept["KOSEARCH_RESIDENT"] == "on"
 
     def test_a_closed_pipe_ends_it_without_a_word(self, start: Start, environ: dict[str, str]) -> None:
         start()

@@ -173,6 +173,10 @@ class Output:
         self.stderr.flush()
 
 
+class Elsewhere(Exception):
+    """Only the asking process itself can run the command; why."""
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """The process whose command is run: mostly this one, and for the resident one that asks it."""

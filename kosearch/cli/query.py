@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from kosearch.cli import options, render, schema
-from kosearch.cli.output import Caller, Output
+from kosearch.cli.output import Caller, Elsewhere, Output
 from kosearch.config import Settings
 from kosearch.errors import NO_HIT, OK, UsageError
 from kosearch.records import Answer, Query
@@ -106,6 +106,8 @@ def command(
     if rerank and settings.mode == "lexical":
         raise UsageError("--rerank asks the model, and --mode lexical does not", "leave one of them out")
     many = batch is not None or not text or text == ["-"]
+    if many and caller.ask:
+        raise Elsewhere("its questions come from a file or its input")
     filtered = bool(path or kind or after or before or min_score is not None)
     queries = [
         Query(
@@ -122,7 +124,7 @@ def command(
             context=context_lines,
             rerank=rerank,
         )
-        for question in ([] if many and caller.ask else _questions(text, batch))  # only the caller has its input
+        for question in _questions(text, batch)
     ]
     found: list[Answer] = []
     for one in _answers(queries, settings, caller):

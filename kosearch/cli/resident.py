@@ -16,10 +16,11 @@ from typing import Any
 
 from kosearch import config
 from kosearch.cli.app import invoke
-from kosearch.cli.output import Caller, Output
+from kosearch.cli.output import Caller, Elsewhere, Output
 from kosearch.config import Settings
+from kosearch.errors import KosearchError
 from kosearch.records import Answer, Query
-from kosearch.resident import place
+from kosearch.resident import forwarding, place
 from kosearch.resident.server import Answers, serve
 from kosearch.resident.warm import Warm
 
@@ -28,8 +29,52 @@ _PLACES = ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME")
 _FOLDERS = ("KOSEARCH_CONFIG", "KOSEARCH_DATA_DIR", "KOSEARCH_CACHE_DIR")
 
 
-class Elsewhere(Exception):
-    """Only the asking process itself can run the command; why."""
+class Commands:
+    """Runs questions' command lines for other processes of the same user. May be called from any thread."""
+
+    def __init__(self, path: Path, answers: Answers) -> None:
+        self._path = path
+        self._answers = answers
+
+    def accepts(self, argv: Sequence[str], environ: Mapping[str, str]) -> bool:
+        """Whether it is a question, asked with the settings that this process was started for."""
+        file = environ.get("KOSEARCH_CONFIG")
+        if (
+            not forwarding.is_question(argv)
+            or any(environ.get(name) != os.environ.get(name) for name in _PLACES)
+            or any(environ.get(name) and not os.path.isabs(environ[name]) for name in _FOLDERS)
+            or (file and not os.path.isfile(file))  # a pipe is the asking process's to read
+        ):
+            return False
+        try:
+            return self._is_for_me(config.load({}, environ), environ)
+        except KosearchError:
+            return False
+
+    def run(self, argv: Sequence[str], cwd: str, environ: Mapping[str, str], *, terminal: bool) -> dict[str, Any]:
+        """What the command prints, as bytes, and its exit code. Raises what the command raises."""
+        stdout, stderr = _Stream(terminal), _Stream()
+
+        def ask(settings: Settings, queries: Sequence[Query]) -> list[Answer]:
+            return self._asked(settings, queries, environ)
+
+        try:
+            code = invoke(list(argv), Caller(Output(stdout, stderr, cwd=cwd, environ=environ), environ, ask))
+        except Elsewhere as reason:
+            return {"elsewhere": str(reason)}
+        return {"stdout": stdout.written(), "stderr": stderr.written(), "code": code}
+
+    def _asked(self, settings: Settings, queries: Sequence[Query], environ: Mapping[str, str]) -> list[Answer]:
+        name = os.path.expanduser(settings.index)
+        if not os.path.isabs(name) and (os.sep in name or name.startswith(".")):
+            raise Elsewhere("the index's folder depends on where it runs")
+        directory = config.index_directory(settings.index, settings)
+        if not self._is_for_me(settings, environ) or not directory.is_dir():
+            raise Elsewhere("it is for another process, or there is no index")
+        return self._answers.answers(str(directory), queries)
+
+    def _is_for_me(self, settings: Settings, environ: Mapping[str, str]) -> bool:
+        return settings.resident and place.socket_path(settings, environ) == self._path
 
 
 class _Stream(TextIOWrapper):
@@ -45,45 +90,6 @@ class _Stream(TextIOWrapper):
     def written(self) -> bytes:
         self.flush()
         return self._bytes.getvalue()
-
-
-class Commands:
-    """Runs questions' command lines for other processes of the same user. May be called from any thread."""
-
-    def __init__(self, path: Path, answers: Answers) -> None:
-        self._path = path
-        self._answers = answers
-
-    def __call__(self, argv: Sequence[str], cwd: str, environ: Mapping[str, str], *, terminal: bool) -> dict[str, Any]:
-        """What the command prints, as bytes, and its exit code. Raises Elsewhere, and whatever the command raises."""
-        if any(environ.get(name) != os.environ.get(name) for name in _PLACES):
-            raise Elsewhere("it has another home")
-        if any(name in environ and not os.path.isabs(environ[name]) for name in _FOLDERS):
-            raise Elsewhere("its folders depend on where it runs")
-        stdout, stderr = _Stream(terminal), _Stream()
-        asked: list[Query] = []
-
-        def ask(settings: Settings, queries: Sequence[Query]) -> list[Answer]:
-            asked.extend(queries)
-            return self._asked(settings, queries, environ)
-
-        code = invoke(list(argv), Caller(Output(stdout, stderr, cwd=cwd, environ=environ), environ, ask))
-        if not asked:
-            raise Elsewhere("it asks nothing")  # but for help, which went to this process's own output
-        return {"stdout": stdout.written(), "stderr": stderr.written(), "code": code}
-
-    def _asked(self, settings: Settings, queries: Sequence[Query], environ: Mapping[str, str]) -> list[Answer]:
-        if not queries:
-            raise Elsewhere("its questions come from a file or its input")
-        if not settings.resident or place.socket_path(settings, environ) != self._path:
-            raise Elsewhere("its settings are for another process")
-        name = os.path.expanduser(settings.index)
-        if not os.path.isabs(name) and (os.sep in name or name.startswith(".")):
-            raise Elsewhere("the index's folder depends on where it runs")
-        directory = config.index_directory(name, settings)
-        if not directory.is_dir():
-            raise Elsewhere("there is no index")
-        return self._answers.answers(str(directory), queries)
 
 
 def main(path: str) -> None:

@@ -105,7 +105,14 @@ def stop(path: Path, *, patience: float = place.PATIENCE) -> bool:
 
 def _ask(path: Path, settings: Settings, request: Mapping[str, Any], patience: float) -> dict[str, Any]:
     with _connected(path, settings) as connection:
-        return place.ask(connection, path, request, patience)
+        age = time.time() - path.stat().st_mtime
+        try:
+            return wire.exchange(connection, request, max(patience, place.STARTING - age))
+        except TimeoutError:
+            # One that hangs must not cost every question so much: without its socket it is none, and knows it.
+            if age > place.STARTING:
+                path.unlink(missing_ok=True)
+            raise
 
 
 def _connected(path: Path, settings: Settings) -> socket.socket:

@@ -1,7 +1,7 @@
 """A whole command line, run by a resident that is there already: the asking process imports next to nothing.
 
-Which resident it is for depends on settings that would take longer to read than it takes to answer. So every one that
-this user has is asked, and one that was started for other settings says that it cannot.
+Which resident it is for depends on settings that would take longer to read than it takes to answer. So every one of
+this user and installation is asked, and says at once whether it is the one.
 """
 
 from __future__ import annotations
@@ -9,24 +9,38 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from kosearch import __version__
-from kosearch.resident import place
+from kosearch.resident import place, wire
 
-_PREFIXES = ("KOSEARCH_", "XDG_")
-_NAMES = ("HOME", "TMPDIR", "TERM", "COLORTERM", "COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE")
+if TYPE_CHECKING:
+    from socket import socket
+
+_PREFIX, _SECRET = "KOSEARCH_", "_KEY"
+_PLACES = ("HOME", "TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR")
+_TERMINAL = ("TERM", "COLORTERM", "COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
 """What of the environment decides about settings and places, and how a terminal is written to."""
+_OWN = ("--no-resident", "--device", "--batch", "--help", "-h")
+"""Options with which a command is not for the resident, or not for the one that it is asked for."""
+_AT_ONCE = 1.0
+"""Seconds in which a resident that can answer says so. One that only starts, or hangs, is `client`'s to wait for."""
+
+
+class NoAnswerError(Exception):
+    """A resident took the command, and could not answer it."""
 
 
 def run(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> int | None:
-    """Print what the command prints and return its exit code; None where this process must run it by itself."""
-    if not _may_be_forwarded(argv, environ):
+    """Print what the command prints and return its exit code; None where this process must run it by itself.
+
+    Raises NoAnswerError where asking again makes no sense, and OSError where nothing can be printed.
+    """
+    wanted = environ.get("KOSEARCH_RESIDENT", "").lower() != "off" and not environ.get("KOSEARCH_DEBUG")
+    if not wanted or not is_question(argv) or sys.stdout is None or sys.stderr is None:
         return None
     terminal = sys.stdout.isatty()
-    kept = {name: value for name, value in environ.items() if name in _NAMES or name.startswith(_PREFIXES)}
-    if terminal and not kept.get("COLUMNS", "").isdigit():
-        kept["COLUMNS"] = _columns()
-    request = {"do": "run", "argv": list(argv), "cwd": os.getcwd(), "environ": kept, "terminal": terminal}
+    request = {"argv": list(argv), "cwd": os.getcwd(), "environ": _kept(environ, terminal), "terminal": terminal}
     reply = _reply(request, environ)
     if reply is None:
         return None
@@ -41,11 +55,21 @@ def run(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> int | N
     return int(reply["code"])
 
 
-def _may_be_forwarded(argv: Sequence[str], environ: Mapping[str, str]) -> bool:
-    """Questions, unless this process is told to answer itself."""
-    wanted = environ.get("KOSEARCH_RESIDENT", "").lower() != "off" and "--no-resident" not in argv
-    asked = argv[:1] == ["query"] and not environ.get("KOSEARCH_DEBUG")
-    return wanted and asked and sys.stdout is not None and sys.stderr is not None
+def is_question(argv: Sequence[str]) -> bool:
+    """Whether it is a command that a resident may run."""
+    return argv[:1] == ["query"] and not any(one.startswith(_OWN) for one in argv)
+
+
+def _kept(environ: Mapping[str, str], terminal: bool) -> dict[str, str]:
+    """What the resident is told of the environment: no keys."""
+    kept = {
+        name: value
+        for name, value in environ.items()
+        if name in _PLACES or name in _TERMINAL or (name.startswith(_PREFIX) and not name.endswith(_SECRET))
+    }
+    if terminal and not kept.get("COLUMNS", "").isdigit():
+        kept["COLUMNS"] = _columns()
+    return kept
 
 
 def _columns() -> str:
@@ -58,16 +82,33 @@ def _columns() -> str:
     return "80"
 
 
-def _reply(request: Mapping[str, object], environ: Mapping[str, str]) -> dict[str, str] | None:
+def _reply(request: Mapping[str, object], environ: Mapping[str, str]) -> dict[str, Any] | None:
+    """What a resident says that has run it; None where none wants to."""
     for path in place.sockets(environ):
         try:
-            with place.connect(path, place.PATIENCE) as connection:
-                reply = place.ask(connection, path, request, place.PATIENCE)
-        except (OSError, ValueError):
+            connection = place.connect(path, _AT_ONCE)
+        except OSError:
             continue
-        if reply.get("version") == __version__ and "code" in reply:
-            return reply
+        with connection:
+            try:
+                first = wire.exchange(connection, {"do": "run", "seconds": place.PATIENCE, **request}, _AT_ONCE)
+            except (OSError, ValueError):
+                continue
+            if first.get("version") == __version__ and "accepted" in first:
+                return _result(connection)
     return None
+
+
+def _result(connection: socket) -> dict[str, Any] | None:
+    try:
+        reply = wire.receive(connection, place.PATIENCE)
+    except (OSError, ValueError) as error:
+        raise NoAnswerError from error
+    if "elsewhere" in reply:
+        return None
+    if "code" not in reply:
+        raise NoAnswerError
+    return reply
 
 
 def _bytes(text: str) -> bytes:

@@ -8,14 +8,11 @@ import os
 import socket
 import stat
 import struct
-import time
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from kosearch.resident import wire
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from kosearch.config import Settings
@@ -36,16 +33,10 @@ def socket_path(settings: Settings, environ: Mapping[str, str] = os.environ) -> 
     It is one for each installation, cache, forced model, endpoint and device: what decides which vectors a question
     gets, apart from the index, which every request names. Raises OSError where no folder's name is short enough.
     """
-    place = [
-        str(Path(__file__).parents[1]),
-        str(settings.cache_dir),
-        settings.model,
-        settings.endpoint,
-        settings.device,
-    ]
-    name = f"{zlib.crc32(json.dumps(place).encode()):08x}"
+    decisive = [str(settings.cache_dir), settings.model, settings.endpoint, settings.device]
+    name = f"{_installation()}-{zlib.crc32(json.dumps(decisive).encode()):08x}.sock"
     for folder in folders(environ):
-        path = folder / f"{name}.sock"
+        path = folder / name
         if len(os.fsencode(path)) <= _LONGEST_PATH:
             return path
     raise OSError(errno.ENAMETOOLONG, "no folder for sockets has a name that is short enough")
@@ -62,21 +53,30 @@ def folders(environ: Mapping[str, str] = os.environ) -> list[Path]:
     return [folder for folder in found if folder.is_absolute()]
 
 
-def sockets(environ: Mapping[str, str] = os.environ) -> list[Path]:
-    """Where residents of this user may listen; whether they do is for `connect` to find out."""
-    found: list[Path] = []
+def sockets(environ: Mapping[str, str] = os.environ) -> Iterator[Path]:
+    """Where residents of this user and installation may listen; whether they do is for `connect` to find out."""
+    mine = f"{_installation()}-"
     for folder in folders(environ):
         with suppress(OSError):
-            found += [folder / name for name in sorted(os.listdir(folder)) if name.endswith(".sock")]
-    return found
+            if _is_private(folder):
+                yield from (folder / name for name in sorted(os.listdir(folder)) if name.startswith(mine))
+
+
+def _installation() -> str:
+    return f"{zlib.crc32(os.fsencode(os.path.dirname(os.path.dirname(__file__)))):08x}"
+
+
+def _is_private(folder: Path) -> bool:
+    """Whether only its user can enter it. Raises OSError where it is missing."""
+    found = folder.lstat()
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o077
 
 
 def secure(folder: Path) -> None:
     """Make the folder, and see that nobody else can enter it. Raises OSError, PermissionError where somebody can."""
     with suppress(FileExistsError):
         folder.mkdir(mode=0o700)
-    found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
+    if not _is_private(folder):
         raise PermissionError(f"{folder} is not a folder of this user alone")
 
 
@@ -133,18 +133,6 @@ def connect(path: Path, seconds: float) -> socket.socket:
         connection.close()
         raise
     return connection
-
-
-def ask(connection: socket.socket, path: Path, request: Mapping[str, Any], patience: float) -> dict[str, Any]:
-    """The reply of the resident that is connected. Raises OSError, TimeoutError among them, and ValueError."""
-    age = time.time() - path.stat().st_mtime
-    try:
-        return wire.exchange(connection, request, max(patience, STARTING - age))
-    except TimeoutError:
-        # One that hangs must not cost every question so much: without its socket it is none, and knows it.
-        if age > STARTING:
-            path.unlink(missing_ok=True)
-        raise
 
 
 def peer_uid(connection: socket.socket) -> int:

@@ -48,17 +48,19 @@ class Answers(Protocol):
     def drop_gone(self) -> bool: ...
 
 
-class Run(Protocol):
-    """Runs a command, given its arguments, working folder and environment, and whether it prints to a terminal."""
+class Commands(Protocol):
+    """What runs whole commands, given their arguments, working folder and environment."""
 
-    def __call__(
-        self, argv: Sequence[str], cwd: str, environ: Mapping[str, str], *, terminal: bool
-    ) -> Mapping[str, Any]:
-        """Its stdout, stderr and code. May raise anything."""
+    def accepts(self, argv: Sequence[str], environ: Mapping[str, str]) -> bool:
+        """Whether such a command is for this process. Asked in the loop that serves all: it takes no time."""
+        ...
+
+    def run(self, argv: Sequence[str], cwd: str, environ: Mapping[str, str], *, terminal: bool) -> Mapping[str, Any]:
+        """stdout, stderr and code, or elsewhere: why only the asking process can run it. May raise anything."""
         ...
 
 
-def serve(listener: socket.socket, path: Path, answers: Answers, idle: float, run: Run) -> int | None:
+def serve(listener: socket.socket, path: Path, answers: Answers, idle: float, commands: Commands) -> int | None:
     """Answer whoever connects, until nobody does for `idle` seconds, or for another of the reasons to end.
 
     The socket at `path` is removed at the end, unless another one lies there by then. Returns the signal that asked
@@ -70,7 +72,7 @@ def serve(listener: socket.socket, path: Path, answers: Answers, idle: float, ru
         return own is not None and _identity(path) == own
 
     try:
-        return asyncio.run(_Server(answers, idle, run).run(listener, is_in_place))
+        return asyncio.run(_Server(answers, idle, commands).run(listener, is_in_place))
     finally:
         listener.close()
         if is_in_place():
@@ -78,9 +80,9 @@ def serve(listener: socket.socket, path: Path, answers: Answers, idle: float, ru
 
 
 class _Server:
-    def __init__(self, answers: Answers, idle: float, run: Run) -> None:
+    def __init__(self, answers: Answers, idle: float, commands: Commands) -> None:
         self._answers = answers
-        self._run = run
+        self._commands = commands
         self._idle = idle
         self._began = time.time()
         self._last = time.monotonic()
@@ -128,8 +130,14 @@ class _Server:
                 head = await reader.readexactly(wire.HEAD.size)
                 body = await reader.readexactly(wire.length(head, wire.MAX_REQUEST))
             request = wire.message(body)
-            reply = await self._reply(request)
             transport.set_write_buffer_limits(0)
+            if request["do"] == "run":
+                if not self._accepts(request):
+                    writer.write(_framed({"cannot": "it is for another process"}))
+                    await writer.drain()
+                    return
+                writer.write(_framed({"accepted": True}))
+            reply = await self._reply(request)
             writer.write(reply)
             async with asyncio.timeout(TAKING):
                 await writer.drain()
@@ -140,6 +148,12 @@ class _Server:
         finally:
             transport.abort()
             self._open -= 1
+
+    def _accepts(self, request: Mapping[str, Any]) -> bool:
+        try:
+            return self._commands.accepts(request["argv"], request["environ"])
+        except (KeyError, TypeError, AttributeError):  # no command at all
+            return False
 
     async def _reply(self, request: dict[str, Any]) -> bytes:
         if request["do"] == "status":
@@ -166,7 +180,11 @@ class _Server:
         if time.monotonic() > ends:
             raise TimeoutError("the question waited too long")
         if request["do"] == "run":
-            return _framed(self._run(request["argv"], request["cwd"], request["environ"], terminal=request["terminal"]))
+            argv, cwd, environ = request["argv"], request["cwd"], request["environ"]
+            try:
+                return _framed(self._commands.run(argv, cwd, environ, terminal=request["terminal"]))
+            except SystemExit as end:  # a command's, not this process's
+                raise RuntimeError("it ended") from end
         queries = [wire.query(one) for one in request["queries"]]
         return _framed({"answers": self._answers.answers(str(request["index"]), queries)})
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -54,9 +55,11 @@ class Warm:
     def settle(self) -> None:
         """Load what pays only from the second question on, of all indexes that were asked."""
         for library in list(self._libraries.values()):
-            if not library.settled:
-                with library.index.snapshot(warm=True):
-                    library.settled = True
+            # What is wrong with one of them is for its next question to say.
+            with suppress(Exception):
+                if not library.settled:
+                    with library.index.snapshot(warm=True):
+                        library.settled = True
 
     def drop_gone(self) -> bool:
         """Close the indexes that are not there any more; whether that was all there were."""

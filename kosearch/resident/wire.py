@@ -2,7 +2,8 @@
 
 Request: version, do (answer, run, status or stop), seconds (patience); to answer also index (a directory) and queries;
 to run argv, cwd, environ and terminal (whether stdout is one).
-Reply: version, and answers, or stdout, stderr and code, or cannot (why there is nothing), or what `status` tells.
+Reply: version, and answers, or cannot (why there are none), or what `status` tells. To run there are two: accepted or
+cannot, at once, and then stdout, stderr and code, or elsewhere (why only the asking process can run it), or cannot.
 
 Nothing is lost on the way: floats are written so that they read the same, bytes as text with surrogates. The asking
 process waits for this module's import, so that records are imported only where there are any.
@@ -65,14 +66,19 @@ def message(body: bytes) -> dict[str, Any]:
 
 def exchange(connection: socket.socket, request: Mapping[str, Any], seconds: float) -> dict[str, Any]:
     """Send a request and wait for the reply. Raises OSError, TimeoutError among them, and ValueError."""
-    ends = time.monotonic() + seconds
     connection.settimeout(seconds)
     connection.sendall(frame({"version": __version__, "seconds": seconds, **request}, MAX_REQUEST))
-    head = _receive(connection, HEAD.size, ends)
-    return message(_receive(connection, length(head, MAX_REPLY), ends))
+    return receive(connection, seconds)
 
 
-def _receive(connection: socket.socket, count: int, ends: float) -> bytes:
+def receive(connection: socket.socket, seconds: float) -> dict[str, Any]:
+    """Wait for a reply. Raises OSError, TimeoutError among them, and ValueError."""
+    ends = time.monotonic() + seconds
+    head = _bytes(connection, HEAD.size, ends)
+    return message(_bytes(connection, length(head, MAX_REPLY), ends))
+
+
+def _bytes(connection: socket.socket, count: int, ends: float) -> bytes:
     """So many bytes, before that time. Raises ConnectionResetError where fewer come, and TimeoutError."""
     received = bytearray()
     while len(received) < count:
