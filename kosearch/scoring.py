@@ -102,21 +102,25 @@ def scale(scores: Floats) -> Floats:
     return scaled
 
 
+def share(scores: Floats) -> Floats:
+    """Scores from 0 up, shape (n,), as shares of the highest. Nothing in them depends on what else was found."""
+    return scores / (scores.max(initial=0.0) or 1.0)
+
+
 def scale_both(cosines: Floats, lexical: Floats, passages: int) -> tuple[Floats, Floats]:
     """Both sides' scores of the same candidates, shape (n,) each, brought to 0..1 by measures of their own.
 
     `passages` is how many the index has. Neither side is measured by its best candidate, for then a weak best match
     would count as much as a strong one. A cosine is measured from the candidates' lowest, which is about what
     unrelated texts have with this model, to 1, a perfect match; the lexical score, which tells how much of the
-    question was found, by `FULL_MATCH`. Then both are divided by one number, so that the best of either reaches 1.
+    question was found, from 0 to `FULL_MATCH`. Then both are divided by one number, so that the best of either
+    reaches 1.
     Against scaling each side by its own spread (Bruch, Gai and Ingber 2023) this gave better figures on all five
     collections, and with a model, too, whose cosines spread five times as wide as the bundled one's.
     """
-    dense, found = scale(cosines), scale(lexical)
+    dense, found = scale(cosines), lexical / (FULL_MATCH * idf(1, passages))
     if len(cosines) and np.ptp(cosines):
         dense = dense * (np.ptp(cosines) / max(1.0 - cosines.min(), np.ptp(cosines)))
-    if len(lexical) and np.ptp(lexical):
-        found = found * (np.ptp(lexical) / (FULL_MATCH * idf(1, passages)))
     best = max(dense.max(initial=0.0), found.max(initial=0.0)) or 1.0
     return dense / best, found / best
 

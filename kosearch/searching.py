@@ -19,7 +19,7 @@ from kosearch.excerpts import best_part
 from kosearch.index import Snapshot, StoredDocument, StoredPassage
 from kosearch.passages import context
 from kosearch.records import Answer, Hit, Query, Score
-from kosearch.scoring import NEIGHBOURS, bm25, combine_heads, fuse, scale, scale_both, side_by_side, worth
+from kosearch.scoring import NEIGHBOURS, bm25, combine_heads, fuse, scale, scale_both, share, side_by_side, worth
 from kosearch.terms import CONTEXT, FIELDS, MORPHEMES, Analyzer, Question, matches
 
 CANDIDATES = 200
@@ -207,7 +207,7 @@ def _ordered(
         sides = dense_scaled, lexical_scaled = scale_both(cosines, bm25s, passages)
         scores = fuse(dense_scaled, lexical_scaled, weight)
     else:
-        sides = None if cosines is None else scale(cosines), None if bm25s is None else scale(bm25s)
+        sides = None if cosines is None else scale(cosines), None if bm25s is None else share(bm25s)
         scores = next((side for side in sides if side is not None), np.zeros(len(ids)))
     rows = np.flatnonzero(bm25s > 0) if cosines is None and bm25s is not None else np.arange(len(ids))
     order = rows[np.lexsort((ids[rows], -scores[rows]))]

@@ -12,7 +12,21 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from kosearch.records import Statistics
-from kosearch.scoring import FULL_MATCH, K1, RARITY, REACH, B, bm25, fuse, idf, scale, scale_both, side_by_side, worth
+from kosearch.scoring import (
+    FULL_MATCH,
+    K1,
+    RARITY,
+    REACH,
+    B,
+    bm25,
+    fuse,
+    idf,
+    scale,
+    scale_both,
+    share,
+    side_by_side,
+    worth,
+)
 
 WORDS = [f"w{i}" for i in range(6)]
 ONE_FIELD = {"morphemes": {"w0": 1.0, "w1": 0.5}}
@@ -190,9 +204,18 @@ def test_the_best_of_either_side_reaches_one() -> None:
 
 
 def test_both_scales_of_equal_scores_and_of_none() -> None:
-    for cosines, bm25s in (([0.5, 0.5], [2.0, 2.0]), ([], [])):
-        for side in scale_both(np.array(cosines), np.array(bm25s), PASSAGES):
-            assert side.tolist() == [1] * len(cosines)
+    dense, lexical = scale_both(np.array([0.5, 0.5]), np.array([FULL / 4, FULL / 4]), PASSAGES)
+    assert dense.tolist() == [1, 1]
+    assert lexical == pytest.approx([0.25, 0.25])
+    assert [side.tolist() for side in scale_both(np.array([]), np.array([]), PASSAGES)] == [[], []]
+
+
+@given(st.lists(st.floats(0, 500), min_size=1), st.floats(0, 500))
+def test_a_lexical_score_does_not_depend_on_what_else_was_found(scores: list[float], other: float) -> None:
+    """Beside no better one. Which of the worst are found depends on the index's history."""
+    alone, beside = share(np.array(scores)), share(np.array([*scores, min(other, max(scores))]))
+    assert alone.tolist() == beside[:-1].tolist()
+    assert alone.max() in (0, 1)
 
 
 @given(st.lists(st.tuples(st.floats(-1, 1), st.floats(0, 500)), min_size=1), st.integers(1, 10**7))
