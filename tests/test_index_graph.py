@@ -96,13 +96,42 @@ def test_what_a_graph_lacks_is_found_beside_it(folder: Path) -> None:
             assert found[0][0] == number
 
 
-def test_a_graph_that_finds_too_little_goes_unused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("trial", [60, 10**6])
+def test_a_graph_that_would_find_too_little_is_not_kept(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, trial: int
+) -> None:
+    """Found out by a few of the passages, where there are more; and again when there are twice as many."""
+    built = []
+    create = HnswGraph.create
+    monkeypatch.setattr(HnswGraph, "create", lambda *size: built.append(size[1]) or create(*size))
+    monkeypatch.setattr(graph, "TRIAL", trial)
     monkeypatch.setattr(graph, "RECALL", 1.1)
     index = make(folder, [f"f{number}" for number in range(50)])
-    assert graph_of(index).ef == 0
     with index.snapshot(warm=True) as snapshot:
+        manifest = dense_of(snapshot).manifest
+        assert (manifest.graph, manifest.declined) == (None, 200)
         assert dense_of(snapshot).search_graph(QUERY, 5) is None
         assert len(snapshot.dense(QUERY, 5)[0]) == 5
+    assert built == [min(trial, 200)]
+    monkeypatch.setattr(graph, "RECALL", 0.9)
+    with index.writer() as writer:
+        put(writer, "more")
+        writer.publish()
+        assert built == [min(trial, 200)]
+        for number in range(50):
+            put(writer, f"g{number}")
+        writer.publish()
+    assert graph_of(index).items == 404
+    assert built[1:] == [one for one in (trial, 404) if one <= 404]
+    assert index.check() == []
+
+
+def test_a_graph_of_an_earlier_version_that_finds_too_little_goes_unused(tmp_path: Path) -> None:
+    np.ones((3, 2), np.int64).tofile(tmp_path / "rows.i64")
+    np.eye(3, 4, dtype=np.float32).tofile(tmp_path / "vectors-1.f32")
+    dense = Dense(tmp_path, Manifest(1, 4, parts=(("vectors-1.f32", 3),), graph=Graph("graph-1.hnsw", 3, 3, ef=0)))
+    dense.load_graph(None)
+    assert dense.search_graph(np.ones(4, np.float32), 1) is None
 
 
 def test_a_graph_is_searched_as_wide_as_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -271,34 +271,53 @@ def write_graph(old: Dense | None, new: Dense) -> Manifest:
             graph = HnswGraph.load(old.directory / known.name, manifest.dimensions, more=len(lacking))
             graph.delete(np.setdiff1d(graph.ids(), ids, assume_unique=True))
             return _save_graph(graph, new, lacking)
-    if len(ids) < graphs.MIN_ROWS:
-        return manifest
+    declined = old.manifest.declined if old else 0
+    if len(ids) < max(graphs.MIN_ROWS, 2 * declined):
+        return replace(manifest, declined=declined)
+    if len(ids) > graphs.TRIAL and not _would_pay(new):
+        return replace(manifest, declined=len(ids))
     return _save_graph(HnswGraph.create(manifest.dimensions, len(ids)), new, ids)
 
 
 def _save_graph(graph: HnswGraph, new: Dense, missing: Ids) -> Manifest:
     for ids, _, vectors in new.chunks(new.rows(missing)):
         graph.add(ids, vectors)
+    queries = _like_questions(new, np.flatnonzero(new.live))
+    ef = graph.measured_ef(queries, new.exact(queries, min(graphs.NEAREST, len(new.live_ids))))
+    if not ef:
+        return replace(new.manifest, declined=len(new.live_ids))
     name = f"graph-{new.manifest.generation}.hnsw"
     graph.save(new.directory / name)
     files = new.manifest.files | {name: measure(new.directory / name)}
-    found = Graph(name, len(graph), int(new.ids[-1]), _measured_ef(graph, new))
-    return replace(new.manifest, graph=found, files=files)
+    return replace(new.manifest, graph=Graph(name, len(graph), int(new.ids[-1]), ef), files=files)
 
 
-def _measured_ef(graph: HnswGraph, new: Dense) -> int:
-    """How wide this graph has to be searched to find what a scan finds.
+def _would_pay(new: Dense) -> bool:
+    """Whether a graph of some of the passages does: one of a million takes half an hour to build.
 
-    Asked with vectors that lean to a passage as questions do (.6 of what sets it apart, and for the rest a mixture of
+    The width that is needed, as a share of the items, hardly depends on how many they are.
+    """
+    chance = np.random.default_rng(new.manifest.generation)
+    rows = np.sort(chance.choice(np.flatnonzero(new.live), graphs.TRIAL, replace=False))
+    vectors, ids = new.take(rows), new.ids[rows]
+    graph = HnswGraph.create(new.manifest.dimensions, len(ids))
+    graph.add(ids, vectors)
+    queries = _like_questions(new, rows)
+    nearest = np.argpartition(-(queries @ vectors.T), graphs.NEAREST, axis=1)[:, : graphs.NEAREST]
+    return graph.measured_ef(queries, ids[nearest]) > 0
+
+
+def _like_questions(new: Dense, rows: Ids) -> Vectors:
+    """Queries by which it is measured how wide a graph of these rows has to be searched to find what a scan finds.
+
+    They lean to a passage as questions do (.6 of what sets it apart, and for the rest a mixture of
     what sets sixteen others apart): passages themselves, or means of two, are found in half the width.
     """
     chance = np.random.default_rng(new.manifest.generation)
-    rows = np.flatnonzero(new.live)
     drawn = new.take(chance.choice(rows, graphs.SAMPLE * 17)).reshape(graphs.SAMPLE, 17, -1)
     common = drawn.mean(axis=(0, 1))
     weights = np.array([3, *[1] * 16], np.float32) / 5
-    queries = np.stack([unit(common + weights @ (one - common)) for one in drawn])
-    return graph.measured_ef(queries, new.exact(queries, min(graphs.NEAREST, len(rows))))
+    return np.stack([unit(common + weights @ (one - common)) for one in drawn])
 
 
 def _append(stream: BinaryIO, rows: Iterable[tuple[Ids, Ids, Vectors]], manifest: Manifest) -> list[Ids]:

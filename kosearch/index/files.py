@@ -64,6 +64,8 @@ class Manifest:
     parts: tuple[tuple[str, int], ...] = ()
     """Vector files and their rows, in order."""
     graph: Graph | None = None
+    declined: int = 0
+    """Where there is no graph, because one would not pay: how many passages there were when that was found."""
     files: dict[str, Entry] = field(default_factory=dict)
     """Every file, by its path in the folder."""
 
@@ -137,6 +139,7 @@ def read_manifest(directory: Path, checksum: str) -> Manifest:
         value.get("storage", "float16"),
         tuple((name, rows) for name, rows in value["parts"]),
         Graph(**value["graph"]) if value["graph"] else None,
+        value.get("declined", 0),
         {name: Entry(**entry) for name, entry in value["files"].items()},
     )
 

@@ -14,8 +14,10 @@ import numpy as np
 from kosearch.index.records import Ids, Vectors
 
 MIN_ROWS = 100_000
-"""A graph is built from so many rows on: a scan took 18 ms of one core, and a graph that found 99% of the nearest 7
-(`python -m tests.benchmarks graph_parameters`; tests/benchmarks/speed.md)."""
+"""A graph may be built from so many rows on; below, a scan takes less than 18 ms of one core."""
+TRIAL = 30_000
+"""So many of them are tried first: half a minute, and on vectors for which a graph pays not at all (each has 32
+dimensions of its own: tests/benchmarks/speed.md) the whole would take half an hour for a million."""
 LAG = 0.1
 MOST_LAG = 25_000
 """Rows that the graph lacks, or has for nothing, before it is brought up to date: a share of it, or so many, which
@@ -33,8 +35,9 @@ _EF = 400
 """The least width of search; also the most that is asked for at once."""
 _WIDER = 1.25
 """So many times wider it is searched while too little is found…"""
-_WORTH = 40
-"""…up to this part of the items: a graph takes 5 µs for each step of width, a scan .2 µs for each row."""
+_WORTH = 50
+"""…up to this part of the items, where it takes half of a scan's time: 4 to 5 µs for each step of width, and .17 to .2
+for each row (`python -m tests.benchmarks graph_parameters`)."""
 _CHUNK = 10_000
 
 
