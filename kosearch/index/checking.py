@@ -18,6 +18,8 @@ from kosearch.index.publishing import Counts, publish
 from kosearch.index.schema import transaction, write_meta
 from kosearch.index.store import PUBLISHED, State, Store
 
+_RENAMED = "document d JOIN file f ON f.id = d.file_id WHERE d.retired = 0 AND f.moved = 0 AND d.raw <> f.raw"
+"""Documents that carry another name than their file, which has no checksum and is the one that is wrong."""
 _LEFT = "(SELECT count(*) FROM document WHERE file_id = file.id AND retired = 0)"
 
 
@@ -54,6 +56,7 @@ def repair(directory: Path, store: Store) -> list[str]:
     with transaction(connection):
         connection.execute("REINDEX")
         broken = _broken_documents(store)
+        connection.execute(f"DELETE FROM file WHERE id IN (SELECT f.id FROM {_RENAMED})")
         for number in broken:
             connection.execute("DELETE FROM document WHERE id = ?", (number,))
         paths = {path for path, _ in broken.values()} | set(_incomplete_files(store))
@@ -85,6 +88,8 @@ def _broken_documents(store: Store) -> dict[int, tuple[str, str]]:
             store.verify(number)
         except IndexDamaged as error:
             broken[number] = (str(path), error.message)
+    for number, path in store.rows(f"SELECT d.id, d.path FROM {_RENAMED}"):
+        broken[number] = (str(path), "the name of its file is not what was written")
     return broken
 
 
