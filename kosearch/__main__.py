@@ -21,9 +21,10 @@ def run() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except OSError as error:
-        from kosearch.cli import unexpected
+        from kosearch.cli.output import standard, unwritable
 
-        code = unexpected(error)
+        standard().error(unwritable(error))
+        code = unwritable(error).exit_code
     if code is None:
         from kosearch.cli import main
 

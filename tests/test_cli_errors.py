@@ -207,3 +207,16 @@ def test_extract_names_what_it_cannot_read(program: Program, tmp_path: Path) -> 
     assert (result.returncode, result.stdout) == (6, "")
     assert result.stderr == "kosearch: empty.txt: the file is empty [empty]\n"
     assert program.run("extract", CORPUS / "notes/backup-diary.rst").stdout.startswith("Backup diary\n=====")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize(
+    "arguments", ["status", "query vinegar --mode lexical", "query vinegar --mode lexical --paths -0"]
+)
+def test_output_that_has_no_room(indexed: Program, arguments: str) -> None:
+    done = indexed.shell(f"kosearch {arguments} > /dev/full || echo ended with $? >&2")
+    assert done.stderr.splitlines() == [
+        "kosearch: the output cannot be written: No space left on device",
+        "  see where it goes, and how full that is",
+        "ended with 70",
+    ]

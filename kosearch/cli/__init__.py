@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Terminated:
         return errors.TERMINATED
     except Exception as error:  # noqa: BLE001 - the boundary: whatever is left is our own mistake
-        return unexpected(error, output)
+        return _unexpected(output, error)
     finally:
         signal.signal(signal.SIGTERM, previous)
     return code
@@ -53,11 +53,9 @@ def _discard_stdout() -> None:
     os.close(devnull)
 
 
-def unexpected(error: Exception, output: Output | None = None) -> int:
-    """Say what nobody has thought of; the exit code for it."""
+def _unexpected(output: Output, error: Exception) -> int:
     import traceback
 
-    output = output or standard()
     if os.environ.get("KOSEARCH_DEBUG"):
         output.warning("".join(traceback.format_exception(error)))
     output.error(

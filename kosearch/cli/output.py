@@ -6,7 +6,8 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TextIO
@@ -59,12 +60,10 @@ class Output:
                 self.line(render.one_line(os.fsdecode(name)))
             return
         self.flush()
-        try:
+        with _writing():
             for name in names:
                 self.stdout.buffer.write(name + end)
             self.stdout.buffer.flush()
-        except BrokenPipeError as closed:
-            raise ClosedPipe from closed
 
     def note(self, text: str) -> None:
         """Something to know, unless told to be quiet."""
@@ -137,10 +136,8 @@ class Output:
 
     def flush(self) -> None:
         """Hand everything on, so that a closed pipe is noticed here and not at exit."""
-        try:
+        with _writing():
             self.stdout.flush()
-        except BrokenPipeError as closed:
-            raise ClosedPipe from closed
 
     def _plain(self, indent: int, text: str, _style: str, _question: str) -> None:
         self._write("".join(f"{' ' * indent}{line}".rstrip() + "\n" for line in text.split("\n")))
@@ -148,13 +145,11 @@ class Output:
     def _draw(self, indent: int, text: str, style: str, question: str) -> None:
         """Wide Hangul is measured, lines wrap at the terminal's width, markup in the text means nothing."""
         lines = render.styled(text, style, question).wrap(self._console, self._console.width - indent)
-        try:
+        with _writing():
             for line in lines:
                 line.rstrip()
                 line.pad_left(indent)
                 self._console.print(line)
-        except BrokenPipeError as closed:
-            raise ClosedPipe from closed
 
     @cached_property
     def _console(self) -> Console:
@@ -163,14 +158,27 @@ class Output:
         return Console(file=self.stdout, highlight=False, markup=False, emoji=False, _environ=self._environ)
 
     def _write(self, text: str) -> None:
-        try:
+        with _writing():
             self.stdout.write(text)
-        except BrokenPipeError as closed:
-            raise ClosedPipe from closed
 
     def _message(self, text: str) -> None:
         self.stderr.write(render.block(text) + "\n")
         self.stderr.flush()
+
+
+def unwritable(error: OSError) -> KosearchError:
+    """The error for output that has no room, or nowhere to go."""
+    return KosearchError(f"the output cannot be written: {error.strerror}", "see where it goes, and how full that is")
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError as closed:
+        raise ClosedPipe from closed
+    except OSError as error:
+        raise unwritable(error) from error
 
 
 class Elsewhere(Exception):
