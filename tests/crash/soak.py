@@ -82,6 +82,8 @@ class Soak:
     bytes_full: int = 0
     bytes_shrunk: int = 0
     bytes_fresh: int = 0
+    generations: int = 1
+    """Folders of generations that are left at the end."""
     faults: list[str] = field(default_factory=list)
 
     def quarter(self, number: int, what: str) -> float:
@@ -298,6 +300,7 @@ def _shrink(world: World, outcome: Soak) -> None:
     _index(world, outcome)
     _ask(world, outcome)
     outcome.bytes_shrunk = _size(world.index)
+    outcome.generations = len(list(world.index.glob("generation-*")))
     fresh = world.index.with_name("small")
     world.run("index", "-q", str(world.folder), KOSEARCH_INDEX=str(fresh))
     outcome.bytes_fresh = _size(fresh)
@@ -314,6 +317,8 @@ def judge(outcome: Soak) -> None:
         faults.append(f"the resident holds {more:.0f} more files open")
     if outcome.bytes_shrunk > SHRUNK * outcome.bytes_fresh + SHRUNK_FLOOR:
         faults.append(f"{outcome.bytes_shrunk} bytes stay where a fresh index takes {outcome.bytes_fresh}")
+    if outcome.generations != 1:
+        faults.append(f"{outcome.generations} generations are left")
 
 
 def figures(outcome: Soak) -> Mapping[str, str]:
