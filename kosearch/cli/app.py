@@ -61,7 +61,7 @@ def commands(names: tuple[str, ...] = tuple(COMMANDS)) -> Any:
 def invoke(argv: list[str], caller: Caller) -> int:
     """Run one command line; returns the command's exit code, raises what it raises."""
     # Options that stand before a command take no value, so its name can only be the first word.
-    group = commands(tuple(argv[:1]) if argv and argv[0] in COMMANDS else tuple(COMMANDS))
+    group = commands((argv[0],)) if argv and argv[0] in COMMANDS else commands()
     try:
         result = group.main(args=argv, prog_name="kosearch", standalone_mode=False, obj=caller)
     except TyperException as problem:
