@@ -1,7 +1,7 @@
 """Attention within each text of a packed step: the same result three ways, each for its kind of device.
 
-An `Attention` takes the queries, keys and values of all tokens, (tokens, 3 × hidden), the `Packing` that says
-which text each belongs to, and the number of heads; it returns (tokens, hidden). None of them ever holds all
+An `Attention` takes the queries, keys and values of all tokens, each (tokens, hidden), the `Packing` that says
+which text each token belongs to, and the number of heads; it returns (tokens, hidden). None of them ever holds all
 scores of a text: torch's kernels take them block by block (Dao et al. 2022, "FlashAttention"), so that memory
 grows with the tokens, not with their square.
 """
@@ -17,7 +17,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812 — torch's own custom
 from torch import Tensor
 
-Attention = Callable[[Tensor, "Packing", int], Tensor]
+QKV = Sequence[Tensor]
+Attention = Callable[[QKV, "Packing", int], Tensor]
 Kernel = Callable[..., Any]
 """`torch.nn.attention.varlen.varlen_attn`, or what agrees with it."""
 
@@ -79,30 +80,30 @@ def choose(device: torch.device, dtype: torch.dtype, head_width: int) -> Attenti
     return padded
 
 
-def text_by_text(qkv: Tensor, packing: Packing, heads: int) -> Tensor:
+def text_by_text(qkv: QKV, packing: Packing, heads: int) -> Tensor:
     """On a CPU there is nothing to gain from batches, but for equal lengths, which are together anyway."""
     parts = []
     first = 0
     for length, group in groupby(packing.lengths):
         texts = len(list(group))
         last = first + texts * length
-        q, k, v = qkv[first:last].view(texts, length, 3, heads, -1).permute(2, 0, 3, 1, 4)
+        q, k, v = (one[first:last].view(texts, length, heads, -1).transpose(1, 2) for one in qkv)
         parts.append(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(last - first, -1))
         first = last
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
-def padded(qkv: Tensor, packing: Packing, heads: int) -> Tensor:
+def padded(qkv: QKV, packing: Packing, heads: int) -> Tensor:
     """All texts at once, padded for the attention alone: texts of a step are of similar length."""
     texts, longest = packing.padded.shape
-    q, k, v = qkv[packing.padded].view(texts, longest, 3, heads, -1).permute(2, 0, 3, 1, 4)
+    q, k, v = (one[packing.padded].view(texts, longest, heads, -1).transpose(1, 2) for one in qkv)
     out = F.scaled_dot_product_attention(q, k, v, attn_mask=packing.mask)
     return out.transpose(1, 2).flatten(2).flatten(0, 1)[packing.real]
 
 
-def packed(qkv: Tensor, packing: Packing, heads: int, *, kernel: Kernel) -> Tensor:
+def packed(qkv: QKV, packing: Packing, heads: int, *, kernel: Kernel) -> Tensor:
     """All texts at once, without padding."""
-    q, k, v = qkv.view(len(qkv), 3, heads, -1).unbind(1)
+    q, k, v = (one.view(len(one), heads, -1) for one in qkv)
     out: Tensor = kernel(q, k, v, packing.bounds, packing.bounds, packing.longest, packing.longest)
     return out.flatten(1)
 

@@ -9,6 +9,7 @@ file. Every other architecture goes through transformers (`padded.py`).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -32,6 +33,21 @@ _ACTIVATIONS: dict[str, tuple[Step, tuple[str, str]]] = {
     "gelu_pytorch_tanh": (partial(F.gelu, approximate="tanh"), ("gelu", "tanh")),
 }
 """Covers `bert.ACTIVATIONS`: torch's function, and oneDNN's name and algorithm for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Products:
+    """What a layer multiplies by its weights."""
+
+    qkv: Sequence[Step]
+    """Queries, keys and values: in one product, or each in its own."""
+    output: Step
+    wide: Step
+    """With the activation."""
+    narrow: Step
+
+    def queries_keys_values(self, x: Tensor) -> list[Tensor]:
+        return [part for product in self.qkv for part in product(x).chunk(len(_QKV) // len(self.qkv), dim=1)]
 
 
 class PackedEncoder:
@@ -75,24 +91,23 @@ class PackedEncoder:
         """
         self._products = [self._tuned(layer, dtype) for layer in self._stored]
 
-    def _plain(self, layer: Layer, *, join: bool) -> dict[str, Step]:
+    def _plain(self, layer: Layer, *, join: bool) -> _Products:
         """The products by torch's own means: on the CPU with each weight where it lies in the file."""
-        qkv = [_joined(layer)] if join else [layer[part] for part in _QKV]
-        output, wide, narrow = (layer[part] for part in ("output", "wide", "narrow"))
-        return {
-            "qkv": lambda x: torch.cat([F.linear(x, *pair) for pair in qkv], dim=1),
-            "output": lambda x: F.linear(x, *output),
-            "wide": lambda x: self._activation(F.linear(x, *wide)),
-            "narrow": lambda x: F.linear(x, *narrow),
-        }
+        wide = _linear(layer["wide"])
+        return _Products(
+            qkv=[_linear(one) for one in ([_joined(layer)] if join else [layer[part] for part in _QKV])],
+            output=_linear(layer["output"]),
+            wide=lambda x: self._activation(wide(x)),
+            narrow=_linear(layer["narrow"]),
+        )
 
-    def _tuned(self, layer: Layer, dtype: torch.dtype) -> dict[str, Step]:
-        return {
-            "qkv": _onednn_linear(_joined(layer), dtype),
-            "output": _onednn_linear(layer["output"], dtype),
-            "wide": _onednn_linear(layer["wide"], dtype, self._fused_activation),
-            "narrow": _onednn_linear(layer["narrow"], dtype),
-        }
+    def _tuned(self, layer: Layer, dtype: torch.dtype) -> _Products:
+        return _Products(
+            qkv=[_onednn_linear(_joined(layer), dtype)],
+            output=_onednn_linear(layer["output"], dtype),
+            wide=_onednn_linear(layer["wide"], dtype, self._fused_activation),
+            narrow=_onednn_linear(layer["narrow"], dtype),
+        )
 
     def __call__(self, ids: Tensor, lengths: Sequence[int]) -> Tensor:
         device = self._words.device
@@ -102,9 +117,9 @@ class PackedEncoder:
         x += self._type
         x = self._normalise(x, self._norm)
         for product, (norm, last_norm) in zip(self._products, self._norms, strict=True):
-            context = self._attend(product["qkv"](x), packing, self._heads)
-            x = self._normalise(product["output"](context).to(x.dtype).add_(x), norm)
-            x = self._normalise(product["narrow"](product["wide"](x)).to(x.dtype).add_(x), last_norm)
+            context = self._attend(product.queries_keys_values(x), packing, self._heads)
+            x = self._normalise(product.output(context).to(x.dtype).add_(x), norm)
+            x = self._normalise(product.narrow(product.wide(x)).to(x.dtype).add_(x), last_norm)
         return x
 
     def _normalise(self, x: Tensor, weights: Pair) -> Tensor:
@@ -116,6 +131,10 @@ def _joined(layer: Layer) -> Pair:
     return torch.cat(weights), torch.cat(biases)
 
 
+def _linear(pair: Pair) -> Step:
+    return lambda x: F.linear(x, *pair)
+
+
 def _onednn_linear(pair: Pair, dtype: torch.dtype, activation: tuple[str, str] = ("none", "")) -> Step:
     weight, bias = pair
     weight, bias = torch.ops.mkldnn._reorder_linear_weight(weight.to(dtype)), bias.to(dtype)
@@ -124,8 +143,15 @@ def _onednn_linear(pair: Pair, dtype: torch.dtype, activation: tuple[str, str] =
     return lambda x: linear(x.to(dtype), weight, bias, kind, [], algorithm)
 
 
-def can_tune() -> bool:
-    """Whether this torch has oneDNN's linear layer (the one that its own compiler uses) for this processor."""
+def pays_to_tune(dtype: torch.dtype) -> bool:
+    """Whether oneDNN multiplies sooner than torch's own way here, and this torch has its linear layer.
+
+    Not in float32 where MKL has AVX2 and no more: on an AMD core of that kind MKL reaches 93 GFLOPS, oneDNN 83, and 55
+    with GELU in it (`tests/benchmarks/speed.md`). The layer is the one that torch's own compiler uses.
+    """
+    has_mkl: bool = torch.backends.mkl.is_available()  # type: ignore[no-untyped-call]
+    if dtype == torch.float32 and has_mkl and torch.backends.cpu.get_cpu_capability() == "AVX2":
+        return False
     try:
         _onednn_linear((torch.zeros(2, 2), torch.zeros(2)), torch.float32)(torch.zeros(1, 2))
     except (AttributeError, RuntimeError):

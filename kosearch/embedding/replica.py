@@ -13,7 +13,7 @@ from torch import Tensor
 from kosearch.embedding import bert, devices
 from kosearch.embedding.attention import to_device
 from kosearch.embedding.directory import read_json, weight_files
-from kosearch.embedding.encoder import PackedEncoder, can_tune
+from kosearch.embedding.encoder import PackedEncoder, pays_to_tune
 from kosearch.embedding.head import Head
 from kosearch.embedding.model import Model
 from kosearch.embedding.padded import PaddedEncoder
@@ -59,7 +59,7 @@ class Replica:
             )
         self.width = hidden.shape[1]
         """How long a token's hidden state is."""
-        self._tuned = not (device.type == "cpu" and can_tune())
+        self._tuned = not (device.type == "cpu" and pays_to_tune(self._matrix))
         self._tokens_so_far = 0
         self.budget = self._first_budget()
         self._last_step: Pending | None = None
