@@ -1,4 +1,4 @@
-"""Questions without torch: the same vectors, the same tokens."""
+"""A few texts without torch: the same vectors, the same tokens."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from embedding_making import TEXTS, minilm, save_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kosearch.embedding import Model, load, load_for_queries, resolve
+from kosearch.embedding import Model, load, load_for_few, load_for_queries, resolve
 from kosearch.embedding.light import LightEmbedder
 from kosearch.embedding.tokens import FewTokens, load_tokenizer
 
@@ -24,8 +24,9 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # those of other people's imp
 def assert_same_as_torch(model: Model) -> None:
     light = load_for_queries(model)
     assert isinstance(light, LightEmbedder)
-    expected = load(model, "cpu", precision="float32").embed_queries(TEXTS)
-    np.testing.assert_allclose(light.embed_queries(TEXTS), expected, atol=1e-5)
+    torch = load(model, "cpu", precision="float32")
+    np.testing.assert_allclose(light.embed_queries(TEXTS), torch.embed_queries(TEXTS), atol=1e-5)
+    np.testing.assert_allclose(light.embed_passages(TEXTS), torch.embed_passages(TEXTS), atol=1e-5)
 
 
 def test_the_bundled_model(cache_dir: Path) -> None:
@@ -71,6 +72,24 @@ def test_what_does_not_fit_goes_to_torch(architecture: str, tmp_path: Path, cach
     model = resolve(str(save_model(tmp_path, architecture)), cache_dir=cache_dir)
     many = architecture == "xlm-roberta"
     assert not isinstance(load_for_queries(model, questions=10_000 if many else 1), LightEmbedder)
+
+
+def test_passages_are_taken_while_they_are_few(cache_dir: Path) -> None:
+    few = load_for_few(resolve("bundled", cache_dir=cache_dir))
+    assert few is not None
+    page = "가" * 640  # about 320 tokens
+    assert few.takes([page] * 3)
+    assert few.takes([page] * 2)
+    assert not few.takes([page]), "those before count too"
+    again = load_for_few(resolve("bundled", cache_dir=cache_dir))
+    assert again is not None
+    assert again.takes(["가" * 10_000]), "what the model does not read costs nothing"
+    assert not again.takes([page] * 10)
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:0,cuda:1", "mps"])
+def test_a_device_that_was_asked_for_gets_them_all(device: str, cache_dir: Path) -> None:
+    assert load_for_few(resolve("bundled", cache_dir=cache_dir), device) is None
 
 
 def test_torch_is_not_imported(cache_dir: Path) -> None:

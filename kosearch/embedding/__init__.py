@@ -33,6 +33,7 @@ __all__ = [
     "AnyModel",
     "Embedder",
     "Endpoint",
+    "FewEmbedder",
     "Heads",
     "Layer",
     "Model",
@@ -45,6 +46,7 @@ __all__ = [
     "is_remote",
     "known",
     "load",
+    "load_for_few",
     "load_for_queries",
     "load_rescorer",
     "names_here",
@@ -79,6 +81,14 @@ class Embedder(QueryEmbedder, Protocol):
 
     def embed_passages(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> Vectors:
         """float32, (len(texts), model.dimensions). `progress` is told how many more texts are done."""
+        ...
+
+
+class FewEmbedder(Embedder, Protocol):
+    """Embeds a few texts sooner than torch could."""
+
+    def takes(self, texts: Sequence[str]) -> bool:
+        """Whether these passages, with all that were asked about before, are few enough."""
         ...
 
 
@@ -147,12 +157,17 @@ def load_for_queries(model: AnyModel, device: str = "auto", questions: int = 1) 
         from kosearch.embedding.endpoint import EndpointEmbedder
 
         return EndpointEmbedder(model)
-    if device in ("auto", "cpu") and questions <= _FEW_QUESTIONS:
-        from kosearch.embedding import light
+    few = load_for_few(model, device) if questions <= _FEW_QUESTIONS else None
+    return few or load(model, _first(device))
 
-        if light.fits(model):
-            return light.LightEmbedder(model)
-    return load(model, _first(device))
+
+def load_for_few(model: AnyModel, device: str = "auto") -> FewEmbedder | None:
+    """What embeds a few texts before torch would be imported; None where model or device don't allow it."""
+    if isinstance(model, Endpoint) or device not in ("auto", "cpu"):
+        return None
+    from kosearch.embedding import light
+
+    return light.LightEmbedder(model) if light.fits(model) else None
 
 
 def load_rescorer(model: AnyModel, device: str = "auto") -> Rescorer:

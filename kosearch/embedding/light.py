@@ -1,7 +1,6 @@
-"""A few questions in a fresh process: numpy instead of torch, whose import alone takes a second.
+"""A few texts in a fresh process: numpy instead of torch, whose import alone takes a second.
 
-The same encoder as in `encoder.py`, one text at a time on one core, over weights that stay in the mapped
-file. Documents are not embedded here.
+The same encoder as in `encoder.py`, one text at a time on one core, over weights that stay in the mapped file.
 """
 
 from __future__ import annotations
@@ -30,15 +29,21 @@ if TYPE_CHECKING:
 Array = npt.NDArray[Any]
 
 
+_FEW_OPERATIONS = 8e10
+"""What takes a core about as long as importing torch and loading a model with it; 1,900 tokens of the bundled one."""
+_CHARACTERS_IN_A_TOKEN = 2
+"""Of Korean, which has the fewest; an estimate is enough."""
+
+
 def fits(model: Model) -> bool:
-    """Whether the model's questions can be embedded here: BERT's kind, and nothing to compute after pooling."""
+    """Whether the model's texts can be embedded here: BERT's kind, and nothing to compute after pooling."""
     config = read_json(model.directory / "config.json")
     plain = model.include_prompt and all(layer.kind == "normalize" for layer in model.layers)
     return plain and bert.fits(config)
 
 
 class LightEmbedder:
-    """Embeds questions, on the CPU."""
+    """Embeds questions, and passages while they are few, on the CPU."""
 
     def __init__(self, model: Model) -> None:
         self.model = model
@@ -52,18 +57,37 @@ class LightEmbedder:
         self._epsilon = float(config.get("layer_norm_eps", 1e-12))
         self._activation = _ACTIVATIONS[config.get("hidden_act", "gelu")]
         self._first_position = bert.first_position(config)
+        hidden, inner = int(config["hidden_size"]), int(config["intermediate_size"])
+        self._operations = self._depth * 2 * (4 * hidden**2 + 2 * hidden * inner)
+        """For a token, without attention."""
+        self._operations_left = _FEW_OPERATIONS
+
+    def takes(self, texts: Sequence[str]) -> bool:
+        """Whether these passages are still so few that torch would not be ready sooner. They count from now on."""
+        tokens = sum(min(len(text) // _CHARACTERS_IN_A_TOKEN + 1, self.model.max_tokens) for text in texts)
+        self._operations_left -= tokens * self._operations
+        return self._operations_left >= 0
 
     def embed_queries(self, texts: Sequence[str]) -> Vectors:
         """float32, (len(texts), model.dimensions), unit length. Raises ModelError for a tensor that is missing."""
+        return self._embed([self.model.prompts.query + text for text in texts], None)
+
+    def embed_passages(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> Vectors:
+        """The same for passages; `progress` is told of each."""
+        return self._embed([self.model.prompts.passage + text for text in texts], progress)
+
+    def _embed(self, texts: Sequence[str], progress: Callable[[int], None] | None) -> Vectors:
         model = self.model
         vectors = np.zeros((len(texts), model.dimensions), np.float32)
-        ids = self._tokens.ids([model.prompts.query + text for text in texts])
+        ids = self._tokens.ids(texts)
         try:
             with _blas_on_one_core():
                 for row, one in enumerate(ids):
                     hidden = self._hidden(one)
                     vector = np.concatenate([_POOL[mode](hidden) for mode in model.pooling])[: model.dimensions]
                     vectors[row] = vector / max(float(np.linalg.norm(vector)), 1e-12)
+                    if progress:
+                        progress(1)
         except KeyError as error:
             raise ModelError(f"{model.directory} lacks the tensor {error}", "fetch or copy the model again") from error
         return vectors

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from embedding_making import TEXTS, minilm, save_model
 
-from kosearch.embedding import Embedder, Model, QueryEmbedder, bundled, load, load_for_queries, resolve
+from kosearch.embedding import Embedder, Model, QueryEmbedder, bundled, load, load_for_few, load_for_queries, resolve
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # those of other people's imports
 
@@ -120,6 +120,14 @@ class TestPassagesByTorch(PassageContract):
     @pytest.fixture(scope="class")
     def embedder(self, model: Model) -> Embedder:
         return load(model, "cpu")
+
+
+class TestPassagesSoon(PassageContract):
+    cosine = 0.9995
+
+    @pytest.fixture(scope="class")
+    def embedder(self, model: Model) -> Embedder:
+        return load_for_few(model) or load(model, "cpu")
 
 
 @pytest.mark.gpu
