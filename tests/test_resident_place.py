@@ -61,8 +61,8 @@ class TestThePath:
         stranger = os.geteuid() + 1
         monkeypatch.setattr(os, "geteuid", lambda: stranger)
         found = place.folders({"XDG_RUNTIME_DIR": str(folder), "TMPDIR": "relative"})
-        assert found == [Path(f"/tmp/kosearch-{stranger}")]
-        assert place.folders({"XDG_RUNTIME_DIR": "relative"})[0] == Path(f"/tmp/kosearch-{stranger}")
+        assert found == [f"/tmp/kosearch-{stranger}"]
+        assert place.folders({"XDG_RUNTIME_DIR": "relative"})[0] == f"/tmp/kosearch-{stranger}"
 
 
 class TestTheFolder:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
 
 from kosearch import __version__
 from kosearch.resident import place, wire
 
+TYPE_CHECKING = False  # type checkers know the name; see `place` for why it is not imported
 if TYPE_CHECKING:
     from socket import socket
+    from typing import Any
 
 _PREFIX, _SECRET = "KOSEARCH_", "_KEY"
 _PLACES = ("HOME", "TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR")

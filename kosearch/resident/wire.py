@@ -16,11 +16,13 @@ import socket
 import struct
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
 
 from kosearch import __version__
 
+TYPE_CHECKING = False  # type checkers know the name; see `place` for why it is not imported
 if TYPE_CHECKING:
+    from typing import Any
+
     from kosearch.records import Answer, Hit, Query
 
 MAX_REQUEST = 1 << 20
