@@ -24,8 +24,8 @@ Embed = Callable[[Sequence[str], Callable[[int], None]], Vectors]
 
 BATCH = 256
 """Passages, or files without any, that are committed together: enough to sort by length, little to lose."""
-MANY_BYTES = 16 * 1024
-"""From so many new ones on there is surely much to embed."""
+FIRST_BATCH = 16
+"""The first passages go early, so that the model is loaded while others are made; fewer may do without it."""
 SIGN_OF_LIFE = 0.1
 """Seconds between two reports of progress while nothing else is to be done."""
 PUBLISH_SECONDS = 60.0
@@ -74,16 +74,9 @@ class Run:
     thread gathers the next batch and commits the one before. Only the caller's thread speaks to the index.
     """
 
-    def __init__(self, writer: Writer, embed: Embed, get_ready: Callable[[bool], object] = bool) -> None:
-        """`get_ready` loads the model beside what the workers load.
-
-        It is called in the embedding thread when there is something new, and again, with True, when it is much.
-        """
+    def __init__(self, writer: Writer, embed: Embed) -> None:
         self._writer = writer
         self._embed = embed
-        self._get_ready = get_ready
-        self._thread = ThreadPoolExecutor(1, "embedding")
-        self._new_bytes = 0
         self._counts = _Counts()
         self._known: Mapping[bytes, FileState] = writer.files()
         self._missing = set(self._known)
@@ -152,7 +145,6 @@ class Run:
                     self._counts.done += 1
                     self._counts.unchanged += 1
                 else:
-                    self._expect(stored.state.size)
                     yield stored
 
         for stored, result in pool.map(new()):
@@ -167,14 +159,14 @@ class Run:
                 yield Prepared(source, state.hash, (), (problem,))
 
     def _take(self, prepared: Iterable[Prepared]) -> Iterator[IndexProgress]:
-        with self._thread:
+        with ThreadPoolExecutor(1, "embedding") as thread:
             try:
                 before: _Batch | None = None
                 for files in self._batches(prepared):
                     if isinstance(files, IndexProgress):
                         yield files
                         continue
-                    batch = self._begin(files, before)
+                    batch = self._begin(files, before, thread)
                     if before:
                         yield from self._commit(before)
                     before = batch
@@ -186,7 +178,7 @@ class Run:
     def _batches(self, prepared: Iterable[Prepared]) -> Iterator[IndexProgress | list[Prepared]]:
         """Files that belong together, and between them how far it is."""
         files: list[Prepared] = []
-        passages, enough = 0, 1  # the first passages go at once: there may be no more
+        passages, enough = 0, FIRST_BATCH
         for one in prepared:
             files.append(one)
             passages += _passages_in(one)
@@ -246,8 +238,6 @@ class Run:
     def _job(self, source: SourceFile) -> Job | None:
         """What there is to do for a file; nothing when size and time are those that were indexed."""
         known = self._known.get(source.raw)
-        if known is None or known.size != source.size:
-            self._expect(source.size)
         if known is None:
             return Job(source, None)
         same = (known.size, known.mtime_ns, known.root) == (source.size, source.mtime_ns, source.root)
@@ -259,19 +249,12 @@ class Run:
         self._leave(source, known)
         return None
 
-    def _expect(self, size: int) -> None:
-        """So many more bytes are new."""
-        before, self._new_bytes = self._new_bytes, self._new_bytes + size
-        for enough in (1, MANY_BYTES):
-            if before < enough <= self._new_bytes:
-                self._thread.submit(self._get_ready, enough == MANY_BYTES)
-
     def _leave(self, source: SourceFile, known: FileState) -> None:
         self._counts.unchanged += 1
         if known.reason is not None:
             self._skipped.append(Skipped(source.path, known.reason, known.detail))
 
-    def _begin(self, files: Sequence[Prepared], before: _Batch | None) -> _Batch:
+    def _begin(self, files: Sequence[Prepared], before: _Batch | None, thread: ThreadPoolExecutor) -> _Batch:
         """See which vectors these files need, and have those made that there are none of."""
         texts = {
             one.input_hash: one.model_text
@@ -284,7 +267,7 @@ class Run:
         shared = [key for key in texts if key in earlier]
         missing = [key for key in texts if key not in stored and key not in earlier]
         self._counts.reused += len(stored) + len(shared)
-        coming = self._thread.submit(self._embedded, [texts[key] for key in missing])
+        coming = thread.submit(self._embedded, [texts[key] for key in missing])
         return _Batch(files, stored, shared, missing, coming)
 
     def _embedded(self, texts: Sequence[str]) -> Sequence[Vectors]:

@@ -85,8 +85,8 @@ class Library:
         return embedding.load(self.model, self.settings.device)
 
     @cached_property
-    def _light(self) -> embedding.FewEmbedder | None:
-        """What embeds the first passages, while they are few."""
+    def _first_embedder(self) -> embedding.FewEmbedder | None:
+        """What embeds passages while they are few; None afterwards."""
         return embedding.load_for_few(self.model, self.settings.device)
 
     @cached_property
@@ -140,7 +140,7 @@ class Library:
             # A root inside a named one may be hidden from its walk: it is brought up to date as a root of its own.
             inside = [one for one in known if any(lies_under(one, root) for root in named)]
             wanted = {root: WalkRules(**known.get(root, {}), max_size=max_size) for root in [*named, *inside] or known}
-            return (yield from Run(writer, self.embed_passages, self.get_ready).over(wanted, pool, retry))
+            return (yield from Run(writer, self.embed_passages).over(wanted, pool, retry))
 
     def take_over(
         self, source: Library, *, pull: bool = False, wait: bool = False
@@ -157,7 +157,7 @@ class Library:
         self.prepare()
         yield from self._notes()
         with self.index.writer(wait=wait) as writer, self.pool(StoredPreparer(self.preparer)) as pool:
-            run = Run(writer, self.embed_passages, self.get_ready)
+            run = Run(writer, self.embed_passages)
             return (yield from run.from_stored(source.index.stored_files(), total, roots, pool))
 
     def prepare(self, *, pull: bool = False) -> None:
@@ -263,15 +263,11 @@ class Library:
 
     def embed_passages(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> embedding.Vectors:
         """Vectors of unit length for what the model sees of passages: (n, d). A few are embedded without torch."""
-        is_loaded = "embedder" in vars(self)
-        if not is_loaded and self._light is not None and self._light.takes(texts):
-            return self._light.embed_passages(texts, progress)
+        if "embedder" not in vars(self):
+            if self._first_embedder is not None and self._first_embedder.accept(texts):
+                return self._first_embedder.embed_passages(texts, progress)
+            self._first_embedder = None
         return self.embedder.embed_passages(texts, progress)
-
-    def get_ready(self, many: bool) -> None:
-        """Load what will embed passages: torch's way at once where there will be many."""
-        if many or self._light is None:
-            self.embedder  # noqa: B018 - it is made on first use
 
     def embed_queries(self, texts: Sequence[str]) -> embedding.Vectors:
         """The same for questions."""

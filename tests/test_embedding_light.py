@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from functools import cache
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 from kosearch.embedding import Model, load, load_for_few, load_for_queries, resolve
 from kosearch.embedding.light import LightEmbedder
 from kosearch.embedding.tokens import FewTokens, load_tokenizer
+from kosearch.errors import ModelError
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # those of other people's imports
 
@@ -66,6 +68,40 @@ def test_weights_of_half_size(dtype: str, tmp_path: Path, cache_dir: Path) -> No
     assert_same_as_torch(resolve(str(weights.parent), cache_dir=cache_dir))
 
 
+@pytest.mark.parametrize("change", [{"num_attention_heads": 7}, {"num_hidden_layers": None}, {"hidden_size": 48}])
+def test_a_damaged_model_is_named_as_by_torch(change: dict[str, Any], tmp_path: Path, cache_dir: Path) -> None:
+    pytest.importorskip("sentence_transformers")
+    saved = save_model(tmp_path, "xlm-roberta")
+    config = json.loads((saved / "config.json").read_text()) | change
+    (saved / "config.json").write_text(json.dumps({name: value for name, value in config.items() if value is not None}))
+    model = resolve(str(saved), cache_dir=cache_dir)
+    with pytest.raises(ModelError, match=r"config\.json|its files say"):
+        load_for_queries(model).embed_queries(["가"])
+    with pytest.raises(ModelError, match=r"config\.json|its files say"):
+        load(model, "cpu")
+
+
+def test_weights_that_end_too_soon_are_named(tmp_path: Path, cache_dir: Path) -> None:
+    pytest.importorskip("sentence_transformers")
+    weights = save_model(tmp_path, "xlm-roberta") / "model.safetensors"
+    model = resolve(str(weights.parent), cache_dir=cache_dir)
+    weights.write_bytes(weights.read_bytes()[:-1000])
+    for make in (load_for_few, load):
+        with pytest.raises(ModelError, match="don't fit"):
+            make(model, "cpu")
+
+
+def test_half_weights_go_to_torch_when_passages_are_embedded(tmp_path: Path, cache_dir: Path) -> None:
+    pytest.importorskip("sentence_transformers")
+    from safetensors.torch import load_file, save_file
+
+    weights = save_model(tmp_path, "xlm-roberta") / "model.safetensors"
+    save_file({name: tensor.half() for name, tensor in load_file(weights).items()}, weights)
+    few = load_for_few(resolve(str(weights.parent), cache_dir=cache_dir))
+    assert few is not None
+    assert not few.accept(["가"])
+
+
 @pytest.mark.parametrize("architecture", ["mpnet", "xlm-roberta"])
 def test_what_does_not_fit_goes_to_torch(architecture: str, tmp_path: Path, cache_dir: Path) -> None:
     pytest.importorskip("sentence_transformers")
@@ -74,17 +110,18 @@ def test_what_does_not_fit_goes_to_torch(architecture: str, tmp_path: Path, cach
     assert not isinstance(load_for_queries(model, questions=10_000 if many else 1), LightEmbedder)
 
 
-def test_passages_are_taken_while_they_are_few(cache_dir: Path) -> None:
+def test_passages_are_accepted_while_they_are_few(cache_dir: Path) -> None:
     few = load_for_few(resolve("bundled", cache_dir=cache_dir))
     assert few is not None
     page = "가" * 640  # about 320 tokens
-    assert few.takes([page] * 3)
-    assert few.takes([page] * 2)
-    assert not few.takes([page]), "those before count too"
+    assert few.accept([page] * 3)
+    assert few.accept([page] * 2)
+    assert not few.accept([page]), "those before count too"
+    assert few.accept(["가"]), "and those turned down do not"
     again = load_for_few(resolve("bundled", cache_dir=cache_dir))
     assert again is not None
-    assert again.takes(["가" * 10_000]), "what the model does not read costs nothing"
-    assert not again.takes([page] * 10)
+    assert again.accept(["가" * 10_000]), "what the model does not read costs nothing"
+    assert not again.accept(["가"] * 100), "a short text takes as long as 25 tokens"
 
 
 @pytest.mark.parametrize("device", ["cuda", "cuda:0,cuda:1", "mps"])

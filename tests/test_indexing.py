@@ -46,7 +46,6 @@ class Library:
     def __init__(self, folder: Path) -> None:
         self.index = Index.create(folder, IDENTITY)
         self.embedded: list[str] = []
-        self.ready: list[bool] = []
         self.failing: Exception | None = None
 
     def embed(self, texts: Sequence[str], progress: Callable[[int], None]) -> Vectors:
@@ -58,12 +57,11 @@ class Library:
 
     def run(self, *roots: Path) -> IndexReport:
         self.embedded.clear()
-        self.ready.clear()
         rules = {os.fsencode(root): WalkRules() for root in roots}
         with self.index.writer() as writer:
             for root in rules:
                 writer.add_root(root)
-            run = Run(writer, self.embed, self.ready.append).over(rules, Workers())  # type: ignore[arg-type]
+            run = Run(writer, self.embed).over(rules, Workers())  # type: ignore[arg-type]
             while True:
                 try:
                     next(run)
@@ -95,21 +93,6 @@ def test_what_has_not_changed_is_not_embedded_again(library: Library, docs: Path
     assert sorted(library.embedded) == ["another line", "first line", "second line"]
     report = library.run(docs)
     assert (report.unchanged, report.added, library.embedded) == (2, 0, [])
-
-
-def test_the_model_is_loaded_for_what_is_new(library: Library, docs: Path) -> None:
-    library.run(docs)
-    assert library.ready == [False], "once, for a few"
-    library.run(docs)
-    os.utime(docs / "a.txt")
-    library.run(docs)
-    assert library.ready == [], "nothing is new"
-    (docs / "a.txt").write_text("longer than before\n")
-    library.run(docs)
-    assert library.ready == [False]
-    (docs / "much.txt").write_text("many words\n" * 2000)
-    library.run(docs)
-    assert library.ready == [False, True]
 
 
 def test_only_changed_lines_of_a_changed_file_are_embedded(library: Library, docs: Path) -> None:

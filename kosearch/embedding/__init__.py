@@ -5,6 +5,7 @@ offsets = token_offsets(model)                 # for cutting passages, imports n
 embedder = load(model, device="auto")          # imports torch
 embedder.embed_passages(["..."])               # float32, (1, model.dimensions), unit length
 load_for_queries(model).embed_queries(["..."])  # the same, soonest in a fresh process: imports no torch
+load_for_few(model)                            # for a few passages, likewise
 model = connect("openai:text-embedding-3-small")  # an endpoint, which can take the model's place in all of this
 """
 
@@ -87,8 +88,8 @@ class Embedder(QueryEmbedder, Protocol):
 class FewEmbedder(Embedder, Protocol):
     """Embeds a few texts sooner than torch could."""
 
-    def takes(self, texts: Sequence[str]) -> bool:
-        """Whether these passages, with all that were asked about before, are few enough."""
+    def accept(self, texts: Sequence[str]) -> bool:
+        """Whether these passages, with all that were accepted before, are few enough."""
         ...
 
 

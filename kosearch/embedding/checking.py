@@ -1,7 +1,8 @@
 """Does a model still give the vectors that it gave, and how fast?
 
 The first check of a model computes its vectors in float32 and keeps them in the cache, by the model's
-fingerprint; those of the bundled model come with kosearch. What is compared is what indexing uses.
+fingerprint; those of the bundled model come with kosearch. What is compared is what indexing uses for
+many passages.
 """
 
 from __future__ import annotations

@@ -32,7 +32,9 @@ Array = npt.NDArray[Any]
 _FEW_OPERATIONS = 8e10
 """What takes a core about as long as importing torch and loading a model with it; 1,900 tokens of the bundled one."""
 _CHARACTERS_IN_A_TOKEN = 2
-"""Of Korean, which has the fewest; an estimate is enough."""
+"""Of Korean, about; of English there are twice as many."""
+_LEAST_TOKENS = 25
+"""A text of fewer takes as long: all weights pass through memory."""
 
 
 def fits(model: Model) -> bool:
@@ -46,8 +48,13 @@ class LightEmbedder:
     """Embeds questions, and passages while they are few, on the CPU."""
 
     def __init__(self, model: Model) -> None:
+        """Raises ModelError for files that can't be read or don't fit each other."""
         self.model = model
         self._tokens = FewTokens(model)
+        with _problems(model):
+            self._load(model)
+
+    def _load(self, model: Model) -> None:
         config: dict[str, Any] = read_json(model.directory / "config.json")
         self._tensors: dict[str, Array] = {}
         for file in weight_files(model.directory):
@@ -57,19 +64,24 @@ class LightEmbedder:
         self._epsilon = float(config.get("layer_norm_eps", 1e-12))
         self._activation = _ACTIVATIONS[config.get("hidden_act", "gelu")]
         self._first_position = bert.first_position(config)
-        hidden, inner = int(config["hidden_size"]), int(config["intermediate_size"])
-        self._operations = self._depth * 2 * (4 * hidden**2 + 2 * hidden * inner)
+        weights = [array for name, array in self._tensors.items() if name.startswith("encoder.") and array.ndim == 2]
+        self._operations = 2 * sum(array.size for array in weights)
         """For a token, without attention."""
+        self._as_stored = all(array.dtype == np.float32 for array in weights)
+        """Otherwise they are converted anew for each text."""
         self._operations_left = _FEW_OPERATIONS
 
-    def takes(self, texts: Sequence[str]) -> bool:
-        """Whether these passages are still so few that torch would not be ready sooner. They count from now on."""
-        tokens = sum(min(len(text) // _CHARACTERS_IN_A_TOKEN + 1, self.model.max_tokens) for text in texts)
-        self._operations_left -= tokens * self._operations
-        return self._operations_left >= 0
+    def accept(self, texts: Sequence[str]) -> bool:
+        """Whether these passages are still so few that torch would not be ready sooner. Then they count."""
+        tokens = (min(len(text) // _CHARACTERS_IN_A_TOKEN, self.model.max_tokens) for text in texts)
+        operations = self._operations * sum(max(one, _LEAST_TOKENS) for one in tokens)
+        if not self._as_stored or operations > self._operations_left:
+            return False
+        self._operations_left -= operations
+        return True
 
     def embed_queries(self, texts: Sequence[str]) -> Vectors:
-        """float32, (len(texts), model.dimensions), unit length. Raises ModelError for a tensor that is missing."""
+        """float32, (len(texts), model.dimensions), unit length. Raises ModelError for weights that don't fit."""
         return self._embed([self.model.prompts.query + text for text in texts], None)
 
     def embed_passages(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> Vectors:
@@ -80,16 +92,13 @@ class LightEmbedder:
         model = self.model
         vectors = np.zeros((len(texts), model.dimensions), np.float32)
         ids = self._tokens.ids(texts)
-        try:
-            with _blas_on_one_core():
-                for row, one in enumerate(ids):
-                    hidden = self._hidden(one)
-                    vector = np.concatenate([_POOL[mode](hidden) for mode in model.pooling])[: model.dimensions]
-                    vectors[row] = vector / max(float(np.linalg.norm(vector)), 1e-12)
-                    if progress:
-                        progress(1)
-        except KeyError as error:
-            raise ModelError(f"{model.directory} lacks the tensor {error}", "fetch or copy the model again") from error
+        with _problems(model), _blas_on_one_core():
+            for row, one in enumerate(ids):
+                hidden = self._hidden(one)
+                vector = np.concatenate([_POOL[mode](hidden) for mode in model.pooling])[: model.dimensions]
+                vectors[row] = vector / max(float(np.linalg.norm(vector)), 1e-12)
+                if progress:
+                    progress(1)
         return vectors
 
     def _floats(self, name: str, rows: Any = ...) -> Array:
@@ -127,6 +136,18 @@ class LightEmbedder:
             wide = self._activation(self._linear(x, part["wide"]))
             x = self._normalise(self._linear(wide, part["narrow"]) + x, part["last_norm"])
         return x
+
+
+@contextlib.contextmanager
+def _problems(model: Model) -> Iterator[None]:
+    """What weights and config.json that don't fit each other lead to, as a ModelError."""
+    try:
+        yield
+    except (KeyError, IndexError, ValueError) as error:
+        what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        raise ModelError(
+            f"the weights of {model.name} don't fit its config.json: {what}", "fetch or copy the model again"
+        ) from error
 
 
 def _mapped(file: Path) -> Iterator[tuple[str, Array]]:

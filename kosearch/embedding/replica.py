@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from kosearch.embedding import bert, devices
@@ -48,7 +48,7 @@ class Replica:
             hidden, vectors = self.states([[0]], 0)  # one token through all of it: does it fit together?
         except torch.OutOfMemoryError as error:
             raise ModelError(f"{model.name} has no room on {device}", "use --device cpu") from error
-        except (RuntimeError, KeyError, IndexError) as error:
+        except (RuntimeError, KeyError, IndexError, SafetensorError) as error:
             raise ModelError(
                 f"the weights of {model.name} don't fit its config.json: {error}", "fetch or copy the model again"
             ) from error
@@ -59,17 +59,17 @@ class Replica:
             )
         self.width = hidden.shape[1]
         """How long a token's hidden state is."""
-        self._tuned = not (device.type == "cpu" and pays_to_tune(self._matrix))
+        self._to_tune = device.type == "cpu" and pays_to_tune(self._matrix)
         self._tokens_so_far = 0
         self.budget = self._first_budget()
         self._last_step: Pending | None = None
 
     def expect(self, tokens: int) -> None:
-        """Get ready for so many more tokens: from some hundred on, the weights are laid out for the CPU."""
+        """Get ready for so many more tokens: from some hundred on, a CPU gets its weights laid out, where that pays."""
         self._tokens_so_far += tokens
-        if not self._tuned and self._tokens_so_far > _FEW_TOKENS:
+        if self._to_tune and self._tokens_so_far > _FEW_TOKENS:
             self._encode.tune(self._matrix)
-            self._tuned = True
+            self._to_tune = False
 
     @torch.inference_mode()
     def states(self, ids: Sequence[list[int]], skip: int) -> tuple[Tensor, Tensor]:
