@@ -7,7 +7,8 @@ The pages are the same number from each collection of ../shared/eval, chosen by 
 where that folder is missing, made sentences. kosearch in float32, kosearch in what it chooses by itself, and
 sentence-transformers' `encode` with its defaults (on a GPU in kosearch's precision) embed them in turn, as often as
 `--rounds` says. The floor is what the model must compute (see `_floor.operations`) at the speed of a large product of
-matrices, measured in the same run, before each round and in the same precision; the best one counts.
+matrices, measured in the same run, before each round and after the last, in the same precision; the best one counts, and
+how much they differ tells how steady the machine was.
 
 `--busy` keeps all cores but one busy with something else meanwhile, from after the first product on. `--shape`
 measures a model with random weights (see `_shape`). `--lengths` measures one long text each instead: time, and
@@ -129,7 +130,8 @@ def compare(model: Model, options: argparse.Namespace) -> None:
                 peaks.measure()
             for contender in contenders:
                 contender.run()
-    report(contenders, peaks.best, len(texts), sum(lengths), needed)
+    peaks.measure()
+    report(contenders, peaks.found, len(texts), sum(lengths), needed)
 
 
 def contenders_of(model: Model, device: str, texts: Sequence[str]) -> list[Contender]:
@@ -168,16 +170,15 @@ def encoder_of_others(
 
 
 class Peaks:
-    """The best large product so far, in each precision; the sum of all devices'."""
+    """How fast a large product was each time, in each precision; the sum of all devices'."""
 
     def __init__(self, device: str, dtypes: set[torch.dtype]) -> None:
         self._devices = choose_devices(device)
-        self.best = dict.fromkeys(dtypes, 0.0)
+        self.found: dict[torch.dtype, list[float]] = {dtype: [] for dtype in dtypes}
 
     def measure(self) -> None:
-        for dtype, before in self.best.items():
-            now = sum(_floor.peak(dtype, one, available_cores()) for one in self._devices)
-            self.best[dtype] = max(before, now)
+        for dtype, found in self.found.items():
+            found.append(sum(_floor.peak(dtype, one, available_cores()) for one in self._devices))
 
 
 @contextlib.contextmanager
@@ -194,19 +195,20 @@ def spinning() -> Iterator[None]:
 
 
 def report(
-    contenders: Sequence[Contender], peaks: dict[torch.dtype, float], pages: int, tokens: int, needed: int
+    contenders: Sequence[Contender], peaks: dict[torch.dtype, list[float]], pages: int, tokens: int, needed: int
 ) -> None:
     """Speed, share of the peak, ratio, and how far apart the vectors are."""
     *_, theirs = contenders
-    for dtype, best in peaks.items():
-        print(f"peak       {best / 1e9:.0f} GFLOPS in {shown(dtype)}")
+    for dtype, found in peaks.items():
+        print(f"peak       {max(found) / 1e9:.0f} GFLOPS in {shown(dtype)}; it was, in turn, ", end="")
+        print(", ".join(f"{one / 1e9:.0f}" for one in found))
     print(f"\n{'':<32} {'pages/s':>8} {'tokens/s':>9} {'GFLOPS':>8} {'of peak':>8} {'times':>6}  {'rounds, s'}")
     for one in contenders:
         mean = sum(one.seconds) / len(one.seconds)
         ratio = sum(theirs.seconds) / sum(one.seconds)
         print(
             f"{one.name:<32} {pages / mean:>8.1f} {tokens / mean:>9.0f} {needed / mean / 1e9:>8.0f} "
-            f"{needed / mean / peaks[one.dtype]:>8.1%} {ratio:>6.2f}  {', '.join(f'{s:.1f}' for s in one.seconds)}"
+            f"{needed / mean / max(peaks[one.dtype]):>8.1%} {ratio:>6.2f}  {', '.join(f'{s:.1f}' for s in one.seconds)}"
         )
     print(f"\ncosine with sentence-transformers in {shown(theirs.dtype)}: least, median")
     for one in contenders[:-1]:

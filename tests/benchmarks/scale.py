@@ -11,8 +11,8 @@ the question. For each size, each in a process of its own:
     resident   the graph is loaded, 200 questions are answered; recall@10 of its nearest against the exact scan
     changes    1% of the documents change, 1% leave, then as many change as the graph gets brought up to date for
 
-Ends with 1 where recall@10 is below .99. A million take 4.7 GB of disk, and more while they change; all three sizes took
-a quarter of an hour on two cores that had little else to do. `--plot` draws how each cost grows, as SVG.
+Ends with 1 where recall@10 is below .99. A million take 4.7 GB of disk, and more while they change; all three sizes
+took a quarter of an hour on two cores that had little else to do. `--plot` draws how each cost grows, as SVG.
 """
 
 from __future__ import annotations
