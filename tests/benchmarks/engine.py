@@ -7,8 +7,8 @@ The pages are the same number from each collection of ../shared/eval, chosen by 
 where that folder is missing, made sentences. kosearch in float32, kosearch in what it chooses by itself, and
 sentence-transformers' `encode` with its defaults (on a GPU in kosearch's precision) embed them in turn, as often as
 `--rounds` says. The floor is what the model must compute (see `_floor.operations`) at the speed of a large product of
-matrices, measured in the same run, before each round and after the last, in the same precision; the best one counts, and
-how much they differ tells how steady the machine was.
+matrices, measured in the same run, before each round and after the last, in the same precision; the best one
+counts, and how much they differ tells how steady the machine was.
 
 `--busy` keeps all cores but one busy with something else meanwhile, from after the first product on. `--shape`
 measures a model with random weights (see `_shape`). `--lengths` measures one long text each instead: time, and
