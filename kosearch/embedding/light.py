@@ -52,18 +52,15 @@ class LightEmbedder:
         self.model = model
         self._tokens = FewTokens(model)
         with _problems(model):
-            self._load(model)
-
-    def _load(self, model: Model) -> None:
-        config: dict[str, Any] = read_json(model.directory / "config.json")
-        self._tensors: dict[str, Array] = {}
-        for file in weight_files(model.directory):
-            self._tensors.update((bert.without_prefix(name), array) for name, array in _mapped(file))
-        self._depth = int(config["num_hidden_layers"])
-        self._heads = int(config["num_attention_heads"])
-        self._epsilon = float(config.get("layer_norm_eps", 1e-12))
-        self._activation = _ACTIVATIONS[config.get("hidden_act", "gelu")]
-        self._first_position = bert.first_position(config)
+            config: dict[str, Any] = read_json(model.directory / "config.json")
+            self._tensors: dict[str, Array] = {}
+            for file in weight_files(model.directory):
+                self._tensors.update((bert.without_prefix(name), array) for name, array in _mapped(file))
+            self._depth = int(config["num_hidden_layers"])
+            self._heads = int(config["num_attention_heads"])
+            self._epsilon = float(config.get("layer_norm_eps", 1e-12))
+            self._activation = _ACTIVATIONS[config.get("hidden_act", "gelu")]
+            self._first_position = bert.first_position(config)
         weights = [array for name, array in self._tensors.items() if name.startswith("encoder.") and array.ndim == 2]
         self._operations = 2 * sum(array.size for array in weights)
         """For a token, without attention."""
