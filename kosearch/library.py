@@ -11,9 +11,9 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
-from kosearch import embedding
+from kosearch import embedding, rules
 from kosearch.config import Settings, index_directory
-from kosearch.errors import IndexDamaged, IndexMismatch, IndexMissing, ModelError, UsageError
+from kosearch.errors import IndexDamaged, IndexMismatch, IndexMissing, UsageError
 from kosearch.index import Identity, Index, Status
 from kosearch.passages import CONTEXT
 from kosearch.records import Answer, IndexProgress, IndexReport, Query, Reason, Shown, Skipped
@@ -26,14 +26,6 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-PASSAGE_TOKENS = 320
-"""Well under the bundled model's 512: on 720 Korean pages dense Recall@1 rises from .61 (whole pages) to .72."""
-CONTEXT_TOKENS = 96
-"""Room for the prompt, special tokens, and title and headings in front of a passage (at most 120 characters)."""
-LEAST_TOKENS = 16
-PASSAGE_RULES = "1"
-"""Changes whenever a text may be cut otherwise than before."""
 
 
 class Library:
@@ -164,7 +156,7 @@ class Library:
         """Make the index where there is none, and see that model and rules are those that made it."""
         if not self.exists:
             Index.create(self.directory, self._planned(pull=pull))
-        self._check_rules()
+        rules.check(self.index.identity, self.settings)
 
     @property
     def preparer(self) -> Preparer:
@@ -172,7 +164,7 @@ class Library:
         from kosearch.preparing import PassageRules, Preparer
 
         identity = self.index.identity
-        context = CONTEXT * context_tokens(self.model) // CONTEXT_TOKENS
+        context = CONTEXT * rules.context_tokens(self.model) // rules.CONTEXT_TOKENS
         return Preparer(self.model, PassageRules(identity.passage_tokens, identity.overlap, context))
 
     def pool(self, task: Callable[[Item], Result]) -> Pool[Item, Result]:
@@ -194,7 +186,7 @@ class Library:
         from kosearch import searching
 
         with self.index.snapshot(warm=warm) as snapshot:
-            self._check_terms(snapshot.identity)
+            rules.check_terms(snapshot.identity, self.settings)
             return searching.answers(queries, snapshot, self.analyzer, self.embed_queries, self.rescore)
 
     def show(self, hit: str, lines: int) -> Shown:
@@ -298,7 +290,7 @@ class Library:
             url=settings.endpoint,
             dimensions=settings.dimensions,
             prompts=embedding.Prompts(settings.query_prompt, settings.passage_prompt),
-            tokens=settings.passage_tokens and settings.passage_tokens + CONTEXT_TOKENS,
+            tokens=settings.passage_tokens and settings.passage_tokens + rules.CONTEXT_TOKENS,
         )
 
     def _resolve(self, name: str, *, pull: bool = False) -> embedding.Model:
@@ -312,38 +304,7 @@ class Library:
 
     def _planned(self, *, pull: bool = False) -> Identity:
         """What a new index would be."""
-        from kosearch.terms import FIELDS, RULES
-
-        settings = self.settings
-        model = self._new_model(pull=pull)
-        return Identity(
-            model=model.name,
-            fingerprint=model.fingerprint,
-            revision=model.revision,
-            dimensions=model.dimensions,
-            passage_rules=PASSAGE_RULES,
-            passage_tokens=self._passage_tokens(model),
-            overlap=settings.passage_overlap,
-            term_rules=RULES,
-            fields=FIELDS,
-            endpoint=model.kept() if isinstance(model, embedding.Endpoint) else None,
-            storage=settings.storage,
-        )
-
-    def _passage_tokens(self, model: embedding.AnyModel) -> int:
-        """The size of passages for a new index; prompt and context must fit beside them."""
-        room = model.max_tokens - context_tokens(model)
-        wanted = self.settings.passage_tokens
-        if room < LEAST_TOKENS:
-            raise ModelError(
-                f"{model.name} reads {model.max_tokens} tokens, too few for passages", "name another model"
-            )
-        if wanted is not None and wanted > room:
-            raise UsageError(
-                f"{model.name} reads {model.max_tokens} tokens: passages of {wanted} do not fit beside their context",
-                f"--passage-tokens {room} is the most",
-            )
-        return wanted or min(PASSAGE_TOKENS, room)
+        return rules.plan(self.settings, self._new_model(pull=pull))
 
     def _check_new(self, source: Library, planned: Identity) -> None:
         """See that this would be another index than its source, and is not a third one."""
@@ -377,43 +338,6 @@ class Library:
                     f"{model.name} is not known to be trained for {model.dimensions} dimensions and may find less with"
                     " them; measure it: kosearch eval QUESTIONS"
                 )
-
-    def _check_rules(self) -> None:
-        """See that what this version and these flags would do is what the index was made with."""
-        identity, settings = self.index.identity, self.settings
-        self._check_terms(identity)
-        if identity.passage_rules != PASSAGE_RULES:
-            raise self._other_rules(f"passages by rules {identity.passage_rules}", PASSAGE_RULES)
-        if settings.dimensions not in (None, identity.dimensions):
-            raise IndexMismatch(
-                f"the index {settings.index!r} has vectors of {identity.dimensions} dimensions",
-                "leave --dimensions out, or make another index of it: kosearch index --into NAME "
-                f"--dimensions {settings.dimensions}",
-            )
-        if settings.passage_tokens not in (None, identity.passage_tokens):
-            raise IndexMismatch(
-                f"the index {settings.index!r} has passages of {identity.passage_tokens} tokens",
-                f"leave --passage-tokens out, or make another index: kosearch index --index NAME "
-                f"--passage-tokens {settings.passage_tokens} PATH",
-            )
-
-    def _check_terms(self, identity: Identity) -> None:
-        """See that questions are taken apart as the passages were: otherwise words would miss in silence."""
-        from kosearch.terms import FIELDS, RULES
-
-        if (identity.term_rules, identity.fields) != (RULES, FIELDS):
-            raise self._other_rules(f"terms by rules {identity.term_rules}", RULES)
-
-    def _other_rules(self, has: str, ours: str) -> IndexMismatch:
-        return IndexMismatch(
-            f"the index {self.settings.index!r} has {has}, and this version of kosearch makes them by rules {ours}",
-            "make another index of the same folders: kosearch index --index NAME PATH",
-        )
-
-
-def context_tokens(model: embedding.AnyModel) -> int:
-    """The room in front of a passage: less than usual in a model that reads little."""
-    return min(CONTEXT_TOKENS, model.max_tokens // 2)
 
 
 def _cores() -> int:
