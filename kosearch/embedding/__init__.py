@@ -58,10 +58,6 @@ __all__ = [
 ]
 
 
-_FEW_QUESTIONS = 64
-"""Where torch, once imported, has caught up."""
-
-
 class QueryEmbedder(Protocol):
     """Turns questions into vectors of unit length, in their order."""
 
@@ -89,7 +85,7 @@ class FewEmbedder(Embedder, Protocol):
     """Embeds a few texts sooner than torch could."""
 
     def accept(self, texts: Sequence[str]) -> bool:
-        """Whether these passages, with all that were accepted before, are few enough."""
+        """Whether these texts, with all that were accepted before, are few enough."""
         ...
 
 
@@ -158,8 +154,8 @@ def load_for_queries(model: AnyModel, device: str = "auto", questions: int = 1) 
         from kosearch.embedding.endpoint import EndpointEmbedder
 
         return EndpointEmbedder(model)
-    few = load_for_few(model, device) if questions <= _FEW_QUESTIONS else None
-    return few or load(model, _first(device))
+    few = load_for_few(model, device)
+    return few if few and few.accept([""] * questions) else load(model, _first(device))
 
 
 def load_for_few(model: AnyModel, device: str = "auto") -> FewEmbedder | None:

@@ -55,11 +55,6 @@ class FewTokens:
     """
 
     def __init__(self, model: Model) -> None:
-        path = model.directory / "tokenizer.json"
-        try:
-            self._content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise ModelError(f"{path} can't be read: {error}", "fetch or copy the model again") from error
         self._model = model
 
     def ids(self, texts: Sequence[str]) -> list[list[int]]:
@@ -74,6 +69,15 @@ class FewTokens:
         tokenizer = _prepared(Tokenizer.from_str(json.dumps(content)), self._model)
         tokenizer.normalizer = self._splitter.normalizer
         return [[kept[token] for token in encoding.ids] for encoding in tokenizer.encode_batch(texts)]
+
+    @cached_property
+    def _content(self) -> dict[str, Any]:
+        path = self._model.directory / "tokenizer.json"
+        try:
+            content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise ModelError(f"{path} can't be read: {error}", "fetch or copy the model again") from error
+        return content
 
     @property
     def _added(self) -> list[dict[str, Any]]:
