@@ -74,7 +74,7 @@ def test_from_indexing_to_a_hit(program: Program, docs: Path, server: Server) ->
     (docs / "keys.txt").write_text("Old keys stay valid for sixty days.\n")
     again = program.run("index")
     assert again.returncode == 0
-    assert "1 passages embedded" in again.stderr
+    assert "1 passage embedded" in again.stderr
 
 
 def test_words_alone_ask_nobody(program: Program, docs: Path, server: Server) -> None:

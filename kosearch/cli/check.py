@@ -41,6 +41,8 @@ def repair(
     for path in lost:
         output.line(render.one_line(path))
     output.note(
-        f"repaired; {len(lost)} files to be read again: kosearch index" if lost else "repaired; nothing is lost"
+        f"repaired; {render.counted(len(lost), 'file')} to be read again: kosearch index"
+        if lost
+        else "repaired; nothing is lost"
     )
     return OK

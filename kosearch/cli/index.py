@@ -161,12 +161,13 @@ def _summary(output: Output, report: IndexReport, state: Status) -> None:
         counts = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
         output.note(f"{len(problems)} skipped in all ({counts}); kosearch status --problems lists them")
     output.note(
-        f"{report.added} files added, {report.changed} changed, {report.removed} removed, "
+        f"{render.counted(report.added, 'file')} added, {report.changed} changed, {report.removed} removed, "
         f"{report.unchanged} unchanged in {render.duration_of(report.seconds)}"
     )
     output.note(
-        f"{report.embedded} passages embedded, {report.reused} reused; "
-        f"{state.documents} documents with {state.passages} passages are searchable"
+        f"{render.counted(report.embedded, 'passage')} embedded, {report.reused} reused; "
+        f"{render.counted(state.documents, 'document')} with {render.counted(state.passages, 'passage')} "
+        f"{'is' if state.documents == 1 else 'are'} searchable"
     )
 
 

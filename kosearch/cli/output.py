@@ -279,7 +279,7 @@ class Progress:
     def _line(self, state: IndexProgress, now: float) -> str:
         seconds = max(now - self._begun, 1e-6)
         total = f"{state.files_total}{'+' if state.walking else ''}"
-        line = f"{state.files_done}/{total} files, {state.passages} passages"
+        line = f"{state.files_done}/{total} files, {render.counted(state.passages, 'passage')}"
         if state.embedded:
             line += f", {state.embedded / seconds:.1f}/s"
         if state.files_done and not state.walking:

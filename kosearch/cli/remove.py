@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from kosearch.cli import options
+from kosearch.cli import options, render
 from kosearch.errors import NO_HIT, OK
 
 
@@ -26,5 +26,5 @@ def command(
     output = options.output_of(context, quiet=quiet)
     raws = [options.file_name(path) for path in paths]
     removed = Library(options.settings(index=index)).remove(raws, wait=wait)
-    output.note(f"{removed} file{'' if removed == 1 else 's'} removed from the index")
+    output.note(f"{render.counted(removed, 'file')} removed from the index")
     return OK if removed else NO_HIT

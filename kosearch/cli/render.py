@@ -122,7 +122,7 @@ def asides(hit: Hit, cwd: str) -> list[str]:
         others = f" and {len(hit.also) - 2} more" if len(hit.also) > 2 else ""
         lines.append(one_line(f"also in {', '.join(shown_path(path, cwd) for path in hit.also[:2])}{others}"))
     if hit.more:
-        lines.append(f"{hit.more} more matching passage{'s' if hit.more > 1 else ''} in this document")
+        lines.append(f"{counted(hit.more, 'more matching passage')} in this document")
     return lines
 
 
@@ -130,6 +130,11 @@ def missing_terms(answer: Answer, where: str) -> str:
     """What a miss tells: each word of the question with the number of passages in the index that it stands in."""
     counts = ", ".join(f"{one_line(term)} {count}" for term, count in answer.terms)
     return f"no hit{where}; passages with each term: {counts}" if counts else f"no hit{where}"
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 file`, `2 files`."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def size_of(count: int) -> str:
@@ -156,7 +161,7 @@ def status_rows(state: Status, roots: Mapping[bytes, Globs], name: str, director
     rows = [
         ("index", f"{name} ({directory})"),
         *(("root", root_with_globs(root, globs)) for root, globs in roots.items()),
-        ("documents", f"{state.documents} in {state.files} files"),
+        ("documents", f"{state.documents} in {counted(state.files, 'file')}"),
         ("passages", f"{state.passages}, of at most {state.identity.passage_tokens} tokens each"),
         ("model", f"{state.identity.model}{_place_of(state)}, {state.identity.dimensions} dimensions"),
         ("on disk", size_of(state.bytes)),
@@ -165,7 +170,9 @@ def status_rows(state: Status, roots: Mapping[bytes, Globs], name: str, director
     if state.last_run:
         rows.append(("last run", f"{state.last_run['ended']}, {duration_of(state.last_run['seconds'])}"))
     if state.pending:
-        rows.append(("not published", f"{state.pending} documents of an interrupted run; kosearch index finishes it"))
+        rows.append(
+            ("not published", f"{counted(state.pending, 'document')} of an interrupted run; kosearch index finishes it")
+        )
     if state.problems:
         counts = ", ".join(f"{count} {reason}" for reason, count in sorted(state.problems.items()))
         rows.append(("not searchable", f"{counts}; kosearch status --problems lists them"))
@@ -180,7 +187,7 @@ def _place_of(state: Status) -> str:
 def measures(name: str, reports: Sequence[Report]) -> list[str]:
     """A row a measure, a column a system, a block a family."""
     width = max([8, *(len(report.system) for report in reports)])
-    lines = [f"{name}: {len(reports[0].questions)} questions"]
+    lines = [f"{name}: {counted(len(reports[0].questions), 'question')}"]
     for family, means in reports[0].means.items():
         lines += ["", f"{family.value:<24}" + "".join(f"  {report.system:>{width}}" for report in reports)]
         for measure in means:
@@ -195,7 +202,7 @@ def comparisons(rows: Sequence[Comparison]) -> list[str]:
         return []
     return ["", "against the first (paired permutation test):"] + [
         f"  {row.system} {row.measure}: {row.difference:+.4f}, "
-        f"{row.better} questions better, {row.worse} worse, p = {row.p_value:.4f}"
+        f"{counted(row.better, 'question')} better, {row.worse} worse, p = {row.p_value:.4f}"
         for row in rows
     ]
 

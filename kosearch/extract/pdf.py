@@ -30,8 +30,8 @@ def read(data: bytes, path: str) -> Extraction:
     pages = read_garbled_again(read_pages(data, structure), structure)
     if not any(page.lines for page in pages):
         if any(page.image for page in pages):
-            raise ExtractError(Reason.SCANNED, f"no text, needs OCR ({len(pages)} scanned pages)")
-        raise ExtractError(Reason.NO_TEXT, f"{len(pages)} pages without text")
+            raise ExtractError(Reason.SCANNED, f"no text, needs OCR (scanned pages: {len(pages)})")
+        raise ExtractError(Reason.NO_TEXT, f"no page has text (pages: {len(pages)})")
     builder = TextBuilder()
     starts = _write(builder, _without_running([page.lines for page in pages]), structure.labels(len(pages)))
     text = builder.document("pdf").text
