@@ -7,8 +7,9 @@ The pages are the same number from each collection of ../shared/eval, chosen by 
 where that folder is missing, made sentences. kosearch in float32, kosearch in what it chooses by itself, and
 sentence-transformers' `encode` with its defaults (on a GPU in kosearch's precision) embed them in turn, as often as
 `--rounds` says. The floor is what the model must compute (see `_floor.operations`) at the speed of a large product of
-matrices, measured in the same run, before each round and after the last, in the same precision; the best one
-counts, and how much they differ tells how steady the machine was.
+matrices in the same precision, measured in the same run: kosearch gets 200 pages at a time, and before and after
+each such part the peak is looked at. The share is given of the best peak of the run and of the mean of the
+contender's own looks: on a machine whose speed drifts, the best second of the run is no floor for its minutes.
 
 `--busy` keeps all cores but one busy with something else meanwhile, from after the first product on. `--shape`
 measures a model with random weights (see `_shape`). `--lengths` measures one long text each instead: time, and
@@ -32,7 +33,9 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from statistics import fmean
 
 import numpy as np
 import numpy.typing as npt
@@ -45,6 +48,8 @@ from tests.benchmarks import _floor, _shape
 from tests.benchmarks.queries import SHARED, cpu_name, known_words
 
 COLLECTIONS = ("autorag_ko_embed", "cranfield_en", "korquad1_dev", "msmarco_ko", "welfare_ko")
+PART = 200
+"""Pages between two looks at the peak: enough for the embedder to sort, and some ten seconds on two cores."""
 Vectors = npt.NDArray[np.float32]
 
 
@@ -54,14 +59,25 @@ class Contender:
 
     name: str
     dtype: torch.dtype
-    embed: Callable[[], Vectors]
+    embed: Callable[[Sequence[str]], Vectors]
+    part: int
+    """How many pages it is given at a time."""
     seconds: list[float] = field(default_factory=list)
+    peaks: list[float] = field(default_factory=list)
+    """Operations a second of the large product, before and after each part."""
     vectors: Vectors | None = None
 
-    def run(self) -> None:
-        begun = time.perf_counter()
-        self.vectors = self.embed()
-        self.seconds.append(time.perf_counter() - begun)
+    def run(self, pages: Sequence[str], look: Callable[[torch.dtype], float]) -> None:
+        """One round; `look` finds the peak, and its time doesn't count."""
+        taken, found = 0.0, []
+        self.peaks.append(look(self.dtype))
+        for first in range(0, len(pages), self.part):
+            begun = time.perf_counter()
+            found.append(self.embed(pages[first : first + self.part]))
+            taken += time.perf_counter() - begun
+            self.peaks.append(look(self.dtype))
+        self.seconds.append(taken)
+        self.vectors = np.concatenate(found)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -122,16 +138,19 @@ def compare(model: Model, options: argparse.Namespace) -> None:
     print(f"needed     {needed / 1e12:.2f} TFLOP for all pages")
 
     contenders = contenders_of(model, options.device, texts)
-    peaks = Peaks(options.device, {one.dtype for one in contenders})
-    peaks.measure()
+    look: Callable[[torch.dtype], float] = partial(peak_of, options.device)
+    if options.busy:
+        look = {one.dtype: look(one.dtype) for one in contenders}.__getitem__  # while the cores are still free
     with spinning() if options.busy else contextlib.nullcontext():
-        for number in range(options.rounds):
-            if number and not options.busy:
-                peaks.measure()
+        for _ in range(options.rounds):
             for contender in contenders:
-                contender.run()
-    peaks.measure()
-    report(contenders, peaks.found, len(texts), sum(lengths), needed)
+                contender.run(texts, look)
+    report(contenders, sum(lengths), needed)
+
+
+def peak_of(device: str, dtype: torch.dtype) -> float:
+    """How fast a large product is now; the sum of all devices'."""
+    return sum(_floor.peak(dtype, one, available_cores()) for one in choose_devices(device))
 
 
 def contenders_of(model: Model, device: str, texts: Sequence[str]) -> list[Contender]:
@@ -145,11 +164,11 @@ def contenders_of(model: Model, device: str, texts: Sequence[str]) -> list[Conte
             continue
         embedder = load(model, device, precision=precision)  # type: ignore[arg-type]
         embedder.embed_passages(texts[:32])
-        found.append(Contender(f"kosearch, {shown(dtype)}", dtype, lambda one=embedder: one.embed_passages(texts)))
+        found.append(Contender(f"kosearch, {shown(dtype)}", dtype, embedder.embed_passages, PART))
     theirs = torch.float32 if first.type == "cpu" else own
     encode = encoder_of_others(model, first, theirs, cores)
     encode(texts[:32])
-    found.append(Contender(f"sentence-transformers, {shown(theirs)}", theirs, lambda: encode(texts)))
+    found.append(Contender(f"sentence-transformers, {shown(theirs)}", theirs, encode, len(texts)))
     return found
 
 
@@ -169,18 +188,6 @@ def encoder_of_others(
     return encode
 
 
-class Peaks:
-    """How fast a large product was each time, in each precision; the sum of all devices'."""
-
-    def __init__(self, device: str, dtypes: set[torch.dtype]) -> None:
-        self._devices = choose_devices(device)
-        self.found: dict[torch.dtype, list[float]] = {dtype: [] for dtype in dtypes}
-
-    def measure(self) -> None:
-        for dtype, found in self.found.items():
-            found.append(sum(_floor.peak(dtype, one, available_cores()) for one in self._devices))
-
-
 @contextlib.contextmanager
 def spinning() -> Iterator[None]:
     """Something else on every core but one."""
@@ -194,21 +201,22 @@ def spinning() -> Iterator[None]:
             one.wait()
 
 
-def report(
-    contenders: Sequence[Contender], peaks: dict[torch.dtype, list[float]], pages: int, tokens: int, needed: int
-) -> None:
-    """Speed, share of the peak, ratio, and how far apart the vectors are."""
+def report(contenders: Sequence[Contender], tokens: int, needed: int) -> None:
+    """Speed, shares of the peak, ratio, and how far apart the vectors are."""
     *_, theirs = contenders
-    for dtype, found in peaks.items():
-        print(f"peak       {max(found) / 1e9:.0f} GFLOPS in {shown(dtype)}; it was, in turn, ", end="")
-        print(", ".join(f"{one / 1e9:.0f}" for one in found))
-    print(f"\n{'':<32} {'pages/s':>8} {'tokens/s':>9} {'GFLOPS':>8} {'of peak':>8} {'times':>6}  {'rounds, s'}")
+    best: dict[torch.dtype, float] = {}
+    for one in contenders:
+        best[one.dtype] = max([best.get(one.dtype, 0), *one.peaks])
+        print(f"peaks      {one.name}: {', '.join(f'{peak / 1e9:.0f}' for peak in one.peaks)} GFLOPS")
+    print(
+        f"\n{'':<32} {'tokens/s':>9} {'GFLOPS':>7} {'of the best peak':>17} {'of the mean':>12} {'times':>6}  rounds, s"
+    )
     for one in contenders:
         mean = sum(one.seconds) / len(one.seconds)
-        ratio = sum(theirs.seconds) / sum(one.seconds)
         print(
-            f"{one.name:<32} {pages / mean:>8.1f} {tokens / mean:>9.0f} {needed / mean / 1e9:>8.0f} "
-            f"{needed / mean / max(peaks[one.dtype]):>8.1%} {ratio:>6.2f}  {', '.join(f'{s:.1f}' for s in one.seconds)}"
+            f"{one.name:<32} {tokens / mean:>9.0f} {needed / mean / 1e9:>7.0f} "
+            f"{needed / mean / best[one.dtype]:>17.1%} {needed / mean / fmean(one.peaks):>12.1%} "
+            f"{sum(theirs.seconds) / sum(one.seconds):>6.2f}  {', '.join(f'{s:.1f}' for s in one.seconds)}"
         )
     print(f"\ncosine with sentence-transformers in {shown(theirs.dtype)}: least, median")
     for one in contenders[:-1]:
