@@ -17,7 +17,10 @@ PASSAGE_RULES = "1"
 
 
 def plan(settings: Settings, model: embedding.AnyModel) -> Identity:
-    """What an index would be that were made now. Raises UsageError for passages that the model cannot read."""
+    """What an index would be that were made now.
+
+    Raises UsageError for passages that the model cannot read, ModelError for one that reads too little.
+    """
     from kosearch.terms import FIELDS, RULES
 
     return Identity(

@@ -187,7 +187,6 @@ def test_gelu_within_the_product_is_the_same(saved: Path, cache_dir: Path, monke
 
     expected = loaded(saved, cache_dir).embed_passages(TEXTS)
     monkeypatch.setattr(encoder, "_has_gelu_within", lambda *_: True)
-    monkeypatch.setattr(encoder, "pays_to_tune", lambda _: False)
     np.testing.assert_allclose(loaded(saved, cache_dir).embed_passages(TEXTS), expected, atol=1e-5)
 
 
@@ -256,14 +255,53 @@ class TestOutOfMemory:
         assert caught.value.hint == "free memory there, or use a smaller model"  # on a GPU: or use --device cpu
 
     def test_steps_stay_as_small(self, saved: Path, cache_dir: Path) -> None:
+        self.room = 400
         embedder: Any = loaded(saved, cache_dir)
+        (replica,) = embedder._replicas
+        replica.budget = 10**6
         embedder.embed_passages(TEXTS * 20)
-        assert embedder._replicas[0].budget <= self.room
+        assert 256 <= replica.budget <= self.room
 
     def test_a_model_that_never_fits_is_named(self, saved: Path, cache_dir: Path) -> None:
         self.room = 0
         with pytest.raises(ModelError, match="has no room on cpu"):
             loaded(saved, cache_dir)
+
+
+@pytest.mark.parametrize(
+    ("said", "message"), [("no kernel image", "the device cpu can't be used"), ("device-side assert", "don't fit")]
+)
+def test_a_device_that_fails_is_named(
+    said: str, message: str, saved: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unless the weights are to blame: an index beyond a table's end is an error of the device, too."""
+    import torch
+
+    from kosearch.embedding.encoder import PackedEncoder
+
+    if not hasattr(torch, "AcceleratorError"):
+        pytest.skip("this torch has no error for it")
+
+    def failing(*_: object) -> Tensor:
+        raise torch.AcceleratorError(said)
+
+    monkeypatch.setattr(PackedEncoder, "__call__", failing)
+    with pytest.raises(ModelError, match=message):
+        loaded(saved, cache_dir)
+
+
+def test_weights_in_the_matrix_units_own_layout(saved: Path, cache_dir: Path) -> None:
+    """In float32, which oneDNN knows on every processor, whether or not it pays there."""
+    import torch
+
+    embedder: Any = loaded(saved, cache_dir)
+    expected = embedder.embed_passages(TEXTS)
+    (replica,) = embedder._replicas
+    try:
+        replica._encode.tune(torch.float32)
+    except (AttributeError, RuntimeError):
+        pytest.skip("this torch has no oneDNN")
+    np.testing.assert_allclose(embedder.embed_passages(TEXTS), expected, atol=1e-5)
 
 
 def test_a_device_has_at_most_two_steps_to_do(saved: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -115,6 +115,25 @@ def test_what_does_not_fit_goes_to_torch(architecture: str, tmp_path: Path, cach
     assert not isinstance(load_for_queries(model, questions=10_000 if many else 1), LightEmbedder)
 
 
+def test_a_larger_model_answers_fewer_questions_by_itself(cache_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from kosearch.embedding import light
+
+    model = resolve("bundled", cache_dir=cache_dir)
+    assert isinstance(load_for_queries(model, questions=60), LightEmbedder)
+    monkeypatch.setattr(light, "_FEW_OPERATIONS", light._FEW_OPERATIONS / 14)  # BGE-M3 has 14 times the weights
+    assert isinstance(load_for_queries(model, questions=4), LightEmbedder)
+    assert not isinstance(load_for_queries(model, questions=60), LightEmbedder)
+
+
+def test_a_tokenizer_that_cannot_be_read_is_named(tmp_path: Path, cache_dir: Path) -> None:
+    pytest.importorskip("sentence_transformers")
+    saved = save_model(tmp_path, "xlm-roberta")
+    model = resolve(str(saved), cache_dir=cache_dir)
+    (saved / "tokenizer.json").write_text("{", encoding="utf-8")
+    with pytest.raises(ModelError, match=r"tokenizer\.json can't be read"):
+        load_for_queries(model).embed_queries(["가"])
+
+
 def test_passages_are_accepted_while_they_are_few(cache_dir: Path) -> None:
     few = load_for_few(resolve("bundled", cache_dir=cache_dir))
     assert few is not None

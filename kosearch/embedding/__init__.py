@@ -147,8 +147,8 @@ def load(
 def load_for_queries(model: AnyModel, device: str = "auto", questions: int = 1) -> QueryEmbedder:
     """What answers that many questions soonest in a process that has loaded nothing yet.
 
-    For a few, that is numpy on the CPU, if the architecture allows; raises as `load` does. An endpoint is asked for the
-    known text together with the first question.
+    For a few short ones that is numpy on the CPU, if the architecture allows; raises as `load` does. An endpoint is
+    asked for the known text together with the first question.
     """
     if isinstance(model, Endpoint):
         from kosearch.embedding.endpoint import EndpointEmbedder

@@ -24,7 +24,7 @@ T = TypeVar("T")
 _FIRST_TEXTS = 512
 """How many texts are tokenised and sorted by length together: few at first, so that computing begins soon.
 
-A GPU begins with a quarter, about one step of its size: it gains nothing from equal lengths, and waits for the first.
+Where nothing is gained by sorting, a quarter, which is about one step of a GPU: it waits for the first of them.
 """
 _MOST_TEXTS = 4096
 _LONG_TEXT = 1024
@@ -110,7 +110,7 @@ class TorchEmbedder:
             return [one.ids for one in self._tokenizer.encode_batch_fast([encodable(prompt + text) for text in part])]
 
         with ThreadPoolExecutor(1) as pool:
-            first, size = 0, _FIRST_TEXTS if self.device.type == "cpu" else _FIRST_TEXTS // 4
+            first, size = 0, _FIRST_TEXTS if self._replicas[0].gains_by_sorting else _FIRST_TEXTS // 4
             coming = pool.submit(ids, texts[:size])
             while first < len(texts):
                 current, at = coming, first

@@ -52,7 +52,7 @@ class LightEmbedder:
     """Embeds questions, and passages while they are few, on the CPU."""
 
     def __init__(self, model: Model) -> None:
-        """Raises ModelError for files that can't be read or don't fit each other."""
+        """Raises ModelError for weights that can't be read or don't fit config.json."""
         self.model = model
         self._tokens = FewTokens(model)
         with _problems(model):
@@ -82,7 +82,10 @@ class LightEmbedder:
         return True
 
     def embed_queries(self, texts: Sequence[str]) -> Vectors:
-        """float32, (len(texts), model.dimensions), unit length. Raises ModelError for weights that don't fit."""
+        """float32, (len(texts), model.dimensions), unit length.
+
+        Raises ModelError for weights that don't fit and a tokenizer that can't be read.
+        """
         return self._embed([self.model.prompts.query + text for text in texts], None)
 
     def embed_passages(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> Vectors:

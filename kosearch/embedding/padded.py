@@ -18,6 +18,8 @@ from kosearch.errors import ModelError
 class PaddedEncoder:
     """Token ids of several texts, end to end, to their hidden states, (tokens, hidden)."""
 
+    gains_by_sorting = True
+
     def __init__(self, directory: Path, device: torch.device, dtype: torch.dtype, code: Code | None = None) -> None:
         """Raises ModelError for what transformers can't load, KeyError for a tensor that is missing.
 

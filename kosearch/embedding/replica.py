@@ -30,6 +30,8 @@ _CPU_TOKENS = 1024
 """A step's activations then stay near the core's cache. 512 to 2048 measure alike, within a tenth."""
 _GPU_TOKENS = 32_768
 """Enough to fill a large card; more only takes memory."""
+_LEAST_TOKENS = 256
+"""What a budget does not fall below, however little was asked for when memory ran out."""
 _OUT_OF_MEMORY = ("out of memory", "ALLOC_FAILED", "can't allocate memory")
 _DEVICE_ERRORS = (torch.AcceleratorError,) if hasattr(torch, "AcceleratorError") else ()
 """What torch from 2.8 on raises where a device fails, such as one that it has no kernels for."""
@@ -55,7 +57,7 @@ class Replica:
         except (RuntimeError, KeyError, IndexError, SafetensorError) as error:
             if _is_out_of_memory(error):
                 raise ModelError(f"{model.name} has no room on {device}", _other_place(device)) from error
-            if isinstance(error, _DEVICE_ERRORS):
+            if isinstance(error, _DEVICE_ERRORS) and "device-side assert" not in str(error):
                 raise ModelError(f"the device {device} can't be used: {error}", "use --device cpu") from error
             raise ModelError(
                 f"the weights of {model.name} don't fit its config.json: {error}", "fetch or copy the model again"
@@ -67,6 +69,8 @@ class Replica:
             )
         self.width = hidden.shape[1]
         """How long a token's hidden state is."""
+        self.gains_by_sorting = self._encode.gains_by_sorting
+        """Whether steps of texts of equal length take less time."""
         self._to_tune = device.type == "cpu" and pays_to_tune(self._matrix)
         self._tokens_so_far = 0
         self.budget = self._first_budget()
@@ -114,7 +118,7 @@ class Replica:
                     ) from error
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
-            self.budget = tokens // 2
+            self.budget = min(self.budget, max(tokens // 2, _LEAST_TOKENS))
         half = len(ids) // 2
         halves = [self._begin_or_halve(part, skip) for part in (ids[:half], ids[half:])]
         return lambda: np.concatenate([wait() for wait in halves])

@@ -113,7 +113,7 @@ def _strict(data: bytes, encoding: str) -> str | None:
 def _forced(data: bytes, encoding: str) -> Decoded:
     text = data.decode(encoding, errors="replace")
     lost = text.count("\ufffd") - data.count(b"\xef\xbf\xbd") * (encoding == "utf-8")
-    warnings = (f"not clean {encoding}: {lost} unreadable characters replaced",) if lost > 0 else ()
+    warnings = (f"not clean {encoding}: unreadable characters replaced: {lost}",) if lost > 0 else ()
     return Decoded(text, encoding, warnings)
 
 
