@@ -56,7 +56,7 @@ def test_a_guess_and_a_loss_are_never_silent() -> None:
     damaged = decode("한글 ".encode() * 50 + b"\xff\xfe broken " + "한글 ".encode() * 50)
     assert damaged.encoding == "utf-8"
     assert damaged.text.count("한글") == 100
-    assert "2 unreadable" in damaged.warnings[0]
+    assert "replaced: 2" in damaged.warnings[0]
 
 
 def test_a_cut_last_character_does_not_change_the_encoding() -> None:
