@@ -91,8 +91,9 @@ def test_heads_as_safetensors_give_the_same(model_dir: Path, cache_dir: Path, tm
             (copy / file.name).symlink_to(file)
     for name, head in heads.items():
         save_file(head.state_dict(), copy / f"{name}.safetensors")
-    np.testing.assert_array_equal(
-        load_rescorer(resolve(str(copy), cache_dir=cache_dir), "cpu").scores(TEXTS[0], TEXTS), expected
+    # Not to the last bit: how MKL sums up depends on where a head's weights lie in memory.
+    np.testing.assert_allclose(
+        load_rescorer(resolve(str(copy), cache_dir=cache_dir), "cpu").scores(TEXTS[0], TEXTS), expected, rtol=1e-6
     )
 
 
