@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
@@ -187,6 +188,9 @@ class Library:
 
         with self.index.snapshot(warm=warm) as snapshot:
             rules.check_terms(snapshot.identity, self.settings)
+            if not snapshot.passages:
+                why = (self._why_empty(),)
+                return [Answer(one.text, one.mode, (), snapshot.generation, why) for one in queries]
             return searching.answers(queries, snapshot, self.analyzer, self.embed_queries, self.rescore)
 
     def show(self, hit: str, lines: int) -> Shown:
@@ -268,6 +272,21 @@ class Library:
     def rescore(self, question: str, texts: Sequence[str]) -> embedding.Vectors:
         """Dense, sparse and multi-vector scores of what the model sees of passages: (n, 3)."""
         return self.rescorer.scores(question, texts)
+
+    def _why_empty(self) -> str:
+        """Why no question can have an answer, and what to do about it."""
+        since = self.index.written_since()
+        if since is not None:
+            seconds = max(0, round((datetime.now(UTC) - since).total_seconds()))
+            return f"nothing is searchable yet: indexing began {seconds} s ago"
+        state = self.status()
+        if state.pending:
+            return "nothing is searchable yet: indexing was interrupted; `kosearch index` goes on with it"
+        if state.problems:
+            reasons = ", ".join(f"{count} {reason}" for reason, count in state.problems.items())
+            which = "the only file was" if state.files == 1 else f"all {state.files} files were"
+            return f"nothing is searchable: {which} skipped ({reasons}): kosearch status --problems"
+        return "nothing is searchable: no files are indexed; kosearch index PATH"
 
     def _found(self, name: str) -> embedding.AnyModel:
         """The model of that name that made the index, or may have."""

@@ -70,8 +70,13 @@ def idf(document_frequency: int, passages: int) -> float:
 @lru_cache(maxsize=4096)  # asked for with every passage
 def worth(document_frequency: int, passages: int) -> float:
     """idf to the power `RARITY`, in units that leave a word of one passage only what its idf is."""
-    most = idf(1, passages)
+    most = rarest(passages)
     return float(most * (idf(document_frequency, passages) / most) ** RARITY)
+
+
+def rarest(passages: int) -> float:
+    """The idf of a word that one passage has. Where there are no passages, none has it: idf is above 0 up to n = N."""
+    return idf(min(1, passages), passages)
 
 
 def side_by_side(words: Sequence[str], passage: Sequence[str], worths: Mapping[str, float]) -> float:
@@ -118,7 +123,7 @@ def scale_both(cosines: Floats, lexical: Floats, passages: int) -> tuple[Floats,
     Against scaling each side by its own spread (Bruch, Gai and Ingber 2023) this gave better figures on all five
     collections, and with a model, too, whose cosines spread five times as wide as the bundled one's.
     """
-    dense, found = scale(cosines), lexical / (FULL_MATCH * idf(1, passages))
+    dense, found = scale(cosines), lexical / (FULL_MATCH * rarest(passages))
     if len(cosines) and np.ptp(cosines):
         dense = dense * (np.ptp(cosines) / max(1.0 - cosines.min(), np.ptp(cosines)))
     best = max(dense.max(initial=0.0), found.max(initial=0.0)) or 1.0

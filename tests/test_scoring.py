@@ -21,6 +21,7 @@ from kosearch.scoring import (
     bm25,
     fuse,
     idf,
+    rarest,
     scale,
     scale_both,
     share,
@@ -104,6 +105,21 @@ def test_idf_is_positive_and_falls_with_frequency(a: int, b: int) -> None:
     low, high = sorted((a, b))
     assert idf(low, 1000) >= idf(high, 1000) > 0
     assert worth(low, 1000) >= worth(high, 1000) > 0
+
+
+@pytest.mark.parametrize("passages", [0, 1, 2])
+def test_statistics_of_hardly_any_passages_are_real_positive_and_in_order(passages: int) -> None:
+    worths = [worth(count, passages) for count in range(passages + 1)]
+    assert all(isinstance(one, float) and one > 0 for one in (*worths, rarest(passages)))
+    assert worths == sorted(worths, reverse=True)
+
+
+@given(st.integers(0, 2), st.lists(st.tuples(st.floats(-1, 1), st.floats(0, 500)), max_size=2))
+def test_hardly_any_passages_are_scaled_like_many(passages: int, pairs: list[tuple[float, float]]) -> None:
+    cosines, lexical = (np.array([pair[side] for pair in pairs]) for side in (0, 1))
+    for side in scale_both(cosines, lexical, passages):
+        assert side.dtype == np.float64
+        assert ((side >= 0) & (side <= 1)).all()
 
 
 def test_a_word_of_one_passage_is_worth_its_idf_and_others_less() -> None:

@@ -215,6 +215,6 @@ def _questions(text: list[str] | None, batch: Path | None) -> list[str]:
 def _messages(output: Output, answer: Answer, *, filtered: bool) -> None:
     for warning in answer.warnings:
         output.warning(render.one_line(warning))
-    if not answer.hits:
+    if not answer.hits and (answer.terms or not answer.warnings):  # a warning has said why
         where = " that the filters let through" if filtered else ""
         output.note(f"kosearch: {render.missing_terms(answer, where)}")

@@ -16,12 +16,13 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 from kosearch.config import make_private
 from kosearch.errors import IndexStateError, UsageError
 from kosearch.index import checking, files, schema
-from kosearch.index.lock import exclusive
+from kosearch.index.lock import exclusive, held_since
 from kosearch.index.records import (
     FileState,
     Globs,
@@ -146,6 +147,10 @@ class Index:
             store.connection.execute("BEGIN")
             state = store.state()
             return store.status(state, files.total_size(self.directory))
+
+    def written_since(self) -> datetime | None:
+        """When the writer that is at work began; None where there is none."""
+        return held_since(self.directory / LOCK)
 
     def check(self) -> list[str]:
         """Verify everything, file by file and row by row; a sentence for each thing that is wrong."""

@@ -82,6 +82,30 @@ def exclusive(path: Path, *, wait: bool) -> Iterator[None]:
             os.close(descriptor)
 
 
+def held_since(path: Path) -> datetime | None:
+    """When the process that holds the lock file `path` took it; None where none does, as far as its note tells.
+
+    Nothing is locked for this: it must not turn a writer away.
+    """
+    try:
+        holder = json.loads(path.read_bytes())
+        if holder["host"] == socket.gethostname() and not _is_alive(int(holder["pid"])):
+            return None
+        return datetime.fromisoformat(holder["since"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass  # another user's
+    return True
+
+
 def _note(descriptor: int, text: bytes) -> None:
     with suppress(OSError):  # on a full disk the lock holds all the same
         os.ftruncate(descriptor, 0)
