@@ -104,11 +104,11 @@ def test_a_table_without_a_header_invents_none() -> None:
 
 
 def test_large_workbooks_are_read_fast_and_plainly(monkeypatch: pytest.MonkeyPatch) -> None:
-    from kosearch.extract import office, spreadsheet
+    from kosearch.extract import office, sheets
 
     monkeypatch.setattr(office, "_LARGEST_SHEETS", 0)
     monkeypatch.setattr(office, "_LARGEST_XLS", 0)
-    monkeypatch.setattr(spreadsheet, "_MOST_ROWS", 2)
+    monkeypatch.setattr(sheets, "_MOST_ROWS", 2)
     sheets = read("sheet.xlsx")
     assert sheets.text == "분야 | 비율 | 날짜\n서울 교통 | 0.035 | 2024-02-29\n\n한 칸"
     assert [(page.number, page.label) for page in sheets.pages] == [(1, "예산"), (2, "인구")]

@@ -19,7 +19,7 @@ READERS = {
     "epub": "epub:read",
     "html": "web:read",
     "hwp": "hwp:read",
-    "hwpml": "hwp:read_hwpml",
+    "hwpml": "hwpml:read",
     "json": "text:read_json",
     "mail": "mail:read",
     "markdown": "markup:read_markdown",

@@ -1,19 +1,14 @@
-"""Hangul documents: HWP 5 (distribution documents too) and HWPX through dochan, HWPML by its own small reader."""
+"""Hangul documents: HWP 5 (distribution documents too) and HWPX through dochan."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
-from xml.etree.ElementTree import Element
 
-from kosearch.extract import ExtractError, hwpnumbers, properties
-from kosearch.extract.blocks import LINE, PARAGRAPH, TextBuilder
+from kosearch.extract import ExtractError, hwp_numbers, properties
+from kosearch.extract.blocks import TextBuilder
 from kosearch.extract.dochan_model import Renderer, check, parse
-from kosearch.extract.hwpnumbers import Numbers
-from kosearch.extract.metadata import standard
+from kosearch.extract.hwp_numbers import Numbers
 from kosearch.extract.packages import Package
-from kosearch.extract.safexml import local, parse_xml
-from kosearch.extract.tables import table_lines
 from kosearch.records import Extraction, Reason
 
 _HWP3 = b"HWP Document File V"
@@ -28,11 +23,11 @@ def read(data: bytes, path: str) -> Extraction:
 
         package = Package(data)
         title, metadata = properties.of_package(package)
-        numbers = Numbers(hwpnumbers.of_package(package))
+        numbers = Numbers(hwp_numbers.of_package(package))
         document = HWPXParser().parse(io.BytesIO(data), include_assets=False)
     else:
         title, metadata = properties.of_compound(data)
-        numbers = Numbers(hwpnumbers.of_compound(data))
+        numbers = Numbers(hwp_numbers.of_compound(data))
         document = parse(data)
     builder = TextBuilder()
     renderer = Renderer(builder, numbered=numbers.numbered)
@@ -41,76 +36,3 @@ def read(data: bytes, path: str) -> Extraction:
         renderer.write(section.elements)
     warnings = check(document, builder.document("hwp").text)
     return Extraction((builder.document("hwp", title=title, metadata=metadata, warnings=warnings),))
-
-
-def read_hwpml(data: bytes, path: str) -> Extraction:
-    """An HWPML document: Hangul's XML format before HWPX."""
-    root = parse_xml(data)
-    builder = TextBuilder()
-    for body in root.iter():
-        if local(body) == "SECTION":
-            for paragraph in body:
-                _write(builder, paragraph)
-    fields = {local(element): (element.text or "") for element in root.iter() if local(element) in ("TITLE", "AUTHOR")}
-    metadata = standard({"author": fields.get("AUTHOR", "")})
-    return Extraction((builder.document("hwp", title=fields.get("TITLE", ""), metadata=metadata),))
-
-
-def _write(builder: TextBuilder, paragraph: Element) -> None:
-    """A paragraph's own text, then the tables, boxes and notes anchored in it."""
-    builder.add("".join(_own_text(paragraph)).strip())
-    for anchored in _anchored(paragraph):
-        if local(anchored) == "TABLE":
-            rows = [
-                [" ".join(_all_text(cell)) for cell in row if local(cell) == "CELL"]
-                for row in anchored
-                if local(row) == "ROW"
-            ]
-            lines = table_lines([row for row in rows if any(row)], named_columns=False)
-            for number, line in enumerate(lines):
-                builder.add(line, gap=LINE if number else PARAGRAPH)
-        else:
-            for inner in _outermost(anchored):
-                _write(builder, inner)
-
-
-_ANCHORED = frozenset(("TABLE", "FOOTNOTE", "ENDNOTE", "HEADER", "FOOTER", "DRAWTEXT", "CAPTION", "HIDDENCOMMENT"))
-
-
-def _own_text(element: Element) -> Iterator[str]:
-    for child in element:
-        name = local(child)
-        if name in _ANCHORED:
-            continue
-        if name == "CHAR":
-            yield child.text or ""
-        for control in child if name == "CHAR" else ():
-            yield {"TAB": "\t", "LINEBREAK": "\n", "NBSPACE": " ", "FWSPACE": " ", "HYPHEN": "-"}.get(
-                local(control), ""
-            )
-            yield control.tail or ""
-        if name != "CHAR":
-            yield from _own_text(child)
-
-
-def _anchored(element: Element) -> Iterator[Element]:
-    for child in element:
-        if local(child) in _ANCHORED:
-            yield child
-        else:
-            yield from _anchored(child)
-
-
-def _outermost(element: Element) -> Iterator[Element]:
-    """The paragraphs directly within an anchored element."""
-    for child in element:
-        if local(child) == "P":
-            yield child
-        else:
-            yield from _outermost(child)
-
-
-def _all_text(element: Element) -> Iterator[str]:
-    for paragraph in element.iter():
-        if local(paragraph) == "P" and (text := "".join(_own_text(paragraph)).strip()):
-            yield text

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from typing import Any
 
-from kosearch.extract import properties, spreadsheet
+from kosearch.extract import properties, sheets
 from kosearch.extract.blocks import TextBuilder
 from kosearch.extract.dochan_model import Renderer, check, parse
 from kosearch.extract.packages import Package
@@ -37,7 +37,7 @@ def read_xlsx(data: bytes, path: str) -> Extraction:
 
     package = Package(data)
     if _BINARY_WORKBOOK in package or package.size("xl/worksheets/") > _LARGEST_SHEETS:
-        return spreadsheet.read(data, "xlsx", properties.of_package(package))
+        return sheets.read(data, "xlsx", properties.of_package(package))
     return _package(data, "xlsx", XLSXReader())
 
 
@@ -54,7 +54,7 @@ def read_ppt(data: bytes, path: str) -> Extraction:
 def read_xls(data: bytes, path: str) -> Extraction:
     """Excel, to 2003."""
     if len(data) > _LARGEST_XLS:
-        return spreadsheet.read(data, "xls", properties.of_compound(data))
+        return sheets.read(data, "xls", properties.of_compound(data))
     return _extraction(parse(data), "xls", properties.of_compound(data))
 
 
