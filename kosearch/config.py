@@ -10,7 +10,6 @@ import os
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -118,17 +117,6 @@ def index_names(settings: Settings) -> list[str]:
         return sorted(entry.name for entry in (settings.data_dir / _INDEXES).iterdir() if entry.is_dir())
     except OSError:
         return []
-
-
-def make_private(folder: Path) -> None:
-    """Make a folder, and those above it that are missing, for their user alone whatever the umask says.
-
-    Who could write to one of them could put another folder in its place. Raises OSError.
-    """
-    missing = [one for one in (folder, *folder.parents) if not one.exists()]
-    for one in reversed(missing):
-        with suppress(FileExistsError):  # somebody was faster
-            one.mkdir(mode=0o700)
 
 
 def _place(environ: Mapping[str, str], variable: str) -> Path | None:

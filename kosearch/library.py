@@ -19,6 +19,7 @@ from kosearch.index import Identity, Index, Status
 from kosearch.passages import CONTEXT
 from kosearch.records import Answer, IndexProgress, IndexReport, Query, Reason, Shown, Skipped
 from kosearch.sources import WalkRules, canonical, display_path, lies_under
+from kosearch.system import usable_cores
 
 if TYPE_CHECKING:
     from kosearch.preparing import Preparer
@@ -172,7 +173,7 @@ class Library:
         """Worker processes for a task: half the cores, since embedding wants the others."""
         from kosearch.workers import Pool
 
-        count = self.settings.workers or max(1, _cores() // 2)
+        count = self.settings.workers or max(1, usable_cores() // 2)
         return Pool(task, count, deadline=self.settings.timeout)
 
     def answer(self, query: Query) -> Answer:
@@ -357,11 +358,6 @@ class Library:
                     f"{model.name} is not known to be trained for {model.dimensions} dimensions and may find less with"
                     " them; measure it: kosearch eval QUESTIONS"
                 )
-
-
-def _cores() -> int:
-    """The cores that this process may use, where the system tells (macOS does not)."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _parsed(hit: str) -> tuple[str, int, int | None]:

@@ -399,15 +399,6 @@ def test_a_device_that_is_not_there(device: str, saved: Path, cache_dir: Path) -
         load(resolve(str(saved), cache_dir=cache_dir), device)
 
 
-def test_cores_respect_the_control_group(monkeypatch: pytest.MonkeyPatch) -> None:
-    from kosearch.embedding import devices
-
-    monkeypatch.setattr(devices.os, "sched_getaffinity", lambda _: set(range(16)), raising=False)
-    for quota, cores in (("max 100000", 16), ("400000 100000", 4), ("50000 100000", 1), ("9000000 100000", 16)):
-        monkeypatch.setattr(Path, "read_text", lambda *_, quota=quota, **__: quota)
-        assert devices.available_cores() == cores
-
-
 @pytest.mark.parametrize("architecture", ["bert", "mpnet"])
 def test_missing_tensors_are_named(architecture: str, tmp_path: Path, cache_dir: Path) -> None:
     pytest.importorskip("sentence_transformers")

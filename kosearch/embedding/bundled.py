@@ -27,9 +27,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from kosearch.config import make_private
 from kosearch.embedding.charsmap import compile_rules, with_compositions
 from kosearch.errors import ModelError
+from kosearch.system import make_private
 
 if TYPE_CHECKING:
     import numpy as np

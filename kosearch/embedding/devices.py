@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import torch
 
 from kosearch.errors import ModelError
@@ -31,16 +28,6 @@ def _choose(name: str) -> torch.device:
         found = ", ".join(kind for kind, is_there in there.items() if is_there)
         raise ModelError(f"the device {name} is not there; torch finds {found}", "use --device auto")
     return torch.device(name)
-
-
-def available_cores() -> int:
-    """The cores this process may use: its affinity, and no more than its control group's quota."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
-        return max(1, min(cores, int(quota) // int(period)))
-    except (OSError, ValueError):  # no control groups, or no quota ("max")
-        return cores
 
 
 def matrix_dtype(device: torch.device, precision: str, *, own_encoder: bool) -> torch.dtype:

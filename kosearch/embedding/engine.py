@@ -11,10 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kosearch.embedding.devices import available_cores, choose_devices
+from kosearch.embedding.devices import choose_devices
 from kosearch.embedding.model import Model
 from kosearch.embedding.replica import Replica
 from kosearch.embedding.tokens import encodable, load_tokenizer
+from kosearch.system import usable_cores
 
 if TYPE_CHECKING:
     from kosearch.embedding import Vectors
@@ -42,7 +43,7 @@ class TorchEmbedder:
         precision: Literal["auto", "float32"] = "auto",
     ) -> None:
         self._model = model
-        self._threads = threads or available_cores()
+        self._threads = threads or usable_cores()
         self._tokenizer = load_tokenizer(model)
         torch.set_num_threads(1)  # each step sets its own; see `_Workers`
         self._replicas = [Replica(model, one, precision) for one in choose_devices(device)]

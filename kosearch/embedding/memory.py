@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from kosearch.embedding.directory import tensor_shapes, weight_files
 from kosearch.embedding.model import Model
 from kosearch.embedding.resolving import has_gpu
 from kosearch.errors import ModelError
+from kosearch.system import available_memory
 
 _FLOAT32, _FLOAT16 = 4, 2
 _WORDS = ("word_embeddings.weight", "embed_tokens.weight", "tok_embeddings.weight")
@@ -42,7 +42,7 @@ def require(model: Model, device: str) -> None:
         return
     shapes = [entry for file in weight_files(model.directory) for entry in tensor_shapes(file).items()]
     needed = on_cpu(sum(math.prod(shape) for name, shape in shapes if not name.endswith(_WORDS)))
-    free = available()
+    free = available_memory()
     if free is None or needed <= free:
         return
     fitting = [one.name for one in CATALOG if one.parameters and on_cpu(one.parameters * 10**6) <= free]
@@ -51,44 +51,6 @@ def require(model: Model, device: str) -> None:
         f"{model.name} needs {_gib(needed)} of memory, and {_gib(free)} are free",
         f"free memory, {smaller}",
     )
-
-
-def available() -> int | None:
-    """Bytes that this process can still get; None where the system does not tell."""
-    found = [left for left in (_in_the_system(), _in_the_group(), _in_the_process()) if left is not None]
-    return min(found, default=None)
-
-
-def _in_the_system() -> int | None:
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    return None
-
-
-def _in_the_group() -> int | None:
-    """What the control group's limit leaves (version 2); its cache of files can be given up."""
-    group = Path("/sys/fs/cgroup")
-    with contextlib.suppress(OSError, ValueError, StopIteration):
-        limit = int((group / "memory.max").read_text(encoding="ascii"))
-        used = int((group / "memory.current").read_text(encoding="ascii"))
-        lines = (group / "memory.stat").read_text(encoding="ascii").splitlines()
-        cache = next(int(line.split()[1]) for line in lines if line.startswith("inactive_file "))
-        return max(0, limit - used + cache)
-    return None
-
-
-def _in_the_process() -> int | None:
-    """What `ulimit -v` leaves."""
-    with contextlib.suppress(ImportError, OSError, ValueError):
-        import resource
-
-        limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-        if limit != resource.RLIM_INFINITY:
-            pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
-            return max(0, limit - pages * resource.getpagesize())
-    return None
 
 
 def _gib(size: int) -> str:

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from kosearch.config import make_private
+from kosearch.system import make_private
 
 
 def remembered(kind: str, path: Path, cache_dir: Path, compute: Callable[[Path], str]) -> str:

@@ -19,7 +19,6 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
-from kosearch.config import make_private
 from kosearch.errors import IndexStateError, UsageError
 from kosearch.index import checking, files, schema
 from kosearch.index.lock import exclusive, held_since
@@ -38,6 +37,7 @@ from kosearch.index.snapshot import Derived, Snapshot
 from kosearch.index.store import State, Store
 from kosearch.index.writer import Writer
 from kosearch.records import Skipped
+from kosearch.system import make_private
 
 __all__ = [
     "FileState",

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from kosearch.index.records import Ids, Vectors
+from kosearch.system import usable_cores
 
 MIN_ROWS = 100_000
 """A graph may be built from so many rows on; below, a scan takes less than 18 ms of one core."""
@@ -90,7 +91,7 @@ class HnswGraph:
         """Add items: ids (n,), vectors (n, d)."""
         for start in range(0, len(ids), _CHUNK):
             self._index.add_items(
-                vectors[start : start + _CHUNK], ids[start : start + _CHUNK], num_threads=os.cpu_count() or 1
+                vectors[start : start + _CHUNK], ids[start : start + _CHUNK], num_threads=usable_cores()
             )
 
     def save(self, path: Path) -> None:

@@ -16,6 +16,7 @@ from typing import Any, Protocol, TypeVar
 import kosearch
 from kosearch.records import Answer, Query
 from kosearch.resident import place, wire
+from kosearch.system import usable_cores
 
 CONNECTIONS = 64
 """Open at the same time; those beyond are closed at once."""
@@ -91,7 +92,7 @@ class _Server:
         self._busy = 0
         self._told_to_end = asyncio.Event()
         self._signal: int | None = None
-        self._pool = ThreadPoolExecutor(min(WORKERS, os.cpu_count() or 1), "answer")
+        self._pool = ThreadPoolExecutor(min(WORKERS, usable_cores()), "answer")
 
     async def run(self, listener: socket.socket, is_in_place: Callable[[], bool]) -> int | None:
         listener.setblocking(False)

@@ -46,7 +46,8 @@ import torch
 
 from kosearch import config
 from kosearch.embedding import Embedder, Model, load, resolve, token_offsets
-from kosearch.embedding.devices import available_cores, choose_devices, matrix_dtype
+from kosearch.embedding.devices import choose_devices, matrix_dtype
+from kosearch.system import usable_cores
 from tests.benchmarks import _floor, _shape
 from tests.benchmarks.queries import SHARED, cpu_name, known_words
 
@@ -119,7 +120,7 @@ def quieten() -> None:
 def describe(model: str, device: str) -> None:
     """Machine, versions and model."""
     packages = ("kosearch", "torch", "transformers", "sentence-transformers", "tokenizers")
-    print(f"machine    {cpu_name()}, {available_cores()} cores, load {os.getloadavg()[0]:.1f} at the start")
+    print(f"machine    {cpu_name()}, {usable_cores()} cores, load {os.getloadavg()[0]:.1f} at the start")
     for one in choose_devices(device):
         if one.type == "cuda":
             print(f"GPU        {torch.cuda.get_device_name(one)}")
@@ -155,13 +156,13 @@ def peak_of(device: str, dtype: torch.dtype) -> float:
     """How fast a large product is now; the sum of all devices'."""
     devices = choose_devices(device)
     dtypes = {dtype} if devices[0].type == "cpu" else {dtype, torch.bfloat16}
-    return sum(max(_floor.peak(kind, one, available_cores()) for kind in dtypes) for one in devices)
+    return sum(max(_floor.peak(kind, one, usable_cores()) for kind in dtypes) for one in devices)
 
 
 def contenders_of(model: Model, device: str, texts: Sequence[str]) -> list[Contender]:
     """kosearch in float32 (on a CPU) and by default, each ready, and sentence-transformers last."""
     first = choose_devices(device)[0]
-    cores = available_cores()
+    cores = usable_cores()
     part, warming = (PART, 32) if first.type == "cpu" else (len(texts), len(texts))
     own = matrix_dtype(first, "auto", own_encoder=True)
     found = []
@@ -197,7 +198,7 @@ def encoder_of_others(
 @contextlib.contextmanager
 def spinning() -> Iterator[None]:
     """Something else on every core but one."""
-    count = max(1, available_cores() - 1)
+    count = max(1, usable_cores() - 1)
     others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
     try:
         yield

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from conftest import Program, Tally
 
-from kosearch.config import make_private
+from kosearch.system import make_private
 
 NOBODY = 65534
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files of other users")

@@ -1,0 +1,120 @@
+"""What the operating system gives this process: cores, memory, private folders, and files replaced whole."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+_GROUPS = Path("/sys/fs/cgroup")
+_OWN_GROUPS = Path("/proc/self/cgroup")
+
+
+def usable_cores() -> int:
+    """The cores that this process may use: its affinity, and no more than its control groups' quotas; 1 or more."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min([cores, *_quotas()]))
+
+
+def available_memory() -> int | None:
+    """Bytes that this process can still get; None where the system does not tell."""
+    found = [
+        left for left in (_left_in_the_system(), *_left_in_the_groups(), _left_to_the_process()) if left is not None
+    ]
+    return min(found, default=None)
+
+
+def make_private(folder: Path) -> None:
+    """Make a folder, and those above it that are missing, for their user alone whatever the umask says.
+
+    Who could write to one of them could put another folder in its place. Raises OSError.
+    """
+    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+    for one in reversed(missing):
+        with suppress(FileExistsError):  # somebody was faster
+            one.mkdir(mode=0o700)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A new file that takes the place of `path` when the block ends, whole and on the disk; after an error, none does.
+
+    Readers see the old file or the new one. The folder must be there. Raises OSError.
+    """
+    scratch = path.with_name(f".kosearch-{os.getpid()}-{os.urandom(6).hex()}")
+    try:
+        with scratch.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        scratch.replace(path)
+    except BaseException:
+        scratch.unlink(missing_ok=True)
+        raise
+
+
+def _quotas() -> Iterator[int]:
+    """Whole cores that control groups allow, by version 2 and 1."""
+    for group in _groups("cpu"):
+        with suppress(OSError, ValueError):
+            quota, period = (group / "cpu.max").read_text(encoding="ascii").split()
+            yield int(quota) // int(period)
+        with suppress(OSError, ValueError):
+            quota = (group / "cpu.cfs_quota_us").read_text(encoding="ascii")
+            if int(quota) > 0:  # -1 says none
+                yield int(quota) // int((group / "cpu.cfs_period_us").read_text(encoding="ascii"))
+
+
+def _left_in_the_system() -> int | None:
+    with suppress(OSError, ValueError, IndexError):
+        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    return None
+
+
+def _left_in_the_groups() -> Iterator[int]:
+    """What control groups' limits leave, by version 2 and 1; their caches of files can be given up."""
+    for group in _groups("memory"):
+        for limit, used, cached in (
+            ("memory.max", "memory.current", "inactive_file "),
+            ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file "),
+        ):
+            with suppress(OSError, ValueError, StopIteration):
+                left = int((group / limit).read_text(encoding="ascii"))
+                left -= int((group / used).read_text(encoding="ascii"))
+                lines = (group / "memory.stat").read_text(encoding="ascii").splitlines()
+                yield max(0, left + next(int(line.split()[1]) for line in lines if line.startswith(cached)))
+
+
+def _left_to_the_process() -> int | None:
+    """What `ulimit -v` leaves."""
+    with suppress(ImportError, OSError, ValueError):
+        import resource
+
+        limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+        if limit != resource.RLIM_INFINITY:
+            pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+            return max(0, limit - pages * resource.getpagesize())
+    return None
+
+
+def _groups(controller: str) -> Iterator[Path]:
+    """The folders of the control groups that this process is in for a controller, each with all above it.
+
+    In a container the name of the group may be that of the host while the folder is the container's own: what is not
+    there is left out by whoever reads it.
+    """
+    try:
+        lines = _OWN_GROUPS.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return
+    for line in lines:
+        _, controllers, name = line.split(":", 2)
+        if controllers and controller not in controllers.split(","):
+            continue
+        root = _GROUPS / controller if controllers else _GROUPS
+        group = root / name.lstrip("/")
+        yield from (one for one in (group, *group.parents) if one.is_relative_to(root))
