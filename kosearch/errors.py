@@ -9,7 +9,8 @@
     │   ├── IndexMismatch
     │   └── IndexDamaged
     ├── IndexBusy             5   another process is writing to the index
-    └── FilesSkipped          6   `--strict`, and some files could not be made searchable
+    ├── FilesSkipped          6   `--strict`, and some files could not be made searchable
+    └── ResourcesError        7   the system gives no process or no memory
 
 0 is success (for `query`: hits), 1 is "no hit". 130 and 143 follow SIGINT and SIGTERM, 70 an error of our own.
 """
@@ -70,3 +71,7 @@ class IndexBusy(KosearchError):
 
 class FilesSkipped(KosearchError):
     exit_code = 6
+
+
+class ResourcesError(KosearchError):
+    exit_code = 7

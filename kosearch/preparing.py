@@ -14,7 +14,8 @@ from kosearch.index import StoredFile
 from kosearch.passages import CONTEXT, context, cut
 from kosearch.records import Extracted, Extraction, Passage, Reason, Skipped, SourceFile, TokenOffsets
 from kosearch.sources import ReadError, display_path, read
-from kosearch.terms import Analyzer
+from kosearch.terms import Analyzer, is_korean
+from kosearch.workers import off_the_clock
 
 FAILURES = {
     "timeout": Reason.TIMEOUT,
@@ -83,8 +84,15 @@ class Preparer:
         self._model = model
         self._rules = rules
 
+    def warm(self) -> None:
+        """Load what every document needs, before the time of the first one begins."""
+        self._tokens("warm")
+
     def prepare(self, document: Extracted, name: str) -> PreparedDocument:
         """The document's passages and their terms; `name` is its path."""
+        if is_korean(document.text):
+            with off_the_clock():  # it takes seconds, once, and is not this document's fault
+                self._analyzer.load()
         passages = cut(document, self._tokens, size=self._rules.size, overlap=self._rules.overlap)
         return PreparedDocument(document, tuple(self._passage(document, one, name) for one in passages))
 
@@ -111,6 +119,10 @@ class FilePreparer:
     max_bytes: int
     archives: bool
     """Whether the documents in archives are read too."""
+
+    def warm(self) -> None:
+        """Load what every document needs."""
+        self.preparer.warm()
 
     def __call__(self, job: Job) -> Prepared:
         """All that is in a file. One that cannot be read is a result, not an error."""
@@ -156,6 +168,10 @@ class StoredPreparer:
     """The worker's task for what another index holds: cut and analyse, without the file."""
 
     preparer: Preparer
+
+    def warm(self) -> None:
+        """Load what every document needs."""
+        self.preparer.warm()
 
     def __call__(self, stored: StoredFile) -> Prepared:
         """The file's documents. One that never was on disk, of a collection, has no name to be found by."""

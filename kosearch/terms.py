@@ -191,6 +191,11 @@ class Analyzer:
         return tokens
 
 
+def is_korean(text: str) -> bool:
+    """Whether reading it needs Kiwi."""
+    return _HANGUL.search(text) is not None
+
+
 def _clean(text: str) -> str:
     """NFC, compatibility forms as what they stand for, and nothing that Kiwi stumbles over."""
     text = _SURROGATE.sub("\ufffd", unicodedata.normalize("NFC", text))

@@ -23,17 +23,26 @@ from queue import SimpleQueue
 from types import TracebackType
 from typing import IO, Generic, Literal, Self, TypeVar
 
-from kosearch.errors import KosearchError
+from kosearch.errors import KosearchError, ResourcesError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _AHEAD = 64
 _AHEAD_BYTES = 256 * 1024**2
-_START_SECONDS = 60.0
+_START_SECONDS = 120.0
+"""Of processor time, until a worker has loaded its task and what that needs."""
+_ASLEEP = 5.0
+"""An item may wait so many times its deadline without working: for a slow disk, or for a share that never answers."""
+_AWAKE_SHARE = 0.01
+"""Who uses less than this share of a processor is asleep; on a crowded machine who works gets more."""
+_LOOK_SECONDS = 0.05
+_WINDOW_SECONDS = 0.5
 _LENGTH = struct.Struct("!Q")
 _LONGEST_MESSAGE = 4 * 1024**3
 _VALUE, _MEMORY, _ERROR = b"v", b"m", b"e"
+_OUT_OF_TIME = -int(getattr(signal, "SIGPROF", 0))
+"""How a process ends whose processor time is used up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +56,12 @@ class Failure:
 class Pool(Generic[Item, Result]):
     """`count` processes that run `task`. Use it as a context manager: leaving it ends them at once.
 
-    `task`, items and results are pickled; `task` is loaded once in each worker, when there is a first item for it.
-    `deadline` is the time for an item in seconds, `memory_limit` the most bytes a worker may allocate (Linux only).
+    `task`, items and results are pickled. `task` is loaded once in each worker, when there is a first item for it; its
+    method `warm`, if it has one, then loads what it needs, before the time of an item begins. `deadline` is an item's
+    processor time in seconds: a crowded machine takes nothing from it. One that only waits has five times as long.
+    `memory_limit` is the most bytes a worker may allocate (Linux only).
+
+    An item whose worker crashes is tried once more, in a fresh one: it may have been another's fault.
     """
 
     def __init__(
@@ -73,7 +86,7 @@ class Pool(Generic[Item, Result]):
         """Each item with what came of it, in the items' order or, if not `ordered`, as they get ready.
 
         `items` is read in the caller's thread, at most 64 ahead, and nothing is begun while 256 MiB of results wait to
-        be taken. A pool runs one `map` at a time: a new one ends the one before. Raises KosearchError where
+        be taken. A pool runs one `map` at a time: a new one ends the one before. Raises ResourcesError where
         workers cannot be started at all.
         """
         self._run.end()
@@ -123,9 +136,9 @@ class Pool(Generic[Item, Result]):
             return KosearchError(f"worker processes cannot be used: {error}")
 
     def _watch(self) -> None:
-        while not self._closed.wait(0.05):
+        while not self._closed.wait(_LOOK_SECONDS):
             for worker in self._workers:
-                worker.check_time()
+                worker.look()
 
 
 _Outcome = bytes | Failure | KosearchError
@@ -191,38 +204,47 @@ class _Worker:
     """One process, started when it is needed and again after it was lost. The parent's side."""
 
     def __init__(self, task: bytes, deadline: float, memory_limit: int) -> None:
-        self._setup = pickle.dumps((memory_limit, task))
+        self._setup = pickle.dumps((memory_limit, deadline, task))
         self._deadline = deadline
         self._memory_limit = memory_limit
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
         """Held where the process comes or goes, and where the time runs out."""
-        self._ends = float("inf")
-        self._overdue = False
+        self._sleep: _Sleep | None = None
+        """While an answer is awaited."""
+        self._overslept = False
         self._closed = False
 
     def run(self, item: bytes) -> _Outcome:
         """What comes of an item. Called by one thread only, as `stop` is."""
+        outcome = self._try(item)
+        crashed = isinstance(outcome, Failure) and outcome.kind == "crashed"
+        return self._try(item) if crashed and not self._closed else outcome
+
+    def _try(self, item: bytes) -> _Outcome:
         if self._process is None and (problem := self._start()):
             return problem
-        answer = self._exchange(item, self._deadline)
-        overdue = self._overdue  # it may be so even with an answer, given at the last moment
+        answer = self._exchange(item, self._deadline * _ASLEEP)
+        overslept = self._overslept  # it may be so even with an answer, given at the last moment
         kind = answer[:1] if answer is not None else None
-        status = self.stop() if overdue or kind in (None, _MEMORY) else 0
+        status = self.stop() if overslept or kind in (None, _MEMORY) else 0
         if answer is None:
-            if overdue:
-                return Failure("timeout", f"it took longer than {self._deadline:g} seconds")
+            if overslept:
+                detail = f"the process that read it waited for {self._deadline * _ASLEEP:g} seconds without working"
+                return Failure("timeout", detail)
+            if status == _OUT_OF_TIME:
+                return Failure("timeout", f"it took longer than {self._deadline:g} seconds of processor time")
             return Failure("crashed", f"the process that read it {_ended(status)}")
         if kind == _MEMORY:
             limit = self._memory_limit / 1024**2
             return Failure("memory", f"it needs more than the {limit:,.0f} MiB of memory that a file may take")
         return answer[1:] if kind == _VALUE else Failure("error", answer[1:].decode())
 
-    def check_time(self) -> None:
-        """Kill the process if its time is up."""
+    def look(self) -> None:
+        """Kill the process if it has slept for too long."""
         with self._lock:
-            if self._process is not None and time.monotonic() > self._ends:
-                self._overdue = True
+            if self._process is not None and self._sleep is not None and self._sleep.is_too_long():
+                self._overslept = True
                 _kill(self._process)
 
     def close(self) -> None:
@@ -246,34 +268,34 @@ class _Worker:
         return process.wait()
 
     def _start(self) -> KosearchError | None:
-        try:
-            with self._lock:
-                if self._closed:
-                    return KosearchError("the pool of workers is closed")
-                self._overdue = False
-                self._process = subprocess.Popen(
-                    [sys.executable, "-c", _BOOTSTRAP, *sys.path],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    process_group=0 if os.name == "posix" else None,  # Ctrl-C is the parent's to handle
-                )
-        except OSError as error:
-            return KosearchError(f"worker processes cannot be started: {error}")
-        answer = self._exchange(self._setup, _START_SECONDS)
-        if answer == b"":
-            return None
-        status = self.stop()
-        reason = f"the first one {_ended(status)}" if answer is None else answer.decode()
-        return KosearchError(f"worker processes cannot be started: {reason}")
+        """Start the process and see that it is warm; one that is killed meanwhile is started once more."""
+        for is_last in (False, True):
+            try:
+                with self._lock:
+                    if self._closed:
+                        return KosearchError("the pool of workers is closed")
+                    self._overslept = False
+                    self._process = _new_process()
+            except OSError as error:
+                return _unstartable(str(error))
+            answer = self._exchange(self._setup, _START_SECONDS * _ASLEEP)
+            if answer == b"":
+                return None
+            status = self.stop()
+            if answer is not None:
+                return _unstartable(answer.decode())
+            if is_last:
+                return _unstartable(f"one after the other {_ended(status)} while it was starting")
+        return None
 
-    def _exchange(self, message: bytes, seconds: float) -> bytes | None:
-        """The process's answer; None if it ends without one, by itself or after so many seconds."""
+    def _exchange(self, message: bytes, sleep: float) -> bytes | None:
+        """The process's answer; None if it ends without one, by itself or after so many seconds asleep."""
         process = self._process
         assert process is not None
         assert process.stdin is not None
         assert process.stdout is not None
         with self._lock:
-            self._ends = time.monotonic() + seconds
+            self._sleep = _Sleep(process.pid, sleep)
         try:
             _send(process.stdin, message)
             return _receive(process.stdout)
@@ -281,7 +303,59 @@ class _Worker:
             return None
         finally:
             with self._lock:
-                self._ends = float("inf")
+                self._sleep = None
+
+
+class _Sleep:
+    """How long a process has been asleep, without a turn of its own or a wish for one.
+
+    Only time that this process sees pass counts: while it is stopped itself, or the machine is, nobody can answer.
+    """
+
+    def __init__(self, pid: int, most: float) -> None:
+        self._pid = pid
+        self._left = most
+        self._seen = time.monotonic()
+        self._window = 0.0
+        self._used = _processor_time(pid)
+
+    def is_too_long(self) -> bool:
+        """To be asked every few hundredths of a second."""
+        now = time.monotonic()
+        self._window += min(now - self._seen, 4 * _LOOK_SECONDS)
+        self._seen = now
+        if self._window >= _WINDOW_SECONDS:
+            used = _processor_time(self._pid)
+            if used is None or self._used is None or used - self._used < self._window * _AWAKE_SHARE:
+                self._left -= self._window
+            self._used, self._window = used, 0.0
+        return self._left <= 0
+
+
+def _processor_time(pid: int) -> float | None:
+    """Seconds of processor time that a process has used; None where the system has no such clock."""
+    if sys.platform != "linux":
+        return None
+    try:
+        return time.clock_gettime((~pid << 3) | 2)  # what clock_getcpuclockid(3) makes of a process
+    except OSError:
+        return None
+
+
+def _new_process() -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-c", _BOOTSTRAP, *sys.path],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        process_group=0 if os.name == "posix" else None,  # Ctrl-C is the parent's to handle
+    )
+
+
+def _unstartable(reason: str) -> ResourcesError:
+    return ResourcesError(
+        f"worker processes cannot be started: {reason}",
+        "see that there is memory and room for processes (ulimit -a), then run the command again",
+    )
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
@@ -329,20 +403,54 @@ def serve() -> None:
     os.dup2(null, 0)
     os.dup2(null, 1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "SIGPROF"):
+        signal.signal(signal.SIGPROF, signal.SIG_DFL)  # the parent may ignore it, which is inherited
     _die_with_parent()
     inbox: SimpleQueue[bytes] = SimpleQueue()
     threading.Thread(target=_read_ahead, args=(requests, inbox), daemon=True).start()
     try:
-        memory_limit, pickled_task = pickle.loads(inbox.get())
+        memory_limit, deadline, pickled_task = pickle.loads(inbox.get())
         _limit(memory_limit)
-        task = pickle.loads(pickled_task)
+        with _limited_time(_START_SECONDS):
+            task = pickle.loads(pickled_task)
+            getattr(task, "warm", _nothing)()
     except Exception as error:  # noqa: BLE001 - whatever it is, the parent says it
         _send(answers, _line(error))
         return
     _send(answers, b"")
     os.dup2(null, 2)
     while True:
-        _send(answers, _answer(task, inbox.get()))
+        item = inbox.get()
+        with _limited_time(deadline):
+            answer = _answer(task, item)
+        _send(answers, answer)
+
+
+def _nothing() -> None:
+    pass
+
+
+@contextlib.contextmanager
+def _limited_time(seconds: float) -> Iterator[None]:
+    """The kernel ends this process after so much processor time of all its threads, whatever code they are in."""
+    if hasattr(signal, "setitimer"):
+        signal.setitimer(signal.ITIMER_PROF, seconds)
+    yield
+    if hasattr(signal, "setitimer"):
+        signal.setitimer(signal.ITIMER_PROF, 0)
+
+
+@contextlib.contextmanager
+def off_the_clock() -> Iterator[None]:
+    """For a task: what goes on inside is loaded once for many items, and none of them pays for it."""
+    if not hasattr(signal, "setitimer"):
+        yield
+        return
+    left, _ = signal.setitimer(signal.ITIMER_PROF, 0)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, left)
 
 
 def _read_ahead(requests: IO[bytes], inbox: SimpleQueue[bytes]) -> None:

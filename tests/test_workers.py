@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from kosearch.errors import KosearchError
-from kosearch.workers import Failure, Pool
+from kosearch.errors import KosearchError, ResourcesError
+from kosearch.workers import Failure, Pool, off_the_clock
 
 if not Path("/proc/self/fd").is_dir():
     pytest.skip("these tests look at processes through /proc", allow_module_level=True)
@@ -46,6 +46,56 @@ class Marking:
     def __call__(self, item: int) -> bytes:
         (self.folder / str(item)).touch()
         return bytes(24 * MIB)
+
+
+class SlowToLoad:
+    """Loads for longer than an item may take, before the first and with the second."""
+
+    def warm(self) -> None:
+        _use_processor(0.6)
+
+    def __call__(self, item: int) -> int:
+        with off_the_clock():
+            _use_processor(0.6 if item == 1 else 0)
+        _use_processor(0.2)
+        return item
+
+
+class Unlucky:
+    """Its process ends with the first items, so often, through no fault of theirs."""
+
+    def __init__(self, folder: Path, action: str, times: int) -> None:
+        self.folder, self.action, self.times = folder, action, times
+
+    def __call__(self, item: int) -> int:
+        if len(list(self.folder.iterdir())) < self.times:
+            (self.folder / str(os.getpid())).touch()
+            os._exit(3) if self.action == "exit" else os.kill(os.getpid(), signal.SIGKILL)
+        return item
+
+
+class KilledWhileStarting(Unlucky):
+    def __init__(self, folder: Path, times: int) -> None:
+        super().__init__(folder, "kill", times)
+
+    def warm(self) -> None:
+        super().__call__(0)
+
+    def __call__(self, item: int) -> int:
+        return item
+
+
+def _use_processor(seconds: float) -> None:
+    ends = time.process_time() + seconds
+    while time.process_time() < ends:
+        pass
+
+
+def _half_asleep() -> str:
+    for _ in range(30):
+        time.sleep(0.1)
+        _use_processor(0.01)
+    return "awake"
 
 
 def work(item: str) -> object:
@@ -79,6 +129,8 @@ def _unprintable() -> None:
 
 ACTIONS: dict[str, Callable[[], object]] = {
     "hang": _sleep,
+    "work": lambda: _use_processor(1000),
+    "half asleep": _half_asleep,
     "hang in C": _hold_the_interpreter,
     "exit": lambda: os._exit(3),
     "sys.exit": lambda: sys.exit(4),
@@ -140,8 +192,45 @@ def test_an_item_that_takes_too_long_is_given_up(item: str) -> None:
         outcome(pool, "a")
         begun = time.monotonic()
         results = [result for _, result in pool.map([item, "b"])]
-    assert results == [Failure("timeout", "it took longer than 0.5 seconds"), "B"]
-    assert time.monotonic() - begun < 5
+    waited = "the process that read it waited for 2.5 seconds without working"
+    assert results == [Failure("timeout", waited), "B"]
+    assert 2.5 <= time.monotonic() - begun < 10
+
+
+def test_time_is_that_of_the_processor() -> None:
+    """On a crowded machine a file takes long and is no worse for it."""
+    with Pool(work, 1, deadline=0.5) as pool:
+        results = [result for _, result in pool.map(["work", "half asleep", "b"])]
+    assert results == [Failure("timeout", "it took longer than 0.5 seconds of processor time"), "awake", "B"]
+
+
+def test_what_a_task_loads_is_nobodys_time() -> None:
+    with Pool(SlowToLoad(), 1, deadline=0.4) as pool:
+        assert [result for _, result in pool.map(range(3))] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("action", ["exit", "kill"])
+def test_an_item_whose_worker_crashes_is_tried_once_more(action: str, tmp_path: Path) -> None:
+    with Pool(Unlucky(tmp_path, action, 1), 1, deadline=20) as pool:
+        assert [result for _, result in pool.map(range(3))] == [0, 1, 2]
+    again = tmp_path / "again"
+    again.mkdir()
+    with Pool(Unlucky(again, action, 2), 1, deadline=20) as pool:
+        failure, *rest = (result for _, result in pool.map(range(3)))
+    assert isinstance(failure, Failure)
+    assert (failure.kind, rest) == ("crashed", [1, 2])
+
+
+def test_a_worker_that_is_killed_while_it_starts_is_started_once_more(tmp_path: Path) -> None:
+    with Pool(KilledWhileStarting(tmp_path, 1), 1, deadline=20) as pool:
+        assert [result for _, result in pool.map(range(3))] == [0, 1, 2]
+    again = tmp_path / "again"
+    again.mkdir()
+    with (
+        Pool(KilledWhileStarting(again, 2), 1, deadline=20) as pool,
+        pytest.raises(ResourcesError, match="one after the other was ended by SIGKILL while it was starting"),
+    ):
+        list(pool.map(range(3)))
 
 
 def test_results_come_in_order_unless_told_otherwise() -> None:
