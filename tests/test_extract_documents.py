@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from kosearch.extract import ExtractError, extract
-from kosearch.extract.tables import table_lines
+from kosearch.extract.builder import table_lines
 from kosearch.records import Extracted, Reason
 
 DATA = Path(__file__).parent / "data" / "extract"

@@ -14,8 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from kosearch.extract import ExtractError
-from kosearch.extract.blocks import LINE, PARAGRAPH, TextBuilder
-from kosearch.extract.tables import table_lines
+from kosearch.extract.builder import LINE, PARAGRAPH, TextBuilder, table_lines
 from kosearch.records import Reason
 
 _MARKERS = re.compile(

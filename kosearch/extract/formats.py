@@ -8,34 +8,34 @@ from importlib import import_module
 from posixpath import splitext
 
 from kosearch.extract import ExtractError, Inside
-from kosearch.extract.packages import Package
+from kosearch.extract.containers import Package
 from kosearch.records import Extraction, Reason
 
 READERS = {
-    "code": "code:read",
-    "csv": "text:read_csv",
+    "code": "plain:read_code",
+    "csv": "plain:read_csv",
     "doc": "office:read_doc",
     "docx": "office:read_docx",
-    "epub": "epub:read",
-    "html": "web:read",
+    "epub": "html:read_epub",
+    "html": "html:read_html",
     "hwp": "hwp:read",
     "hwpml": "hwpml:read",
-    "json": "text:read_json",
+    "json": "plain:read_json",
     "mail": "mail:read",
     "markdown": "markup:read_markdown",
     "mbox": "mail:read_mbox",
     "mhtml": "mail:read_mhtml",
-    "notebook": "notebook:read",
+    "notebook": "plain:read_notebook",
     "odf": "opendocument:read",
     "pdf": "pdf:read",
     "ppt": "office:read_ppt",
     "pptx": "office:read_pptx",
     "rst": "markup:read_rst",
     "rtf": "rtf:read",
-    "text": "text:read",
+    "text": "plain:read_text",
     "xls": "office:read_xls",
     "xlsx": "office:read_xlsx",
-    "zip": "archive:read",
+    "zip": "archives:read_zip",
 }
 """Every kind of file and the function in this package that reads it; the only list of its sort."""
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import io
 
-from kosearch.extract import ExtractError, hwp_numbers, properties
-from kosearch.extract.blocks import TextBuilder
+from kosearch.extract import ExtractError, hwp_numbers
+from kosearch.extract.builder import TextBuilder
+from kosearch.extract.containers import Package, compound_properties, package_properties
 from kosearch.extract.dochan_model import Renderer, check, parse
 from kosearch.extract.hwp_numbers import Numbers
-from kosearch.extract.packages import Package
 from kosearch.records import Extraction, Reason
 
 _HWP3 = b"HWP Document File V"
@@ -22,11 +22,11 @@ def read(data: bytes, path: str) -> Extraction:
         from dochan.hwpx.parser import HWPXParser
 
         package = Package(data)
-        title, metadata = properties.of_package(package)
+        title, metadata = package_properties(package)
         numbers = Numbers(hwp_numbers.of_package(package))
         document = HWPXParser().parse(io.BytesIO(data), include_assets=False)
     else:
-        title, metadata = properties.of_compound(data)
+        title, metadata = compound_properties(data)
         numbers = Numbers(hwp_numbers.of_compound(data))
         document = parse(data)
     builder = TextBuilder()

@@ -14,8 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from kosearch.extract.packages import Package
-from kosearch.extract.safexml import attribute, local, parse_xml
+from kosearch.extract.containers import Package, attribute, local, parse_xml
 
 _NONE, _OUTLINE, _NUMBER, _BULLET = range(4)
 _KINDS = {"NONE": _NONE, "OUTLINE": _OUTLINE, "NUMBER": _NUMBER, "BULLET": _BULLET}

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from xml.etree.ElementTree import Element
 
-from kosearch.extract.blocks import LINE, PARAGRAPH, TextBuilder
-from kosearch.extract.metadata import standard
-from kosearch.extract.safexml import local, parse_xml
-from kosearch.extract.tables import table_lines
+from kosearch.extract.builder import LINE, PARAGRAPH, TextBuilder, table_lines
+from kosearch.extract.containers import local, parse_xml, standard
 from kosearch.records import Extraction
 
 

@@ -11,10 +11,10 @@ from email.header import decode_header
 from email.message import Message
 from email.utils import collapse_rfc2231_value, parsedate_to_datetime
 
-from kosearch.extract import ExtractError, Inside, web
-from kosearch.extract.blocks import LINE, TextBuilder
+from kosearch.extract import ExtractError, Inside, html
+from kosearch.extract.builder import LINE, TextBuilder
+from kosearch.extract.containers import standard
 from kosearch.extract.decoding import decode
-from kosearch.extract.metadata import standard
 from kosearch.records import Extracted, Extraction, Reason, Skipped
 
 _SHOWN = ("From", "To", "Cc", "Date")
@@ -49,7 +49,7 @@ def read_mhtml(data: bytes, path: str) -> Extraction:
     """A web page saved as one file (RFC 2557)."""
     for part in _parts(message_from_bytes(data)):
         if part.get_content_type() == "text/html":
-            return Extraction((web.page(_payload(part), declared=part.get_content_charset() or ""),))
+            return Extraction((html.page(_payload(part), declared=part.get_content_charset() or ""),))
     raise ExtractError(Reason.NO_TEXT, "a saved web page without a page")
 
 
@@ -82,7 +82,7 @@ def _body(message: Message, parts: list[Message], member: str) -> Extracted:
         builder.add(decoded.text)
     for part in () if plain else parts:
         if part.get_content_type() == "text/html":
-            builder.append(web.page(_payload(part), declared=part.get_content_charset() or ""))
+            builder.append(html.page(_payload(part), declared=part.get_content_charset() or ""))
     metadata = standard({"author": _header(message, "From"), "created": _date(message)})
     return replace(builder.document("mail", title=subject, metadata=metadata, warnings=warnings), member=member)
 

@@ -6,8 +6,8 @@ import re
 import tomllib
 from collections.abc import Iterator, Sequence
 
+from kosearch.extract.containers import standard
 from kosearch.extract.decoding import decode, normalise
-from kosearch.extract.metadata import standard
 from kosearch.records import Extracted, Extraction, Heading
 
 _ATX = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*?))?(?:[ \t]+#+)?[ \t]*$")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import io
 from typing import Any
 
-from kosearch.extract import properties, sheets
-from kosearch.extract.blocks import TextBuilder
+from kosearch.extract import sheets
+from kosearch.extract.builder import TextBuilder
+from kosearch.extract.containers import Package, compound_properties, package_properties
 from kosearch.extract.dochan_model import Renderer, check, parse
-from kosearch.extract.packages import Package
 from kosearch.records import Extraction
 
 _SHEETS = ("xlsx", "xls")
@@ -37,29 +37,29 @@ def read_xlsx(data: bytes, path: str) -> Extraction:
 
     package = Package(data)
     if _BINARY_WORKBOOK in package or package.size("xl/worksheets/") > _LARGEST_SHEETS:
-        return sheets.read(data, "xlsx", properties.of_package(package))
+        return sheets.read(data, "xlsx", package_properties(package))
     return _package(data, "xlsx", XLSXReader())
 
 
 def read_doc(data: bytes, path: str) -> Extraction:
     """Word, to 2003."""
-    return _extraction(parse(data), "doc", properties.of_compound(data))
+    return _extraction(parse(data), "doc", compound_properties(data))
 
 
 def read_ppt(data: bytes, path: str) -> Extraction:
     """PowerPoint, to 2003."""
-    return _extraction(parse(data), "ppt", properties.of_compound(data))
+    return _extraction(parse(data), "ppt", compound_properties(data))
 
 
 def read_xls(data: bytes, path: str) -> Extraction:
     """Excel, to 2003."""
     if len(data) > _LARGEST_XLS:
-        return sheets.read(data, "xls", properties.of_compound(data))
-    return _extraction(parse(data), "xls", properties.of_compound(data))
+        return sheets.read(data, "xls", compound_properties(data))
+    return _extraction(parse(data), "xls", compound_properties(data))
 
 
 def _package(data: bytes, kind: str, reader: Any) -> Extraction:
-    return _extraction(reader.read(io.BytesIO(data)), kind, properties.of_package(Package(data)))
+    return _extraction(reader.read(io.BytesIO(data)), kind, package_properties(Package(data)))
 
 
 def _extraction(document: Any, kind: str, stated: tuple[str, dict[str, str]]) -> Extraction:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from xml.etree.ElementTree import Element
 
-from kosearch.extract import ExtractError, properties
-from kosearch.extract.blocks import LINE, PARAGRAPH, TextBuilder
-from kosearch.extract.packages import Package
-from kosearch.extract.safexml import attribute, local, parse_xml
-from kosearch.extract.tables import table_lines
+from kosearch.extract import ExtractError
+from kosearch.extract.builder import LINE, PARAGRAPH, TextBuilder, table_lines
+from kosearch.extract.containers import Package, attribute, local, package_properties, parse_xml
 from kosearch.records import Extraction, Reason
 
 _LEFT_OUT = frozenset(
@@ -33,7 +31,7 @@ def read(data: bytes, path: str) -> Extraction:
     kind = {"spreadsheet": "ods", "presentation": "odp"}.get(local(body[0]), "odt")
     writer = _Writer(kind)
     writer.write(body[0])
-    title, metadata = properties.of_package(package)
+    title, metadata = package_properties(package)
     return Extraction((writer.builder.document(kind, title=title, metadata=metadata),))
 
 

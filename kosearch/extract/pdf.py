@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from functools import reduce
 from itertools import pairwise
 
 from kosearch.extract import ExtractError
-from kosearch.extract.blocks import LINE, PARAGRAPH, TextBuilder
-from kosearch.extract.joining import Joiner
-from kosearch.extract.layout import Before, Line, Paragraph, paragraphs, without_leaders
-from kosearch.extract.pdfgarbled import read_garbled_again
-from kosearch.extract.pdfpages import read_pages
-from kosearch.extract.pdfstructure import Structure
+from kosearch.extract.builder import LINE, PARAGRAPH, TextBuilder
+from kosearch.extract.dochan_model import Renderer, parse
+from kosearch.extract.pdf_layout import Before, Joiner, Line, Paragraph, paragraphs, without_leaders
+from kosearch.extract.pdf_pages import Page, Structure, bare_lines, read_pages
 from kosearch.records import Extraction, Reason
 
 _DIGITS = re.compile(r"\d{1,9}")
@@ -114,3 +113,52 @@ def _ranges(numbers: Sequence[int]) -> str:
         else:
             runs.append([number, number])
     return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
+
+
+_EXPECTED = re.compile(r"[!-~\u00b7\u2010-\u2027\u2030-\u205e\u3000-\u303f\u3131-\u318e\uac00-\ud7a3\uff01-\uff5e]")
+_LEAST_EXPECTED = 0.6
+_FEWEST = 10
+# Other scripts are not expected either, but garbage also holds characters that no text does.
+_LEAST_ODD = 0.02
+_ODD = frozenset(("Cn", "Cc", "Co"))
+_MOST_PAGES = 300
+
+
+def read_garbled_again(pages: Sequence[Page], structure: Structure) -> list[Page]:
+    """The pages, those with garbage replaced where dochan makes more sense of them.
+
+    Fonts that do not say what their glyphs mean give garbage. dochan looks into the embedded fonts themselves, which is
+    slow, and right where pdfium has nothing to go by.
+    """
+    numbers = [number for number, page in enumerate(pages) if garbled(_page_text(page))][:_MOST_PAGES]
+    subset = structure.subset(numbers) if numbers else b""
+    result = list(pages)
+    if subset:
+        for section in parse(subset).sections:
+            place = getattr(section.provenance, "page", None) or 0
+            if not 0 < place <= len(numbers):
+                continue
+            builder = TextBuilder()
+            Renderer(builder).write(section.elements)
+            number = numbers[place - 1]
+            if _share(builder.text) > _share(_page_text(pages[number])):
+                result[number] = Page(bare_lines(builder.text), pages[number].image)
+    return result
+
+
+def garbled(text: str) -> bool:
+    """Whether this is garbage: mostly not Hangul, ASCII or common punctuation, and some of it no text at all."""
+    characters = "".join(text.split())
+    if len(characters) < _FEWEST or _share(characters) >= _LEAST_EXPECTED:
+        return False
+    odd = sum(unicodedata.category(character) in _ODD or character == "\ufffd" for character in characters)
+    return odd >= _LEAST_ODD * len(characters)
+
+
+def _share(text: str) -> float:
+    characters = "".join(text.split())
+    return len(_EXPECTED.findall(characters)) / len(characters) if characters else 0.0
+
+
+def _page_text(page: Page) -> str:
+    return " ".join(line.text for line in page.lines)

@@ -7,9 +7,8 @@ import re
 from dataclasses import dataclass, field, replace
 
 from kosearch.extract import ExtractError
-from kosearch.extract.blocks import LINE, PARAGRAPH, TextBuilder
-from kosearch.extract.metadata import standard
-from kosearch.extract.tables import table_lines
+from kosearch.extract.builder import LINE, PARAGRAPH, TextBuilder, table_lines
+from kosearch.extract.containers import standard
 from kosearch.records import Extraction, Reason
 
 _TOKEN = re.compile(

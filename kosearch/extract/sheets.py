@@ -7,8 +7,7 @@ from itertools import islice
 from typing import Any
 
 from kosearch.extract import ExtractError
-from kosearch.extract.blocks import LINE, PARAGRAPH, TextBuilder
-from kosearch.extract.tables import table_lines
+from kosearch.extract.builder import LINE, PARAGRAPH, TextBuilder, table_lines
 from kosearch.records import Extraction, Reason
 
 _MOST_ROWS = 200_000

@@ -1,4 +1,4 @@
-"""Fits and checks the weights that decide whether a line broke at a space (`extract/joining.py`).
+"""Fits and checks the weights that decide whether a line broke at a space (`extract/pdf_layout.py`).
 
 Paragraphs of the shared collections are wrapped at every n-th character, as programs wrap Korean, and the
 joiner has to say which wraps were spaces. Weights are fitted on all collections; each collection's accuracy
@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from kosearch.extract import joining
+from kosearch.extract import pdf_layout
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "eval"
 COLLECTIONS = ("korquad1_dev", "welfare_ko", "autorag_ko_embed")
@@ -39,11 +39,11 @@ def examples(collection: str) -> tuple[Matrix, Matrix]:
                 [text[at : at + width] for at in range(0, len(text), width)]
                 for text in texts[start : start + PARAGRAPHS_A_DOCUMENT]
             ]
-            joiner = joining.Joiner(line for paragraph in wrapped for line in paragraph)
+            joiner = pdf_layout.Joiner(line for paragraph in wrapped for line in paragraph)
             for paragraph in wrapped:
                 for left, right in pairwise(paragraph):
                     last, first = left.rstrip(), right.lstrip()
-                    if joining.undecided(last, first) and joining.korean(last, first):
+                    if pdf_layout.undecided(last, first) and pdf_layout.korean(last, first):
                         features.append(joiner.features(last, first))
                         spaces.append(last != left or first != right)
     return np.array(features), np.array(spaces, dtype=np.float64)

@@ -1,15 +1,19 @@
-"""HTML: title, headings and main text, without navigation; the tree comes from selectolax (lexbor)."""
+"""HTML pages and EPUB books: title, headings and main text, without navigation; the tree comes from selectolax."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from posixpath import dirname, join, normpath
 from typing import Any
+from urllib.parse import unquote
+from xml.etree.ElementTree import Element
 
-from kosearch.extract.blocks import LINE, PARAGRAPH, TextBuilder
+from kosearch.extract import ExtractError
+from kosearch.extract.builder import LINE, PARAGRAPH, TextBuilder
+from kosearch.extract.containers import Package, attribute, element_properties, local, parse_xml, standard
 from kosearch.extract.decoding import decode
-from kosearch.extract.metadata import standard
-from kosearch.records import Extracted, Extraction
+from kosearch.records import Extracted, Extraction, Reason
 
 _CHARSET = re.compile(rb"""<(?:meta|\?xml)[^>]*?(?:charset|encoding)\s*=\s*["']?\s*([\w.:-]+)""", re.IGNORECASE)
 _NEVER = frozenset(
@@ -44,7 +48,7 @@ _META = {
 _LEAST_SHARE = 0.2
 
 
-def read(data: bytes, path: str) -> Extraction:
+def read_html(data: bytes, path: str) -> Extraction:
     """One HTML page."""
     return Extraction((page(data),))
 
@@ -209,3 +213,41 @@ def _left_out(node: Any, skip_navigation: bool) -> bool:
         or attributes.get("aria-hidden") == "true"
         or (attributes.get("role") or "").lower() in _NAVIGATION_ROLES
     )
+
+
+_CONTAINER = "META-INF/container.xml"
+
+
+def read_epub(data: bytes, path: str) -> Extraction:
+    """An EPUB 2 or 3 book."""
+    package = Package(data)
+    opf = _package_document(package)
+    root = parse_xml(package.read(opf))
+    places = {
+        attribute(item, "id"): normpath(join(dirname(opf), unquote(attribute(item, "href"))))
+        for item in _named(root, "item")
+        if "nav" not in attribute(item, "properties").split()
+    }
+    builder = TextBuilder()
+    warnings = []
+    for chapter in _named(root, "itemref"):
+        place = places.get(attribute(chapter, "idref"), "")
+        if place in package:
+            builder.append(page(package.read(place)))
+        elif place:
+            warnings.append(f"a chapter is missing: {place}")
+    if not builder.length and "META-INF/encryption.xml" in package:
+        raise ExtractError(Reason.DRM, "protected by DRM: only its own program opens it")
+    title, metadata = element_properties(root)
+    return Extraction((builder.document("epub", title=title, metadata=metadata, warnings=warnings),))
+
+
+def _package_document(package: Package) -> str:
+    for element in _named(parse_xml(package.read(_CONTAINER)), "rootfile"):
+        if place := attribute(element, "full-path"):
+            return place
+    raise ExtractError(Reason.BROKEN, "an EPUB that does not name its contents")
+
+
+def _named(root: Element, name: str) -> list[Element]:
+    return [element for element in root.iter() if local(element) == name]

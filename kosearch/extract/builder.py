@@ -1,8 +1,10 @@
-"""Builds a document's text block by block, so that the offsets of headings and pages are exact."""
+"""A document's text, block by block, so that the offsets of headings and pages are exact; tables as lines of it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import zip_longest
 
 from kosearch.extract.decoding import normalise
 from kosearch.records import Extracted, Heading, PageStart
@@ -84,3 +86,38 @@ class TextBuilder:
     def _push(self, text: str) -> None:
         self._parts.append(text)
         self._length += len(text)
+
+
+_WORD = re.compile(r"[^\W\d]")
+_AMOUNT = re.compile(r"[\d,.]+(?:원|%|명|개)?$")
+_LONGEST_NAME = 40
+_ROWS_TO_A_HEADER = 15
+
+
+def table_lines(rows: Sequence[Sequence[str]], *, named_columns: bool) -> Iterator[str]:
+    """A line a row; with names of columns, each value after its column's, else the header again every few rows."""
+    header = _header(rows)
+    names = rows[header] if header is not None else ()
+    for number, row in enumerate(rows):
+        cells = [" ".join(cell.split()) for cell in row]
+        if header is None or number < header or (named_columns and number == header):
+            yield " | ".join(cell for cell in cells if cell)
+        elif named_columns:
+            columns = zip_longest(names, cells, fillvalue="")
+            yield " | ".join(f"{name}: {cell}" if name else cell for name, cell in columns if cell)
+        else:
+            if number > header and not (number - header) % _ROWS_TO_A_HEADER:
+                yield " | ".join(names)
+            yield " | ".join(cells).rstrip(" |")
+
+
+def _header(rows: Sequence[Sequence[str]]) -> int | None:
+    """The row that names the columns: the first with more than one cell, if all of it are short words."""
+    for number, row in enumerate(rows):
+        names = [cell for cell in row if cell]
+        if len(names) < 2:
+            continue
+        words = all(len(name) <= _LONGEST_NAME and _WORD.search(name) for name in names)
+        distinct = len(set(names)) == len(names)
+        return number if words and distinct and len(rows) - number > 2 and not any(map(_AMOUNT.match, names)) else None
+    return None

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from kosearch.extract import ExtractError, Inside
+from kosearch.extract.containers import Package
 from kosearch.extract.decoding import decode
-from kosearch.extract.packages import Package
 from kosearch.records import Extracted, Extraction, Reason, Skipped
 
 _MOST_DOCUMENTS = 2000
 
 
-def read(data: bytes, path: str, inside: Inside) -> Extraction:
+def read_zip(data: bytes, path: str, inside: Inside) -> Extraction:
     """The members, without hidden files and what macOS adds."""
     package = Package(data)
     documents: list[Extracted] = []
