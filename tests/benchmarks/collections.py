@@ -15,15 +15,26 @@ NAME and SOURCE are one of
     cranfield_en      the whole of
                       github.com/oussbenk/cranfield-trec-dataset
 
+and these six, of which the first three helped to choose constants and the last three were only ever measured:
+
+    everyday_law_ko   the whole of github.com/KW-SWTG/Chatbot_Dataset
+    covid_faq_en      data/faqs/faq_200327.tsv of github.com/deepset-ai/COVID-QA
+    msmarco_en_ko     data of github.com/baba9811/msmarco_Kor: English questions, Korean passages
+    koblex_ko         the whole of github.com/daehuikim/KoBLEX: law
+    react_en_ko       the whole of github.com/reactjs/ko.react.dev: English headings, Korean sections
+    medquad_en        the whole of github.com/abachaa/MedQuAD
+
 Nothing is downloaded. The collections have licences of their own, and some have none: see their repositories.
 """
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from html import unescape
 from pathlib import Path
@@ -126,8 +137,111 @@ def cranfield_en(source: Path) -> Collection:
     return collection
 
 
+def everyday_law_ko(source: Path) -> Collection:
+    """Questions about old people's law, each with its paragraph, among paragraphs of the same and neighbouring law."""
+    collection = Collection()
+    paragraph_ids: dict[str, str] = {}
+    for number, row in enumerate(_table(source / "modelTrain_Test" / "QA.csv", ",")):
+        document = paragraph_ids.setdefault(row["paragraph"], f"p{len(paragraph_ids)}")
+        collection.documents[document] = ("", row["paragraph"])
+        collection.questions[f"q{number}"] = row["Q"]
+        collection.answers[f"q{number}", document] = None
+    for name in ("노인복지", "치매 노인", "고령자 고용", "국민건강보험", "주택연금", "건강기능식품"):
+        for number, row in enumerate(_table(source / "Crawler" / "file_ver3" / f"{name}.csv", ",")):
+            if row["paragraph"] not in paragraph_ids:
+                collection.documents[f"{name} {number}"] = ("", row["paragraph"])
+    return collection
+
+
+def covid_faq_en(source: Path) -> Collection:
+    """Questions to health offices and their answers, the English ones; equal answers become one."""
+    collection = Collection()
+    answer_ids: dict[str, str] = {}
+    for number, row in enumerate(_table(source, "\t")):
+        if row["lang"] == "en" and row["question"] and row["answer"]:
+            document = answer_ids.setdefault(row["answer"], f"a{len(answer_ids)}")
+            collection.documents[document] = ("", row["answer"])
+            collection.questions[f"q{number}"] = row["question"]
+            collection.answers[f"q{number}", document] = None
+    return collection
+
+
+def msmarco_en_ko(source: Path) -> Collection:
+    """`msmarco_ko` with the questions that its own were translated from: the two files share ids."""
+    collection = msmarco_ko(source / "msmarco_kor.json")
+    collection.questions = {str(row["id"]): row["query"] for row in _json(source / "msmarco_eng.json")}
+    return collection
+
+
+def koblex_ko(source: Path) -> Collection:
+    """A case and a question about it, and the provisions that decide it, among a sample of other statutes."""
+    collection = Collection()
+    for provision in _lines(source / "data_generation" / "sample" / "statute_sample.jsonl"):
+        collection.documents[provision["hierarchy"]] = (provision["index"], provision["content"])
+    for row in _lines(source / "experiments" / "source" / "koblex.jsonl"):
+        collection.questions[row["id"]] = f"{row['background']}\n{row['question']}"
+        for provision in row["contexts"]:
+            collection.documents[provision["hierarchy"]] = (provision["index"], provision["content"])
+            collection.answers[row["id"], provision["hierarchy"]] = None
+    return collection
+
+
+def react_en_ko(source: Path) -> Collection:
+    """Sections of a Korean manual; a section is asked for by its English heading, which stands behind the Korean one.
+
+    Headings of less than three words, or of two sections, ask for nothing. Code is left out, and so is what was not
+    translated.
+    """
+    collection, headings = Collection(), Counter[str]()
+    for page in sorted((source / "src" / "content" / "learn").rglob("*.md")):
+        text = re.sub(r"^```.*?^```", "", _text(page), flags=re.DOTALL | re.MULTILINE)
+        title = found[1] if (found := re.search(r"^title: *['\"]?(.*?)['\"]?$", text, re.MULTILINE)) else page.stem
+        parts = re.split(r"^#{2,4} (.*?) *\{/\*(.*?)\*/\}", text, flags=re.MULTILINE)[1:]
+        for korean, english, body in zip(parts[::3], parts[1::3], parts[2::3], strict=True):
+            if len(re.findall("[가-힣]", body)) >= 50:
+                document, question = f"{page.stem}#{english}", english.replace("-", " ")
+                headings[question] += 1
+                collection.documents[document] = (title, f"{korean}\n{body.strip()}")
+                collection.questions[document] = question
+    for document, question in list(collection.questions.items()):
+        if headings[question] > 1 or len(question.split()) < 3:
+            del collection.questions[document]
+    collection.answers = {(document, document): None for document in collection.questions}
+    return collection
+
+
+def medquad_en(source: Path) -> Collection:
+    """Answers of the disease centres (CDC) and of neurology (NINDS); equal ones become one."""
+    collection = Collection()
+    answer_ids: dict[str, str] = {}
+    for folder in ("9_CDC_QA", "6_NINDS_QA"):
+        for path in sorted((source / folder).glob("*.xml")):
+            for pair in _blocks("QAPair", path):
+                question, answer = _element("Question", pair), _element("Answer", pair)
+                if question and answer:
+                    identity = f"{folder} {path.stem} {len(collection.questions)}"
+                    document = answer_ids.setdefault(answer, f"a{len(answer_ids)}")
+                    collection.documents[document] = ("", answer)
+                    collection.questions[identity] = question
+                    collection.answers[identity, document] = None
+    return collection
+
+
 CONVERTERS: Mapping[str, Callable[[Path], Collection]] = {
-    convert.__name__: convert for convert in (autorag_ko_embed, korquad1_dev, msmarco_ko, welfare_ko, cranfield_en)
+    convert.__name__: convert
+    for convert in (
+        autorag_ko_embed,
+        korquad1_dev,
+        msmarco_ko,
+        welfare_ko,
+        cranfield_en,
+        everyday_law_ko,
+        covid_faq_en,
+        msmarco_en_ko,
+        koblex_ko,
+        react_en_ko,
+        medquad_en,
+    )
 }
 
 
@@ -144,11 +258,11 @@ def main(arguments: list[str]) -> int:
 
 
 def _blocks(name: str, path: Path) -> list[str]:
-    return re.findall(rf"<{name}>.*?</{name}>", _text(path), re.DOTALL | re.IGNORECASE)
+    return re.findall(rf"<{name}\b[^>]*>.*?</{name}>", _text(path), re.DOTALL | re.IGNORECASE)
 
 
 def _element(name: str, block: str) -> str:
-    found = re.search(rf"<{name}>(.*?)</{name}>", block, re.DOTALL | re.IGNORECASE)
+    found = re.search(rf"<{name}\b[^>]*>(.*?)</{name}>", block, re.DOTALL | re.IGNORECASE)
     return " ".join(unescape(found[1]).split()) if found else ""
 
 
@@ -158,6 +272,15 @@ def _text(path: Path) -> str:
 
 def _json(path: Path) -> Any:
     return json.loads(_text(path))
+
+
+def _lines(path: Path) -> list[Any]:
+    return [json.loads(line) for line in path.read_bytes().split(b"\n") if line.strip()]
+
+
+def _table(path: Path, delimiter: str) -> Iterator[dict[str, str]]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        yield from csv.DictReader(file, delimiter=delimiter)
 
 
 def _write_lines(path: Path, records: Iterable[Mapping[str, str]]) -> None:
