@@ -154,9 +154,11 @@ class Run:
             if result.documents:
                 yield result
             if state.reason is not None:
-                source = SourceFile(state.raw, stored.path, state.root, state.size, state.mtime_ns)
+                source = SourceFile(
+                    state.raw, stored.path, state.root, state.size, state.mtime_ns, state.ctime_ns, state.inode
+                )
                 problem = Skipped(stored.path, state.reason, state.detail)
-                yield Prepared(source, state.hash, (), (problem,))
+                yield Prepared(source, state.hash, (), (problem,), state.reader, state.limits)
 
     def _take(self, prepared: Iterable[Prepared]) -> Iterator[IndexProgress]:
         with ThreadPoolExecutor(1, "embedding") as thread:
@@ -300,13 +302,19 @@ class Run:
             self._leave(source, known)
         elif prepared.documents:
             documents = [_new_document(document, vectors) for document in prepared.documents]
-            self._writer.put(source, prepared.content_hash, documents, prepared.skipped)
+            self._writer.put(source, prepared.content_hash, documents, prepared.skipped, reader=prepared.reader)
             self._warnings += prepared.skipped
             counts.added += known is None
             counts.changed += known is not None
         else:
             self._skipped += prepared.skipped
-            self._writer.skip(source, prepared.skipped[0], prepared.content_hash)
+            self._writer.skip(
+                source,
+                prepared.skipped[0],
+                prepared.content_hash,
+                reader=prepared.reader,
+                limits=prepared.limits,
+            )
 
     def _remove_vanished(self, roots: Iterable[bytes]) -> None:
         """Forget the files that their folders, read in this run, no longer have."""

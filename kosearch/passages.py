@@ -21,7 +21,7 @@ from itertools import accumulate, pairwise
 from operator import mul
 from zlib import crc32
 
-from kosearch.records import Extracted, Heading, Passage, TokenOffsets
+from kosearch.records import MAX_TITLE, Extracted, Heading, Passage, TokenOffsets
 from kosearch.sentences import sentence_ends
 
 CONTEXT = 120
@@ -49,6 +49,8 @@ _HEADING_LENGTH = 400
 """Code points within which a heading's text must begin to be kept with it."""
 _WRAP_WIDTH = 20
 """A line shorter than this ends because its text ends (a title, a cell), not because the page does."""
+_DEPTH = 16
+"""Headings above a passage, the innermost: nobody reads more of them, and a made document nests thousands."""
 
 _BY_LINE = frozenset({"code", "csv", "json"})
 """Kinds whose lines are units, with no sentences to look for."""
@@ -391,6 +393,7 @@ def _placed(document: Extracted, headings: Sequence[Heading], spans: Iterable[tu
             path.append(headings[at])
             at += 1
         page = bisect_right(page_starts, start) - 1
+        last = bisect_right(page_starts, end - 1) - 1
         yield Passage(
             start=start,
             end=end,
@@ -398,7 +401,8 @@ def _placed(document: Extracted, headings: Sequence[Heading], spans: Iterable[tu
             line_end=line + text.count("\n", start, end),
             page=pages[page].number if page >= 0 else None,
             page_label=pages[page].label if page >= 0 else "",
-            headings=tuple(heading.title for heading in path),
+            headings=tuple(heading.title[:MAX_TITLE] for heading in path[-_DEPTH:]),
+            page_end=pages[last].number if last >= 0 else None,
         )
 
 

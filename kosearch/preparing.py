@@ -12,7 +12,7 @@ from kosearch.embedding import AnyModel, token_offsets
 from kosearch.extract import ExtractError, extract
 from kosearch.index import StoredFile
 from kosearch.passages import CONTEXT, context, cut
-from kosearch.records import Extracted, Extraction, Passage, Reason, Skipped, SourceFile, TokenOffsets
+from kosearch.records import MAX_TITLE, Extracted, Extraction, Passage, Reason, Skipped, SourceFile, TokenOffsets
 from kosearch.sources import ReadError, display_path, read
 from kosearch.terms import Analyzer, is_korean
 from kosearch.workers import off_the_clock
@@ -75,6 +75,10 @@ class Prepared:
     content_hash: str
     documents: tuple[PreparedDocument, ...] | None
     skipped: tuple[Skipped, ...]
+    reader: str = ""
+    """What read the content, or refused it, with versions."""
+    limits: str = ""
+    """Those under which reading failed, where it was too slow, too large or ended the worker."""
 
 
 class Preparer:
@@ -99,7 +103,8 @@ class Preparer:
     def _passage(self, document: Extracted, passage: Passage, name: str) -> PreparedPassage:
         text = document.text[passage.start : passage.end]
         model_text = context(document.title, passage, text, limit=self._rules.context) + text
-        terms = self._analyzer.passage_terms(text, (document.title, *passage.headings, Path(name).stem))
+        names = (document.title[:MAX_TITLE], *passage.headings, Path(name).stem)
+        terms = self._analyzer.passage_terms(text, names)
         return PreparedPassage(passage, model_text, input_hash(model_text), terms)
 
     @cached_property
@@ -177,10 +182,10 @@ class StoredPreparer:
         """The file's documents. One that never was on disk, of a collection, has no name to be found by."""
         state = stored.state
         size, mtime_ns = (state.size, state.mtime_ns) if state.reason is None else stored.read_as
-        source = SourceFile(state.raw, stored.path, state.root, size, mtime_ns)
+        source = SourceFile(state.raw, stored.path, state.root, size, mtime_ns, state.ctime_ns, state.inode)
         name = stored.path if state.root else ""
         documents = tuple(self.preparer.prepare(one, one.member or name) for one in stored.documents)
-        return Prepared(source, state.hash, documents, stored.partial)
+        return Prepared(source, state.hash, documents, stored.partial, state.reader)
 
 
 def input_hash(model_text: str) -> bytes:

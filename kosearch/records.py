@@ -9,6 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+MAX_TITLE = 500
+"""Code points of a title or a heading. What is longer is no title, and would stand with every passage below it."""
+
 TokenOffsets = Callable[[str], Sequence[tuple[int, int]]]
 """Text → the [start, end) spans of a model's tokens: code points, ascending, no special tokens."""
 
@@ -49,6 +52,11 @@ class SourceFile:
     """The root it was found under, as `raw` is."""
     size: int
     mtime_ns: int
+    """Any integer: file systems know times before 1677 and after 2262, which 64 bits of nanoseconds do not."""
+    ctime_ns: int = 0
+    """When content, name or rights were changed last, which no program can set; 0 where that is not known."""
+    inode: int = 0
+    """The file's number in its file system; 0 where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +128,9 @@ class Passage:
     page_label: str = ""
     headings: tuple[str, ...] = ()
     """The path of headings above the passage's first character, outermost first."""
+    page_end: int | None = None
+    """The page that the passage's last character stands on; None where there are no pages, or where an earlier
+    version stored the passage."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -28,6 +29,11 @@ def check(directory: Path, store: Store) -> Iterator[str]:
 
     Call it inside a read transaction.
     """
+    with _lenient(store):
+        yield from _findings(directory, store)
+
+
+def _findings(directory: Path, store: Store) -> Iterator[str]:
     state = store.state()
     for (finding,) in store.rows("PRAGMA integrity_check"):
         if finding != "ok":
@@ -53,7 +59,7 @@ def repair(directory: Path, store: Store) -> list[str]:
     the next `index` reads its file again. Raises IndexDamaged where the database itself cannot be read.
     """
     connection = store.connection
-    with transaction(connection):
+    with transaction(connection), _lenient(store):
         connection.execute("REINDEX")
         broken = _broken_documents(store)
         connection.execute(f"DELETE FROM file WHERE id IN (SELECT f.id FROM {_RENAMED})")
@@ -62,7 +68,7 @@ def repair(directory: Path, store: Store) -> list[str]:
         paths = {path for path, _ in broken.values()} | set(_incomplete_files(store))
         # Without a hash the next run takes the file for unread.
         connection.execute(f"UPDATE file SET hash = '', documents = {_LEFT} WHERE documents <> {_LEFT}")
-        for table in ("passage", "text"):
+        for table in ("passage", "text", "heading"):
             connection.execute(f"DELETE FROM {table} WHERE document_id NOT IN (SELECT id FROM document)")
         counts = _count(store)
         rows = counts.by_bucket()
@@ -73,6 +79,16 @@ def repair(directory: Path, store: Store) -> list[str]:
         write_meta(connection, "state", asdict(replace(_counted(store, counts, store.state()), manifest="")))
     publish(directory, store)
     return sorted(paths)
+
+
+@contextmanager
+def _lenient(store: Store) -> Iterator[None]:
+    """Text that is no UTF-8 any more ends no look at the rest: its checksum tells that it is not what was written."""
+    store.connection.text_factory = lambda data: data.decode(errors="replace")
+    try:
+        yield
+    finally:
+        store.connection.text_factory = str
 
 
 def _incomplete_files(store: Store) -> list[str]:

@@ -39,6 +39,19 @@ def storable(text: str) -> str:
     return text if text.isascii() else _SURROGATES.sub("\ufffd", text)
 
 
+def storable_integer(number: int) -> int | bytes:
+    """An integer as SQLite can hold it: itself within 64 bits, else its decimal digits as a blob."""
+    return number if -(1 << 63) <= number < 1 << 63 else str(number).encode()
+
+
+def integer_of(stored: int | bytes) -> int:
+    """What `storable_integer` was given. Raises IndexDamaged."""
+    try:
+        return int(stored)
+    except (TypeError, ValueError) as error:
+        raise damaged("a size or a time") from error
+
+
 def checksum(*values: str | bytes | int | None) -> int:
     """CRC-32 of a row's values."""
     plain = [value.hex() if isinstance(value, bytes) else str(value) for value in values]

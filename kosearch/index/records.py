@@ -57,6 +57,13 @@ class FileState:
     detail: str = ""
     documents: int = 0
     """How many documents the file has in the index; of an earlier content, where there is a reason."""
+    ctime_ns: int = 0
+    inode: int = 0
+    """As in SourceFile; 0 where an earlier version stored the file, and in file systems that have none."""
+    reader: str = ""
+    """What read the content, or refused it, with versions: "pdf/3", "mail/2 pdf/3". Empty where that is not known."""
+    limits: str = ""
+    """Those that reading was under when it took too long, too much memory, or ended a worker; empty otherwise."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,6 +68,23 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         # Term counts by the hash of their names: a row that must exist says so when a term does not.
         "CREATE TABLE term (bucket INTEGER PRIMARY KEY, counts BLOB NOT NULL)",
     ),
+    (
+        # More of the work state. Of files that the first format knew, none of this is known until they are read again.
+        "ALTER TABLE file ADD COLUMN ctime_ns INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE file ADD COLUMN inode INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE file ADD COLUMN reader TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE file ADD COLUMN limits TEXT NOT NULL DEFAULT ''",
+        # Headings stand once: passages of the first format hold theirs, later ones name them by number.
+        (
+            "CREATE TABLE heading (document_id INTEGER NOT NULL REFERENCES document (id) ON DELETE CASCADE,"
+            " number INTEGER NOT NULL, title BLOB NOT NULL, PRIMARY KEY (document_id, number)) WITHOUT ROWID"
+        ),
+        # Terms by new rules, until there are those of every passage.
+        (
+            "CREATE TABLE new_terms (passage_id INTEGER PRIMARY KEY REFERENCES passage (id) ON DELETE CASCADE,"
+            " terms BLOB NOT NULL)"
+        ),
+    ),
 )
 VERSION = len(MIGRATIONS)
 

@@ -19,6 +19,7 @@ from kosearch.index.codec import (
     decode_counts,
     decode_lines,
     decode_vectors,
+    integer_of,
     unseal,
 )
 from kosearch.index.records import (
@@ -32,7 +33,7 @@ from kosearch.index.records import (
     StoredPassage,
     Vectors,
 )
-from kosearch.index.schema import read_meta
+from kosearch.index.schema import is_current, read_meta
 from kosearch.records import Extracted, Heading, PageStart, Passage, Reason, Skipped, Statistics
 
 Description = tuple[int, str, str, str, str, int]
@@ -95,7 +96,7 @@ class Store:
     def descriptions(self) -> Iterator[Description]:
         """What filters look at, of published documents."""
         for row in self._document_rows(PUBLISHED):
-            yield row[0], row[2], row[3], row[4], row[6], row[11]
+            yield row[0], row[2], row[3], row[4], row[6], integer_of(row[11])
 
     def documents_of(self, column: str, values: Sequence[str | int]) -> list[StoredDocument]:
         """Published documents whose `column` (id or text_hash) has one of the values."""
@@ -143,15 +144,28 @@ class Store:
 
     def files(self) -> Iterator[tuple[int, str, FileState]]:
         """Every file that a run has looked at, with its row's number and its path for people."""
+        later = "ctime_ns, inode, reader, limits" if is_current(self.connection) else "0, 0, '', ''"
         sql = (
-            "SELECT id, path, raw, root, size, mtime_ns, hash, reason, detail,"
-            " documents FROM file LEFT JOIN problem ON file_id = file.id AND whole ORDER BY file.id"
+            f"SELECT id, path, raw, root, size, mtime_ns, hash, reason, detail, documents, {later}"
+            " FROM file LEFT JOIN problem ON file_id = file.id AND whole ORDER BY file.id"
         )
-        roots: dict[bytes, bytes] = {}  # each is one object, however many files lie under it
-        for number, path, raw, root, size, mtime_ns, content_hash, reason, detail, documents in self.rows(sql):
-            why = Reason(reason) if reason else None
-            one_root = roots.setdefault(root, root)
-            state = FileState(raw, one_root, size, mtime_ns, content_hash, why, detail or "", documents)
+        shared: dict[Any, Any] = {}  # roots, readers and limits: each is one object, however many files have it
+        for number, path, raw, root, size, mtime_ns, content_hash, reason, detail, documents, *rest in self.rows(sql):
+            ctime_ns, inode, reader, limits = rest
+            state = FileState(
+                raw,
+                shared.setdefault(root, root),
+                integer_of(size),
+                integer_of(mtime_ns),
+                content_hash,
+                Reason(reason) if reason else None,
+                detail or "",
+                documents,
+                integer_of(ctime_ns),
+                integer_of(inode),
+                shared.setdefault(reader, reader),
+                shared.setdefault(limits, limits),
+            )
             yield number, path, state
 
     def stored_file(self, number: int, path: str, state: FileState) -> StoredFile:
@@ -181,8 +195,8 @@ class Store:
             row = found.get(number)
             if row is None or row[1] not in documents:
                 raise damaged(f"passage {number}")
-            ordinal, passage = _place(*row)
             document = documents[row[1]]
+            ordinal, passage = self._place(*row)
             text = self.document_text(document, passage.start, passage.end)
             passages.append(StoredPassage(number, ordinal, passage, text, document))
         return passages
@@ -191,9 +205,9 @@ class Store:
         """Passage id → document id."""
         sql = "SELECT id, document_id, place, checksum FROM passage WHERE id IN (SELECT value FROM json_each(?))"
         found = {}
-        for row in self.rows(sql, json.dumps(ids)):
-            _place(*row)
-            found[row[0]] = row[1]
+        for number, document_id, place, check in self.rows(sql, json.dumps(ids)):
+            _checked_place(number, document_id, place, check)
+            found[number] = document_id
         return found
 
     def vectors(self, ids: Sequence[int]) -> Vectors:
@@ -287,7 +301,7 @@ class Store:
         sql = "SELECT id, document_id, place, checksum, vector, terms FROM passage WHERE document_id = ? ORDER BY id"
         ordinals = []
         for number, owner, place, check, vector, terms in self.rows(sql, document_id):
-            ordinal, passage = _place(number, owner, place, check)
+            ordinal, passage = self._place(number, owner, place, check)
             decode_vectors([unseal(vector, "vector", number)], self.identity.dimensions, self.identity.storage)
             decode_lines(unseal(terms, "terms", number))
             if not 0 <= passage.start <= passage.end <= document.length:
@@ -329,6 +343,24 @@ class Store:
             problems,
         )
 
+    def _place(self, number: int, document_id: int, place: str, check: int) -> tuple[int, Passage]:
+        """A passage's ordinal and position."""
+        ordinal, start, end, line_start, line_end, page, label, headings, *later = json.loads(
+            _checked_place(number, document_id, place, check)
+        )
+        path = tuple(self._heading(document_id, one) for one in headings)
+        return ordinal, Passage(start, end, line_start, line_end, page, label, path, *later)
+
+    def _heading(self, document_id: int, heading: int | str) -> str:
+        """A heading by its number in its document; passages of the first format have the heading itself."""
+        if isinstance(heading, str):
+            return heading
+        sql = "SELECT title FROM heading WHERE document_id = ? AND number = ?"
+        row = self.connection.execute(sql, (document_id, heading)).fetchone()
+        if row is None:
+            raise damaged(f"heading {heading} of document {document_id}")
+        return unseal(row[0], "heading", document_id, heading).decode()
+
     def _document_rows(self, which: str) -> Iterator[Sequence[Any]]:
         return map(
             _checked,
@@ -343,12 +375,11 @@ class Store:
         return [found[number] for number in ids]
 
 
-def _place(number: int, document_id: int, place: str, check: int) -> tuple[int, Passage]:
-    """A passage's ordinal and position."""
+def _checked_place(number: int, document_id: int, place: str, check: int) -> str:
+    """A passage's row without its blobs."""
     if check != checksum(number, document_id, place):
         raise damaged(f"passage {number}")
-    ordinal, start, end, line_start, line_end, page, label, headings = json.loads(place)
-    return ordinal, Passage(start, end, line_start, line_end, page, label, tuple(headings))
+    return place
 
 
 def _checked(row: Sequence[Any]) -> Sequence[Any]:
@@ -371,6 +402,6 @@ def _document(row: Sequence[Any]) -> StoredDocument:
         text_hash,
         length,
         passages,
-        size,
-        mtime_ns,
+        integer_of(size),
+        integer_of(mtime_ns),
     )

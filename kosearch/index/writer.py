@@ -24,16 +24,19 @@ from kosearch.index.codec import (
     encode_vectors,
     seal,
     storable,
+    storable_integer,
     unseal,
 )
 from kosearch.index.records import FileState, Globs, NewDocument
 from kosearch.index.schema import transaction, write_meta
 from kosearch.index.store import DOCUMENT, PART, STRUCTURE, Store
-from kosearch.records import Reason, Skipped, SourceFile
+from kosearch.records import MAX_TITLE, Reason, Skipped, SourceFile
 
 LEAVES = frozenset({Reason.EMPTY, Reason.VANISHED})
 """With these a file's documents leave. With any other reason the file may be back tomorrow: they stay."""
 _VARIABLES = 500
+_SEEN = "path, root, size, mtime_ns, ctime_ns, inode"
+"""What a run sees of a file without reading it."""
 
 
 class Writer:
@@ -70,23 +73,31 @@ class Writer:
         content_hash: str,
         documents: Sequence[NewDocument],
         skipped: Sequence[Skipped] = (),
+        *,
+        reader: str = "",
     ) -> None:
-        """Replace what the file had by these documents, and note the parts that gave none."""
+        """Replace what the file had by these documents, and note the parts that gave none.
+
+        `reader` is what read the content, with its version.
+        """
         with self.transaction():
-            number = self._file(source, content_hash)
+            number = self._file(source, content_hash, reader)
             self._retire(number)
             for document in documents:
                 self._insert(number, source, document)
             self._connection.execute("UPDATE file SET documents = ? WHERE id = ?", (len(documents), number))
             self._note(number, skipped, whole=False)
 
-    def skip(self, source: SourceFile, skipped: Skipped, content_hash: str = "") -> None:
+    def skip(
+        self, source: SourceFile, skipped: Skipped, content_hash: str = "", *, reader: str = "", limits: str = ""
+    ) -> None:
         """Note that the file as it is now cannot be searched.
 
-        What it had stays searchable, unless the file is empty or gone.
+        What it had stays searchable, unless the file is empty or gone. `reader` is what refused the content, with
+        its version, and `limits` those under which reading failed: with others it may be tried again.
         """
         with self.transaction():
-            number = self._file(source, content_hash)
+            number = self._file(source, content_hash, reader, limits)
             if skipped.reason in LEAVES:
                 self._retire(number)
             self._note(number, [skipped], whole=True)
@@ -143,12 +154,12 @@ class Writer:
         """
         return publishing.publish(self._directory, self._store)
 
-    def _file(self, source: SourceFile, content_hash: str) -> int:
+    def _file(self, source: SourceFile, content_hash: str, reader: str, limits: str = "") -> int:
         """The file's row, brought up to date, its problems forgotten."""
-        values = (source.path, source.root, source.size, source.mtime_ns, content_hash)
+        values = (*_seen(source), content_hash, reader, limits)
         row = self._connection.execute(
-            "INSERT INTO file (raw, path, root, size, mtime_ns, hash) VALUES (?, ?, ?, ?, ?, ?)"
-            " ON CONFLICT (raw) DO UPDATE SET path = ?, root = ?, size = ?, mtime_ns = ?, hash = ?"
+            f"INSERT INTO file (raw, {_SEEN}, hash, reader, limits) VALUES ({','.join('?' * 10)})"
+            f" ON CONFLICT (raw) DO UPDATE SET ({_SEEN}, hash, reader, limits) = ({','.join('?' * 9)})"
             " RETURNING id",
             (source.raw, *values, *values),
         ).fetchone()
@@ -163,10 +174,13 @@ class Writer:
         )
 
     def _relocate(self, raw: bytes, source: SourceFile) -> None:
+        """Readers see a document's name, size and time: only where those change is there something to publish."""
+        path, root, size, mtime_ns, ctime_ns, inode = _seen(source)
         with self.transaction():
             self._connection.execute(
-                "UPDATE file SET raw = ?, path = ?, root = ?, size = ?, mtime_ns = ?, moved = 1 WHERE raw = ?",
-                (source.raw, source.path, source.root, source.size, source.mtime_ns, raw),
+                f"UPDATE file SET moved = moved OR (raw, path, size, mtime_ns) <> (?, ?, ?, ?), (raw, {_SEEN})"
+                " = (?, ?, ?, ?, ?, ?, ?) WHERE raw = ?",
+                (source.raw, path, size, mtime_ns, source.raw, path, root, size, mtime_ns, ctime_ns, inode, raw),
             )
 
     def _retire(self, file_id: int) -> None:
@@ -188,13 +202,13 @@ class Writer:
             source.path,
             storable(extracted.member),
             extracted.kind,
-            storable(extracted.title),
+            _title(extracted.title),
             json.dumps(metadata, ensure_ascii=False),
             hashlib.sha256(text.encode()).hexdigest(),
             len(text),
             len(document.passages),
-            source.size,
-            source.mtime_ns,
+            storable_integer(source.size),
+            storable_integer(source.mtime_ns),
         )
         (number,) = self._connection.execute(
             "INSERT INTO document (file_id, raw, path, member, kind, title, metadata, text_hash, length,"
@@ -211,13 +225,26 @@ class Writer:
                 for part in range(-(-len(text) // PART))
             ),
         )
-        headings = [(one.start, one.level, storable(one.title)) for one in extracted.headings]
+        headings = [(one.start, one.level, _title(one.title)) for one in extracted.headings]
         pages = [(one.start, one.number, storable(one.label)) for one in extracted.pages]
         structure = json.dumps([headings, pages], ensure_ascii=False).encode()
         self._connection.execute(
             "INSERT INTO text VALUES (?, ?, ?)", (number, STRUCTURE, seal(structure, number, STRUCTURE))
         )
         self._insert_passages(number, document)
+
+    def _insert_headings(self, document_id: int, document: NewDocument) -> dict[str, int]:
+        """Store the headings above the document's passages, each once: heading → its number."""
+        found = (heading for one in document.passages for heading in one.passage.headings)
+        numbers = {heading: number for number, heading in enumerate(dict.fromkeys(found))}
+        self._connection.executemany(
+            "INSERT INTO heading VALUES (?, ?, ?)",
+            (
+                (document_id, number, seal(_title(heading).encode(), document_id, number))
+                for heading, number in numbers.items()
+            ),
+        )
+        return numbers
 
     def _insert_passages(self, document_id: int, document: NewDocument) -> None:
         if not document.passages:
@@ -230,6 +257,7 @@ class Writer:
         if not np.isfinite(stacked).all():
             raise ValueError("a vector is not finite")
         vectors = encode_vectors(stacked, identity.storage)
+        numbers = self._insert_headings(document_id, document)
         rows = []
         for ordinal, (one, vector) in enumerate(zip(document.passages, vectors, strict=True)):
             number = last + 1 + ordinal
@@ -243,7 +271,8 @@ class Writer:
                     passage.line_end,
                     passage.page,
                     storable(passage.page_label),
-                    [storable(heading) for heading in passage.headings],
+                    [numbers[heading] for heading in passage.headings],
+                    passage.page_end,
                 ],
                 ensure_ascii=False,
             )
@@ -260,3 +289,14 @@ class Writer:
                 )
             )
         self._connection.executemany("INSERT INTO passage VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+
+
+def _seen(source: SourceFile) -> tuple[str | bytes | int, ...]:
+    """The values of the columns _SEEN."""
+    integers = (source.size, source.mtime_ns, source.ctime_ns, source.inode)
+    return (source.path, source.root, *map(storable_integer, integers))
+
+
+def _title(text: str) -> str:
+    """A title or heading as it is stored: however long a document says it is, it stands in every hit."""
+    return storable(text)[:MAX_TITLE]
