@@ -1,0 +1,3 @@
+"""HWP, HWPX and HWPML files."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""Word, Excel, PowerPoint, OpenDocument and RTF files."""
+
+from __future__ import annotations
