@@ -114,6 +114,8 @@ class Extraction:
 
     documents: tuple[Extracted, ...]
     skipped: tuple[Skipped, ...] = ()
+    readers: tuple[str, ...] = ()
+    """The readers that had a part in it, with their versions ("docx/3"): see extract.formats.outdated."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from email.message import EmailMessage
 import pytest
 
 from kosearch.extract import ExtractError, extract
+from kosearch.extract.formats import outdated, version
 from kosearch.records import Extraction, Reason
 
 
@@ -125,3 +126,15 @@ def test_a_bomb_in_an_archive_costs_its_member() -> None:
     found = extract(packed, path="a.zip", archives=True)
     assert [one.text for one in found.documents] == ["서울"]
     assert [(one.member, one.reason) for one in found.skipped] == [("bomb.txt", Reason.TOO_LARGE)]
+
+
+def test_an_extraction_names_the_versions_of_all_its_readers() -> None:
+    mail = message()
+    mail.add_attachment("이름,나이\n".encode(), maintype="text", subtype="csv", filename="명단.csv")
+    found = read(mail)
+    assert found.readers == (version("csv"), version("mail"))
+    assert not outdated(found.readers)
+    assert outdated(("mail/0", version("csv")))
+    with pytest.raises(ExtractError) as caught:
+        extract(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), path="a.xyz")
+    assert caught.value.readers == (version(""),)

@@ -21,6 +21,8 @@ class ExtractError(Exception):
         super().__init__(reason, detail)
         self.reason = reason
         self.detail = detail
+        self.readers: tuple[str, ...] = ()
+        """The versions of the readers that were tried, as in Extraction."""
 
     def __str__(self) -> str:
         return f"{self.reason}: {self.detail}"
@@ -39,22 +41,32 @@ def extract(data: bytes, *, path: str, archives: bool = False) -> Extraction:
     With `archives`, ZIP archives are opened, one level deep. Raises ExtractError when no document in the file has any
     text, and nothing else for any input.
     """
-    return _extract(data, path, archives, 1)
+    readers: set[str] = set()
+    try:
+        found = _extract(data, path, archives, 1, readers)
+    except ExtractError as error:
+        error.readers = tuple(sorted(readers))
+        raise
+    return replace(found, readers=tuple(sorted(readers)))
 
 
-def _extract(data: bytes, path: str, archives: bool, depth: int) -> Extraction:
-    from kosearch.extract.formats import detect, read
+def _extract(data: bytes, path: str, archives: bool, depth: int, readers: set[str]) -> Extraction:
+    """The documents in a file; `readers` gathers the versions of all that have a part in it."""
+    from kosearch.extract.formats import detect, read, version
 
     if not data:
         raise ExtractError(Reason.EMPTY, "the file is empty")
-    kind = "a document"
+    kind = ""
     try:
-        kind = detect(data, path)
+        try:
+            kind = detect(data, path)
+        finally:
+            readers.add(version(kind))
         if kind == "zip" and not archives:
             raise ExtractError(Reason.UNSUPPORTED, "an archive; with --archives the documents in it are read")
 
         def inside(name: str, content: bytes) -> Extraction:
-            return _member(content, path, name, archives and kind != "zip", depth + 1)
+            return _member(content, path, name, archives and kind != "zip", depth + 1, readers)
 
         return _with_text(read(kind, data, path, inside))
     except (ExtractError, MemoryError):
@@ -62,16 +74,16 @@ def _extract(data: bytes, path: str, archives: bool, depth: int) -> Extraction:
     except RecursionError as error:
         raise ExtractError(Reason.BROKEN, "nested too deeply to be read") from error
     except Exception as error:  # a parser met input nobody foresaw: that costs this file, not the run
-        detail = " ".join(f"cannot be read as {kind}: {type(error).__name__}: {error}".split())
+        detail = " ".join(f"cannot be read as {kind or 'a document'}: {type(error).__name__}: {error}".split())
         raise ExtractError(Reason.BROKEN, detail) from error
 
 
-def _member(data: bytes, path: str, member: str, archives: bool, depth: int) -> Extraction:
+def _member(data: bytes, path: str, member: str, archives: bool, depth: int, readers: set[str]) -> Extraction:
     """The documents in a file inside the file at `path`, under names that say where they are."""
     try:
         if depth > _DEEPEST:
             raise ExtractError(Reason.UNSUPPORTED, "a file in a file in a file: too deep")
-        found = _extract(data, member, archives, depth)
+        found = _extract(data, member, archives, depth, readers)
     except ExtractError as error:
         return Extraction((), (Skipped(path, error.reason, error.detail, member),))
     return Extraction(

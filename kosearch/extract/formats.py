@@ -3,41 +3,55 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib import import_module
 from posixpath import splitext
+from typing import NamedTuple
 
 from kosearch.extract import ExtractError, Inside
 from kosearch.extract.containers import Package
 from kosearch.records import Extraction, Reason
 
+
+class Reader(NamedTuple):
+    """The function of this package that reads a kind of file."""
+
+    module: str
+    function: str
+    version: int = 1
+    """Raised whenever the reader gives other text than before: what an older one has read is read again."""
+
+
 READERS = {
-    "code": "plain:read_code",
-    "csv": "plain:read_csv",
-    "doc": "office:read_doc",
-    "docx": "office:read_docx",
-    "epub": "html:read_epub",
-    "html": "html:read_html",
-    "hwp": "hwp:read",
-    "hwpml": "hwpml:read",
-    "json": "plain:read_json",
-    "mail": "mail:read",
-    "markdown": "markup:read_markdown",
-    "mbox": "mail:read_mbox",
-    "mhtml": "mail:read_mhtml",
-    "notebook": "plain:read_notebook",
-    "odf": "opendocument:read",
-    "pdf": "pdf:read",
-    "ppt": "office:read_ppt",
-    "pptx": "office:read_pptx",
-    "rst": "markup:read_rst",
-    "rtf": "rtf:read",
-    "text": "plain:read_text",
-    "xls": "office:read_xls",
-    "xlsx": "office:read_xlsx",
-    "zip": "archives:read_zip",
+    "code": Reader("plain", "read_code"),
+    "csv": Reader("plain", "read_csv"),
+    "doc": Reader("office", "read_doc"),
+    "docx": Reader("office", "read_docx"),
+    "epub": Reader("html", "read_epub"),
+    "html": Reader("html", "read_html"),
+    "hwp": Reader("hwp", "read"),
+    "hwpml": Reader("hwpml", "read"),
+    "json": Reader("plain", "read_json"),
+    "mail": Reader("mail", "read"),
+    "markdown": Reader("markup", "read_markdown"),
+    "mbox": Reader("mail", "read_mbox"),
+    "mhtml": Reader("mail", "read_mhtml"),
+    "notebook": Reader("plain", "read_notebook"),
+    "odf": Reader("opendocument", "read"),
+    "pdf": Reader("pdf", "read"),
+    "ppt": Reader("office", "read_ppt"),
+    "pptx": Reader("office", "read_pptx"),
+    "rst": Reader("markup", "read_rst"),
+    "rtf": Reader("rtf", "read"),
+    "text": Reader("plain", "read_text"),
+    "xls": Reader("office", "read_xls"),
+    "xlsx": Reader("office", "read_xlsx"),
+    "zip": Reader("archives", "read_zip"),
 }
 """Every kind of file and the function in this package that reads it; the only list of its sort."""
+
+DETECTION = 1
+"""Raised when kinds come that were not read before: files that were of no kind are looked at again."""
 
 _HOLDING_FILES = frozenset(("mail", "mbox", "zip"))
 """Kinds whose readers take a third argument, which reads the files inside theirs."""
@@ -149,6 +163,16 @@ def _compound_kind(data: bytes) -> str:
 
 def read(kind: str, data: bytes, path: str, inside: Inside) -> Extraction:
     """Read a file as this kind; the reader is imported now and not before."""
-    module, _, function = READERS[kind].partition(":")
-    reader: Callable[..., Extraction] = getattr(import_module(f"kosearch.extract.{module}"), function)
-    return reader(data, path, inside) if kind in _HOLDING_FILES else reader(data, path)
+    reader = READERS[kind]
+    function: Callable[..., Extraction] = getattr(import_module(f"kosearch.extract.{reader.module}"), reader.function)
+    return function(data, path, inside) if kind in _HOLDING_FILES else function(data, path)
+
+
+def version(kind: str) -> str:
+    """What is kept of the reader that a file needed, "docx/3"; "detection/2" for a file of no kind."""
+    return f"{kind}/{READERS[kind].version}" if kind else f"detection/{DETECTION}"
+
+
+def outdated(versions: Iterable[str]) -> bool:
+    """Whether a file that these readers read would be read by another version of one today."""
+    return not set(versions) <= {version(kind) for kind in ("", *READERS)}
