@@ -11,7 +11,7 @@ _kosearch() {
     [[ $previous == '=' ]] && previous=${COMP_WORDS[COMP_CWORD - 2]}
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
-        index|query|show|status|remove|extract|eval|serve|check|repair|models) command=${COMP_WORDS[i]}; break ;;
+        index|query|show|status|remove|extract|eval|serve|check|repair|docs|models) command=${COMP_WORDS[i]}; break ;;
         esac
     done
     ((i + 1 < COMP_CWORD)) && case "$command ${COMP_WORDS[i + 1]}" in
@@ -39,6 +39,7 @@ _kosearch() {
                 serve) words='-d --detach --stop --status --idle -i --index --device --json -q --quiet -h --help' ;;
                 check) words='-i --index -q --quiet -h --help' ;;
                 repair) words='-i --index --wait -q --quiet -h --help' ;;
+                docs) words='-h --help' ;;
                 models) words='--json -h --help' ;;
                 'models pull') words='-q --quiet -h --help' ;;
                 'models check') words='--device --json -q --quiet -h --help' ;;
@@ -48,7 +49,7 @@ _kosearch() {
                 *) words='--version -h --help' ;;
                 esac
             elif [[ -z $command ]]; then
-                words='index query show status remove extract eval serve check repair models'
+                words='index query show status remove extract eval serve check repair docs models'
             elif [[ $command == models ]]; then
                 words='pull check rm export import'
             elif [[ '|index||remove||extract||eval||models import|' == *"|$command|"* ]]; then

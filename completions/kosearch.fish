@@ -16,6 +16,7 @@ complete -c kosearch -n __fish_use_subcommand -a eval -d 'Measure how well the s
 complete -c kosearch -n __fish_use_subcommand -a serve -d 'Keep models and indexes loaded, so that answers come at once'
 complete -c kosearch -n __fish_use_subcommand -a check -d 'Verify every row and file of an index'
 complete -c kosearch -n __fish_use_subcommand -a repair -d 'Make a damaged index whole again'
+complete -c kosearch -n __fish_use_subcommand -a docs -d 'Print a page of the documentation; without a topic, list them'
 complete -c kosearch -n __fish_use_subcommand -a models -d 'List the models that can be had, or fetch, check or remove one'
 complete -c kosearch -n __fish_use_subcommand -l version -d 'Print the version and exit'
 complete -c kosearch -n __fish_use_subcommand -s h -l help -d 'Show this message and exit'
@@ -121,6 +122,8 @@ complete -c kosearch -n '__fish_seen_subcommand_from repair' -s i -l index -x -a
 complete -c kosearch -n '__fish_seen_subcommand_from repair' -l wait -d 'Wait for another writer instead of ending'
 complete -c kosearch -n '__fish_seen_subcommand_from repair' -s q -l quiet -d 'Print no progress and no notes'
 complete -c kosearch -n '__fish_seen_subcommand_from repair' -s h -l help -d 'Show this message and exit'
+
+complete -c kosearch -n '__fish_seen_subcommand_from docs' -s h -l help -d 'Show this message and exit'
 
 complete -c kosearch -n '__fish_seen_subcommand_from models; and not __fish_seen_subcommand_from pull check rm export import' -a pull -d 'Download a model, or what is missing of it, into the hub\'s cache'
 complete -c kosearch -n '__fish_seen_subcommand_from models; and not __fish_seen_subcommand_from pull check rm export import' -a check -d 'Compare a model\'s vectors with those it gave before, and time it'

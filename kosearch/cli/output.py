@@ -111,6 +111,16 @@ class Output:
         """A document's text: as it is into a pipe, without control characters on a terminal."""
         self.line(render.block(text) if self.stdout.isatty() else text)
 
+    def page(self, markdown: str) -> None:
+        """A page of the documentation: drawn on a terminal, as it is into a pipe."""
+        if not self.stdout.isatty():
+            self._write(markdown)
+            return
+        from rich.markdown import Markdown
+
+        with _writing():
+            self._console.print(Markdown(markdown))
+
     def progress(self) -> Progress:
         """A line that follows a run of indexing: on a terminal only, and never when quiet."""
         return Progress(self.stderr, shown=self.stderr.isatty() and not self.quiet)

@@ -1,4 +1,4 @@
-"""The README is true: its commands run and print what it shows, and it names all there is."""
+"""The README and the pages are true: their commands run and print what is shown, and they name all there is."""
 
 from __future__ import annotations
 
@@ -14,23 +14,40 @@ import pytest
 from conftest import CORPUS, Program, make_program
 
 from kosearch import errors
-from kosearch.cli import app
+from kosearch.cli import app, docs
 from kosearch.config import Settings
 from kosearch.extract.formats import READERS
 from kosearch.records import Reason
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCS = ROOT / "kosearch/docs"
 WRITE = os.environ.get("KOSEARCH_GOLDEN") == "write"
 MODELS = (json_schema.MODELS, json_schema.MODEL, json_schema.MODEL_CHECK)
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+PAGES = {
+    "en": [ROOT / "README.md", *(DOCS / f"{topic}.md" for topic in docs.TOPICS)],
+    "ko": sorted((DOCS / "ko").glob("*.md"), key=lambda page: ["README", *docs.TOPICS].index(page.stem)),
+}
+"""Each language's pages, in the order in which their examples go on from each other."""
 
 
-def blocks(language: str) -> list[str]:
-    return [text for name, text in BLOCKS if name == language]
+def read(topic: str) -> str:
+    return (DOCS / f"{topic}.md").read_text(encoding="utf-8")
 
 
-@pytest.fixture(scope="module")
+def blocks(text: str, language: str) -> list[str]:
+    return [
+        found
+        for name, found in re.findall(r"^```(\w+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+        if name == language
+    ]
+
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+USER = "\n".join(page.read_text(encoding="utf-8") for page in PAGES["en"])
+"""All that a user may read."""
+
+
+@pytest.fixture
 def clone(tmp_path_factory: pytest.TempPathFactory, cache_dir: Path) -> Program:
     """A home with a copy of the corpus where a clone has it."""
     home = tmp_path_factory.mktemp("clone")
@@ -63,24 +80,28 @@ def stable(text: str) -> str:
 
 
 @pytest.mark.skipif(shutil.which("jq") is None, reason="jq is not installed")
-def test_commands_print_what_the_readme_shows(clone: Program) -> None:
-    text = README
-    installing, shown = blocks("sh")[0], blocks("text")[0]
-    printed = run(clone, installing.split("pip install . && ", 1)[1])
-    text = text.replace(f"```text\n{shown}```", f"```text\n{printed}```")
-    pairs = [(shown, printed)]
-    for block in blocks("console"):
-        new = ""
-        for command, expected in _commands(block):
-            printed = run(clone, command)
-            pairs.append((expected, printed))
-            new += f"$ {command}".replace("\n", "\n> ") + f"\n{printed}"
-        text = text.replace(f"```console\n{block}```", f"```console\n{new}```")
-    if WRITE:
-        (ROOT / "README.md").write_text(text, encoding="utf-8")
-        return
-    for expected, printed in pairs:
-        assert stable(printed) == stable(expected), "see the difference, then run with KOSEARCH_GOLDEN=write"
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_commands_print_what_the_pages_show(clone: Program, language: str) -> None:
+    for page in PAGES[language]:
+        text = new = page.read_text(encoding="utf-8")
+        pairs = []
+        if page.stem == "README":
+            installing, shown = blocks(text, "sh")[0], blocks(text, "text")[0]
+            printed = run(clone, installing.split("pip install . && ", 1)[1])
+            pairs.append((shown, printed))
+            new = new.replace(f"```text\n{shown}```", f"```text\n{printed}```")
+        for block in blocks(text, "console"):
+            made = ""
+            for command, expected in _commands(block):
+                printed = run(clone, command)
+                pairs.append((expected, printed))
+                made += f"$ {command}".replace("\n", "\n> ") + f"\n{printed}"
+            new = new.replace(f"```console\n{block}```", f"```console\n{made}```")
+        if WRITE:
+            page.write_text(new, encoding="utf-8")
+            continue
+        for expected, printed in pairs:
+            assert stable(printed) == stable(expected), f"{page.name}: if that is right, run with KOSEARCH_GOLDEN=write"
 
 
 def _commands(block: str) -> list[tuple[str, str]]:
@@ -97,25 +118,25 @@ def _commands(block: str) -> list[tuple[str, str]]:
 
 
 def test_the_test_command_is_the_one_that_ci_runs() -> None:
-    command = blocks("sh")[1].strip()
+    command = blocks(README, "sh")[1].strip()
     assert command == "pip install -e '.[dev]' && pytest"
     assert f"\n{command}\n" in (ROOT / ".ci/run").read_text(encoding="utf-8")
-    assert len(blocks("sh")) == 2
+    assert len(blocks(README, "sh")) == 2
 
 
 def test_each_set_up_is_one_command_line() -> None:
-    assert all(len(block.strip().splitlines()) == 1 for block in blocks("sh"))
+    assert all(len(block.strip().splitlines()) == 1 for block in blocks(README, "sh"))
 
 
 def test_every_command_and_query_option_is_named() -> None:
     group = app.commands()
     for name, command in group.commands.items():
-        assert re.search(rf"kosearch {name}\b", README), name
+        assert re.search(rf"kosearch {name}\b", USER), name
         for inner in getattr(command, "commands", ()):
-            assert f"`{name} {inner}" in README
+            assert f"`{name} {inner}" in USER
     for param in group.commands["query"].params:
         if param.param_type_name == "option" and param.name not in {"quiet", "index", "device"}:
-            assert any(re.search(rf"(?<![\w-]){option}(?![\w-])", README) for option in param.opts), param.name
+            assert any(re.search(rf"(?<![\w-]){option}(?![\w-])", USER) for option in param.opts), param.name
 
 
 def test_every_exit_code_is_named() -> None:
@@ -124,13 +145,13 @@ def test_every_exit_code_is_named() -> None:
 
     codes = {one.exit_code for one in classes(errors.KosearchError)}
     codes |= {errors.OK, errors.NO_HIT, errors.INTERRUPTED, errors.TERMINATED}
-    table = README.split("### Exit codes")[1].split("###")[0]
+    table = read("scripts").split("## Exit codes")[1].split("\n## ")[0]
     named = {int(code) for row in re.findall(r"^\| ([\d, ]+) \|", table, re.MULTILINE) for code in row.split(", ")}
     assert named == codes
 
 
 def test_every_field_of_a_hit_and_of_an_answer_has_its_row() -> None:
-    section = README.split("### JSON")[1].split("\n## ")[0]
+    section = read("scripts").split("## JSON")[1].split("\n## ")[0]
     rows = [
         name for row in re.findall(r"^\| (`\w+`(?:, `\w+`)*) \|", section, re.MULTILINE) for name in row.split(", ")
     ]
@@ -148,18 +169,34 @@ def test_every_field_of_a_hit_and_of_an_answer_has_its_row() -> None:
 
 
 def test_every_setting_is_named_with_its_default() -> None:
-    rows = dict(re.findall(r"^\| `(\w+)` \| `KOSEARCH_\w+` \| (.+?) \|", README, re.MULTILINE))
+    rows = dict(re.findall(r"^\| `(\w+)` \| `KOSEARCH_\w+` \| (.+?) \|", read("settings"), re.MULTILINE))
     assert rows.keys() == {setting.name for setting in fields(Settings)} - {"config_file", "data_dir", "cache_dir"}
     for setting in fields(Settings):
         if setting.name in rows:
-            assert f"| `{setting.name}` | `KOSEARCH_{setting.name.upper()}` |" in README
+            assert f"| `{setting.name}` | `KOSEARCH_{setting.name.upper()}` |" in read("settings")
             shown = rows[setting.name].strip("`")
             default = {None: "auto", True: "on", 64 * 1024**2: "64M"}.get(setting.default, setting.default)
             assert shown in (str(default), f"{default:g}" if isinstance(default, float) else ""), setting.name
 
 
 def test_every_type_and_reason_is_named() -> None:
-    formats = README.split("## Formats")[1].split("\n## ")[0]
+    formats = read("files").split("## Formats")[1]
     assert set(re.findall(r"`(\w+)`", " ".join(re.findall(r"^\| (`.*?) \|", formats, re.MULTILINE)))) == set(READERS)
     for reason in Reason:
-        assert f"`{reason}`" in README
+        assert f"`{reason}`" in USER
+
+
+def test_every_page_is_listed() -> None:
+    assert {page.stem for page in DOCS.glob("*.md")} == set(docs.TOPICS)
+    assert all(f"](kosearch/docs/{topic}.md)" in README for topic in docs.TOPICS)
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.encode()) <= 9 * 1024
+
+
+@pytest.mark.parametrize("page", [page for pages in PAGES.values() for page in pages], ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for link in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+        if "://" not in link:
+            assert (page.parent / link).exists(), link
