@@ -12,6 +12,7 @@ from kosearch.resident import forwarding
 
 def run() -> None:
     """Run the command line: in a resident if one can, which spares most imports, else here."""
+    _open_streams()
     signal.signal(signal.SIGTERM, _terminated)
     try:
         code = forwarding.run(sys.argv[1:])
@@ -30,6 +31,18 @@ def run() -> None:
 
         code = main()
     sys.exit(code)
+
+
+def _open_streams() -> None:
+    """Let streams that the caller closed read nothing and lead nowhere, before a file that is opened takes their place.
+
+    Such a caller wants the exit code, which must be that of the command.
+    """
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        if getattr(sys, name) is None:
+            os.dup2(os.open(os.devnull, os.O_RDWR), number)
+            os.set_inheritable(number, True)
+            setattr(sys, name, os.fdopen(number, mode, encoding="utf-8", closefd=False))
 
 
 def _terminated(_signum: int, _frame: FrameType | None) -> None:

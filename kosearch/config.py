@@ -102,13 +102,22 @@ def index_directory(name: str, settings: Settings) -> Path:
     path = Path(os.path.expanduser(name))
     is_path = any(separator in name for separator in (os.sep, os.altsep) if separator)
     if "\0" not in name and (is_path or (name.startswith(".") and path.is_dir())):
-        return path.absolute()
+        return _in_utf8(path.absolute())
     if not name.isprintable() or not name.strip() or name.startswith((".", "~", "-")):
         raise UsageError(
             f"{name!r} cannot be the name of an index",
             "Use a plain name such as `notes`, or a directory such as `./notes`.",
         )
-    return settings.data_dir / _INDEXES / unicodedata.normalize("NFC", name)
+    return _in_utf8(settings.data_dir / _INDEXES / unicodedata.normalize("NFC", name))
+
+
+def _in_utf8(directory: Path) -> Path:
+    """Tantivy opens no others."""
+    try:
+        os.fspath(directory).encode()
+    except UnicodeEncodeError:
+        raise UsageError(f"an index cannot lie in {directory}, whose name is not UTF-8") from None
+    return directory
 
 
 def index_names(settings: Settings) -> list[str]:

@@ -265,6 +265,73 @@ def test_it_holds_nothing_of_the_process_that_began_it(resident: Resident) -> No
     assert "휴가".encode() not in command
 
 
+def test_whoever_waits_for_what_its_beginner_holds_waits_no_longer_than_for_that(own: Resident) -> None:
+    ask = "kosearch query 'rotate keys' --mode lexical --paths -k 1"
+    script = f"""
+        flock job.lock {ask}
+        flock --nonblock job.lock echo free
+        out=$( {{ {ask} >/dev/null; echo told >&3; }} 3>&1 )
+        echo "$out"
+        exec 5>more.lock 200>another.lock; flock 5; flock 200
+        kosearch serve --stop; {ask}; exec 5>&- 200>&-
+        flock --nonblock more.lock flock --nonblock another.lock echo both are free
+    """
+    done = own.program.shell(script, cwd=own.runtime, timeout=60)
+    lines = [line for line in done.stdout.splitlines() if "rotate_keys" not in line]
+    assert lines == ["free", "told", "both are free"]
+    assert own.state is not None
+
+
+def test_it_has_no_limits_signals_and_secrets_of_its_beginner(own: Resident) -> None:
+    if not Path("/proc").is_dir():
+        pytest.skip("processes are only laid open on Linux")
+    secrets = {"SOMETHING_ELSE": "secret-1", "AWS_SECRET_ACCESS_KEY": "secret-2", "OPENAI_API_KEY": "key-of-the-first"}
+    limited = replace(own, program=replace(own.program, environment={**own.program.environment, **secrets}))
+    script = """
+        trap '' HUP INT USR1
+        ulimit -S -n 200; ulimit -S -t 1000; ulimit -S -f 100000; ulimit -S -v 16000000
+        python -c 'import os, signal, sys
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGALRM})
+        os.execvp("kosearch", ["kosearch", "query", "rotate keys", "--mode", "lexical", "--paths", "-k", "1"])'
+    """
+    assert "rotate_keys" in limited.program.shell("\n".join(map(str.strip, script.splitlines()))).stdout
+    proc = Path(f"/proc/{own.pid}")
+    status = dict(line.split(":\t", 1) for line in (proc / "status").read_text().splitlines() if ":\t" in line)
+    assert int(status["SigBlk"], 16) == 0
+    ignored = {one for one in signal.Signals if int(status["SigIgn"], 16) >> (one - 1) & 1}
+    assert ignored <= {signal.SIGPIPE, signal.SIGXFSZ}
+    limits = (proc / "limits").read_text().splitlines()
+    for name in ("Max cpu time", "Max file size", "Max address space"):
+        assert next(line for line in limits if line.startswith(name)).split()[-3:-1] == ["unlimited"] * 2
+    files = next(line for line in limits if line.startswith("Max open files")).split()
+    assert files[3] == files[4]
+    environment = (proc / "environ").read_bytes()
+    assert b"secret-" not in environment
+    assert b"key-of-the-first" in environment
+    own.stop()
+
+
+def test_one_who_is_limited_for_good_starts_none(own: Resident) -> None:
+    done = own.program.shell("ulimit -t 1000; kosearch query 'rotate keys' --mode lexical --paths -k 1")
+    assert "rotate_keys" in done.stdout
+    assert own.state is None
+
+
+def test_those_of_other_installations_are_left_alone(own: Resident) -> None:
+    assert own.ask()
+    [path] = (own.runtime / "kosearch").glob("*.sock")
+    other = path.with_name(f"00000000{path.name[8:]}")
+    path.rename(other)
+    with place.listen(path):
+        pass  # one of ours, that was killed
+    for arguments, code in ((["--status"], 1), (["--status", "--json"], 1), (["--stop"], 0)):
+        done = own.program.run("serve", *arguments)
+        assert (done.returncode, "none is running" in done.stderr + done.stdout) == (code, "--json" not in arguments)
+        assert str(other) not in done.stdout
+    with place.connect(other, 5) as connection:
+        assert place.peer_pid(connection) not in (None, 0)
+
+
 def test_an_index_that_changes_goes_and_comes_again(changing: Resident) -> None:
     program, document = changing.program, changing.program.home / "docs" / "a.md"
     document.parent.mkdir()

@@ -127,6 +127,21 @@ def _unprintable() -> None:
     raise ValueError("a line\nand \x1b[31m\udc80")
 
 
+def _inherited() -> dict[str, object]:
+    """What a process may have from whoever started it."""
+    files = [int(name) for name in os.listdir("/proc/self/fd")]
+    lines = Path("/proc/self/status").read_text().splitlines()
+    status = {name: value.strip() for name, value in (line.split(":", 1) for line in lines if ":" in line)}
+    own = {os.readlink(f"/proc/self/fd/{one}") for one in files if one > 2 and os.path.exists(f"/proc/self/fd/{one}")}
+    return {
+        "files": own,
+        "folder": os.getcwd(),
+        "environment": sorted(os.environ),
+        "blocked": int(status["SigBlk"], 16),
+        "ignored": {one for one in signal.Signals if int(status["SigIgn"], 16) >> (one - 1) & 1},
+    }
+
+
 ACTIONS: dict[str, Callable[[], object]] = {
     "hang": _sleep,
     "work": lambda: _use_processor(1000),
@@ -142,6 +157,7 @@ ACTIONS: dict[str, Callable[[], object]] = {
     "lambda": lambda: lambda: None,
     "print": _print,
     "pid": os.getpid,
+    "inherited": _inherited,
     "interrupt": lambda: os.kill(os.getpid(), signal.SIGINT),
     "leave a child": _leave_a_child,
 }
@@ -269,6 +285,30 @@ def test_large_results_that_nobody_takes_hold_the_workers_back(tmp_path: Path) -
 def test_nothing_that_a_worker_prints_reaches_us(capfd: pytest.CaptureFixture[str], pool: Pool[str, object]) -> None:
     assert outcome(pool, "print") == "printed"
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_worker_inherits_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "secret")
+    monkeypatch.setenv("SOMETHING_ELSE", "secret")
+    monkeypatch.chdir(tmp_path)
+    ignored = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGUSR1])
+    try:
+        with (
+            (tmp_path / "lock").open("w") as lock,
+            Pool(work, 1, deadline=20) as pool,
+        ):
+            os.set_inheritable(lock.fileno(), True)
+            found = outcome(pool, "inherited")
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM, signal.SIGUSR1])
+        signal.signal(signal.SIGHUP, ignored)
+    assert isinstance(found, dict)
+    assert not [name for name in found["files"] if not name.startswith("pipe:") and name != os.devnull]
+    assert (found["folder"], found["blocked"]) == ("/", 0)
+    assert found["ignored"] == {signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ}
+    assert {"HOME", "PATH"} <= set(found["environment"])
+    assert not {"OPENAI_API_KEY", "SOMETHING_ELSE"} & set(found["environment"])
 
 
 def test_workers_start_when_needed_stay_and_leave_nothing() -> None:

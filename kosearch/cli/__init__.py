@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from types import FrameType
 
 from kosearch import errors
-from kosearch.cli.output import Caller, ClosedPipe, Output, standard
+from kosearch.cli.output import Caller, ClosedPipe, Output, discard, standard
 
 
 class Terminated(BaseException):
@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = invoke(list(sys.argv[1:] if argv is None else argv), Caller(output))
         output.flush()
     except ClosedPipe:
-        _discard_stdout()
+        discard(sys.stdout)
         return errors.OK
     except errors.KosearchError as error:
         output.error(error)
@@ -44,13 +44,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _terminate(_signum: int, _frame: FrameType | None) -> None:
     raise Terminated
-
-
-def _discard_stdout() -> None:
-    """Nobody reads on: without this the interpreter would complain while it flushes at exit."""
-    devnull = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(devnull, sys.stdout.fileno())
-    os.close(devnull)
 
 
 def _unexpected(output: Output, error: Exception) -> int:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.exceptions import TyperException
 
 from kosearch import __version__
-from kosearch.cli.output import Caller
+from kosearch.cli.output import Caller, ClosedPipe
 from kosearch.errors import UsageError
 
 COMMANDS = {
@@ -34,6 +36,10 @@ _NUMBERS = {int: re.compile(r"[0-9]{1,9}"), float: re.compile(r"[0-9]*\.?[0-9]+"
 """Numbers that are plainly so."""
 
 
+_PLACES = ("PATH", "GLOB", "NAME_OR_DIR", "FILE")
+"""What may name a file, and so be no text: the metavars of such parameters."""
+
+
 @cache  # a resident runs many
 def commands(names: tuple[str, ...] = tuple(COMMANDS)) -> Any:
     """Typer's group of these commands."""
@@ -53,10 +59,16 @@ def commands(names: tuple[str, ...] = tuple(COMMANDS)) -> Any:
             app.command(name)(found)
     group: Any = typer.main.get_command(app)
     context = typer.Context(group, **group.context_settings)
-    for command in (group, *group.commands.values()):
+    for command in _all_commands(group):
         for parameter in command.get_params(context):
             parameter._runtime_param = _Plain()
     return group
+
+
+def _all_commands(group: Any) -> Iterator[Any]:
+    yield group
+    for command in getattr(group, "commands", {}).values():
+        yield from _all_commands(command)
 
 
 def invoke(argv: list[str], caller: Caller) -> int:
@@ -67,6 +79,8 @@ def invoke(argv: list[str], caller: Caller) -> int:
         result = group.main(args=argv, prog_name="kosearch", standalone_mode=False, obj=caller)
     except TyperException as problem:
         raise _usage_error(problem) from problem
+    except SystemExit as end:  # Typer's own, where nobody reads the help on
+        raise ClosedPipe from end
     return result if isinstance(result, int) else 0
 
 
@@ -79,6 +93,8 @@ class _Plain:
 
     def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
         kind = param.type_descriptor
+        if not (kind.annotation is Path or param.metavar in _PLACES):
+            _check_text(value, param)
         if value is None:
             return () if param.multiple or param.nargs == -1 else None
         if kind.annotation is str and isinstance(value, str):
@@ -91,6 +107,17 @@ class _Plain:
                 return number
         param._runtime_param = None
         return param.get_runtime_param().coerce(value, param=param, ctx=ctx)
+
+
+def _check_text(value: Any, param: Any) -> None:
+    """See that words are text: bytes that are not UTF-8 come as lone surrogates. Raises UsageError."""
+    for word in value if isinstance(value, list | tuple) else (value,):
+        try:
+            str(word).encode()
+        except UnicodeEncodeError as error:
+            byte = os.fsencode(word[error.start])
+            name = param.opts[0] if param.opts[0].startswith("-") else param.metavar or param.name.upper()
+            raise UsageError(f"{name} is not UTF-8: byte 0x{byte.hex()} at character {error.start + 1}") from None
 
 
 def _version(wanted: bool) -> None:

@@ -119,8 +119,11 @@ def command(
             raise UsageError("nothing is indexed yet", "kosearch index PATH")
         if endpoint is not None:
             _check_has_endpoint(library)
-        globs = {"include": tuple(include or ()), "exclude": tuple(exclude or ())} if include or exclude else None
-        run = library.update(roots, globs=globs, archives=archives, pull=pull, wait=wait)
+        limits = {"include": include or (), "exclude": exclude or ()}
+        globs = {name: tuple(map(options.glob, some)) for name, some in limits.items()}
+        run = library.update(
+            roots, globs=globs if include or exclude else None, archives=archives, pull=pull, wait=wait
+        )
     with output.progress() as progress:
         while True:
             try:

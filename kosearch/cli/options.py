@@ -93,6 +93,11 @@ def file_name(path: str) -> bytes:
     return os.fsencode(os.path.abspath(os.path.expanduser(path)))
 
 
+def glob(pattern: str) -> str:
+    """A pattern typed by a person, as names are shown and matched: bytes that are not UTF-8 are U+FFFD."""
+    return os.fsencode(pattern).decode("utf-8", "replace")
+
+
 def output_of(context: typer.Context, *, quiet: bool = False) -> Output:
     """The streams that the command prints to."""
     caller: Caller = context.obj

@@ -172,13 +172,23 @@ class Output:
             self.stdout.write(text)
 
     def _message(self, text: str) -> None:
-        self.stderr.write(render.block(text) + "\n")
-        self.stderr.flush()
+        try:
+            self.stderr.write(render.block(text) + "\n")
+            self.stderr.flush()
+        except OSError:  # nobody can be told: the exit code has to say it all
+            discard(self.stderr)
 
 
 def unwritable(error: OSError) -> KosearchError:
     """The error for output that has no room, or nowhere to go."""
     return KosearchError(f"the output cannot be written: {error.strerror}", "see where it goes, and how full that is")
+
+
+def discard(stream: TextIO) -> None:
+    """Nobody reads on: without this the interpreter would complain while it flushes at exit."""
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, stream.fileno())
+    os.close(devnull)
 
 
 @contextmanager

@@ -116,7 +116,7 @@ def command(
             mode=settings.mode,
             weight=settings.weight,
             min_score=min_score,
-            paths=tuple(path or ()),
+            paths=tuple(map(options.glob, path or ())),
             kinds=tuple(kind or ()),
             after=after,
             before=before,

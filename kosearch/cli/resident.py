@@ -14,7 +14,7 @@ from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import Any
 
-from kosearch import config
+from kosearch import config, processes
 from kosearch.cli.app import invoke
 from kosearch.cli.output import Caller, Elsewhere, Output
 from kosearch.config import Settings
@@ -97,6 +97,7 @@ def main(path: str) -> None:
     os.setsid()
     os.chdir("/")
     os.umask(0o077)
+    processes.lift_limits()
     settings = config.load({})
     warm = Warm(settings)
     serve(socket.socket(fileno=0), Path(path), warm, settings.resident_idle, Commands(Path(path), warm))

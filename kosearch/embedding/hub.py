@@ -47,7 +47,7 @@ def is_name(name: str) -> bool:
 def cache() -> Path:
     """Where the cache lies, by the variables that the hub's own client reads."""
     home = Path(os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface")
-    return Path(os.environ.get("HF_HUB_CACHE") or home / "hub").expanduser()
+    return Path(os.environ.get("HF_HUB_CACHE") or home / "hub").expanduser().absolute()
 
 
 def folder_of(name: str) -> Path:

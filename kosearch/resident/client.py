@@ -18,7 +18,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from kosearch import __version__
+from kosearch import __version__, processes
 from kosearch.config import Settings, index_directory
 from kosearch.records import Answer, Query
 from kosearch.resident import place, wire
@@ -68,11 +68,12 @@ def start(settings: Settings) -> dict[str, Any]:
 
 
 def residents(settings: Settings, *, patience: float = place.PATIENCE) -> Iterator[tuple[Path, dict[str, Any] | None]]:
-    """The sockets of all residents in this runtime directory, whatever their settings, with what each says of itself.
+    """The sockets of this installation's residents in the runtime directory, whatever their settings.
 
-    None for one that does not answer. Raises OSError.
+    With what each says of itself, and None for one that does not answer. Raises OSError.
     """
-    for path in sorted(place.socket_path(settings).parent.glob("*.sock")):
+    folder = place.socket_path(settings).parent
+    for path in map(Path, place.sockets_in(folder) if folder.exists() else ()):
         try:
             with place.connect(path, patience) as connection:
                 yield path, wire.exchange(connection, {"do": "status"}, patience)
@@ -131,22 +132,38 @@ def _connected(path: Path, settings: Settings) -> socket.socket:
 
 
 def _spawn(listener: socket.socket, path: Path, settings: Settings) -> None:
-    """Start a resident that takes over the listening socket, and nothing else of this process."""
-    # Sharing small products among cores costs more than it brings, and a multiple when one of them is busy.
-    environ = {"OPENBLAS_NUM_THREADS": "1", **os.environ, **_environment(settings)}
+    """Start a resident that takes over the listening socket, and nothing else of this process.
+
+    Raises OSError, where this process is limited too: a resident works for others, and would be as limited.
+    """
+    if processes.is_limited():
+        raise OSError(errno.EPERM, "this process is limited (ulimit), and so would be one that it starts")
     listener.set_inheritable(True)
-    streams = [
+    files = [
         (os.POSIX_SPAWN_DUP2, listener.fileno(), 0),
         (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
         (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0),
+        *((os.POSIX_SPAWN_CLOSE, number) for number in processes.inheritable_files()),
     ]
     # -P: the working folder, which may be anybody's, is no place for modules.
-    os.posix_spawn(sys.executable, [sys.executable, "-P", "-m", PROCESS, str(path)], environ, file_actions=streams)
+    os.posix_spawn(
+        sys.executable,
+        [sys.executable, "-P", "-m", PROCESS, str(path)],
+        _environment(settings),
+        file_actions=files,
+        setsigmask=(),
+        setsigdef=processes.default_signals(),
+    )
 
 
 def _environment(settings: Settings) -> dict[str, str]:
-    """The settings that a resident needs, wherever they were given."""
+    """What a resident needs of this process's environment, and the settings, wherever they were given."""
+    from kosearch.embedding.providers import KEY, PROVIDERS
+
     return {
+        # Sharing small products among cores costs more than it brings, and a multiple when one of them is busy.
+        "OPENBLAS_NUM_THREADS": "1",
+        **processes.environment({KEY, *(one.key for one in PROVIDERS.values())}),
         "KOSEARCH_CACHE_DIR": str(settings.cache_dir),
         "KOSEARCH_MODEL": settings.model or "auto",
         "KOSEARCH_ENDPOINT": settings.endpoint or "auto",

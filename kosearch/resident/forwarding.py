@@ -38,7 +38,7 @@ def run(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> int | N
     Raises NoAnswerError where asking again makes no sense, and OSError where nothing can be printed.
     """
     wanted = environ.get("KOSEARCH_RESIDENT", "").lower() != "off" and not environ.get("KOSEARCH_DEBUG")
-    if not wanted or not is_question(argv) or sys.stdout is None or sys.stderr is None:
+    if not wanted or not is_question(argv):
         return None
     terminal = sys.stdout.isatty()
     request = {"argv": list(argv), "cwd": os.getcwd(), "environ": _kept(environ, terminal), "terminal": terminal}

@@ -64,12 +64,17 @@ def folders(environ: Mapping[str, str] = os.environ) -> list[str]:
 
 def sockets(environ: Mapping[str, str] = os.environ) -> Iterator[str]:
     """Where residents of this user and installation may listen; whether they do is for `connect` to find out."""
-    mine = f"{_installation()}-"
     for folder in folders(environ):
         with suppress(OSError):
             if _is_private(folder):
-                names = (name for name in sorted(os.listdir(folder)) if name.startswith(mine))
-                yield from (os.path.join(folder, name) for name in names)
+                yield from sockets_in(folder)
+
+
+def sockets_in(folder: StrPath) -> list[str]:
+    """The sockets of this installation in a folder, sorted. Raises OSError where it cannot be read."""
+    mine = f"{_installation()}-"
+    names = sorted(os.listdir(folder))
+    return [os.path.join(folder, name) for name in names if name.startswith(mine) and name.endswith(".sock")]
 
 
 def _installation() -> str:
