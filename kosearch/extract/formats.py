@@ -8,7 +8,7 @@ from importlib import import_module
 from posixpath import splitext
 from typing import NamedTuple
 
-from kosearch.extract import ExtractError, Inside
+from kosearch.extract import ExtractError, Inside, opc
 from kosearch.extract.containers import Package
 from kosearch.records import Extraction, Reason
 
@@ -26,7 +26,7 @@ READERS = {
     "code": Reader("plain", "read_code"),
     "csv": Reader("plain", "read_csv"),
     "doc": Reader("office", "read_doc"),
-    "docx": Reader("office", "read_docx"),
+    "docx": Reader("docx", "read", 2),
     "epub": Reader("html", "read_epub"),
     "html": Reader("html", "read_html"),
     "hwp": Reader("hwp", "read"),
@@ -137,6 +137,8 @@ def _package_kind(data: bytes, suffix: str) -> str:
     for member, kind in _PACKAGE_MARKS.items():
         if member in package:
             return kind
+    if stated := opc.kind_of(package):
+        return stated
     if "mimetype" in package and package.read("mimetype").startswith(b"application/vnd.oasis.opendocument."):
         return "odf"
     if suffix in ("", ".zip"):

@@ -17,13 +17,6 @@ _BINARY_WORKBOOK = "xl/workbook.bin"
 _LARGEST_SHEETS, _LARGEST_XLS = 8 << 20, 4 << 20
 
 
-def read_docx(data: bytes, path: str) -> Extraction:
-    """Word, since 2007."""
-    from dochan.ooxml.docx import DOCXReader
-
-    return _package(data, "docx", DOCXReader())
-
-
 def read_pptx(data: bytes, path: str) -> Extraction:
     """PowerPoint, since 2007: a page a slide, notes after their slide."""
     from dochan.ooxml.pptx import PPTXReader
