@@ -22,7 +22,8 @@ from embedding_making import write_model, write_small, write_weights
 from hub_making import COMMIT, Hub
 
 from kosearch.cli import main
-from kosearch.embedding import archive, catalog, checking, hub, resolve
+from kosearch.embedding import archive, checking, hub, resolve
+from kosearch.embedding.models import CATALOG, known
 from kosearch.errors import ModelError
 
 LARGE = 24 * 1024**2
@@ -65,9 +66,9 @@ def test_the_table_has_every_system_of_the_card(program: Program) -> None:
 
 
 def test_nothing_known_is_without_its_size() -> None:
-    for one in catalog.CATALOG:
+    for one in CATALOG:
         assert one.dimensions > 0
-        assert catalog.known(one.name.upper()) is one
+        assert known(one.name.upper()) is one
 
 
 def test_pull_check_use_and_remove(fetching: tuple[Program, Hub], tmp_path: Path) -> None:

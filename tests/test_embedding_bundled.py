@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kosearch.embedding import bundled, load, resolve
-from kosearch.embedding.charsmap import compile_rules, with_compositions
+from kosearch.embedding.bundled import compile_rules, with_compositions
 from kosearch.errors import ModelError
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"

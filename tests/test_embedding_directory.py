@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from embedding_making import write_model, write_weights
 
-from kosearch.embedding import Model, Prompts, directory, resolve
+from kosearch.embedding import Model, Prompts, checkpoint, resolve
 from kosearch.errors import ModelError
 
 MODULES = "sentence_transformers.models."
@@ -247,13 +247,13 @@ class TestFingerprint:
         self, tmp_path: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         hashed: list[str] = []
-        whole = directory.sha256
+        whole = checkpoint.sha256
 
         def noted(path: Path) -> str:
             hashed.append(path.name)
             return whole(path)
 
-        monkeypatch.setattr(directory, "sha256", noted)
+        monkeypatch.setattr(checkpoint, "sha256", noted)
         write_model(tmp_path)
         read(tmp_path, cache_dir)
         assert hashed == ["model.safetensors", "tokenizer.json"]

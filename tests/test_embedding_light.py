@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kosearch.embedding import Model, load, load_for_few, load_for_queries, resolve
-from kosearch.embedding.light import LightEmbedder
-from kosearch.embedding.tokens import FewTokens, load_tokenizer
+from kosearch.embedding.numpy_encoder import LightEmbedder
+from kosearch.embedding.tokenizer import FewTokens, load_tokenizer
 from kosearch.errors import ModelError
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # those of other people's imports
@@ -116,11 +116,12 @@ def test_what_does_not_fit_goes_to_torch(architecture: str, tmp_path: Path, cach
 
 
 def test_a_larger_model_answers_fewer_questions_by_itself(cache_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from kosearch.embedding import light
+    from kosearch.embedding import numpy_encoder
 
     model = resolve("bundled", cache_dir=cache_dir)
     assert isinstance(load_for_queries(model, questions=60), LightEmbedder)
-    monkeypatch.setattr(light, "_FEW_OPERATIONS", light._FEW_OPERATIONS / 14)  # BGE-M3 has 14 times the weights
+    times = 14  # BGE-M3 has so many times the weights
+    monkeypatch.setattr(numpy_encoder, "_FEW_OPERATIONS", numpy_encoder._FEW_OPERATIONS / times)
     assert isinstance(load_for_queries(model, questions=4), LightEmbedder)
     assert not isinstance(load_for_queries(model, questions=60), LightEmbedder)
 

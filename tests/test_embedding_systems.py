@@ -19,8 +19,8 @@ import pytest
 from embedding_making import TEXTS
 
 from kosearch.embedding import Prompts, load, load_for_queries, resolve
-from kosearch.embedding.charsmap import compile_rules
-from kosearch.embedding.model import prompts_by_authors
+from kosearch.embedding.bundled import compile_rules
+from kosearch.embedding.models import prompts_by_authors
 
 Vectors = npt.NDArray[np.float32]
 

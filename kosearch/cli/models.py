@@ -12,8 +12,8 @@ from kosearch.cli import options, render
 from kosearch.errors import OK, ModelError, UsageError
 
 if TYPE_CHECKING:
-    from kosearch.embedding.catalog import Known
     from kosearch.embedding.checking import Check
+    from kosearch.embedding.models import Known
 
 LIST = "kosearch.models/1"
 CHECK = "kosearch.model-check/1"
@@ -147,7 +147,7 @@ def load(
 def _rows() -> Iterator[dict[str, Any]]:
     """The catalogue, then what else is in the cache."""
     from kosearch.embedding import hub, names_here
-    from kosearch.embedding.catalog import CATALOG, known
+    from kosearch.embedding.models import CATALOG, known
 
     for one in CATALOG:
         yield _row(one.name, one)
@@ -157,13 +157,13 @@ def _rows() -> Iterator[dict[str, Any]]:
 
 
 def _row(name: str, one: Known | None) -> dict[str, Any]:
-    from kosearch.embedding import BUNDLED, bundled, hub, memory
+    from kosearch.embedding import BUNDLED, bundled, hub, resolving
 
     on_hub = name != BUNDLED and ":" not in name
     snapshot = hub.cached(name) if on_hub else None
     count = one.parameters * 10**6 if one and one.parameters else None
     if snapshot is not None:
-        count = memory.parameters(snapshot)
+        count = resolving.parameters(snapshot)
     state = "here" if snapshot or (name == BUNDLED and bundled.source()) else None
     state = state or ("service" if ":" in name else "part" if on_hub and hub.begun(name) else "absent")
     return {
@@ -172,7 +172,7 @@ def _row(name: str, one: Known | None) -> dict[str, Any]:
         "revision": snapshot.name if snapshot else None,
         "bytes": hub.size(hub.folder_of(name)) if on_hub else 0,
         "parameters": count,
-        "memory": {"cpu": memory.on_cpu(count), "gpu": memory.on_gpu(count)} if count else None,
+        "memory": {"cpu": resolving.on_cpu(count), "gpu": resolving.on_gpu(count)} if count else None,
         "dimensions": one.dimensions if one else None,
         "max_tokens": one.max_tokens if one else None,
         "licence": one.licence if one else None,

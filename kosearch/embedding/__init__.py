@@ -14,12 +14,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from kosearch.embedding.catalog import known
-from kosearch.embedding.memory import require as require_memory
-from kosearch.embedding.model import AnyModel, Endpoint, Heads, Layer, Model, Pooling, Prompts, truncated
+from kosearch.embedding.models import AnyModel, Endpoint, Heads, Layer, Model, Pooling, Prompts, known, truncated
 from kosearch.embedding.providers import PROVIDERS, is_remote
 from kosearch.embedding.resolving import BUNDLED, default_model, names_here, resolve
-from kosearch.embedding.tokens import token_offsets
+from kosearch.embedding.resolving import require as require_memory
+from kosearch.embedding.tokenizer import token_offsets
 from kosearch.errors import ModelError
 
 if TYPE_CHECKING:
@@ -139,7 +138,7 @@ def load(
         remote = EndpointEmbedder(model)
         remote.embed_passages([])
         return remote
-    from kosearch.embedding.engine import TorchEmbedder
+    from kosearch.embedding.torch_embedder import TorchEmbedder
 
     return TorchEmbedder(model, device, threads, precision)
 
@@ -162,17 +161,17 @@ def load_for_few(model: AnyModel, device: str = "auto") -> FewEmbedder | None:
     """What embeds a few texts before torch would be imported; None where model or device don't allow it."""
     if isinstance(model, Endpoint) or device not in ("auto", "cpu"):
         return None
-    from kosearch.embedding import light
+    from kosearch.embedding import numpy_encoder
 
-    return light.LightEmbedder(model) if light.fits(model) else None
+    return numpy_encoder.LightEmbedder(model) if numpy_encoder.supports(model) else None
 
 
 def load_rescorer(model: AnyModel, device: str = "auto") -> Rescorer:
     """The model with BGE-M3's sparse and multi-vector heads. Raises ModelError where it has none."""
     if isinstance(model, Endpoint):
         raise ModelError(f"{model.name} answers over HTTP, with one vector a text", "leave --rerank out")
-    from kosearch.embedding.engine import TorchEmbedder
-    from kosearch.embedding.heads import TokenHeads
+    from kosearch.embedding.sparse_multi_vector import TokenHeads
+    from kosearch.embedding.torch_embedder import TorchEmbedder
 
     return TokenHeads(TorchEmbedder(model, _first(device)))
 

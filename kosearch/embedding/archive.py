@@ -21,7 +21,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from kosearch.embedding import hub
-from kosearch.embedding.remembered import sha256
+from kosearch.embedding.checkpoint import sha256
 from kosearch.errors import ModelError, UsageError
 
 FORMAT = "kosearch.model-archive/1"

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kosearch import embedding
-from kosearch.embedding.model import Model
-from kosearch.embedding.tokens import load_tokenizer
+from kosearch.embedding.models import Model
+from kosearch.embedding.tokenizer import load_tokenizer
 
 if TYPE_CHECKING:
     from kosearch.embedding import Vectors

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kosearch.embedding import pieces, providers
-from kosearch.embedding.model import Endpoint, Prompts
-from kosearch.embedding.posting import Patience, Poster, Refused, is_loopback
+from kosearch.embedding import providers
+from kosearch.embedding.http_client import Patience, Poster, Refused, is_loopback
+from kosearch.embedding.models import Endpoint, Prompts
 from kosearch.embedding.providers import PROVIDERS, Side
-from kosearch.embedding.tokens import encodable
+from kosearch.embedding.tokenizer import TOKENS_A_PIECE, cut_to_estimate, encodable, estimated_length
 from kosearch.errors import ConfigError, IndexMismatch, ModelError
 
 if TYPE_CHECKING:
@@ -61,13 +61,13 @@ def meet(
     url = _based(kind, url or PROVIDERS[kind].url)
     host = urllib.parse.urlsplit(url).hostname or ""
     length = PROVIDERS[kind].lengths.get(model)
-    assumed = max(int(_ASSUMED_TOKENS / pieces.TOKENS_A_PIECE), tokens or 0)
+    assumed = max(int(_ASSUMED_TOKENS / TOKENS_A_PIECE), tokens or 0)
     longest = tokens or _ASSUMED_TOKENS
     first = Endpoint(
         name=name,
         url=url,
         dimensions=0,
-        max_tokens=int(length / pieces.TOKENS_A_PIECE) if length else assumed,
+        max_tokens=int(length / TOKENS_A_PIECE) if length else assumed,
         prompts=prompts or Prompts(),
         asked_dimensions=dimensions,
         # OpenAI's own service knows no such field, and says so.
@@ -134,7 +134,7 @@ class EndpointEmbedder:
 
     def embed_queries(self, texts: Sequence[str]) -> Vectors:
         """The same for questions; one longer than the model reads is cut off at its end."""
-        cut = [pieces.cut(self.model.prompts.query + text, self.model.max_tokens) for text in texts]
+        cut = [cut_to_estimate(self.model.prompts.query + text, self.model.max_tokens) for text in texts]
         return self._embed("query", cut, _ASKING, None)
 
     def raw(self, texts: Sequence[str], side: Side, patience: Patience, stop: threading.Event | None = None) -> Vectors:
@@ -199,7 +199,7 @@ class EndpointEmbedder:
         group: list[str] = []
         size = 0
         for text in texts:
-            length = pieces.count(text)
+            length = estimated_length(text)
             if group and (len(group) == self._most_texts or size + length > _MOST_PIECES):
                 yield group
                 group, size = [], 0
@@ -214,7 +214,7 @@ class EndpointEmbedder:
             vectors = self.raw(texts, side, patience, stop)
         except Refused as refusal:
             if len(texts) == 1:
-                raise _refusal(self.model, str(refusal), pieces.count(texts[0])) from refusal
+                raise _refusal(self.model, str(refusal), estimated_length(texts[0])) from refusal
             half = len(texts) // 2
             halves = [self._asked(part, side, patience, stop) for part in (texts[:half], texts[half:])]
             return np.concatenate(halves)
@@ -281,7 +281,7 @@ def _reason(error: Exception) -> str:
 
 def _send_long(embedder: EndpointEmbedder, length: int) -> None:
     """See that the endpoint takes texts as long as passages will be. Raises ModelError."""
-    text = pieces.cut(_KNOWN_TEXT * (1 + length // pieces.count(_KNOWN_TEXT)), length)
+    text = cut_to_estimate(_KNOWN_TEXT * (1 + length // estimated_length(_KNOWN_TEXT)), length)
     try:
         embedder.raw([text], "passage", _MEETING)
     except Refused as refusal:

@@ -13,15 +13,21 @@ client takes .3 s (https://huggingface.co/docs/huggingface_hub/guides/manage-cac
 from __future__ import annotations
 
 import fnmatch
+import hashlib
+import importlib.util
 import logging
 import os
 import re
 import shutil
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from kosearch.embedding.remembered import sha256
+from kosearch.embedding.checkpoint import sha256
+from kosearch.embedding.models import RemoteCode
 from kosearch.errors import ModelError
 
 FILES = ("*.json", "*.safetensors", "sparse_linear.pt", "colbert_linear.pt")
@@ -84,7 +90,7 @@ def missing(snapshot: Path) -> list[str]:
     folder = snapshot.parents[1]
     listing = folder / "trees" / f"{snapshot.name}.json"
     if listing.is_file():
-        from kosearch.embedding.directory import read_json
+        from kosearch.embedding.checkpoint import read_json
 
         wanted = [name for name in (read_json(listing) or {}).get("files", ()) if _wanted(name)]
     else:
@@ -244,4 +250,96 @@ def _not_fetched(name: str, error: Exception) -> ModelError:
     return ModelError(
         f"{what}: {reason}",
         f"check the network, then go on with it: {_again(name)}; or name a directory with --model",
+    )
+
+
+# Python code that a model brings along: run only when the user asked for it, and then exactly the code that was there.
+#
+# What `--trust-remote-code` was said about is copied into the cache under its own hash. From then on that copy is run,
+# without the flag; code that differs in one byte is other code, and has to be asked for again.
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """What the user said about remote code in this run."""
+
+    trust: bool = False
+    pull: bool = False
+    """Whether code that lies in another repository of the hub may be fetched."""
+
+
+def remote_code(directory: Path, config: Mapping[str, Any], cache_dir: Path, consent: Consent) -> RemoteCode | None:
+    """The code of a model, where the user has trusted it now or before; None where transformers has the architecture.
+
+    Raises ModelError.
+    """
+    if "auto_map" not in config or _in_transformers(str(config["model_type"])):
+        return None
+    classes = [str(config["auto_map"].get(kind, "")) for kind in ("AutoConfig", "AutoModel")]
+    repositories = {name.rpartition("--")[0] for name in classes}
+    needs = f"{directory} is of the architecture {config['model_type']!r}, which needs Python code from its authors"
+    if not all(classes) or len(repositories) > 1:
+        raise ModelError(f"{needs}, and names none for embedding", "choose another model")
+    repository = repositories.pop()
+    source = _source(directory, repository, needs, consent)
+    files = {path.name: path.read_bytes() for path in sorted(source.glob("*.py"))}
+    digest = _digest(files)
+    copy = cache_dir / "code" / digest
+    if not _is_copy(copy, digest):
+        if not consent.trust:
+            raise ModelError(
+                f"{needs}: {', '.join(files) or 'which is not there'} in {source}",
+                "it could do whatever you can. To run it, once you have read it, add --trust-remote-code to "
+                "`kosearch index`: exactly this code is then remembered",
+            )
+        _keep(files, copy)
+    config_class, model_class = (name.rpartition("--")[2] for name in classes)
+    origin = f"{repository}@{source.name}" if repository else f"sha256:{digest}"
+    return RemoteCode(copy, config_class, model_class, origin)
+
+
+def _source(directory: Path, repository: str, needs: str, consent: Consent) -> Path:
+    """The folder with the code: the model's own, or that of a repository in the hub's cache."""
+    if not repository:
+        return directory
+    if consent.trust and consent.pull:
+        return pull_code(repository)
+    snapshot = _snapshot(folder_of(repository))
+    if snapshot is None or not any(snapshot.glob("*.py")):
+        raise ModelError(
+            f"{needs}; it lies in {repository}, which is not on this machine",
+            "--trust-remote-code --pull, with `kosearch index`, fetches it and lets it run",
+        )
+    return snapshot
+
+
+def _keep(files: Mapping[str, bytes], copy: Path) -> None:
+    """Write the copy beside its place and rename it: it is whole, or not there."""
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(copy, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=copy.parent) as scratch:
+        made = Path(scratch) / copy.name
+        made.mkdir()
+        for name, content in files.items():
+            (made / name).write_bytes(content)
+        made.rename(copy)
+
+
+def _is_copy(copy: Path, digest: str) -> bool:
+    return copy.is_dir() and _digest({path.name: path.read_bytes() for path in sorted(copy.glob("*.py"))}) == digest
+
+
+def _digest(files: Mapping[str, bytes]) -> str:
+    whole = hashlib.sha256()
+    for name, content in files.items():
+        whole.update(f"{name}\0{len(content)}\0".encode() + content)
+    return whole.hexdigest()
+
+
+def _in_transformers(kind: str) -> bool:
+    """Whether the installed transformers has this architecture, found out without importing it."""
+    spec = importlib.util.find_spec("transformers")
+    return any(
+        (Path(folder) / "models" / kind.replace("-", "_")).is_dir()
+        for folder in (spec.submodule_search_locations or () if spec else ())
     )

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from kosearch.embedding import bundled, directory, hub
-from kosearch.embedding.foreign import Consent
-from kosearch.embedding.model import Model
+from kosearch.embedding import bundled, checkpoint, hub
+from kosearch.embedding.checkpoint import tensor_shapes, weight_files
+from kosearch.embedding.hub import Consent
+from kosearch.embedding.models import CATALOG, Model
 from kosearch.errors import ModelError
+from kosearch.system import available_memory
 
 BUNDLED = "bundled"
 STAND_IN = "intfloat/multilingual-e5-small"
@@ -36,19 +39,22 @@ def resolve(
     the ways out, for whatever could not be loaded right.
     """
     consent = Consent(trust_remote_code, pull)
-    if name == BUNDLED and bundled.source() is not None:
-        return directory.read(
-            bundled.directory(cache_dir),
-            name=BUNDLED,
-            revision="",
-            why=f"multilingual-e5-small (bundled){_because(device)}",
+
+    def read(directory: Path, name: str, why: str, revision: str = "") -> Model:
+        return checkpoint.read(
+            directory,
+            name=name,
+            revision=revision,
+            why=why,
             cache_dir=cache_dir,
+            find_code=lambda folder, config: hub.remote_code(folder, config, cache_dir, consent),
         )
+
+    if name == BUNDLED and bundled.source() is not None:
+        return read(bundled.directory(cache_dir), BUNDLED, f"multilingual-e5-small (bundled){_because(device)}")
     if name != BUNDLED and Path(name).expanduser().is_dir():
         path = Path(name).expanduser().resolve()
-        return directory.read(
-            path, name=str(path), revision="", why=f"{path}, a directory", cache_dir=cache_dir, consent=consent
-        )
+        return read(path, str(path), f"{path}, a directory")
     if name != BUNDLED and (name.startswith((".", "/", "~")) or name.count("/") > 1):
         raise ModelError(f"{name}: there is no such directory", "check the path")
 
@@ -69,9 +75,7 @@ def resolve(
         why += ", in place of the bundled model, whose package has no weights for this machine"
     elif name == QUALITY:
         why += ", the default with a GPU" if has_gpu(device) else ""
-    return directory.read(
-        snapshot, name=hub_name, revision=snapshot.name, why=why, cache_dir=cache_dir, consent=consent
-    )
+    return read(snapshot, hub_name, why, snapshot.name)
 
 
 def names_here() -> list[str]:
@@ -100,3 +104,50 @@ def has_gpu(device: str) -> bool:
         return "+cpu" not in version("torch") and any(Path("/dev").glob("nvidia[0-9]*"))
     except PackageNotFoundError:
         return False
+
+
+# What a model takes in memory, and what there is: looked at before any document is read.
+
+_FLOAT32, _FLOAT16 = 4, 2
+_WORDS = ("word_embeddings.weight", "embed_tokens.weight", "tok_embeddings.weight")
+
+
+def on_cpu(parameters: int) -> int:
+    """Bytes of the weights on a CPU, where they are float32."""
+    return _FLOAT32 * parameters
+
+
+def on_gpu(parameters: int) -> int:
+    """Bytes of the weights on a GPU, where they are float16."""
+    return _FLOAT16 * parameters
+
+
+def parameters(directory: Path) -> int:
+    """How many weights a model's files hold, by their headers."""
+    shapes = [shape for file in weight_files(directory) for shape in tensor_shapes(file).values()]
+    return sum(map(math.prod, shapes))
+
+
+def require(model: Model, device: str) -> None:
+    """See that there is room for a model, where it will be on the CPU.
+
+    The table of word vectors, in large vocabularies most of a model, does not count: it stays in the mapped file.
+    Raises ModelError, saying what would fit.
+    """
+    if device not in ("auto", "cpu") or has_gpu(device):
+        return
+    shapes = [entry for file in weight_files(model.directory) for entry in tensor_shapes(file).items()]
+    needed = on_cpu(sum(math.prod(shape) for name, shape in shapes if not name.endswith(_WORDS)))
+    free = available_memory()
+    if free is None or needed <= free:
+        return
+    fitting = [one.name for one in CATALOG if one.parameters and on_cpu(one.parameters * 10**6) <= free]
+    smaller = f"or use a smaller model, such as --model {fitting[0]}" if fitting else "or use another machine"
+    raise ModelError(
+        f"{model.name} needs {_gib(needed)} of memory, and {_gib(free)} are free",
+        f"free memory, {smaller}",
+    )
+
+
+def _gib(size: int) -> str:
+    return f"{size / 1024**3:.1f} GiB"

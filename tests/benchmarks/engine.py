@@ -46,7 +46,7 @@ import torch
 
 from kosearch import config
 from kosearch.embedding import Embedder, Model, load, resolve, token_offsets
-from kosearch.embedding.devices import choose_devices, matrix_dtype
+from kosearch.embedding.torch_embedder import choose_devices, matrix_dtype
 from kosearch.system import usable_cores
 from tests.benchmarks import _floor, _shape
 from tests.benchmarks.queries import SHARED, cpu_name, known_words

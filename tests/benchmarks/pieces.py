@@ -1,4 +1,4 @@
-"""How many tokens a piece of `kosearch.embedding.pieces` stands for.
+"""How many tokens a piece of the token estimate (`kosearch.embedding.tokenizer`) stands for.
 
     python -m tests.benchmarks.pieces FOLDER...
 
@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from kosearch.config import load
-from kosearch.embedding import BUNDLED, pieces, resolve, token_offsets
+from kosearch.embedding import BUNDLED, resolve, token_offsets
+from kosearch.embedding.tokenizer import estimated_offsets
 
 SIZE = 320
 TEXTS = 2000
@@ -28,7 +29,7 @@ def main() -> None:
         lines = (folder / "corpus.jsonl").read_text(encoding="utf-8").splitlines()[:TEXTS]
         rates = []
         for text in (json.loads(line)["text"] for line in lines):
-            spans = pieces.offsets(text)
+            spans = estimated_offsets(text)
             for start in range(0, len(spans), SIZE):
                 part = spans[start : start + SIZE]
                 if len(part) >= SIZE // 3:

@@ -17,10 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from kosearch.embedding import bert
-from kosearch.embedding.directory import read_json, weight_files
-from kosearch.embedding.model import Model, Pooling
-from kosearch.embedding.tokens import FewTokens
+from kosearch.embedding.checkpoint import LAYER_PARTS, first_position, is_bert, read_json, weight_files, without_prefix
+from kosearch.embedding.models import Model, Pooling
+from kosearch.embedding.tokenizer import FewTokens
 from kosearch.errors import ModelError
 
 if TYPE_CHECKING:
@@ -41,11 +40,11 @@ _CONVERSION = 150
 """Operations in whose time a weight that is stored in another width becomes float32, for each text: some 5 ns."""
 
 
-def fits(model: Model) -> bool:
+def supports(model: Model) -> bool:
     """Whether the model's texts can be embedded here: BERT's kind, and nothing to compute after pooling."""
     config = read_json(model.directory / "config.json")
     plain = model.include_prompt and all(layer.kind == "normalize" for layer in model.layers)
-    return plain and bert.fits(config)
+    return plain and is_bert(config)
 
 
 class LightEmbedder:
@@ -59,12 +58,12 @@ class LightEmbedder:
             config: dict[str, Any] = read_json(model.directory / "config.json")
             self._tensors: dict[str, Array] = {}
             for file in weight_files(model.directory):
-                self._tensors.update((bert.without_prefix(name), array) for name, array in _mapped(file))
+                self._tensors.update((without_prefix(name), array) for name, array in _mapped(file))
             self._depth = int(config["num_hidden_layers"])
             self._heads = int(config["num_attention_heads"])
             self._epsilon = float(config.get("layer_norm_eps", 1e-12))
             self._activation = _ACTIVATIONS[config.get("hidden_act", "gelu")]
-            self._first_position = bert.first_position(config)
+            self._first_position = first_position(config)
         weights = [array for name, array in self._tensors.items() if name.startswith("encoder.") and array.ndim == 2]
         self._operations = 2 * sum(array.size for array in weights)
         """For a token, without attention."""
@@ -129,7 +128,7 @@ class LightEmbedder:
         x = x + self._floats("embeddings.position_embeddings.weight", places)
         x = self._normalise(x + self._floats("embeddings.token_type_embeddings.weight", 0), "embeddings.LayerNorm")
         for depth in range(self._depth):
-            part = {short: f"encoder.layer.{depth}.{name}" for short, name in bert.LAYER_PARTS.items()}
+            part = {short: f"encoder.layer.{depth}.{name}" for short, name in LAYER_PARTS.items()}
             q, k, v = (
                 self._linear(x, part[name]).reshape(len(ids), self._heads, -1).transpose(1, 0, 2)
                 for name in ("query", "key", "value")

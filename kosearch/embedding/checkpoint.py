@@ -7,28 +7,30 @@ directory without `modules.json` is pooled as sentence-transformers would: by th
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import os
 import struct
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast, get_args
 
-from kosearch.embedding import foreign
-from kosearch.embedding.foreign import Consent
-from kosearch.embedding.model import (
+from kosearch.embedding.models import (
     Heads,
     Layer,
     LayerKind,
     Model,
     Pooling,
     Prompts,
+    RemoteCode,
     pooling_by_authors,
     prompts_by_authors,
 )
-from kosearch.embedding.remembered import remembered, sha256
 from kosearch.errors import ModelError
+from kosearch.system import make_private
 
 _LEGACY_POOLING: dict[str, Pooling] = {
     "pooling_mode_cls_token": "cls",
@@ -50,21 +52,22 @@ _PASSAGE_PROMPTS = ("document", "passage", "corpus")
 _POSITIONS_AFTER_PADDING = frozenset({"roberta", "xlm-roberta", "camembert", "mpnet", "xlm-roberta-xl"})
 """Model types that number positions from the padding token's id + 1, and so hold that many fewer tokens."""
 
-_NONE = Consent()
+FindCode = Callable[[Path, Mapping[str, Any]], RemoteCode | None]
+"""From a directory and its `config.json` to the code of the authors that the model needs. Raises ModelError."""
 _NOT_IN_THE_VECTORS = frozenset(
     {"_name_or_path", "architectures", "dtype", "torch_dtype", "transformers_version", "use_cache"}
 )
 """Keys of `config.json` that can change while every vector stays the same."""
 
 
-def read(directory: Path, *, name: str, revision: str, why: str, cache_dir: Path, consent: Consent = _NONE) -> Model:
+def read(directory: Path, *, name: str, revision: str, why: str, cache_dir: Path, find_code: FindCode) -> Model:
     """The model in `directory`.
 
     Raises ModelError, with the way out, where weights or tokenizer are missing, pickled, don't fit each other,
     or need code that is not part of transformers and was not trusted.
     """
     try:
-        return _read(directory, name, revision, why, cache_dir, consent)
+        return _read(directory, name, revision, why, cache_dir, find_code)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ModelError(
             f"the files of {directory} do not say what a model's files say (config, modules, tokenizer): {error!r}",
@@ -72,12 +75,12 @@ def read(directory: Path, *, name: str, revision: str, why: str, cache_dir: Path
         ) from error
 
 
-def _read(directory: Path, name: str, revision: str, why: str, cache_dir: Path, consent: Consent) -> Model:
+def _read(directory: Path, name: str, revision: str, why: str, cache_dir: Path, find_code: FindCode) -> Model:
     config = read_json(directory / "config.json")
     if config is None:
         raise ModelError(f"{directory} is not a model: it has no config.json", "name a model's own directory")
     _refuse_what_is_no_model(directory, config)
-    code = foreign.code(directory, config, cache_dir, consent) if foreign.is_needed(config) else None
+    code = find_code(directory, config)
     weights = weight_files(directory)
     tokenizer = directory / "tokenizer.json"
     if not tokenizer.is_file():
@@ -101,8 +104,8 @@ def _read(directory: Path, name: str, revision: str, why: str, cache_dir: Path, 
     max_tokens = _max_tokens(directory, config, steps.transformer)
     lower_case = bool(steps.transformer.get("do_lower_case", False))
     content = {
-        "weights": [(file.name, remembered("sha256", file, cache_dir, sha256)) for file in weights],
-        "tokenizer": remembered("sha256", tokenizer, cache_dir, sha256),
+        "weights": [(file.name, cached_fact("sha256", file, cache_dir, sha256)) for file in weights],
+        "tokenizer": cached_fact("sha256", tokenizer, cache_dir, sha256),
         "config": {key: value for key, value in config.items() if key not in _NOT_IN_THE_VECTORS},
         "pooling": steps.pooling,
         "include_prompt": steps.include_prompt,
@@ -216,7 +219,7 @@ def _refuse_foreign_tokenizer(
         for name, shape in tensor_shapes(file).items():
             if name.endswith(("word_embeddings.weight", "embed_tokens.weight", "tok_embeddings.weight")):
                 rows = shape[0]
-    ids = int(remembered("ids", tokenizer, cache_dir, _count_ids))
+    ids = int(cached_fact("ids", tokenizer, cache_dir, _count_ids))
     if ids > rows:
         raise ModelError(
             f"the tokenizer of {directory} does not belong to its weights: {ids} tokens, {rows} word vectors",
@@ -321,3 +324,73 @@ def _max_tokens(directory: Path, config: dict[str, Any], transformer: dict[str, 
     if stated is None:
         stated = (read_json(directory / "tokenizer_config.json") or {}).get("model_max_length", positions or 512)
     return int(min(stated, positions) if positions > 0 else stated)
+
+
+# What the torch and the numpy encoder both know about models of BERT's kind: names, positions, limits.
+
+LAYER_PARTS = {
+    "query": "attention.self.query",
+    "key": "attention.self.key",
+    "value": "attention.self.value",
+    "output": "attention.output.dense",
+    "norm": "attention.output.LayerNorm",
+    "wide": "intermediate.dense",
+    "narrow": "output.dense",
+    "last_norm": "output.LayerNorm",
+}
+"""Our word for each pair of weight and bias in a layer, and its name in the file."""
+
+ACTIVATIONS = frozenset({"gelu", "relu", "gelu_new", "gelu_pytorch_tanh"})
+_KINDS = frozenset({"bert", "roberta", "xlm-roberta", "camembert"})
+
+
+def is_bert(config: Mapping[str, Any]) -> bool:
+    """Whether a model with this `config.json` is computed by our own encoders."""
+    return (
+        config["model_type"] in _KINDS
+        and config.get("hidden_act", "gelu") in ACTIVATIONS
+        and config.get("position_embedding_type", "absolute") in ("absolute", None)
+        and not config.get("is_decoder")
+    )
+
+
+def first_position(config: Mapping[str, Any]) -> int:
+    """The position of a text's first token: RoBERTa and its kin count from the padding token's id + 1."""
+    return 0 if config["model_type"] == "bert" else int(config.get("pad_token_id", 1)) + 1
+
+
+def without_prefix(name: str) -> str:
+    """A tensor's name as of today, without what a task's head put in front (`bert.`, `roberta.`)."""
+    bare = name.removeprefix("bert.").removeprefix("roberta.")
+    return bare.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
+
+
+# Small facts about big files, computed once for each state of a file.
+
+
+def cached_fact(kind: str, path: Path, cache_dir: Path, compute: Callable[[Path], str]) -> str:
+    """`compute(path)`, kept in `cache_dir` until the file's size or modification time changes.
+
+    A query must not read 400 MB of weights to learn that they are still the same. A cache that can't be
+    written costs time, never the answer.
+    """
+    real = path.resolve()
+    state = real.stat()
+    key = f"{kind}\0{real}\0{state.st_size}\0{state.st_mtime_ns}"
+    note = cache_dir / "facts" / hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
+    with contextlib.suppress(OSError):
+        return note.read_text(encoding="utf-8")
+    fact = compute(real)
+    with contextlib.suppress(OSError):
+        make_private(note.parent)
+        handle, scratch = tempfile.mkstemp(dir=note.parent)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(fact)
+        Path(scratch).replace(note)
+    return fact
+
+
+def sha256(path: Path) -> str:
+    """The file's content hash, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -18,9 +18,9 @@ import torch.nn.functional as F  # noqa: N812 — torch's own custom
 from safetensors.torch import load_file
 from torch import Tensor
 
-from kosearch.embedding.directory import read_json
-from kosearch.embedding.engine import TorchEmbedder
-from kosearch.embedding.model import Model
+from kosearch.embedding.checkpoint import read_json
+from kosearch.embedding.models import Model
+from kosearch.embedding.torch_embedder import TorchEmbedder
 from kosearch.errors import ModelError
 
 if TYPE_CHECKING:

@@ -10,16 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
+from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812 — torch's own custom
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
-from kosearch.embedding import attention
-from kosearch.embedding.attention import Packing, to_device
-from kosearch.embedding.bert import LAYER_PARTS, first_position, without_prefix
+from kosearch.embedding.checkpoint import LAYER_PARTS, first_position, without_prefix
+from kosearch.embedding.models import RemoteCode
+from kosearch.errors import ModelError
 
 Step = Callable[[Tensor], Tensor]
 Sum = Callable[[Tensor, Tensor], Tensor]
@@ -34,7 +37,7 @@ _ACTIVATIONS: dict[str, tuple[Step, tuple[str, str]]] = {
     "gelu_new": (partial(F.gelu, approximate="tanh"), ("gelu", "tanh")),
     "gelu_pytorch_tanh": (partial(F.gelu, approximate="tanh"), ("gelu", "tanh")),
 }
-"""Covers `bert.ACTIVATIONS`: torch's function, and oneDNN's name and algorithm for it."""
+"""Covers `checkpoint.ACTIVATIONS`: torch's function, and oneDNN's name and algorithm for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +88,14 @@ class PackedEncoder:
         self._norms = [(layer["norm"], layer["last_norm"]) for layer in layers]
         self._stored = layers if on_cpu else []
         self._heads = int(config["num_attention_heads"])
-        self._attend = attention.choose(device, dtype, int(config["hidden_size"]) // self._heads)
+        self._attend = choose_attention(device, dtype, int(config["hidden_size"]) // self._heads)
         self._epsilon = float(config.get("layer_norm_eps", 1e-12))
         self._first_position = first_position(config)
 
     @property
     def gains_by_sorting(self) -> bool:
         """On a CPU and where attention pads, texts of equal length take less time together."""
-        return self._attend in (attention.text_by_text, attention.padded)
+        return self._attend in (attend_text_by_text, attend_padded)
 
     def tune(self, dtype: torch.dtype) -> None:
         """Lay the weights out for the CPU's matrix unit, as oneDNN wants them, in float32 or bfloat16.
@@ -236,3 +239,200 @@ def pays_to_tune(dtype: torch.dtype) -> bool:
     except (AttributeError, RuntimeError):
         return False
     return True
+
+
+# Attention within each text of a packed step: the same result three ways, each for its kind of device.
+#
+# An `Attention` takes the queries, keys and values of all tokens, each (tokens, hidden), the `Packing` that says
+# which text each token belongs to, and the number of heads; it returns (tokens, hidden). None of them ever holds all
+# scores of a text: torch's kernels take them block by block (Dao et al. 2022, "FlashAttention"), so that memory
+# grows with the tokens, not with their square.
+
+QKV = Sequence[Tensor]
+Attention = Callable[[QKV, "Packing", int], Tensor]
+Kernel = Callable[..., Any]
+"""`torch.nn.attention.varlen.varlen_attn`, or what agrees with it."""
+
+
+class Packing:
+    """Where the texts of a step lie: end to end, or as rows of equal length. Computed on the CPU, copied once."""
+
+    def __init__(self, lengths: Sequence[int], device: torch.device) -> None:
+        self.lengths = list(lengths)
+        self.longest = max(lengths)
+        self._device = device
+        self._sizes = torch.tensor(self.lengths)
+        self._places = torch.arange(self.longest)
+        self._inside = self._places < self._sizes[:, None]
+
+    @cached_property
+    def positions(self) -> Tensor:
+        """(tokens): each token's place in its text."""
+        return to_device(self._places.expand_as(self._inside)[self._inside], self._device)
+
+    @cached_property
+    def bounds(self) -> Tensor:
+        """int32, (texts + 1): where each text begins, and where the last one ends."""
+        return to_device(F.pad(self._sizes.cumsum(0), (1, 0)).int(), self._device)
+
+    @cached_property
+    def padded(self) -> Tensor:
+        """(texts, longest): which token stands there."""
+        ends = self._sizes.cumsum(0)
+        places = (ends - self._sizes)[:, None] + self._places
+        return to_device(places.clamp(max=int(ends[-1]) - 1), self._device)
+
+    @cached_property
+    def real(self) -> Tensor:
+        """(tokens): which of the padded places, counted row by row, hold tokens."""
+        return to_device(self._inside.flatten().nonzero().flatten(), self._device)
+
+    @cached_property
+    def mask(self) -> Tensor | None:
+        """(texts, 1, 1, longest): what can be attended to; None where that is all."""
+        if self._inside.all():
+            return None
+        return to_device(self._inside[:, None, None, :], self._device)
+
+
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """A copy there, which nobody waits for: from pinned memory it goes on beside what the GPU computes."""
+    if device.type == "cuda":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
+
+
+def choose_attention(device: torch.device, dtype: torch.dtype, head_width: int) -> Attention:
+    """The fastest for a device: without padding, where this torch and the GPU have a kernel for that."""
+    if device.type == "cpu":
+        return attend_text_by_text
+    if device.type == "cuda" and (kernel := _flash(device, dtype, head_width)):
+        return partial(attend_packed, kernel=kernel)
+    return attend_padded
+
+
+def attend_text_by_text(qkv: QKV, packing: Packing, heads: int) -> Tensor:
+    """On a CPU there is nothing to gain from batches, but for equal lengths, which are together anyway."""
+    parts = []
+    first = 0
+    for length, group in groupby(packing.lengths):
+        texts = len(list(group))
+        last = first + texts * length
+        q, k, v = (one[first:last].view(texts, length, heads, -1).transpose(1, 2) for one in qkv)
+        parts.append(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(last - first, -1))
+        first = last
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+def attend_padded(qkv: QKV, packing: Packing, heads: int) -> Tensor:
+    """All texts at once, padded for the attention alone: texts of a step are of similar length."""
+    texts, longest = packing.padded.shape
+    q, k, v = (one[packing.padded].view(texts, longest, heads, -1).transpose(1, 2) for one in qkv)
+    out = F.scaled_dot_product_attention(q, k, v, attn_mask=packing.mask)
+    return out.transpose(1, 2).flatten(2).flatten(0, 1)[packing.real]
+
+
+def attend_packed(qkv: QKV, packing: Packing, heads: int, *, kernel: Kernel) -> Tensor:
+    """All texts at once, without padding."""
+    q, k, v = (one.view(len(one), heads, -1) for one in qkv)
+    out: Tensor = kernel(q, k, v, packing.bounds, packing.bounds, packing.longest, packing.longest)
+    return out.flatten(1)
+
+
+def _flash(device: torch.device, dtype: torch.dtype, head_width: int) -> Kernel | None:
+    """torch's kernel for texts of different lengths, if it is there and works on this device.
+
+    From torch 2.10 on (https://docs.pytorch.org/docs/stable/nn.attention.varlen.html), for float16 and bfloat16, on
+    NVIDIA's GPUs from Ampere on. Which widths of a head it takes has changed: one token through it tells.
+    """
+    try:
+        from torch.nn.attention.varlen import varlen_attn
+    except ImportError:
+        return None
+    one = torch.zeros(1, 3, head_width, dtype=dtype, device=device)
+    bounds = torch.tensor([0, 1], dtype=torch.int32, device=device)
+    try:
+        with torch.inference_mode():
+            varlen_attn(one, one, one, bounds, bounds, 1, 1)
+    except (RuntimeError, ValueError):  # NotImplementedError is a RuntimeError
+        return None
+    return varlen_attn
+
+
+# Every architecture that transformers knows, one padded batch at a time.
+
+
+class PaddedEncoder:
+    """Token ids of several texts, end to end, to their hidden states, (tokens, hidden)."""
+
+    gains_by_sorting = True
+
+    def __init__(
+        self, directory: Path, device: torch.device, dtype: torch.dtype, code: RemoteCode | None = None
+    ) -> None:
+        """Raises ModelError for what transformers can't load, KeyError for a tensor that is missing.
+
+        `code` is the authors' own, and is run.
+        """
+        from transformers.utils import logging
+
+        quiet: Any = logging  # its functions have no types
+        quiet.set_verbosity_error()
+        quiet.disable_progress_bar()
+        try:
+            config, kind = _classes(directory) if code is None else _remote_classes(directory, code)
+            self._model, found = kind.from_pretrained(
+                directory,
+                config=config,
+                dtype=dtype,
+                local_files_only=True,
+                use_safetensors=True,
+                output_loading_info=True,
+            )
+        except (OSError, ValueError, RuntimeError, ImportError) as error:
+            raise ModelError(f"{directory} can't be loaded: {error}", "choose another model") from error
+        except Exception as error:
+            if code is None:
+                raise
+            raise ModelError(
+                f"the code of {directory} does not work here: {type(error).__name__}: {error}", "choose another model"
+            ) from error
+        missing = sorted(name for name in found["missing_keys"] if "pooler." not in name)
+        if missing:
+            raise KeyError(missing[0])
+        self._model.eval().to(device)
+
+    def tune(self, dtype: torch.dtype) -> None:
+        """Nothing to do: transformers' own modules are used as they are."""
+
+    def __call__(self, ids: Tensor, lengths: Sequence[int]) -> Tensor:
+        device: torch.device = self._model.device
+        packing = Packing(lengths, device)
+        padded = pad_sequence(list(torch.split(ids, list(lengths))), batch_first=True)
+        mask = torch.arange(packing.longest) < torch.tensor(lengths)[:, None]
+        hidden: Tensor = self._model(
+            input_ids=to_device(padded, device), attention_mask=to_device(mask.long(), device)
+        ).last_hidden_state
+        return hidden.flatten(0, 1)[packing.real]
+
+
+def _classes(directory: Path) -> tuple[Any, Any]:
+    """The configuration, and transformers' class for it."""
+    from transformers import AutoConfig, AutoModel, AutoModelForTextEncoding
+
+    config = AutoConfig.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
+    # T5 and its kin are loaded without their decoders.
+    kind = AutoModelForTextEncoding if type(config) in AutoModelForTextEncoding._model_mapping else AutoModel
+    return config, kind
+
+
+def _remote_classes(directory: Path, code: RemoteCode) -> tuple[Any, Any]:
+    """The configuration and the class for it out of the authors' code, which is run by this."""
+    from transformers.dynamic_module_utils import get_class_from_dynamic_module
+
+    config: Any
+    config, kind = (
+        get_class_from_dynamic_module(name, str(code.folder), local_files_only=True)
+        for name in (code.config, code.model)
+    )
+    return config.from_pretrained(directory, local_files_only=True), kind
