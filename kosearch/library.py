@@ -185,18 +185,18 @@ class Library:
 
         `warm` is for a process that asks often: graph search is loaded and used where it pays.
         """
-        from kosearch import searching
+        from kosearch.searching.answering import answers
 
         with self.index.snapshot(warm=warm) as snapshot:
             rules.check_terms(snapshot.identity, self.settings)
             if not snapshot.passages:
                 why = (self._why_empty(),)
                 return [Answer(one.text, one.mode, (), snapshot.generation, why) for one in queries]
-            return searching.answers(queries, snapshot, self.analyzer, self.embed_queries, self.rescore)
+            return answers(queries, snapshot, self.analyzer, self.embed_queries, self.rescore)
 
     def show(self, hit: str, lines: int) -> Shown:
         """A passage by its hit's id, or a whole document by its hash, with `lines` lines before and after."""
-        from kosearch.searching import file_state, surroundings
+        from kosearch.searching.answering import file_state, surroundings
 
         text_hash, start, end = _parsed(hit)
         with self.index.snapshot() as snapshot:

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kosearch.searching import Side
+from kosearch.searching.ranking import Side
 
 scores = st.lists(st.sampled_from([0.0, 0.5, 1.0, 2.5]), max_size=30)
 

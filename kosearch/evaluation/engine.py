@@ -15,7 +15,7 @@ from kosearch.index import Snapshot
 from kosearch.indexing import Run
 from kosearch.preparing import Prepared, Preparer
 from kosearch.records import Extracted, IndexProgress, Query, SourceFile
-from kosearch.searching import Embed, Ranking, Rescore, rank, rerank
+from kosearch.searching.ranking import Embed, Ranking, Rescore, rank, rerank
 from kosearch.terms import Analyzer
 from kosearch.workers import Failure, Pool
 

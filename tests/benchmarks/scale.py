@@ -38,7 +38,8 @@ import numpy as np
 
 from kosearch.index import Index, Writer, graph, steps
 from kosearch.records import Query
-from kosearch.searching import CANDIDATES, answers
+from kosearch.searching.answering import answers
+from kosearch.searching.ranking import CANDIDATES
 from tests.benchmarks import _synthetic
 from tests.benchmarks._growth import growth_plot
 from tests.benchmarks._synthetic import IDENTITY, PER_DOCUMENT, Asked, Corpus

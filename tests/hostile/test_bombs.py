@@ -15,10 +15,10 @@ import pytest
 from conftest import Tally
 from crash.mutations import Damaged, attempt
 
-from kosearch.excerpts import best_part
 from kosearch.extract import ExtractError, extract
 from kosearch.passages import cut
 from kosearch.records import Extracted, Reason
+from kosearch.searching.excerpts import best_part
 from kosearch.workers import Failure, Pool
 
 SECONDS = 30.0

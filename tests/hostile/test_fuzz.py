@@ -26,13 +26,13 @@ from kosearch.errors import UsageError
 from kosearch.evaluation.collections import read_collection, read_corpus, read_qrels, read_queries
 from kosearch.evaluation.questions import locate, read_questions
 from kosearch.evaluation.runs import read_run
-from kosearch.excerpts import best_part, shared_spans
 from kosearch.extract import ExtractError, extract
 from kosearch.extract.decoding import decode, normalise
 from kosearch.globs import Globs
 from kosearch.passages import cut
 from kosearch.records import Extracted, Heading, PageStart, Skipped, SourceFile
 from kosearch.resident import wire
+from kosearch.searching.excerpts import best_part, shared_spans
 from kosearch.sources import Unseen, WalkRules, find
 from kosearch.terms import Analyzer, matches
 from kosearch.workers import Failure, Pool

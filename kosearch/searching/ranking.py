@@ -8,26 +8,20 @@ counts that SQLite holds, so they depend on the documents and on nothing that ha
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kosearch.excerpts import best_part
-from kosearch.index import Snapshot, StoredDocument, StoredPassage
+from kosearch.index import Snapshot
 from kosearch.passages import context
-from kosearch.records import Answer, Hit, Query, Score
+from kosearch.records import Query, Score
 from kosearch.scoring import NEIGHBOURS, bm25, combine_heads, fuse, scale, scale_both, share, side_by_side, worth
-from kosearch.terms import CONTEXT, FIELDS, MORPHEMES, Analyzer, Question, matches
+from kosearch.terms import MORPHEMES, Question, matches
 
 CANDIDATES = 200
 """Passages that each side brings in."""
-SAME = 0.9
-"""Passages of which this share of the terms agrees (Jaccard) are shown once."""
-EXCERPT = 240
-"""Characters of the part of a passage that is shown first: about six lines of Korean at 80 columns."""
 
 Ids = NDArray[np.int64]
 Vectors = NDArray[np.float32]
@@ -92,28 +86,6 @@ class Ranking:
             self.dense and self.dense.taken(rows),
             self.lexical and self.lexical.taken(rows),
         )
-
-
-def answers(
-    queries: Sequence[Query], snapshot: Snapshot, analyzer: Analyzer, embed: Embed, rescore: Rescore
-) -> list[Answer]:
-    """The best passages of one generation for each question."""
-    questions = [analyzer.question(query.text) for query in queries]
-    vectors = embed_questions(queries, questions, embed)
-    found = []
-    for query, question, vector in zip(queries, questions, vectors, strict=True):
-        ranking = rank(query, question, vector, snapshot)
-        if query.rerank:
-            ranking = rerank(query, question, ranking, snapshot, rescore)
-        found.append(_answer(query, question, ranking, snapshot))
-    return found
-
-
-def embed_questions(queries: Sequence[Query], questions: Sequence[Question], embed: Embed) -> list[Vectors | None]:
-    """A vector for each question that needs one; the model is not loaded when none does."""
-    asked = [question.text for query, question in zip(queries, questions, strict=True) if query.mode != "lexical"]
-    vectors = iter(embed(asked) if asked else ())
-    return [None if query.mode == "lexical" else next(vectors) for query in queries]
 
 
 def rank(query: Query, question: Question, vector: Vectors | None, snapshot: Snapshot) -> Ranking:
@@ -235,136 +207,3 @@ def rerank(query: Query, question: Question, ranking: Ranking, snapshot: Snapsho
     behind = ranking.scores[len(again) :] * fused.min()
     sparse, multi_vector = (Side.of(column, scale(column)).taken(order) for column in scores.T[1:])
     return replace(ranking.reordered([*fused, *behind]), sparse=sparse, multi_vector=multi_vector)
-
-
-def _answer(query: Query, question: Question, ranking: Ranking, snapshot: Snapshot) -> Answer:
-    chosen = _chosen(query, ranking, snapshot)
-    hits = tuple(_hit(place, one, query, ranking, snapshot) for place, one in enumerate(chosen, 1))
-    return Answer(
-        question=query.text,
-        mode=query.mode,
-        hits=hits,
-        generation=snapshot.generation,
-        warnings=(*snapshot.warnings, *question.notes, *_unknown(query, question, ranking)),
-        terms=() if hits else _counts(question, snapshot),
-    )
-
-
-def _unknown(query: Query, question: Question, ranking: Ranking) -> tuple[str, ...]:
-    if query.mode == "hybrid" and ranking.lexical is None and len(ranking.ids):
-        return ("no passage has a word of the question: these hits are by meaning alone",)
-    return ()
-
-
-def _counts(question: Question, snapshot: Snapshot) -> tuple[tuple[str, int], ...]:
-    """The question's words and in how many passages each stands."""
-    words = {name: list(question.terms.get(name, ())) for name in FIELDS if name != CONTEXT}
-    frequencies = snapshot.statistics(words).frequencies
-    counts: dict[str, int] = {}
-    for name, terms in words.items():
-        for term in terms:
-            counts.setdefault(term, frequencies[name][term])
-    return tuple(counts.items())
-
-
-@dataclass(slots=True)
-class _Chosen:
-    """A passage that will be shown, and what was left out for its sake."""
-
-    row: int
-    stored: StoredPassage
-    words: frozenset[tuple[str, str]]
-    also: list[str] = field(default_factory=list)
-    more: int = 0
-
-
-def _chosen(query: Query, ranking: Ranking, snapshot: Snapshot) -> list[_Chosen]:
-    """The k best passages, each once however many near copies it has; with grouping, one a document."""
-    chosen: list[_Chosen] = []
-    for row, stored, terms in _in_turn(ranking, snapshot):
-        words = frozenset((name, term) for name in terms if name != CONTEXT for term in terms[name])
-        copied = next((one for one in chosen if _nearly_same(one.words, words)), None)
-        document = next((one for one in chosen if one.stored.document.id == stored.document.id), None)
-        if copied is not None and copied is not document:
-            copied.also.append(stored.document.path)
-        elif document is not None and (query.group or copied is document):
-            document.more += query.group
-        elif len(chosen) < query.k:
-            chosen.append(_Chosen(row, stored, words))
-        elif not query.group:
-            break
-    return chosen
-
-
-def _in_turn(ranking: Ranking, snapshot: Snapshot, step: int = 20) -> Iterator[tuple[int, StoredPassage, Terms]]:
-    for start in range(0, len(ranking.ids), step):
-        ids = ranking.ids[start : start + step]
-        for place, (stored, terms) in enumerate(zip(snapshot.stored(ids), snapshot.terms(ids), strict=True)):
-            yield start + place, stored, terms
-
-
-def _nearly_same(first: frozenset[tuple[str, str]], second: frozenset[tuple[str, str]]) -> bool:
-    """Forms that differ by a year or a number are not the same, however much else agrees."""
-    same = bool(first) and len(first & second) >= SAME * len(first | second)
-    return same and not any(character.isdigit() for _, term in first ^ second for character in term)
-
-
-def _hit(place: int, chosen: _Chosen, query: Query, ranking: Ranking, snapshot: Snapshot) -> Hit:
-    stored, row = chosen.stored, chosen.row
-    document, passage = stored.document, stored.passage
-    start, end = best_part(stored.text, query.text, EXCERPT)
-    before, after = "", ""
-    if query.context:
-        text = snapshot.document_text(document.id)
-        first, last = surroundings(text, passage.start, passage.end, query.context)
-        before, after = text[first : passage.start], text[passage.end : last]
-    return Hit(
-        rank=place,
-        score=float(ranking.scores[row]),
-        dense=_score(ranking.dense, row),
-        lexical=_score(ranking.lexical, row),
-        sparse=_score(ranking.sparse, row),
-        multi_vector=_score(ranking.multi_vector, row),
-        document_id=document.id,
-        document_hash=document.text_hash,
-        path=document.path,
-        raw=document.raw,
-        member=document.member,
-        kind=document.kind,
-        title=document.title,
-        metadata=document.metadata,
-        passage=passage,
-        text=stored.text,
-        best=(passage.start + start, passage.start + end),
-        state=file_state(document),
-        also=tuple(dict.fromkeys(chosen.also)),
-        more=chosen.more,
-        before=before,
-        after=after,
-    )
-
-
-def _score(side: Side | None, row: int) -> Score | None:
-    return side.score(row) if side and row < len(side.values) else None
-
-
-def surroundings(text: str, start: int, end: int, lines: int) -> tuple[int, int]:
-    """The span from `lines` lines before `start` to as many after `end`, whole lines at both sides."""
-    first, last = start, end - 1
-    for _ in range(lines + 1):
-        first = text.rfind("\n", 0, first) if first > 0 else -1
-    for _ in range(lines + 1):
-        last = text.find("\n", last + 1) if last < len(text) else len(text)
-        last = len(text) if last < 0 else last
-    return first + 1, last
-
-
-def file_state(document: StoredDocument) -> str:
-    """current, changed or gone: the file as it is now, against the file that was indexed."""
-    try:
-        now = os.stat(document.raw)
-    except OSError:
-        return "gone"
-    # A file that was read right after it was written has no time to compare: see sources.Content.
-    same = now.st_size == document.size and document.mtime_ns in (-1, now.st_mtime_ns)
-    return "current" if same else "changed"
