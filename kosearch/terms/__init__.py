@@ -10,6 +10,7 @@ from kosearch.terms.analysis import (
     Analyzer,
     Question,
     Wanted,
+    is_korean,
     matches,
 )
 
@@ -23,5 +24,6 @@ __all__ = [
     "Analyzer",
     "Question",
     "Wanted",
+    "is_korean",
     "matches",
 ]
