@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kosearch.errors import UsageError
-from kosearch.evaluation.questions import (
+from kosearch.evaluation.collections import (
     Place,
     judgements,
     locate,

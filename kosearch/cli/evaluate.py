@@ -17,7 +17,7 @@ from kosearch.config import Settings
 from kosearch.errors import OK, UsageError
 
 if TYPE_CHECKING:
-    from kosearch.evaluation.engine import Ranked, Task
+    from kosearch.evaluation.experiment import Ranked, Task
     from kosearch.index import Snapshot
     from kosearch.library import Library
 
@@ -71,7 +71,7 @@ def command(
     """
     from kosearch.evaluation import reports, runs
     from kosearch.evaluation.drawing import FORMATS
-    from kosearch.evaluation.engine import SYSTEMS
+    from kosearch.evaluation.experiment import SYSTEMS
     from kosearch.evaluation.plot import write_plot
 
     output = options.output_of(context, quiet=quiet)
@@ -150,7 +150,7 @@ def _ask(
     found: dict[str, dict[str, Ranked]],
     label: str | None,
 ) -> Task:
-    from kosearch.evaluation.engine import ask
+    from kosearch.evaluation.experiment import ask
 
     with library.index.snapshot(warm=True) as snapshot:
         task = _task(collection, qrels, snapshot)
@@ -174,7 +174,7 @@ def _index(library: Library, folder: Path, first: Library | None, output: Output
                     progress.update(done)
         return
     from kosearch.evaluation.collections import read_collection
-    from kosearch.evaluation.engine import DocumentPreparer, index_collection
+    from kosearch.evaluation.experiment import DocumentPreparer, index_collection
     from kosearch.indexing import Run
 
     collection = read_collection(folder)
@@ -190,9 +190,8 @@ def _index(library: Library, folder: Path, first: Library | None, output: Output
 
 
 def _task(collection: Path, qrels: Path | None, snapshot: Snapshot) -> Task:
-    from kosearch.evaluation.collections import read_collection
-    from kosearch.evaluation.engine import collection_task, questions_task
-    from kosearch.evaluation.questions import locate, read_questions, read_trec_questions
+    from kosearch.evaluation.collections import locate, read_collection, read_questions, read_trec_questions
+    from kosearch.evaluation.experiment import collection_task, questions_task
 
     if collection.is_dir():
         return collection_task(read_collection(collection), snapshot)

@@ -45,7 +45,7 @@ from numpy.typing import NDArray
 
 from kosearch import config
 from kosearch.evaluation.collections import Collection, CollectionDocument
-from kosearch.evaluation.engine import DocumentPreparer, index_collection
+from kosearch.evaluation.experiment import DocumentPreparer, index_collection
 from kosearch.indexing import Run
 from kosearch.library import Library
 from kosearch.records import Query

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from kosearch.config import load
 from kosearch.evaluation.collections import Collection, read_collection
-from kosearch.evaluation.engine import DocumentPreparer
+from kosearch.evaluation.experiment import DocumentPreparer
 from kosearch.evaluation.reports import Family, evaluate
 from kosearch.index.codec import codes, vectors_of
 from kosearch.library import Library

@@ -23,8 +23,14 @@ from hypothesis import strategies as st
 
 from kosearch.cli import render
 from kosearch.errors import UsageError
-from kosearch.evaluation.collections import read_collection, read_corpus, read_qrels, read_queries
-from kosearch.evaluation.questions import locate, read_questions
+from kosearch.evaluation.collections import (
+    locate,
+    read_collection,
+    read_corpus,
+    read_qrels,
+    read_queries,
+    read_questions,
+)
 from kosearch.evaluation.runs import read_run
 from kosearch.extract import ExtractError, extract
 from kosearch.extract.decoding import decode, normalise

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kosearch.errors import UsageError
-from kosearch.evaluation.collections import Collection, CollectionDocument, Qrels
-from kosearch.evaluation.questions import Question, judgements, ranked_places
+from kosearch.evaluation.collections import Collection, CollectionDocument, Qrels, Question, judgements, ranked_places
 from kosearch.evaluation.reports import DEPTH
 from kosearch.index import Snapshot
 from kosearch.indexing import Run
