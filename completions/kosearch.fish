@@ -94,7 +94,7 @@ complete -c kosearch -n '__fish_seen_subcommand_from eval' -l weight -x -d 'Mean
 complete -c kosearch -n '__fish_seen_subcommand_from eval' -l failures -x -d 'Show N questions whose first hit is wrong'
 complete -c kosearch -n '__fish_seen_subcommand_from eval' -l qrels -r -F -d 'COLLECTION is TREC topics, judged by FILE'
 complete -c kosearch -n '__fish_seen_subcommand_from eval' -l run -r -F -d 'Write what was found as a TREC run'
-complete -c kosearch -n '__fish_seen_subcommand_from eval' -l plot -r -F -d 'Draw recall against k, as .svg or .png'
+complete -c kosearch -n '__fish_seen_subcommand_from eval' -l plot -r -F -d 'Draw recall against k, as SVG'
 complete -c kosearch -n '__fish_seen_subcommand_from eval' -s m -l model -x -a '(__kosearch_names model; __fish_complete_directories)' -d 'The embedding model: bundled, a hub name, a folder, or openai:NAME'
 complete -c kosearch -n '__fish_seen_subcommand_from eval' -l endpoint -x -d 'Where a model such as openai:NAME answers'
 complete -c kosearch -n '__fish_seen_subcommand_from eval' -l device -x -a 'auto cpu cuda mps' -d 'Where to embed; on several GPUs: cuda:0,cuda:1'

@@ -46,9 +46,9 @@ def test_own_questions_side_by_side(indexed: Program, questions: Path, tmp_path:
 
 
 def test_for_a_person(indexed: Program, questions: Path) -> None:
-    plot = questions.with_name("recall.PNG")
+    plot = questions.with_name("recall.SVG")
     result = indexed.run("eval", questions, "--mode", "lexical", "--failures", "1", "--plot", plot)
-    assert plot.read_bytes().startswith(b"\x89PNG\r\n")
+    assert plot.read_bytes().startswith(b"<svg")
     assert (result.returncode, result.stderr) == (0, "")
     lines = result.stdout.splitlines()
     assert lines[0] == "questions.jsonl: 3 questions"
@@ -125,5 +125,5 @@ def test_mistakes(indexed: Program, questions: Path, tmp_path: Path) -> None:
     """
     result = indexed.shell(script, cwd=tmp_path)
     assert result.stdout == "ended with 2\n" * 4
-    for message in ("plots are SVG or PNG", "mixes models and modes", "an index has one model", "no-such-file.txt"):
+    for message in ("plots are SVG", "mixes models and modes", "an index has one model", "no-such-file.txt"):
         assert message in result.stderr

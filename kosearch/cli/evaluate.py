@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from collections.abc import Generator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,13 +11,11 @@ import typer
 
 from kosearch.cli import options
 from kosearch.cli.output import Output
-from kosearch.config import Settings
 from kosearch.errors import OK, UsageError
 
 if TYPE_CHECKING:
-    from kosearch.evaluation.experiment import Ranked, Task
-    from kosearch.index import Snapshot
-    from kosearch.library import Library
+    from kosearch.evaluation.experiment import Asked, Findings
+    from kosearch.records import IndexProgress
 
 
 def command(
@@ -51,7 +47,7 @@ def command(
         Path | None, typer.Option(metavar="FILE", help="Write what was found as a TREC run.", show_default=False)
     ] = None,
     plot: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Draw recall against k, as .svg or .png.", show_default=False)
+        Path | None, typer.Option(metavar="FILE", help="Draw recall against k, as SVG.", show_default=False)
     ] = None,
     model: options.Model = None,
     endpoint: options.Endpoint = None,
@@ -70,9 +66,8 @@ def command(
     A collection is indexed into a temporary index, or with --index into one that is kept and used again.
     """
     from kosearch.evaluation import reports, runs
-    from kosearch.evaluation.drawing import FORMATS
-    from kosearch.evaluation.experiment import SYSTEMS
-    from kosearch.evaluation.plot import write_plot
+    from kosearch.evaluation.experiment import check_systems, experiment
+    from kosearch.evaluation.plot import SUFFIX, write_plot
 
     output = options.output_of(context, quiet=quiet)
     settings = options.settings(
@@ -84,42 +79,23 @@ def command(
         weight=weight,
         passage_tokens=passage_tokens,
     )
-    if not collection.exists():
-        raise UsageError(f"{collection}: there is no such file or folder", "check the path")
-    if plot is not None and plot.suffix.lower() not in FORMATS:
-        raise UsageError(f"{plot}: plots are SVG or PNG", "name a file that ends in .svg or .png")
-    wanted = compare.split(",") if compare else [settings.mode]
-    models = [name for name in wanted if name not in SYSTEMS]
-    if models and len(models) < len(wanted):
-        raise UsageError(f"--compare {compare} mixes models and modes", f"modes are {', '.join(SYSTEMS)}")
-    if models and not collection.is_dir():
-        raise UsageError(
-            "an index has one model",
-            "compare models on a collection, or make another index: kosearch index --into NAME --model MODEL",
-        )
-    if len(set(wanted)) < len(wanted):
-        raise UsageError(f"--compare {compare} names one twice", "name each once")
-
-    found: dict[str, dict[str, Ranked]] = {}
-    first: Library | None = None
-    with ExitStack() as open_until_all_are_asked:
-        for name in (*models,) or (settings.model,):
-            systems = [settings.mode] if models else wanted
-            kept = index is not None and not models
-            library = open_until_all_are_asked.enter_context(
-                _library(replace(settings, model=name), collection, kept=kept)
-            )
-            if collection.is_dir() and not library.exists:
-                _index(library, collection, first, output)
-            first = first or library
-            task = _ask(library, collection, qrels, systems, output, found, name if models else None)
-    measured = [reports.evaluate(ranked, task.qrels, system=system) for system, ranked in found.items()]
+    names = tuple(compare.split(",")) if compare else (settings.mode,)
+    check_systems(collection, names)
+    if plot is not None and plot.suffix.lower() != SUFFIX:
+        raise UsageError(f"{plot}: plots are SVG", f"name a file that ends in {SUFFIX}; browsers print it as anything")
+    found = _followed(experiment(settings, collection, names, qrels=qrels, kept=index is not None), output)
+    task = found.task
+    measured = [reports.evaluate(ranked, task.qrels, system=system) for system, ranked in found.runs.items()]
     compared = reports.compare(measured) if len(measured) > 1 else ()
-    failed = {system: reports.failures(ranked, task.qrels, task.texts)[:failures] for system, ranked in found.items()}
+    failed = {
+        system: reports.failures(ranked, task.qrels, task.texts)[:failures] for system, ranked in found.runs.items()
+    }
     if run is not None:
-        for system, ranked in found.items():
-            target = run if len(found) == 1 else run.with_name(f"{run.stem}.{system.replace('/', '_')}{run.suffix}")
-            runs.write_run(target, ranked, system)
+        for system, ranked in found.runs.items():
+            alone = len(found.runs) == 1
+            runs.write_run(
+                run if alone else run.with_name(f"{run.stem}.{system.replace('/', '_')}{run.suffix}"), ranked, system
+            )
     if plot is not None:
         write_plot(plot, measured, task.name)
     if json:
@@ -129,72 +105,28 @@ def command(
     return OK
 
 
-@contextmanager
-def _library(settings: Settings, collection: Path, *, kept: bool) -> Iterator[Library]:
-    """The index that is asked: the user's own for questions, else one made for the collection."""
-    from kosearch.library import Library
+def _followed(steps: Generator[str | IndexProgress | Asked, None, Findings], output: Output) -> Findings:
+    """Run an experiment to its end, showing how it goes on."""
+    from kosearch.evaluation.experiment import Asked
 
-    if kept or not collection.is_dir():
-        yield Library(settings)
-        return
-    with tempfile.TemporaryDirectory(prefix="kosearch-eval-") as folder:
-        yield Library(replace(settings, index=f"{folder}/index"))
-
-
-def _ask(
-    library: Library,
-    collection: Path,
-    qrels: Path | None,
-    systems: list[str],
-    output: Output,
-    found: dict[str, dict[str, Ranked]],
-    label: str | None,
-) -> Task:
-    from kosearch.evaluation.experiment import ask
-
-    with library.index.snapshot(warm=True) as snapshot:
-        task = _task(collection, qrels, snapshot)
-        asked = (library.analyzer, library.embed_queries, library.rescore)
-        results = ask(task, systems, library.settings.weight, snapshot, *asked)
-        with output.counter("questions", len(task.texts) * len(systems)) as count:
-            for question, system, ranked in results:
-                found.setdefault(label or system, {})[question] = ranked
-                count.advance()
-    return task
-
-
-def _index(library: Library, folder: Path, first: Library | None, output: Output) -> None:
-    """Index a collection: from its files, or for a further model from the first one's index."""
-    if first is not None:
-        with output.progress() as progress:
-            for done in library.take_over(first):
-                if isinstance(done, str):
-                    output.note(done)
-                else:
-                    progress.update(done)
-        return
-    from kosearch.evaluation.collections import read_collection
-    from kosearch.evaluation.experiment import DocumentPreparer, index_collection
-    from kosearch.indexing import Run
-
-    collection = read_collection(folder)
-    library.prepare()
-    output.note(f"model: {library.model.why}")
-    with (
-        library.index.writer() as writer,
-        library.pool(DocumentPreparer(library.preparer)) as pool,
-        output.progress() as progress,
-    ):
-        for state in index_collection(collection, Run(writer, library.embed_passages), pool):
-            progress.update(replace(state, files_total=len(collection.documents)))
-
-
-def _task(collection: Path, qrels: Path | None, snapshot: Snapshot) -> Task:
-    from kosearch.evaluation.collections import locate, read_collection, read_questions, read_trec_questions
-    from kosearch.evaluation.experiment import collection_task, questions_task
-
-    if collection.is_dir():
-        return collection_task(read_collection(collection), snapshot)
-    questions = read_questions(collection) if qrels is None else read_trec_questions(collection, qrels)
-    paths = [document.path for document in snapshot.documents()]
-    return questions_task(collection.name, locate(questions, paths), snapshot)
+    progress, counter = None, None
+    with ExitStack() as shown:
+        while True:
+            try:
+                step = next(steps)
+            except StopIteration as end:
+                findings: Findings = end.value
+                return findings
+            if isinstance(step, str):
+                output.note(step)
+            elif isinstance(step, Asked):
+                if counter is None:
+                    shown.close()
+                    counter = shown.enter_context(output.counter("questions", step.total))
+                counter.advance()
+                if step.done == step.total:
+                    shown.close()
+                    progress, counter = None, None
+            else:
+                progress = progress or shown.enter_context(output.progress())
+                progress.update(step)

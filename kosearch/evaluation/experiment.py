@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
+from kosearch import terms
+from kosearch.config import Settings
 from kosearch.errors import UsageError
-from kosearch.evaluation.collections import Collection, CollectionDocument, Qrels, Question, judgements, ranked_places
+from kosearch.evaluation.collections import (
+    Collection,
+    CollectionDocument,
+    Qrels,
+    Question,
+    judgements,
+    locate,
+    ranked_places,
+    read_collection,
+    read_questions,
+    read_trec_questions,
+)
 from kosearch.evaluation.reports import DEPTH
 from kosearch.index import Snapshot
 from kosearch.indexing import Run
+from kosearch.library import Library
 from kosearch.preparing import Prepared, Preparer
 from kosearch.records import Extracted, IndexProgress, Query, SourceFile
 from kosearch.searching.ranking import Embed, Ranking, Rescore, rank, rerank
@@ -26,6 +45,7 @@ RERANK = 50
 """How many those are."""
 RRF = 60
 """Cormack, Clarke and Büttcher 2009, "Reciprocal Rank Fusion Outperforms Condorcet and Individual Rank Learning"."""
+_EMBEDDED_AT_ONCE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +56,98 @@ class Task:
     texts: Mapping[str, str]
     qrels: Qrels
     judged: Callable[[str, Ranking], Ranked]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """How many questions were asked, of how many."""
+
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """A task, and each system's run for it."""
+
+    task: Task
+    runs: Mapping[str, Mapping[str, Ranked]]
+
+
+def check_systems(collection: Path, names: Sequence[str]) -> tuple[str, ...]:
+    """The names that are models and no ways to search; raises UsageError where they cannot be compared."""
+    models = tuple(name for name in names if name not in SYSTEMS)
+    if not collection.exists():
+        raise UsageError(f"{collection}: there is no such file or folder", "check the path")
+    if models and len(models) < len(names):
+        raise UsageError(f"--compare {','.join(names)} mixes models and modes", f"modes are {', '.join(SYSTEMS)}")
+    if models and not collection.is_dir():
+        raise UsageError(
+            "an index has one model",
+            "compare models on a collection, or make another index: kosearch index --into NAME --model MODEL",
+        )
+    if len(set(names)) < len(names):
+        raise UsageError(f"--compare {','.join(names)} names one twice", "name each once")
+    return models
+
+
+def experiment(
+    settings: Settings, collection: Path, names: Sequence[str], *, qrels: Path | None = None, kept: bool = False
+) -> Generator[str | IndexProgress | Asked, None, Findings]:
+    """Ask every question of every system, and tell how it goes on: notes, indexing, asking.
+
+    `names` are ways to search, or models; `settings` have the way that models search. A folder is a collection and is
+    indexed first, into a temporary index unless the one of the settings is to be `kept`; a file holds questions about
+    the settings' index, or TREC topics where there are `qrels`.
+    """
+    models = check_systems(collection, names)
+    runs: dict[str, dict[str, Ranked]] = {}
+    first: Library | None = None
+    with ExitStack() as open_until_all_are_asked:
+        for name in models or (settings.model,):
+            theirs = replace(settings, model=name)
+            library = open_until_all_are_asked.enter_context(_library(theirs, collection, kept=kept and not models))
+            if collection.is_dir() and not library.exists:
+                yield from library.take_over(first) if first else _index(library, collection)
+            first = first or library
+            with library.index.snapshot(warm=True) as snapshot:
+                task = _task(collection, qrels, snapshot)
+                systems = (settings.mode,) if models else tuple(names)
+                asked = (library.analyzer, library.embed_queries, library.rescore)
+                total = len(task.texts) * len(systems)
+                results = ask(task, systems, settings.weight, snapshot, *asked)
+                for done, (question, system, ranked) in enumerate(results, 1):
+                    runs.setdefault(name if models and name else system, {})[question] = ranked
+                    yield Asked(done, total)
+    return Findings(task, runs)
+
+
+@contextmanager
+def _library(settings: Settings, collection: Path, *, kept: bool) -> Iterator[Library]:
+    """The index that is asked: the user's own for questions, else one made for the collection."""
+    if kept or not collection.is_dir():
+        yield Library(settings)
+        return
+    with tempfile.TemporaryDirectory(prefix="kosearch-eval-") as folder:
+        yield Library(replace(settings, index=f"{folder}/index"))
+
+
+def _index(library: Library, folder: Path) -> Iterator[str | IndexProgress]:
+    """Index a collection from its files."""
+    collection = read_collection(folder)
+    library.prepare()
+    yield f"model: {library.model.why}"
+    with library.index.writer() as writer, library.pool(DocumentPreparer(library.preparer)) as pool:
+        for state in index_collection(collection, Run(writer, library.embed_passages), pool):
+            yield replace(state, files_total=len(collection.documents))
+
+
+def _task(collection: Path, qrels: Path | None, snapshot: Snapshot) -> Task:
+    if collection.is_dir():
+        return collection_task(read_collection(collection), snapshot)
+    questions = read_questions(collection) if qrels is None else read_trec_questions(collection, qrels)
+    paths = [document.path for document in snapshot.documents()]
+    return questions_task(collection.name, locate(questions, paths), snapshot)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +218,7 @@ def ask(
     rescore: Rescore,
 ) -> Iterator[tuple[str, str, Ranked]]:
     """Question, system and what it found, question by question; each is analysed and embedded once."""
-    for question, text in task.texts.items():
-        read = analyzer.question(text, operators=False)
-        vector = embed([read.text])[0] if set(systems) != {"lexical"} else None
+    for question, text, read, vector in _read(task.texts, analyzer, embed if set(systems) != {"lexical"} else None):
         rankings: dict[str, Ranking] = {}
         for system in systems:
             mode = system if system in ("dense", "lexical") else "hybrid"
@@ -121,6 +231,17 @@ def ask(
             elif system == "rerank":
                 ranking = rerank(query, read, ranking, snapshot, rescore)
             yield question, system, task.judged(question, ranking)
+
+
+def _read(
+    texts: Mapping[str, str], analyzer: Analyzer, embed: Embed | None
+) -> Iterator[tuple[str, str, terms.Question, NDArray[np.float32] | None]]:
+    """Questions as both sides take them; many are embedded at once, which costs half of one by one."""
+    rest = iter(texts.items())
+    while some := list(islice(rest, _EMBEDDED_AT_ONCE)):
+        read = [analyzer.question(text, operators=False) for _, text in some]
+        vectors = embed([one.text for one in read]) if embed else [None] * len(read)
+        yield from ((*asked, one, vector) for asked, one, vector in zip(some, read, vectors, strict=True))
 
 
 def by_ranks(ranking: Ranking) -> Ranking:

@@ -1,19 +1,29 @@
-"""Recall against k for one or more systems, as a drawing.
+"""Recall against k for one or more systems, drawn as SVG, which every browser and editor shows and turns into others.
 
 k runs on a logarithmic scale, because the first few ranks matter most. Systems differ by dash, and by colour
-(Okabe and Ito's, which people with any colour vision can tell apart).
+(Okabe and Ito's, which people with any colour vision can tell apart). Points have (0, 0) at the top left, y grows
+downwards.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from math import floor, log
 from pathlib import Path
+from typing import Literal
+from unicodedata import east_asian_width
+from xml.sax.saxutils import escape
 
 from kosearch.errors import UsageError
-from kosearch.evaluation.drawing import FORMATS, Box, Drawing, Label, Line, text_width
 from kosearch.evaluation.reports import DEPTH, Report, recall_curve
 
+SUFFIX = ".svg"
+
+_FONTS = "'Noto Sans', 'Apple SD Gothic Neo', 'Malgun Gothic', 'Noto Sans CJK KR', 'NanumGothic', sans-serif"
+_INK = "#222222"
+_NARROW, _WIDE = 0.56, 1.0
+"""About the widths of a Latin and a Hangul character, in units of the font's size."""
 _WIDTH, _HEIGHT = 720, 440
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 24, 52, 56
 _TICKS = (1, 2, 3, 5, 10, 20, 50, 100)
@@ -23,11 +33,56 @@ _PALE = "#dddddd"
 _LEGEND_SIZE, _LEGEND_ROW = 13, 20
 
 
+@dataclass(frozen=True, slots=True)
+class Box:
+    x: float
+    y: float
+    width: float
+    height: float
+    fill: str = "#ffffff"
+    stroke: str = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    points: Sequence[tuple[float, float]]
+    colour: str = _INK
+    width: float = 1.0
+    dashes: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """Text on a baseline that goes through (x, y); `upwards` turns it to read from bottom to top."""
+
+    x: float
+    y: float
+    text: str
+    anchor: Literal["start", "middle", "end"] = "start"
+    size: int = 13
+    bold: bool = False
+    upwards: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """`shapes` lie upon each other in their order."""
+
+    title: str
+    width: int
+    height: int
+    shapes: Sequence[Box | Line | Label]
+
+
+def text_width(text: str, size: int) -> float:
+    """About how wide a label is."""
+    return size * sum(_WIDE if east_asian_width(character) in "WF" else _NARROW for character in text)
+
+
 def write_plot(path: Path, reports: Sequence[Report], title: str) -> None:
-    """Draw into a file whose ending is among `FORMATS`."""
-    drawn = FORMATS[path.suffix.lower()](recall_plot(reports, title))
+    """Draw into an SVG file."""
     try:
-        path.write_bytes(drawn)
+        path.write_bytes(svg(recall_plot(reports, title)))
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}.") from error
 
@@ -84,3 +139,39 @@ def _x(k: int) -> float:
 def _y(recall: float, lowest: float) -> float:
     bottom = _HEIGHT - _BOTTOM
     return bottom - (bottom - _TOP) * (recall - lowest) / (1 - lowest)
+
+
+def svg(drawing: Drawing) -> bytes:
+    """The drawing as an SVG file."""
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {drawing.width} {drawing.height}" '
+        f'width="{drawing.width}" height="{drawing.height}" role="img" font-family="{_FONTS}" fill="{_INK}">'
+    )
+    parts = [
+        head,
+        f"<title>{escape(_printable(drawing.title))}</title>",
+        *map(_svg_shape, drawing.shapes),
+        "</svg>",
+        "",
+    ]
+    return "\n".join(parts).encode()
+
+
+def _svg_shape(shape: Box | Line | Label) -> str:
+    if isinstance(shape, Box):
+        place = f'x="{shape.x:.1f}" y="{shape.y:.1f}" width="{shape.width:.1f}" height="{shape.height:.1f}"'
+        return f'<rect {place} fill="{shape.fill}" stroke="{shape.stroke}"/>'
+    if isinstance(shape, Line):
+        points = " ".join(f"{x:.1f},{y:.1f}" for x, y in shape.points)
+        dashes = " ".join(map(str, shape.dashes)) or "none"
+        style = f'stroke="{shape.colour}" stroke-width="{shape.width}" stroke-dasharray="{dashes}"'
+        return f'<polyline points="{points}" fill="none" {style} stroke-linejoin="round"/>'
+    turned = f' transform="rotate(-90 {shape.x:.1f} {shape.y:.1f})"' if shape.upwards else ""
+    bold = ' font-weight="bold"' if shape.bold else ""
+    place = f'x="{shape.x:.1f}" y="{shape.y:.1f}" text-anchor="{shape.anchor}" font-size="{shape.size}"'
+    return f"<text {place}{bold}{turned}>{escape(_printable(shape.text))}</text>"
+
+
+def _printable(text: str) -> str:
+    """Control characters, which XML forbids, become spaces."""
+    return "".join(character if character.isprintable() else " " for character in text)

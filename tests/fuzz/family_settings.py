@@ -11,8 +11,14 @@ from pathlib import Path
 from fuzz.frame import Family, Input
 from kosearch.config import load
 from kosearch.errors import UsageError
-from kosearch.evaluation.collections import read_collection, read_corpus, read_qrels, read_queries
-from kosearch.evaluation.questions import locate, read_questions
+from kosearch.evaluation.collections import (
+    locate,
+    read_collection,
+    read_corpus,
+    read_qrels,
+    read_queries,
+    read_questions,
+)
 from kosearch.evaluation.runs import read_run
 from kosearch.globs import Globs
 from kosearch.records import Skipped, SourceFile
