@@ -12,6 +12,7 @@ from pathlib import Path
 import json_schema
 import pytest
 from conftest import CORPUS, Program, make_program
+from terminal_making import picture
 
 from kosearch import errors
 from kosearch.cli import app, docs
@@ -200,3 +201,24 @@ def test_links_lead_somewhere(page: Path) -> None:
     for link in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
         if "://" not in link:
             assert (page.parent / link).exists(), link
+
+
+def test_the_picture_is_what_a_terminal_shows(clone: Program) -> None:
+    commands = [("index", "tests/data/corpus"), ("query", "연차를 다음 해로 넘길 수 있나요?", "-k", "1")]
+    shown = []
+    for arguments in commands:
+        code, written = clone.on_terminal(*arguments, colour=True, cwd=clone.home)
+        assert code == 0, written
+        line = " ".join(f'"{one}"' if " " in one else one for one in arguments)
+        shown.append((f"kosearch {line}", written))
+    drawn = picture(shown, columns=80)
+    if WRITE:
+        (DOCS / "terminal.svg").write_text(drawn, encoding="utf-8")
+    assert "http" not in drawn.replace("http://www.w3.org/2000/svg", ""), "nothing is fetched from elsewhere"
+    stored = (DOCS / "terminal.svg").read_text(encoding="utf-8")
+    assert _words(drawn) == _words(stored), "if that is right, run with KOSEARCH_GOLDEN=write"
+
+
+def _words(svg: str) -> list[str]:
+    """What stands in a picture, without what differs from machine to machine."""
+    return [re.sub(r"\d+\.\d+", "#", found) for found in re.findall(r">([^<\n]+)<", svg) if "model:" not in found]
