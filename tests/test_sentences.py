@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kosearch.sentences import sentence_ends
+from kosearch.passages import sentence_ends
 
 
 def sentences(text: str) -> list[str]:
