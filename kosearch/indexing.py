@@ -12,7 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kosearch.errors import IndexDamaged
-from kosearch.index import FileState, Globs, NewDocument, NewPassage, StoredFile, Writer
+from kosearch.index import (
+    FileState,
+    Globs,
+    NewDocument,
+    NewPassage,
+    Reanalysis,
+    StoredFile,
+    UnanalysedDocument,
+    Writer,
+)
 from kosearch.preparing import FAILURES, Job, Prepared, PreparedDocument
 from kosearch.records import IndexProgress, IndexReport, Reason, Skipped, SourceFile
 from kosearch.sources import Unseen, WalkRules, find, lies_under
@@ -360,6 +369,28 @@ class Run:
             seconds=time.monotonic() - self._begun,
             failed_roots=tuple(one.problem for one in self._unseen if one.is_root),
         )
+
+
+def renew_terms(
+    reanalysis: Reanalysis, pool: Pool[UnanalysedDocument, list[Mapping[str, Sequence[str]]]]
+) -> Iterator[IndexProgress]:
+    """Give every passage terms by the rules of this version, from the stored texts, and publish."""
+    total, passages = len(reanalysis), 0
+    batch: list[tuple[UnanalysedDocument, Sequence[Mapping[str, Sequence[str]]]]] = []
+    waiting = 0
+    for done, (document, result) in enumerate(pool.map(reanalysis.documents()), 1):
+        if isinstance(result, Failure):
+            reanalysis.give_up(document)
+        else:
+            batch.append((document, result))
+        waiting += len(document.ids)
+        passages += len(document.ids)
+        if waiting >= BATCH:
+            reanalysis.put(batch)
+            batch, waiting = [], 0
+        yield IndexProgress(total, done, passages, 0, False, document.name)
+    reanalysis.put(batch)
+    reanalysis.finish()
 
 
 def _now() -> str:

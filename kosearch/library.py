@@ -124,6 +124,7 @@ class Library:
             raise UsageError(f"{display_path(named[0])}: there is no such file or folder", "check the path")
         self.prepare(pull=pull)
         yield from self._notes()
+        yield from self._renew_terms(wait=wait)
         max_size = self.settings.max_file_size
         preparer = FilePreparer(self.preparer, max_size, archives)
         retry = frozenset({Reason.UNSUPPORTED}) if archives else frozenset()
@@ -188,7 +189,8 @@ class Library:
         from kosearch.searching.answering import answers
 
         with self.index.snapshot(warm=warm) as snapshot:
-            rules.check_terms(snapshot.identity, self.settings)
+            if any(one.mode != "dense" for one in queries):
+                rules.check_terms(snapshot.identity, self.settings)
             if not snapshot.passages:
                 why = (self._why_empty(),)
                 return [Answer(one.text, one.mode, (), snapshot.generation, why) for one in queries]
@@ -339,6 +341,23 @@ class Library:
                 f"there is an index {name!r} already",
                 f"choose another name, or bring it up to date: kosearch index --index {shlex.quote(name)}",
             )
+
+    def _renew_terms(self, *, wait: bool) -> Iterator[IndexProgress | str]:
+        """Bring the terms to the rules of this version, where an earlier one made them. Reads no file."""
+        from kosearch.indexing import renew_terms
+        from kosearch.preparing import TermPreparer
+        from kosearch.terms import FIELDS, RULES
+
+        identity = self.index.identity
+        if (identity.term_rules, identity.fields) == (RULES, FIELDS):
+            return
+        with self.index.writer(wait=wait) as writer, self.pool(TermPreparer()) as pool:
+            reanalysis = writer.reanalysis(RULES, FIELDS)
+            yield (
+                f"words were taken apart by rules {identity.term_rules}, and now are by {RULES}: the stored texts of"
+                f" {len(reanalysis):,} documents are gone through, no file is read"
+            )
+            yield from renew_terms(reanalysis, pool)
 
     def _notes(self) -> Iterator[str]:
         """What the user should know before anything is read.

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from kosearch.embedding import AnyModel, token_offsets
 from kosearch.extract import ExtractError, extract
-from kosearch.index import StoredFile
+from kosearch.index import StoredFile, UnanalysedDocument
 from kosearch.passages import CONTEXT, context, cut
 from kosearch.records import MAX_TITLE, Extracted, Extraction, Passage, Reason, Skipped, SourceFile, TokenOffsets
 from kosearch.sources import ReadError, display_path, read
@@ -103,8 +103,7 @@ class Preparer:
     def _passage(self, document: Extracted, passage: Passage, name: str) -> PreparedPassage:
         text = document.text[passage.start : passage.end]
         model_text = context(document.title, passage, text, limit=self._rules.context) + text
-        names = (document.title[:MAX_TITLE], *passage.headings, Path(name).stem)
-        terms = self._analyzer.passage_terms(text, names)
+        terms = _terms(self._analyzer, document.title, passage, text, name)
         return PreparedPassage(passage, model_text, input_hash(model_text), terms)
 
     @cached_property
@@ -186,6 +185,26 @@ class StoredPreparer:
         name = stored.path if state.root else ""
         documents = tuple(self.preparer.prepare(one, one.member or name) for one in stored.documents)
         return Prepared(source, state.hash, documents, stored.partial, state.reader)
+
+
+class TermPreparer:
+    """The worker's task for documents whose terms are to be made by the rules of this version."""
+
+    def __call__(self, document: UnanalysedDocument) -> list[Mapping[str, Sequence[str]]]:
+        """The terms of each passage, by field."""
+        return [
+            _terms(self._analyzer, document.title, passage, text, document.name)
+            for passage, text in zip(document.passages, document.texts, strict=True)
+        ]
+
+    @cached_property
+    def _analyzer(self) -> Analyzer:
+        return Analyzer()
+
+
+def _terms(analyzer: Analyzer, title: str, passage: Passage, text: str, name: str) -> Mapping[str, Sequence[str]]:
+    """A passage's terms, with those of title, headings and the file's name."""
+    return analyzer.passage_terms(text, (title[:MAX_TITLE], *passage.headings, Path(name).stem))
 
 
 def input_hash(model_text: str) -> bytes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from kosearch import embedding
 from kosearch.config import Settings
 from kosearch.errors import IndexMismatch, ModelError, UsageError
@@ -46,11 +48,14 @@ def context_tokens(model: embedding.AnyModel) -> int:
 def check(identity: Identity, settings: Settings) -> None:
     """See that what this version and these settings would do is what the index was made with.
 
-    Raises IndexMismatch. Whether the model is the same is another question.
+    Raises IndexMismatch. Whether the model is the same is another question, and terms can be made anew.
     """
-    check_terms(identity, settings)
     if identity.passage_rules != PASSAGE_RULES:
-        raise _other_rules(settings, f"passages by rules {identity.passage_rules}", PASSAGE_RULES)
+        raise IndexMismatch(
+            f"the index {settings.index!r} has passages by rules {identity.passage_rules}, and this version of kosearch"
+            f" makes them by rules {PASSAGE_RULES}",
+            "make another index of the same folders: kosearch index --index NAME PATH",
+        )
     if settings.dimensions not in (None, identity.dimensions):
         raise IndexMismatch(
             f"the index {settings.index!r} has vectors of {identity.dimensions} dimensions",
@@ -70,7 +75,12 @@ def check_terms(identity: Identity, settings: Settings) -> None:
     from kosearch.terms import FIELDS, RULES
 
     if (identity.term_rules, identity.fields) != (RULES, FIELDS):
-        raise _other_rules(settings, f"terms by rules {identity.term_rules}", RULES)
+        raise IndexMismatch(
+            f"the index {settings.index!r} has terms by rules {identity.term_rules}, and this version of kosearch"
+            f" makes them by rules {RULES}",
+            f"kosearch index --index {shlex.quote(settings.index)} makes them anew, without reading a file;"
+            " --mode dense asks without them",
+        )
 
 
 def _passage_tokens(settings: Settings, model: embedding.AnyModel) -> int:
@@ -85,10 +95,3 @@ def _passage_tokens(settings: Settings, model: embedding.AnyModel) -> int:
             f"--passage-tokens {room} is the most",
         )
     return wanted or min(PASSAGE_TOKENS, room)
-
-
-def _other_rules(settings: Settings, has: str, ours: str) -> IndexMismatch:
-    return IndexMismatch(
-        f"the index {settings.index!r} has {has}, and this version of kosearch makes them by rules {ours}",
-        "make another index of the same folders: kosearch index --index NAME PATH",
-    )

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from kosearch import terms
+from kosearch import rules, terms
 from kosearch.config import Settings
 from kosearch.errors import UsageError
 from kosearch.evaluation.collections import (
@@ -111,6 +111,7 @@ def experiment(
                 yield from library.take_over(first) if first else _index(library, collection)
             first = first or library
             with library.index.snapshot(warm=True) as snapshot:
+                rules.check_terms(snapshot.identity, library.settings)
                 task = _task(collection, qrels, snapshot)
                 systems = (settings.mode,) if models else tuple(names)
                 asked = (library.analyzer, library.embed_queries, library.rescore)

@@ -22,6 +22,7 @@ from pathlib import Path
 from kosearch.errors import IndexStateError, UsageError
 from kosearch.index import checking, files, schema
 from kosearch.index.lock import exclusive, held_since
+from kosearch.index.reanalysis import Reanalysis
 from kosearch.index.records import (
     FileState,
     Globs,
@@ -32,6 +33,7 @@ from kosearch.index.records import (
     StoredDocument,
     StoredFile,
     StoredPassage,
+    UnanalysedDocument,
 )
 from kosearch.index.snapshot import Derived, Snapshot
 from kosearch.index.store import State, Store
@@ -46,11 +48,13 @@ __all__ = [
     "Index",
     "NewDocument",
     "NewPassage",
+    "Reanalysis",
     "Snapshot",
     "Status",
     "StoredDocument",
     "StoredFile",
     "StoredPassage",
+    "UnanalysedDocument",
     "Writer",
 ]
 
@@ -230,6 +234,7 @@ class Index:
                 store = Store(connection)
                 self.identity = store.identity
                 yield store
+                self.identity = store.identity
                 if connection.in_transaction:
                     connection.execute("COMMIT")
             except BaseException:

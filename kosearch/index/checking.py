@@ -11,11 +11,11 @@ import numpy as np
 
 from kosearch.errors import IndexDamaged
 from kosearch.index import files
-from kosearch.index.codec import BUCKETS, decode_lines, decode_vectors, encode_counts, seal
+from kosearch.index.codec import BUCKETS, decode_lines, decode_vectors
 from kosearch.index.dense import Dense
 from kosearch.index.files import Damaged
 from kosearch.index.lexical import Lexical
-from kosearch.index.publishing import Counts, publish
+from kosearch.index.publishing import Counts, publish, write_counts
 from kosearch.index.schema import transaction, write_meta
 from kosearch.index.store import PUBLISHED, State, Store
 
@@ -73,8 +73,7 @@ def repair(directory: Path, store: Store) -> list[str]:
         counts = _count(store)
         rows = counts.by_bucket()
         for number in range(BUCKETS):
-            sealed = seal(encode_counts(rows.get(number, {})), number)
-            connection.execute("INSERT OR REPLACE INTO term VALUES (?, ?)", (number, sealed))
+            write_counts(store, number, rows.get(number, {}))
         # Without a manifest nothing derived is used: it may hold what has just been given up.
         write_meta(connection, "state", asdict(replace(_counted(store, counts, store.state()), manifest="")))
     publish(directory, store)

@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 
 from kosearch.errors import IndexStateError
 from kosearch.index import files
-from kosearch.index.codec import bucket, damaged, decode_lines, decode_vectors, encode_counts, seal
+from kosearch.index.codec import BUCKETS, bucket, damaged, decode_lines, decode_vectors, encode_counts, seal
 from kosearch.index.dense import Added, Dense, write_graph, write_vectors
 from kosearch.index.files import Damaged, Manifest
 from kosearch.index.lexical import FOLDER, Lexical, write_lexical
-from kosearch.index.records import Ids, Vectors
+from kosearch.index.records import Identity, Ids, Vectors
 from kosearch.index.schema import BUSY_SECONDS, transaction, write_meta
 from kosearch.index.steps import step
 from kosearch.index.store import DOCUMENT, MOVED, NEXT, PENDING, PUBLISHED, RETIRED, State, Store
@@ -66,15 +66,16 @@ class Counts:
             change(counts, set(terms))
 
 
-def publish(directory: Path, store: Store) -> int:
+def publish(directory: Path, store: Store, anew: Identity | None = None) -> int:
     """Make what was written since the last generation the next one; returns the current generation.
 
-    Nothing is done where nothing changed and the derived files are whole. Raises IndexStateError where the
-    files cannot be written, and IndexDamaged.
+    `anew` is what the index is from then on, where every passage has terms by other rules that wait for that. Else
+    nothing is done where nothing changed and the derived files are whole. Raises IndexStateError where the files
+    cannot be written, and IndexDamaged.
     """
     state = store.state()
     old = _Old(directory, store, state)
-    if old.whole and not store.changed():
+    if old.whole and not store.changed() and not anew:
         return state.generation
     _verify(store, state)
     generation = state.generation + 1
@@ -83,8 +84,9 @@ def publish(directory: Path, store: Store) -> int:
         files.remove(target)
         target.mkdir(mode=0o700)
         step("folder made")
-        manifest = _build(store, old, target, generation)
-        _commit(store, state, generation, manifest, _counts(store))
+        manifest = _build(store, old, target, generation, anew)
+        _commit(store, state, generation, manifest, anew)
+        store.identity = anew or store.identity
     except BaseException as error:
         if store.state().generation != generation:
             shutil.rmtree(target, ignore_errors=True)
@@ -135,7 +137,7 @@ def _verify(store: Store, state: State) -> None:
         raise damaged("the table of documents")
 
 
-def _build(store: Store, old: _Old, target: Path, generation: int) -> str:
+def _build(store: Store, old: _Old, target: Path, generation: int, anew: Identity | None) -> str:
     """Write the derived files of a generation; returns the checksum of their manifest."""
     dead = store.passage_ids(RETIRED)
     which = PENDING if old.dense else NEXT
@@ -145,9 +147,9 @@ def _build(store: Store, old: _Old, target: Path, generation: int) -> str:
     step("vectors written")
     manifest = write_graph(old.dense, Dense(target, manifest))
     step("graph written")
-    keep = old.lexical is not None and not old.lexical.worn(len(dead))
-    lines = _lines(store, PENDING if keep else NEXT)
-    write_lexical(old.directory if keep else None, target, store.identity.fields, dead, lines)
+    keep = old.lexical is not None and not old.lexical.worn(len(dead)) and not anew
+    lines = _lines(store, PENDING if keep else NEXT, anew=anew is not None)
+    write_lexical(old.directory if keep else None, target, (anew or store.identity).fields, dead, lines)
     step("terms written")
     manifest = replace(manifest, files=manifest.files | files.measure_all(target, FOLDER))
     checksum = files.write_manifest(target, manifest)
@@ -160,33 +162,57 @@ def _vectors(store: Store, which: str) -> Iterator[tuple[Ids, Ids, Vectors]]:
         yield ids, documents, decode_vectors(blobs, store.identity.dimensions, store.identity.storage)
 
 
-def _lines(store: Store, which: str) -> Iterator[tuple[int, int, list[str]]]:
-    for ids, documents, blobs in store.scan("terms", which):
+def _lines(store: Store, which: str, *, anew: bool = False) -> Iterator[tuple[int, int, list[str]]]:
+    for ids, documents, blobs in store.scan("terms", which, anew=anew):
         for number, document, blob in zip(ids.tolist(), documents.tolist(), blobs, strict=True):
             yield number, document, decode_lines(blob)
 
 
-def _counts(store: Store) -> Counts:
+def _update_counts(store: Store, state: State) -> State:
+    """Bring the term counts to what the next generation has; returns the state with its passages and totals."""
     counts = Counts(store.identity.fields)
     for _, _, lines in _lines(store, PENDING):
         counts.add(lines)
     for _, _, lines in _lines(store, RETIRED):
         counts.subtract(lines)
-    return counts
+    totals = {field: state.totals[field] + counts.totals[field] for field in store.identity.fields}
+    for number, changes in counts.by_bucket().items():
+        row = store.counts(number)
+        for name, change in changes.items():
+            row[name] = row.get(name, 0) + change
+        if min(row.values()) < 0:
+            raise damaged(f"row {number} of its term counts")
+        write_counts(store, number, {name: count for name, count in row.items() if count})
+    return replace(state, passages=state.passages + counts.passages, totals=totals)
 
 
-def _commit(store: Store, state: State, generation: int, manifest: str, counts: Counts) -> None:
+def _take_new_terms(store: Store, state: State, identity: Identity) -> State:
+    """Make the new terms those of the passages, and count them; returns the state with passages and totals."""
+    counts = Counts(identity.fields)
+    for _, _, lines in _lines(store, NEXT, anew=True):
+        counts.add(lines)
+    totals, rows = counts.totals, counts.by_bucket()
+    for number in range(BUCKETS):
+        write_counts(store, number, rows.get(number, {}))
+    connection = store.connection
+    connection.execute("UPDATE passage SET terms = n.terms FROM new_terms n WHERE n.passage_id = passage.id")
+    connection.execute("DELETE FROM new_terms")
+    write_meta(connection, "new terms", None)
+    write_meta(connection, "identity", asdict(identity))
+    return replace(state, passages=counts.passages, totals=totals)
+
+
+def write_counts(store: Store, number: int, counts: Mapping[str, int]) -> None:
+    """Write a row of the table of term counts."""
+    sealed = seal(encode_counts(counts), number)
+    store.connection.execute("INSERT OR REPLACE INTO term VALUES (?, ?)", (number, sealed))
+
+
+def _commit(store: Store, state: State, generation: int, manifest: str, anew: Identity | None) -> None:
     """Make the generation the current one: the only moment that readers notice."""
     connection = store.connection
     with transaction(connection):
-        for number, changes in counts.by_bucket().items():
-            row = store.counts(number)
-            for name, change in changes.items():
-                row[name] = row.get(name, 0) + change
-            if min(row.values()) < 0:
-                raise damaged(f"row {number} of its term counts")
-            data = encode_counts({name: count for name, count in row.items() if count})
-            connection.execute("UPDATE term SET counts = ? WHERE bucket = ?", (seal(data, number), number))
+        counted = _take_new_terms(store, state, anew) if anew else _update_counts(store, state)
         step("term counts written")
         connection.execute("DELETE FROM document WHERE retired = 1")
         step("retired rows deleted")
@@ -202,8 +228,7 @@ def _commit(store: Store, state: State, generation: int, manifest: str, counts: 
         connection.execute(f"UPDATE document AS d SET checksum = row_checksum({DOCUMENT}) WHERE {MOVED}")
         connection.execute("UPDATE file SET moved = 0 WHERE moved = 1")
         (documents,) = connection.execute("SELECT count(*) FROM document").fetchone()
-        totals = {field: state.totals[field] + counts.totals[field] for field in store.identity.fields}
-        new = State(generation, manifest, documents, state.passages + counts.passages, totals)
+        new = replace(counted, generation=generation, manifest=manifest, documents=documents)
         write_meta(connection, "state", asdict(new))
         step("state written")
 

@@ -134,6 +134,20 @@ class StoredPassage:
 
 
 @dataclass(frozen=True, slots=True)
+class UnanalysedDocument:
+    """A document whose passages want terms by other rules."""
+
+    id: int
+    title: str
+    name: str
+    """The path that it is found by; empty for one of a collection, which has none."""
+    ids: tuple[int, ...]
+    passages: tuple[Passage, ...]
+    texts: tuple[str, ...]
+    """Ids, places and texts of its passages, in order."""
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """What an index holds."""
 

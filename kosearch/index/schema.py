@@ -242,6 +242,12 @@ def read_meta(connection: sqlite3.Connection, key: str) -> Any:
     return json.loads(row[0])
 
 
+def read_optional_meta(connection: sqlite3.Connection, key: str) -> Any:
+    """The same, where there may be none: None."""
+    known = connection.execute("SELECT 1 FROM meta WHERE key = ?", (key,)).fetchone()
+    return read_meta(connection, key) if known else None
+
+
 def write_meta(connection: sqlite3.Connection, key: str, value: Any) -> None:
     """Set a value of the table `meta`."""
     text = json.dumps(value, ensure_ascii=False)

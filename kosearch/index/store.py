@@ -31,6 +31,7 @@ from kosearch.index.records import (
     StoredDocument,
     StoredFile,
     StoredPassage,
+    UnanalysedDocument,
     Vectors,
 )
 from kosearch.index.schema import is_current, read_meta
@@ -76,12 +77,17 @@ class Store:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
-        stored = read_meta(connection, "identity")
-        self.identity = Identity(**stored | {"fields": tuple(stored["fields"])})
+        self.identity = self._identity()
 
     def state(self) -> State:
         """The published generation. The first read of a transaction: it fixes what the rest of it sees."""
-        return State(**read_meta(self.connection, "state"))
+        state = State(**read_meta(self.connection, "state"))
+        self.identity = self._identity()  # a writer may have changed the rules of its terms
+        return state
+
+    def _identity(self) -> Identity:
+        stored = read_meta(self.connection, "identity")
+        return Identity(**stored | {"fields": tuple(stored["fields"])})
 
     def rows(self, sql: str, *parameters: Any) -> Iterator[Any]:
         """The rows of a query, some thousands at a time."""
@@ -201,6 +207,23 @@ class Store:
             passages.append(StoredPassage(number, ordinal, passage, text, document))
         return passages
 
+    def unanalysed(self, document: StoredDocument) -> UnanalysedDocument:
+        """What it takes to make the terms of a document, published or not yet, anew."""
+        sql = "SELECT id, document_id, place, checksum FROM passage WHERE document_id = ? ORDER BY id"
+        rows = list(self.rows(sql, document.id))
+        passages = tuple(self._place(*row)[1] for row in rows)
+        text = self.document_text(document)
+        sql = "SELECT f.root FROM document d JOIN file f ON f.id = d.file_id WHERE d.id = ?"
+        (root,) = self.connection.execute(sql, (document.id,)).fetchone() or (b"",)
+        return UnanalysedDocument(
+            document.id,
+            document.title,
+            (document.member or document.path) if root else document.member,
+            tuple(row[0] for row in rows),
+            passages,
+            tuple(text[one.start : one.end] for one in passages),
+        )
+
     def owners(self, ids: Sequence[int]) -> dict[int, int]:
         """Passage id → document id."""
         sql = "SELECT id, document_id, place, checksum FROM passage WHERE id IN (SELECT value FROM json_each(?))"
@@ -222,16 +245,19 @@ class Store:
             for blob in self._blobs("terms", ids)
         ]
 
-    def scan(self, column: str, which: str) -> Iterator[tuple[Ids, Ids, list[bytes]]]:
+    def scan(self, column: str, which: str, *, anew: bool = False) -> Iterator[tuple[Ids, Ids, list[bytes]]]:
         """Blobs of passages (`column`: vector or terms) in ascending order: passage ids, document ids, blobs.
+
+        `anew` takes the terms by new rules, which wait for their generation.
 
         A document's passages are written right after it, so both kinds of id ascend together, and the order
         asked for is the order in which the rows are met: nothing is sorted.
         """
         missing = self.count_passages(which)
+        source = "CROSS JOIN new_terms n ON n.passage_id = p.id" if anew else ""
         cursor = self.connection.execute(
-            f"SELECT p.id, d.id, p.{column} FROM document d CROSS JOIN passage p"
-            f" ON p.document_id = d.id WHERE {which} ORDER BY d.id, p.id"
+            f"SELECT p.id, d.id, {'n' if anew else 'p'}.{column} FROM document d CROSS JOIN passage p"
+            f" ON p.document_id = d.id {source} WHERE {which} ORDER BY d.id, p.id"
         )
         while rows := cursor.fetchmany(ROWS):
             ids = np.array([row[0] for row in rows], dtype=np.int64)

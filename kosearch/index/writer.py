@@ -27,6 +27,7 @@ from kosearch.index.codec import (
     storable_integer,
     unseal,
 )
+from kosearch.index.reanalysis import Reanalysis
 from kosearch.index.records import FileState, Globs, NewDocument
 from kosearch.index.schema import transaction, write_meta
 from kosearch.index.store import DOCUMENT, PART, STRUCTURE, Store
@@ -145,6 +146,10 @@ class Writer:
         """Keep what a run did, for `status`."""
         with self.transaction():
             write_meta(self._connection, "run", run)
+
+    def reanalysis(self, rules: str, fields: tuple[str, ...]) -> Reanalysis:
+        """Begin to give the passages terms by other rules, or go on with it."""
+        return Reanalysis(self._directory, self._store, rules, fields)
 
     def publish(self) -> int:
         """Make all that was written searchable, in one commit; returns the generation that answers now.

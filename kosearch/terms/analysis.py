@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from kiwipiepy import Kiwi, Token
 
 RULES = "2"
-"""Changes whenever a text may give other terms than before: an index made by other rules has to be made anew."""
+"""Changes whenever a text may give other terms than before: `kosearch index` then makes those of an index anew."""
 
 MORPHEMES, BIGRAMS, CONTEXT = "morphemes", "bigrams", "context"
 FIELDS = (MORPHEMES, BIGRAMS, CONTEXT)
