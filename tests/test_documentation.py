@@ -196,11 +196,47 @@ def test_the_readme_is_short() -> None:
     assert len(README.encode()) <= 9 * 1024
 
 
+@pytest.mark.parametrize("korean", PAGES["ko"], ids=lambda page: page.name)
+def test_both_languages_name_the_same_commands_and_options(korean: Path) -> None:
+    english = ROOT / "README.md" if korean.stem == "README" else DOCS / korean.name
+
+    def named(page: Path) -> set[str]:
+        text = page.read_text(encoding="utf-8").split("\n## Tests\n")[0]
+        commands = "|".join(app.COMMANDS)
+        found = re.findall(
+            rf"(?<![\w-])--[a-z][a-z-]+|kosearch (?:{commands})\b|`(?:models|serve) [a-z]+|KOSEARCH_[A-Z_]+", text
+        )
+        return {one.strip("`") for one in found}
+
+    assert named(korean) == named(english)
+
+
+@pytest.mark.parametrize("topic", ["scripts", "settings", "files"])
+def test_both_languages_have_the_same_rows(topic: str) -> None:
+    def rows(page: str) -> list[str]:
+        return re.findall(r"^\| (`.*?`) \|", page, re.MULTILINE)
+
+    korean = rows(read(f"ko/{topic}"))
+    assert korean == [row for row in rows(read(topic)) if not row.startswith("`kosearch.")]
+
+
+def test_a_locale_chooses_the_language(program: Program) -> None:
+    result = program.shell(
+        "LC_ALL=ko_KR.UTF-8 kosearch docs use; LANG=ko kosearch docs | head -1; kosearch docs privacy"
+    )
+    assert result.stdout.startswith((DOCS / "ko/use.md").read_text(encoding="utf-8"))
+    assert "매일 쓰는 명령" in result.stdout
+    assert result.stdout.endswith(read("privacy"))
+
+
 @pytest.mark.parametrize("page", [page for pages in PAGES.values() for page in pages], ids=lambda page: page.name)
 def test_links_lead_somewhere(page: Path) -> None:
-    for link in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+    for link, anchor in re.findall(r"\]\(([^)#]*)(?:#([^)]*))?\)", page.read_text(encoding="utf-8")):
         if "://" not in link:
-            assert (page.parent / link).exists(), link
+            target = page.parent / link if link else page
+            assert target.exists(), link
+            heads = re.findall(r"^#+ (.+)$", target.read_text(encoding="utf-8"), re.MULTILINE) if anchor else []
+            assert not anchor or anchor in {head.lower().replace(" ", "-") for head in heads}, f"{link}#{anchor}"
 
 
 def test_the_picture_is_what_a_terminal_shows(clone: Program) -> None:
