@@ -103,17 +103,25 @@ def test_a_table_without_a_header_invents_none() -> None:
     assert list(table_lines([["1", "2"], ["3", ""]], named_columns=True)) == ["1 | 2", "3"]
 
 
-def test_large_workbooks_are_read_fast_and_plainly(monkeypatch: pytest.MonkeyPatch) -> None:
-    from kosearch.extract import office, sheets
+def test_binary_workbooks_are_read_plainly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No program makes .xlsb here; calamine reads every kind alike."""
+    from kosearch.extract import calamine
 
-    monkeypatch.setattr(office, "_LARGEST_SHEETS", 0)
-    monkeypatch.setattr(office, "_LARGEST_XLS", 0)
-    monkeypatch.setattr(sheets, "_MOST_ROWS", 2)
-    sheets = read("sheet.xlsx")
+    monkeypatch.setattr(calamine, "_MOST_ROWS", 2)
+    (sheets,) = calamine.read((DATA / "sheet.xlsx").read_bytes(), "xlsx", ("", {})).documents
     assert sheets.text == "분야 | 비율 | 날짜\n서울 교통 | 0.035 | 2024-02-29\n\n한 칸"
     assert [(page.number, page.label) for page in sheets.pages] == [(1, "예산"), (2, "인구")]
     assert sheets.warnings == ("only the first 2 rows of sheet 예산 are read",)
-    assert read("old.xls").text == "분야 | 원\n서울 교통 | 1조"
+
+
+def test_a_workbook_has_its_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    from kosearch.extract import sheets
+
+    monkeypatch.setattr(sheets, "MOST_CELLS", 3)
+    assert read("sheet.xlsx").warnings[0] == "only a part of sheet 예산 is read: the workbook is too large"
+    monkeypatch.setattr(sheets, "MOST_CELLS", 100)
+    monkeypatch.setattr(sheets, "MOST_CHARACTERS", 3)
+    assert read("sheet.xlsx").warnings
 
 
 ENTITIES = '<!DOCTYPE x [<!ENTITY a "서울">' + "".join(

@@ -22,6 +22,7 @@ LARGEST_TOTAL = 256 << 20
 HIGHEST_RATIO = 200
 """Text packs to a tenth, at best to a hundredth; what swells more than this is made to fill memory."""
 _ALWAYS_FINE = 1 << 20
+_CHUNK = 1 << 18
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, ValueError)
 
 
@@ -48,20 +49,24 @@ class Package:
         """What the members in a folder say they unpack to, in bytes."""
         return sum(info.file_size for name, info in self._members.items() if name.startswith(folder))
 
+    def chunks(self, name: str) -> Iterator[bytes]:
+        """A member's content piece by piece, however large it is, as long as it does not swell."""
+        info = self._readable(name)
+        try:
+            with self._zip.open(info) as member:
+                while chunk := member.read(_CHUNK):
+                    yield chunk
+        except _DAMAGE as error:
+            raise ExtractError(Reason.BROKEN, f"{name} in the container is damaged: {error}") from error
+        except RuntimeError as error:  # zipfile's word for a password
+            raise ExtractError(Reason.ENCRYPTED, "encrypted: opening it needs a password") from error
+
     def read(self, name: str) -> bytes:
         """A member's content."""
-        info = self._members.get(name)
-        if info is None:
-            raise ExtractError(Reason.BROKEN, f"{name} is missing in the container")
-        if info.flag_bits & 1:
-            raise ExtractError(Reason.ENCRYPTED, "encrypted: opening it needs a password")
+        info = self._readable(name)
         room = min(LARGEST_MEMBER, LARGEST_TOTAL - self._total)
         if info.file_size > room:
             raise ExtractError(Reason.TOO_LARGE, f"{name} unpacks to {info.file_size} bytes")
-        if info.file_size > max(_ALWAYS_FINE, HIGHEST_RATIO * info.compress_size):
-            raise ExtractError(
-                Reason.TOO_LARGE, f"{name} unpacks to {info.file_size // info.compress_size} times its size"
-            )
         try:
             with self._zip.open(info) as member:
                 data = member.read(info.file_size + 1)
@@ -71,6 +76,19 @@ class Package:
             raise ExtractError(Reason.ENCRYPTED, "encrypted: opening it needs a password") from error
         self._total += len(data)
         return data
+
+    def _readable(self, name: str) -> zipfile.ZipInfo:
+        """The member, unless it is missing, encrypted or made to fill memory."""
+        info = self._members.get(name)
+        if info is None:
+            raise ExtractError(Reason.BROKEN, f"{name} is missing in the container")
+        if info.flag_bits & 1:
+            raise ExtractError(Reason.ENCRYPTED, "encrypted: opening it needs a password")
+        if info.file_size > max(_ALWAYS_FINE, HIGHEST_RATIO * info.compress_size):
+            raise ExtractError(
+                Reason.TOO_LARGE, f"{name} unpacks to {info.file_size // info.compress_size} times its size"
+            )
+        return info
 
 
 _DEEPEST = 400

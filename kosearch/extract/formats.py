@@ -45,7 +45,7 @@ READERS = {
     "rtf": Reader("rtf", "read"),
     "text": Reader("plain", "read_text"),
     "xls": Reader("office", "read_xls"),
-    "xlsx": Reader("office", "read_xlsx"),
+    "xlsx": Reader("xlsx", "read", 2),
     "zip": Reader("archives", "read_zip"),
 }
 """Every kind of file and the function in this package that reads it; the only list of its sort."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from typing import Any
 
-from kosearch.extract import sheets
+from kosearch.extract import calamine
 from kosearch.extract.builder import TextBuilder
 from kosearch.extract.containers import Package, compound_properties, package_properties
 from kosearch.extract.dochan_model import Renderer, check, parse
@@ -24,16 +24,6 @@ def read_pptx(data: bytes, path: str) -> Extraction:
     return _package(data, "pptx", PPTXReader())
 
 
-def read_xlsx(data: bytes, path: str) -> Extraction:
-    """Excel, since 2007: a page a sheet, a line a row, values as Excel shows them (large files: as it keeps them)."""
-    from dochan.ooxml.xlsx import XLSXReader
-
-    package = Package(data)
-    if _BINARY_WORKBOOK in package or package.size("xl/worksheets/") > _LARGEST_SHEETS:
-        return sheets.read(data, "xlsx", package_properties(package))
-    return _package(data, "xlsx", XLSXReader())
-
-
 def read_doc(data: bytes, path: str) -> Extraction:
     """Word, to 2003."""
     return _extraction(parse(data), "doc", compound_properties(data))
@@ -47,7 +37,7 @@ def read_ppt(data: bytes, path: str) -> Extraction:
 def read_xls(data: bytes, path: str) -> Extraction:
     """Excel, to 2003."""
     if len(data) > _LARGEST_XLS:
-        return sheets.read(data, "xls", compound_properties(data))
+        return calamine.read(data, "xls", compound_properties(data))
     return _extraction(parse(data), "xls", compound_properties(data))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterator
 from urllib.parse import unquote
-from xml.etree.ElementTree import Element
+from xml.etree.ElementTree import Element, tostring
 
 from kosearch.extract import ExtractError
 from kosearch.extract.containers import Package, attribute, local, parse_xml
@@ -36,6 +36,12 @@ class Parts:
         if name in self._flat:
             return self._flat[name]
         return parse_xml(self.package.read(name)) if self.package is not None and name in self.package else None
+
+    def chunks(self, name: str) -> Iterator[bytes]:
+        """A part's bytes piece by piece, for a part too large to be held as a tree."""
+        if self.package is not None and name not in self._flat:
+            return self.package.chunks(name)
+        return iter((tostring(self._flat[name], encoding="utf-8"),))
 
     def whole(self, name: str) -> Element:
         """A part's root element, for a part that must be there."""

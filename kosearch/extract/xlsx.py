@@ -1,0 +1,389 @@
+"""Excel workbooks since 2007 (ECMA-376 part 1, 18), read as a stream: the cells that are there, as they are shown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from xml.etree.ElementTree import Element
+from xml.parsers import expat
+
+from kosearch.extract import ExtractError, drawing, sheets
+from kosearch.extract.builder import TextBuilder, table_lines
+from kosearch.extract.containers import Package, attribute, local, package_properties
+from kosearch.extract.number_formats import BUILT_IN, compiled, general
+from kosearch.extract.opc import Parts
+from kosearch.extract.sheets import Row, Sheet, Span
+from kosearch.records import Extraction, Reason
+
+_REFERENCE = re.compile(r"\$?([A-Z]{1,3})\$?(\d{1,7})")
+_THREADED = re.compile(r"\[[^\]]{1,40}\].{0,400}?(?:Comment|댓글|메모):\s*", re.DOTALL)
+_MOST_SHOWN = 100_000
+"""Numbers of a format whose text is kept, so that it is not made again."""
+_FURNITURE = frozenset(("oddHeader", "oddFooter", "evenHeader", "evenFooter", "firstHeader", "firstFooter"))
+_CODES = re.compile(r'&(?:"[^"]*"|\d+|K[0-9A-F+-]{6,8}|[PNDTFAZGBIUESXYHOLCR&])')
+_WORD = re.compile(r"[^\W\d]")
+_OFF = frozenset(("0", "false"))
+
+
+def read(data: bytes, path: str) -> Extraction:
+    """A workbook: a page a sheet, a line a row; the binary form (.xlsb) gives its values without their formats."""
+    package = Package(data)
+    stated = package_properties(package)
+    if any(name.endswith("workbook.bin") for name in package):
+        from kosearch.extract import calamine
+
+        return calamine.read(data, "xlsx", stated)
+    return read_parts(Parts(package), stated)
+
+
+def read_parts(parts: Parts, stated: tuple[str, dict[str, str]]) -> Extraction:
+    """A workbook in parts, with the title and fields that it states elsewhere."""
+    main = parts.main("xlsx")
+    book = _Book(parts, main)
+    builder = TextBuilder()
+    for number, (name, part) in enumerate(book.sheets(), 1):
+        sheet = book.sheet(name, part)
+        sheets.write(builder, sheet, number)
+    title, metadata = stated
+    return Extraction((builder.document("xlsx", title=title, metadata=metadata, warnings=book.warnings),))
+
+
+class _Book:
+    """What the sheets of a workbook share."""
+
+    def __init__(self, parts: Parts, main: str) -> None:
+        self._parts = parts
+        self._main = main
+        self._root = parts.whole(main)
+        self.warnings: list[str] = []
+        self.room = sheets.Room()
+        self.from_1904 = any(
+            local(one) == "workbookPr" and attribute(one, "date1904") not in ("", *_OFF) for one in self._root
+        )
+        self.strings: list[str] = []
+        for name in parts.targets(main, "sharedStrings"):
+            if name in parts:
+                _Strings(self.strings).parse(parts, name)
+        self.formats = list(self._formats())
+
+    def sheets(self) -> Iterator[tuple[str, str]]:
+        for element in self._root.iter():
+            if local(element) == "sheet":
+                yield attribute(element, "name"), self._parts.target(self._main, _relation(element))
+
+    def sheet(self, name: str, part: str) -> Sheet:
+        sheet = Sheet(name)
+        if part not in self._parts:
+            return sheet
+        reader = _Cells(self, sheet)
+        try:
+            reader.parse(self._parts, part)
+        except ExtractError as error:  # the other sheets are still worth reading
+            if error.reason is not Reason.BROKEN or not (sheet.rows or self.warnings or self._count() > 1):
+                raise
+            self.warnings.append(f"partly read: sheet {name}: {error.detail}")
+        if reader.finished:
+            self.warnings.append(self.room.warning(name))
+        self._notes(sheet, part)
+        for target in self._parts.targets(part, "drawing"):
+            sheet.after += self._drawn(target)
+        return sheet
+
+    def _count(self) -> int:
+        return sum(1 for _ in self.sheets())
+
+    def _formats(self) -> Iterator[Callable[[float], str]]:
+        """The function that shows a number, by number of style."""
+        names = self._parts.targets(self._main, "styles")
+        root = self._parts.optional(names[0]) if names else None
+        if root is None:
+            return
+        codes = dict(BUILT_IN)
+        for element in root.iter():
+            if local(element) == "numFmt" and attribute(element, "numFmtId").isdigit():
+                codes[int(attribute(element, "numFmtId"))] = attribute(element, "formatCode")
+        for group in root:
+            if local(group) == "cellXfs":
+                for style in group:
+                    number = attribute(style, "numFmtId")
+                    code = codes.get(int(number) if number.isdigit() else 0, "General")
+                    yield compiled(code, self.from_1904)
+
+    def _notes(self, sheet: Sheet, part: str) -> None:
+        people: dict[str, str] = {}
+        threaded = set()
+        for name in self._parts.targets(self._main, "person"):
+            root = self._parts.optional(name)
+            people |= {attribute(one, "id"): attribute(one, "displayName") for one in root} if root is not None else {}
+        for name in self._parts.targets(part, "threadedComment"):
+            root = self._parts.optional(name)
+            for comment in root if root is not None else ():
+                place = attribute(comment, "ref")
+                threaded.add(place)
+                text = "".join(one.text or "" for one in comment if local(one) == "text")
+                _note(sheet, place, people.get(attribute(comment, "personId"), ""), text)
+        for name in self._parts.targets(part, "comments"):
+            root = self._parts.optional(name)
+            if root is None:
+                continue
+            authors = [one.text or "" for one in root.iter() if local(one) == "author"]
+            for comment in root.iter():
+                place = attribute(comment, "ref") if local(comment) == "comment" else ""
+                if place and place not in threaded:
+                    author = attribute(comment, "authorId")
+                    known = authors[int(author)] if author.isdigit() and int(author) < len(authors) else ""
+                    _note(sheet, place, known, "".join(_string_text(comment)))
+
+    def _drawn(self, part: str) -> Iterator[str]:
+        """The texts of boxes, pictures and charts on a sheet."""
+        root = self._parts.optional(part)
+        for element in root.iter() if root is not None else ():
+            kind = local(element)
+            if kind == "txBody":
+                yield "\n".join(drawing.drawn_text(one) for one in element if local(one) == "p")
+            elif kind == "cNvPr":
+                yield drawing.description(attribute(element, "descr"))
+            elif kind in ("chart", "relIds"):
+                target = self._parts.optional(self._parts.target(part, _relation(element)))
+                if target is not None and kind == "chart":
+                    caption, rows = drawing.chart(target)
+                    yield caption
+                    yield "\n".join(table_lines([row for row in rows if any(row)], named_columns=False))
+                elif target is not None:
+                    yield from drawing.diagram(target)
+
+
+def _relation(element: Element) -> str:
+    """The identifier of the relationship by which an element names a part."""
+    for key, value in element.attrib.items():
+        if key.rpartition("}")[2] in ("id", "dm") and key.startswith("{"):
+            return value
+    return attribute(element, "id")
+
+
+def _note(sheet: Sheet, place: str, author: str, text: str) -> None:
+    found = _REFERENCE.match(place)
+    text = " ".join(text.split())
+    if author and text.startswith(f"{author}:"):
+        text = text[len(author) + 1 :].strip()
+    if found and text:
+        sheet.notes[int(found[2]) - 1].append(f"[{author}] {text}" if author else text)
+
+
+def _string_text(element: Element) -> Iterator[str]:
+    """The text of a rich string, without the readings above its characters."""
+    for child in element:
+        kind = local(child)
+        if kind == "t":
+            yield child.text or ""
+        elif kind != "rPh":
+            yield from _string_text(child)
+
+
+# --- streams --------------------------------------------------------------------------------------------------------
+
+
+class _Stream:
+    """Reads a part event by event: names come without their prefixes, attributes as names and values in turn."""
+
+    def parse(self, parts: Parts, name: str) -> None:
+        parser = expat.ParserCreate()
+        parser.buffer_text = True
+        parser.ordered_attributes = True
+        names: dict[str, str] = {}
+
+        def start(tag: str, attributes: list[str]) -> None:
+            known = names.get(tag)
+            if known is None:
+                known = names[tag] = tag.rpartition(":")[2]
+            self.start(known, attributes)
+
+        def end(tag: str) -> None:
+            self.end(names[tag])
+
+        parser.StartElementHandler = start
+        parser.EndElementHandler = end
+        parser.CharacterDataHandler = self.text
+        parser.EntityDeclHandler = _refuse
+        try:
+            for chunk in parts.chunks(name):
+                parser.Parse(chunk, False)
+                if self.finished:
+                    return
+            parser.Parse(b"", True)
+        except expat.ExpatError as error:
+            raise ExtractError(Reason.BROKEN, f"broken XML: {error}") from error
+
+    finished = False
+
+    def start(self, tag: str, attributes: Sequence[str]) -> None:
+        raise NotImplementedError
+
+    def end(self, tag: str) -> None:
+        raise NotImplementedError
+
+    def text(self, text: str) -> None:
+        raise NotImplementedError
+
+
+def _refuse(*_: object) -> None:
+    raise ExtractError(Reason.BROKEN, "XML with entities of its own, which are not expanded")
+
+
+class _Strings(_Stream):
+    """The shared strings."""
+
+    def __init__(self, strings: list[str]) -> None:
+        self._strings = strings
+        self._parts: list[str] = []
+        self._open = False
+        self._reading = False
+
+    def start(self, tag: str, attributes: Sequence[str]) -> None:
+        if tag == "si":
+            self._parts = []
+        elif tag == "t":
+            self._open = not self._reading
+        elif tag == "rPh":
+            self._reading = True
+
+    def text(self, text: str) -> None:
+        if self._open:
+            self._parts.append(text)
+
+    def end(self, tag: str) -> None:
+        if tag == "si":
+            self._strings.append(" ".join("".join(self._parts).split()))
+        elif tag == "t":
+            self._open = False
+        elif tag == "rPh":
+            self._reading = False
+
+
+class _Cells(_Stream):
+    """The cells and merged ranges of a sheet."""
+
+    def __init__(self, book: _Book, sheet: Sheet) -> None:
+        self._book = book
+        self._sheet = sheet
+        self._shown: dict[tuple[int, str], str] = {}
+        self._columns: dict[str, int] = {}
+        self._row: Row = {}
+        self._place = -1
+        self._column = -1
+        self._type = ""
+        self._style = 0
+        self._value = ""
+        self._formula = ""
+        self._target = ""
+        self._reading = False
+
+    def start(self, tag: str, attributes: Sequence[str]) -> None:
+        if tag == "c":
+            self._begin(attributes)
+        elif tag in ("v", "f"):
+            self._target = tag
+        elif tag == "t":
+            self._target = "" if self._reading else "v"
+        elif tag == "rPh":
+            self._reading = True
+        elif tag in _FURNITURE:
+            self._target, self._value = "v", ""
+        elif tag == "row":
+            stated = dict(zip(attributes[::2], attributes[1::2], strict=True)).get("r", "")
+            self._place = int(stated) - 1 if stated.isdigit() and 0 < len(stated) < 9 else self._place + 1
+            self._column = -1
+            self._row = {}
+        elif tag == "mergeCell" and len(self._sheet.spans) < sheets.MOST_CELLS:
+            for name, value in zip(attributes[::2], attributes[1::2], strict=True):
+                if name == "ref" and (span := _span(value)):
+                    self._sheet.spans.append(span)
+
+    def _begin(self, attributes: Sequence[str]) -> None:
+        self._type, self._style, self._value, self._formula, self._target = "", 0, "", "", ""
+        self._column += 1
+        for at in range(0, len(attributes), 2):
+            name, value = attributes[at], attributes[at + 1]
+            if name == "r":
+                letters = value.rstrip("0123456789")
+                column = self._columns.get(letters)
+                if column is None:
+                    column = self._columns[letters] = _column(letters)
+                self._column = column
+            elif name == "s":
+                self._style = int(value) if value.isdigit() and len(value) < 8 else 0
+            elif name == "t":
+                self._type = value
+
+    def text(self, text: str) -> None:
+        if self._target == "v":
+            self._value += text
+        elif self._target == "f":
+            self._formula += text
+
+    def end(self, tag: str) -> None:
+        if tag in ("v", "f", "t"):
+            self._target = ""
+        elif tag == "c":
+            shown = self._text()
+            if shown:
+                self._row[self._column] = shown
+        elif tag in _FURNITURE:
+            self._target = ""
+            if text := furniture(self._value):
+                self._sheet.header.append(text)
+        elif tag == "row":
+            if self._row:
+                self._sheet.rows.setdefault(self._place, {}).update(self._row)
+                self.finished = not self._book.room.take(self._row)
+        elif tag == "rPh":
+            self._reading = False
+
+    def _text(self) -> str:
+        """What the cell shows; its formula only where it has no value."""
+        value, kind = self._value, self._type
+        if not value:
+            return f"={self._formula}" if self._formula else ""
+        if kind == "s":
+            place = int(value) if value.isdigit() and len(value) < 9 else -1
+            return self._book.strings[place] if 0 <= place < len(self._book.strings) else ""
+        if kind in ("", "n"):
+            key = (self._style, value)
+            shown = self._shown.get(key)
+            if shown is None:
+                shown = self._number(value)
+                if len(self._shown) < _MOST_SHOWN:
+                    self._shown[key] = shown
+            return shown
+        if kind == "b":
+            return "FALSE" if value in _OFF else "TRUE"
+        return " ".join(value.split())
+
+    def _number(self, value: str) -> str:
+        try:
+            number = float(value)
+        except ValueError:
+            return " ".join(value.split())
+        formats = self._book.formats
+        return (formats[self._style] if self._style < len(formats) else general)(number)
+
+
+def furniture(text: str) -> str:
+    """A header or footer of printed pages without the codes that lay it out; "" where no word is left."""
+    shown = " ".join(_CODES.sub(lambda found: "&" if found[0] == "&&" else " ", text).split())
+    return shown if _WORD.search(shown) else ""
+
+
+def _column(letters: str) -> int:
+    column = 0
+    for letter in letters.upper()[:3]:
+        column = column * 26 + ord(letter) - 64
+    return column - 1
+
+
+def _span(reference: str) -> Span | None:
+    first, _, last = reference.partition(":")
+    one, two = _REFERENCE.fullmatch(first), _REFERENCE.fullmatch(last or first)
+    if not one or not two:
+        return None
+    return int(one[2]) - 1, int(two[2]) - 1, _column(one[1]), _column(two[1])
