@@ -7,9 +7,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import datetime
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from kosearch.errors import IndexDamaged
 from kosearch.index import (
@@ -27,8 +25,10 @@ from kosearch.records import IndexProgress, IndexReport, Reason, Skipped, Source
 from kosearch.sources import Unseen, WalkRules, find, lies_under
 from kosearch.workers import Failure, Pool
 
-Vectors = NDArray[np.float32]
-Embed = Callable[[Sequence[str], Callable[[int], None]], Vectors]
+if TYPE_CHECKING:
+    from kosearch.records import Vectors
+
+Embed = Callable[[Sequence[str], Callable[[int], None]], "Vectors"]
 """Texts → (n, d); the function that goes with them is told how many more are done, and may raise to end it."""
 
 BATCH = 256

@@ -23,6 +23,7 @@ from kosearch.system import usable_cores
 
 if TYPE_CHECKING:
     from kosearch.preparing import Preparer
+    from kosearch.records import Vectors
     from kosearch.terms import Analyzer
     from kosearch.workers import Pool
 
@@ -260,7 +261,7 @@ class Library:
         """Files and parts of files that are not searchable, by path."""
         return self.index.problems()
 
-    def embed_passages(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> embedding.Vectors:
+    def embed_passages(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> Vectors:
         """Vectors of unit length for what the model sees of passages: (n, d). A few are embedded without torch."""
         if "embedder" not in vars(self):
             if self._first_embedder is not None and self._first_embedder.accept(texts):
@@ -268,11 +269,11 @@ class Library:
             self._first_embedder = None
         return self.embedder.embed_passages(texts, progress)
 
-    def embed_queries(self, texts: Sequence[str]) -> embedding.Vectors:
+    def embed_queries(self, texts: Sequence[str]) -> Vectors:
         """The same for questions."""
         return self.query_embedder.embed_queries(texts)
 
-    def rescore(self, question: str, texts: Sequence[str]) -> embedding.Vectors:
+    def rescore(self, question: str, texts: Sequence[str]) -> Vectors:
         """Dense, sparse and multi-vector scores of what the model sees of passages: (n, 3)."""
         return self.rescorer.scores(question, texts)
 

@@ -8,6 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # a process that computes nothing imports no numpy
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Vectors = NDArray[np.float32]
+    """A vector in each row, (n, dimensions); or such numbers in another shape, where it is said."""
 
 MAX_TITLE = 500
 """Code points of a title or a heading. What is longer is no title, and would stand with every passage below it."""

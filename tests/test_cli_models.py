@@ -23,7 +23,7 @@ from hub_making import COMMIT, Hub
 
 from kosearch.cli import main
 from kosearch.embedding import archive, checking, hub, resolve
-from kosearch.embedding.models import CATALOG, known
+from kosearch.embedding.models import CATALOG, HEAD_NAMES, known
 from kosearch.errors import ModelError
 
 LARGE = 24 * 1024**2
@@ -253,7 +253,7 @@ class TestArchive:
         import torch
 
         snapshot = tmp_path / f"cache/models--team--small/snapshots/{COMMIT}"
-        for name in archive.HEADS:
+        for name in HEAD_NAMES:
             torch.save({"weight": torch.ones(1, 8), "bias": torch.zeros(1)}, snapshot / f"{name}.pt")
         monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
         archive.export("team/small", tmp_path / "heads.tar", lambda *_: None)

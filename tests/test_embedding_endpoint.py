@@ -31,7 +31,7 @@ from kosearch.embedding import (
     resolve,
     token_offsets,
 )
-from kosearch.embedding.http_client import Patience
+from kosearch.embedding.http_client import RetryPolicy
 from kosearch.embedding.tokenizer import cut_to_estimate, estimated_length, estimated_offsets
 from kosearch.errors import ConfigError, IndexMismatch, KosearchError, ModelError
 
@@ -339,7 +339,7 @@ class TestTryingAgain:
         assert len(server.asked) == endpoint._ASKING.tries == 3
 
     def test_slow_answers(self, model: Endpoint, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(endpoint, "_ASKING", Patience(tries=2, seconds=0.2, pause=0.01))
+        monkeypatch.setattr(endpoint, "_ASKING", RetryPolicy(tries=2, seconds=0.2, pause=0.01))
         server.replies = [Reply(delay=2.0)]
         np.testing.assert_allclose(load_for_queries(model).embed_queries(["가나"]), unit(["가나"]), atol=1e-6)
         server.replies = [Reply(delay=2.0), Reply(delay=2.0)]
@@ -347,7 +347,7 @@ class TestTryingAgain:
             load_for_queries(model).embed_queries(["가"])
 
     def test_nobody_there_is_known_at_once(self, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(endpoint, "_MEETING", Patience(tries=3, seconds=60.0, pause=60.0))
+        monkeypatch.setattr(endpoint, "_MEETING", RetryPolicy(tries=3, seconds=60.0, pause=60.0))
         server.stop()
         began = time.monotonic()
         with pytest.raises(ModelError, match="does not answer: Connection refused") as caught:
@@ -411,7 +411,7 @@ class TestBatches:
         embedder = load(met(server))
         for _ in range(5):
             embedder.embed_passages(["가"])
-        assert len(embedder._poster._idle) == 1  # type: ignore[attr-defined]
+        assert len(embedder._client._idle) == 1  # type: ignore[attr-defined]
 
 
 class TestTheSameModel:

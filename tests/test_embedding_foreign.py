@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from conftest import Program
 from embedding_making import TEXTS
+from hub_making import Hub
 from test_embedding_systems import assert_same, xlm_roberta_tokenizer
 
 from kosearch.embedding import Model, load, resolve
@@ -265,6 +266,25 @@ class TestCodeInAnotherRepository:
         assert not mark.exists()
         assert load(found, "cpu").embed_passages(TEXTS).shape == (len(TEXTS), 32)
         assert mark.exists()
+
+    def test_fetching_it_tells_nothing_and_draws_nothing(
+        self, other: Path, program: Program, tmp_path: Path, mark: Path
+    ) -> None:
+        code = tmp_path / "code"
+        code.mkdir()
+        write_code(code)
+        (code / "config.json").write_text("{}")
+        (tmp_path / "a.txt").write_text("연차 휴가는 이월할 수 있다.\n", encoding="utf-8")
+        with Hub({"Alibaba-NLP/new-impl": code}) as server:
+            cache = str(tmp_path / "cache")
+            own = {**server.environment(tmp_path / "hub-cache"), "KOSEARCH_CACHE_DIR": cache, "MARK": str(mark)}
+            fetching = replace(program, environment={**program.environment, **own})
+            flags = ("--model", other, "--trust-remote-code", "--pull")
+            result = fetching.run("index", tmp_path / "a.txt", *flags)
+            assert result.returncode == 0, result.stderr
+            assert any(one.path.endswith(".py") for one in server.requests)
+            assert not any("torch" in one.agent or "agent/" in one.agent for one in server.requests)
+        assert not any(sign in result.stderr for sign in ("%|", "Fetching", "Downloading")), result.stderr
 
 
 def test_through_the_installed_program(program: Program, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kosearch.embedding import Model, load, load_for_few, load_for_queries, resolve
-from kosearch.embedding.numpy_encoder import LightEmbedder
+from kosearch.embedding.numpy_encoder import NumpyEmbedder
 from kosearch.embedding.tokenizer import FewTokens, load_tokenizer
 from kosearch.errors import ModelError
 
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # those of other people's imp
 
 def assert_same_as_torch(model: Model) -> None:
     light = load_for_queries(model)
-    assert isinstance(light, LightEmbedder)
+    assert isinstance(light, NumpyEmbedder)
     torch = load(model, "cpu", precision="float32")
     np.testing.assert_allclose(light.embed_queries(TEXTS), torch.embed_queries(TEXTS), atol=1e-5)
     np.testing.assert_allclose(light.embed_passages(TEXTS), torch.embed_passages(TEXTS), atol=1e-5)
@@ -112,18 +112,18 @@ def test_what_does_not_fit_goes_to_torch(architecture: str, tmp_path: Path, cach
     pytest.importorskip("sentence_transformers")
     model = resolve(str(save_model(tmp_path, architecture)), cache_dir=cache_dir)
     many = architecture == "xlm-roberta"
-    assert not isinstance(load_for_queries(model, questions=10_000 if many else 1), LightEmbedder)
+    assert not isinstance(load_for_queries(model, questions=10_000 if many else 1), NumpyEmbedder)
 
 
 def test_a_larger_model_answers_fewer_questions_by_itself(cache_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from kosearch.embedding import numpy_encoder
 
     model = resolve("bundled", cache_dir=cache_dir)
-    assert isinstance(load_for_queries(model, questions=60), LightEmbedder)
+    assert isinstance(load_for_queries(model, questions=60), NumpyEmbedder)
     times = 14  # BGE-M3 has so many times the weights
     monkeypatch.setattr(numpy_encoder, "_FEW_OPERATIONS", numpy_encoder._FEW_OPERATIONS / times)
-    assert isinstance(load_for_queries(model, questions=4), LightEmbedder)
-    assert not isinstance(load_for_queries(model, questions=60), LightEmbedder)
+    assert isinstance(load_for_queries(model, questions=4), NumpyEmbedder)
+    assert not isinstance(load_for_queries(model, questions=60), NumpyEmbedder)
 
 
 def test_a_tokenizer_that_cannot_be_read_is_named(tmp_path: Path, cache_dir: Path) -> None:

@@ -14,30 +14,23 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from kosearch.embedding.models import AnyModel, Endpoint, Heads, Layer, Model, Pooling, Prompts, known, truncated
-from kosearch.embedding.providers import PROVIDERS, is_remote
+from kosearch.embedding.models import AnyModel, Endpoint, Model, Prompts, known, truncated
+from kosearch.embedding.providers import is_remote
 from kosearch.embedding.resolving import BUNDLED, default_model, names_here, resolve
 from kosearch.embedding.resolving import require as require_memory
 from kosearch.embedding.tokenizer import token_offsets
 from kosearch.errors import ModelError
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    Vectors = npt.NDArray[np.float32]
+    from kosearch.records import Vectors
 
 __all__ = [
     "BUNDLED",
-    "PROVIDERS",
     "AnyModel",
     "Embedder",
     "Endpoint",
     "FewEmbedder",
-    "Heads",
-    "Layer",
     "Model",
-    "Pooling",
     "Prompts",
     "QueryEmbedder",
     "Rescorer",
@@ -163,17 +156,17 @@ def load_for_few(model: AnyModel, device: str = "auto") -> FewEmbedder | None:
         return None
     from kosearch.embedding import numpy_encoder
 
-    return numpy_encoder.LightEmbedder(model) if numpy_encoder.supports(model) else None
+    return numpy_encoder.NumpyEmbedder(model) if numpy_encoder.supports(model) else None
 
 
 def load_rescorer(model: AnyModel, device: str = "auto") -> Rescorer:
     """The model with BGE-M3's sparse and multi-vector heads. Raises ModelError where it has none."""
     if isinstance(model, Endpoint):
         raise ModelError(f"{model.name} answers over HTTP, with one vector a text", "leave --rerank out")
-    from kosearch.embedding.sparse_multi_vector import TokenHeads
+    from kosearch.embedding.sparse_multi_vector import M3Rescorer
     from kosearch.embedding.torch_embedder import TorchEmbedder
 
-    return TokenHeads(TorchEmbedder(model, _first(device)))
+    return M3Rescorer(TorchEmbedder(model, _first(device)))
 
 
 def _first(devices: str) -> str:

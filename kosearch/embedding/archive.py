@@ -12,7 +12,6 @@ import io
 import json
 import os
 import re
-import shutil
 import tarfile
 import tempfile
 from collections.abc import Callable
@@ -22,11 +21,12 @@ from typing import IO
 
 from kosearch.embedding import hub
 from kosearch.embedding.checkpoint import sha256
+from kosearch.embedding.models import HEAD_NAMES
 from kosearch.errors import ModelError, UsageError
+from kosearch.system import replacing
 
 FORMAT = "kosearch.model-archive/1"
 _MANIFEST = "manifest.json"
-HEADS = ("sparse_linear", "colbert_linear")
 _KINDS = frozenset({".json", ".safetensors", ".txt", ".model"})
 _LARGEST_MANIFEST = 1024**2
 _REVISION = re.compile(r"[0-9a-f]{40}")
@@ -60,7 +60,7 @@ def export(name: str, target: Path, progress: Progress) -> int:
 def _sources(snapshot: Path, scratch: Path) -> dict[str, Path]:
     """What goes into the archive, by its name there. BGE-M3's further heads, pickles upstream, go as safetensors."""
     found = {path.relative_to(snapshot).as_posix(): path for path in snapshot.rglob("*") if path.is_file()}
-    for name in HEADS:
+    for name in HEAD_NAMES:
         if f"{name}.pt" in found and f"{name}.safetensors" not in found:
             found[f"{name}.safetensors"] = converted(found[f"{name}.pt"], scratch / f"{name}.safetensors")
     return {name: path for name, path in sorted(found.items()) if path.suffix in _KINDS}
@@ -91,9 +91,8 @@ def _write(name: str, sources: dict[str, Path], revision: str, target: Path, pro
         "files": [asdict(file) for file in files],
     }
     total, done = sum(file.size for file in files), 0
-    part = target.with_name(f"{target.name}.part")
     try:
-        with part.open("wb") as stream, tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        with replacing(target) as stream, tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as tar:
             data = json.dumps(manifest, indent=1).encode()
             tar.addfile(_member(_MANIFEST, len(data)), io.BytesIO(data))
             for file in files:
@@ -101,11 +100,8 @@ def _write(name: str, sources: dict[str, Path], revision: str, target: Path, pro
                     tar.addfile(_member(file.path, file.size), source)
                 done += file.size
                 progress(done, total)
-        part.rename(target)
     except OSError as error:
         raise ModelError(f"{target} can't be written: {error.strerror}", "make room there, or name another") from error
-    finally:
-        part.unlink(missing_ok=True)
     return target.stat().st_size
 
 
@@ -217,9 +213,8 @@ def _place(made: Path, folder: Path, revision: str) -> None:
         snapshot.rename(made.with_name("replaced"))
     made.rename(snapshot)
     (folder / "trees" / f"{revision}.json").unlink(missing_ok=True)  # it may name files that were left out
-    scratch = made.with_name("main")
-    scratch.write_text(revision, encoding="utf-8")
-    shutil.move(scratch, reference)
+    with replacing(reference) as file:
+        file.write(revision.encode())
 
 
 def _damaged(source: Path, what: str) -> ModelError:

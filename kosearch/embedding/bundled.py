@@ -28,6 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from kosearch.embedding.checkpoint import LAYER_PARTS
 from kosearch.errors import ModelError
 from kosearch.system import make_private
 
@@ -203,19 +204,18 @@ def _weights(packed: _Packed) -> Iterator[tuple[str, str, tuple[int, ...]]]:
     yield "embeddings.token_type_embeddings.weight", "emb.type", (packed.types, hidden)
     yield "embeddings.LayerNorm.weight", "emb.ln.w", (hidden,)
     yield "embeddings.LayerNorm.bias", "emb.ln.b", (hidden,)
+    parts: dict[str, tuple[str, tuple[int, ...]]] = {
+        **{part: (part[0], (hidden, hidden)) for part in ("query", "key", "value")},
+        "output": ("ao", (hidden, hidden)),
+        "norm": ("aln", (hidden,)),
+        "wide": ("fi", (wide, hidden)),
+        "narrow": ("fo", (hidden, wide)),
+        "last_norm": ("oln", (hidden,)),
+    }
     for layer in range(packed.layers):
-        for name, short, shape in (
-            ("attention.self.query", "q", (hidden, hidden)),
-            ("attention.self.key", "k", (hidden, hidden)),
-            ("attention.self.value", "v", (hidden, hidden)),
-            ("attention.output.dense", "ao", (hidden, hidden)),
-            ("attention.output.LayerNorm", "aln", (hidden,)),
-            ("intermediate.dense", "fi", (wide, hidden)),
-            ("output.dense", "fo", (hidden, wide)),
-            ("output.LayerNorm", "oln", (hidden,)),
-        ):
-            yield f"encoder.layer.{layer}.{name}.weight", f"l{layer}.{short}.w", shape
-            yield f"encoder.layer.{layer}.{name}.bias", f"l{layer}.{short}.b", shape[:1]
+        for part, (short, shape) in parts.items():
+            yield f"encoder.layer.{layer}.{LAYER_PARTS[part]}.weight", f"l{layer}.{short}.w", shape
+            yield f"encoder.layer.{layer}.{LAYER_PARTS[part]}.bias", f"l{layer}.{short}.b", shape[:1]
 
 
 def _write_weights(packed: _Packed, target: Path) -> None:

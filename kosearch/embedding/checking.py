@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,11 +18,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kosearch import embedding
-from kosearch.embedding.models import Model
+from kosearch.embedding.models import SAME_COSINE, Model
 from kosearch.embedding.tokenizer import load_tokenizer
+from kosearch.system import replacing
 
 if TYPE_CHECKING:
-    from kosearch.embedding import Vectors
+    from kosearch.records import Vectors
 
 TEXTS = (
     "사용하지 않은 연차는 다음 해 3월 말까지 이월할 수 있다.",
@@ -38,8 +37,6 @@ TEXTS = (
 )
 """Korean, English and mixed; short, empty and long."""
 SHIPPED = Path(__file__).with_name("expected_vectors.json")
-LEAST_COSINE = 0.999
-"""Half precision on a GPU or CPU keeps .9999; a wrong pooling, prompt or tokenizer falls far below."""
 _SECONDS = 2.0
 """How long speed is measured, at least."""
 
@@ -58,7 +55,7 @@ class Check:
     @property
     def passed(self) -> bool:
         """Whether every vector is the expected one."""
-        return min(self.cosines) >= LEAST_COSINE
+        return min(self.cosines) >= SAME_COSINE
 
 
 def check(model: Model, device: str, cache_dir: Path) -> Check:
@@ -109,7 +106,5 @@ def _read(path: Path, fingerprint: str) -> Vectors | None:
 
 def _write(path: Path, fingerprint: str, vectors: Vectors) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, scratch = tempfile.mkstemp(dir=path.parent)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(encode(fingerprint, vectors))
-    Path(scratch).replace(path)
+    with replacing(path) as file:
+        file.write(encode(fingerprint, vectors).encode())

@@ -10,15 +10,14 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import struct
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast, get_args
 
 from kosearch.embedding.models import (
+    HEAD_NAMES,
     Heads,
     Layer,
     LayerKind,
@@ -30,7 +29,7 @@ from kosearch.embedding.models import (
     prompts_by_authors,
 )
 from kosearch.errors import ModelError
-from kosearch.system import make_private
+from kosearch.system import make_private, replacing
 
 _LEGACY_POOLING: dict[str, Pooling] = {
     "pooling_mode_cls_token": "cls",
@@ -54,6 +53,8 @@ _POSITIONS_AFTER_PADDING = frozenset({"roberta", "xlm-roberta", "camembert", "mp
 
 FindCode = Callable[[Path, Mapping[str, Any]], RemoteCode | None]
 """From a directory and its `config.json` to the code of the authors that the model needs. Raises ModelError."""
+WORD_EMBEDDINGS = ("word_embeddings.weight", "embed_tokens.weight", "tok_embeddings.weight")
+"""How the names of tables of word vectors end."""
 _NOT_IN_THE_VECTORS = frozenset(
     {"_name_or_path", "architectures", "dtype", "torch_dtype", "transformers_version", "use_cache"}
 )
@@ -88,7 +89,7 @@ def _read(directory: Path, name: str, revision: str, why: str, cache_dir: Path, 
             f"{directory} has no tokenizer.json",
             "save the tokenizer in that form: transformers.AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR)",
         )
-    _refuse_foreign_tokenizer(directory, config, weights, tokenizer, cache_dir)
+    _check_vocabulary(directory, config, weights, tokenizer, cache_dir)
 
     steps = _steps(directory, config, pooling_by_authors(name) or pooling_by_authors(directory.name))
     sentence = read_json(directory / "config_sentence_transformers.json") or {}
@@ -153,9 +154,8 @@ def _splits_words(directory: Path, config: dict[str, Any]) -> bool:
 
 def _heads(directory: Path) -> Heads | None:
     """BGE-M3's further heads, where both are there; as safetensors before the pickles that upstream has."""
-    names = ("sparse_linear", "colbert_linear")
     for suffix in (".safetensors", ".pt"):
-        sparse, multi_vector = (directory / f"{name}{suffix}" for name in names)
+        sparse, multi_vector = (directory / f"{name}{suffix}" for name in HEAD_NAMES)
         if sparse.is_file() and multi_vector.is_file():
             return Heads(sparse, multi_vector)
     return None
@@ -211,13 +211,13 @@ def tensor_shapes(path: Path) -> dict[str, list[int]]:
         raise ModelError(f"{path} is not a safetensors file: {error}", "fetch or copy the model again") from error
 
 
-def _refuse_foreign_tokenizer(
+def _check_vocabulary(
     directory: Path, config: dict[str, Any], weights: list[Path], tokenizer: Path, cache_dir: Path
 ) -> None:
     rows = config.get("vocab_size", 0)
     for file in weights:
         for name, shape in tensor_shapes(file).items():
-            if name.endswith(("word_embeddings.weight", "embed_tokens.weight", "tok_embeddings.weight")):
+            if name.endswith(WORD_EMBEDDINGS):
                 rows = shape[0]
     ids = int(cached_fact("ids", tokenizer, cache_dir, _count_ids))
     if ids > rows:
@@ -383,10 +383,8 @@ def cached_fact(kind: str, path: Path, cache_dir: Path, compute: Callable[[Path]
     fact = compute(real)
     with contextlib.suppress(OSError):
         make_private(note.parent)
-        handle, scratch = tempfile.mkstemp(dir=note.parent)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(fact)
-        Path(scratch).replace(note)
+        with replacing(note) as file:
+            file.write(fact.encode())
     return fact
 
 

@@ -16,20 +16,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kosearch.embedding import providers
-from kosearch.embedding.http_client import Patience, Poster, Refused, is_loopback
-from kosearch.embedding.models import Endpoint, Prompts
+from kosearch.embedding.http_client import HttpClient, Refused, RetryPolicy, is_loopback
+from kosearch.embedding.models import SAME_COSINE, Endpoint, Prompts
 from kosearch.embedding.providers import PROVIDERS, Side
-from kosearch.embedding.tokenizer import TOKENS_A_PIECE, cut_to_estimate, encodable, estimated_length
+from kosearch.embedding.tokenizer import TOKENS_PER_PIECE, cut_to_estimate, encodable, estimated_length
 from kosearch.errors import ConfigError, IndexMismatch, ModelError
 
 if TYPE_CHECKING:
-    from kosearch.embedding import Vectors
+    from kosearch.records import Vectors
 
 _KNOWN_TEXT = "사용하지 않은 연차 휴가는 다음 해로 이월할 수 있다. Unused leave carries over."
 """What every endpoint is asked for before its vectors meet older ones."""
-_SAME = 0.999
-"""The least cosine between a known text's vectors then and now. What rounding and batching change stays above .9999;
-another model, or the same one with coarser weights, stays below .99."""
 _ASSUMED_TOKENS = 512
 """The longest input of a model that nobody knows, unless the user asks for longer passages."""
 _AT_ONCE = 4
@@ -37,10 +34,10 @@ _AT_ONCE = 4
 _MOST_PIECES = 6144
 """In one request, which is some 8,000 tokens."""
 
-_MEETING = Patience(tries=3, seconds=60.0)
+_MEETING = RetryPolicy(tries=3, seconds=60.0)
 """A server may have to load the model first."""
-_ASKING = Patience(tries=3, seconds=20.0)
-_FILING = Patience(tries=6, seconds=120.0, pause=1.0)
+_ASKING = RetryPolicy(tries=3, seconds=20.0)
+_FILING = RetryPolicy(tries=6, seconds=120.0, pause=1.0)
 """Half a minute of pauses in all: time for a server to start again."""
 
 
@@ -61,13 +58,13 @@ def meet(
     url = _based(kind, url or PROVIDERS[kind].url)
     host = urllib.parse.urlsplit(url).hostname or ""
     length = PROVIDERS[kind].lengths.get(model)
-    assumed = max(int(_ASSUMED_TOKENS / TOKENS_A_PIECE), tokens or 0)
+    assumed = max(int(_ASSUMED_TOKENS / TOKENS_PER_PIECE), tokens or 0)
     longest = tokens or _ASSUMED_TOKENS
     first = Endpoint(
         name=name,
         url=url,
         dimensions=0,
-        max_tokens=int(length / TOKENS_A_PIECE) if length else assumed,
+        max_tokens=int(length / TOKENS_PER_PIECE) if length else assumed,
         prompts=prompts or Prompts(),
         asked_dimensions=dimensions,
         # OpenAI's own service knows no such field, and says so.
@@ -122,7 +119,7 @@ class EndpointEmbedder:
         self.model = model
         kind, _ = providers.split(model.name)
         self._most_texts = PROVIDERS[kind].most_texts
-        self._poster = Poster(model.url + PROVIDERS[kind].path, *_key(kind, model.url))
+        self._client = HttpClient(model.url + PROVIDERS[kind].path, *_key(kind, model.url))
         self._checked: set[Side] = set()
 
     def embed_passages(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> Vectors:
@@ -137,7 +134,9 @@ class EndpointEmbedder:
         cut = [cut_to_estimate(self.model.prompts.query + text, self.model.max_tokens) for text in texts]
         return self._embed("query", cut, _ASKING, None)
 
-    def raw(self, texts: Sequence[str], side: Side, patience: Patience, stop: threading.Event | None = None) -> Vectors:
+    def raw(
+        self, texts: Sequence[str], side: Side, policy: RetryPolicy, stop: threading.Event | None = None
+    ) -> Vectors:
         """The vectors of one request, of whatever width. Raises Refused and ModelError."""
         model = self.model
         body = providers.request(
@@ -147,7 +146,7 @@ class EndpointEmbedder:
             dimensions=model.asked_dimensions,
             typed=model.typed,
         )
-        answer = self._poster.post(body, patience, stop or threading.Event())
+        answer = self._client.post(body, policy, stop or threading.Event())
         try:
             vectors = np.array(providers.vectors(model.name, answer, len(texts)), dtype=np.float32)
             if vectors.ndim != 2 or not vectors.shape[1]:
@@ -166,10 +165,10 @@ class EndpointEmbedder:
 
     def close(self) -> None:
         """Close the connections."""
-        self._poster.close()
+        self._client.close()
 
     def _embed(
-        self, side: Side, texts: Sequence[str], patience: Patience, progress: Callable[[int], None] | None
+        self, side: Side, texts: Sequence[str], policy: RetryPolicy, progress: Callable[[int], None] | None
     ) -> Vectors:
         check = side not in self._checked
         asked = [_KNOWN_TEXT, *texts] if check else list(texts)
@@ -178,7 +177,7 @@ class EndpointEmbedder:
         stop = threading.Event()
 
         def ask(group: list[str]) -> Vectors:
-            return self._asked(group, side, patience, stop)
+            return self._asked(group, side, policy, stop)
 
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             try:
@@ -189,7 +188,7 @@ class EndpointEmbedder:
                     if progress:
                         progress(len(group) - (check and len(parts) == 1))
             except BaseException:
-                self._poster.abandon(stop)  # or leaving would wait for every answer
+                self._client.abandon(stop)  # or leaving would wait for every answer
                 raise
         together = np.concatenate(parts) if parts else np.empty((0, self.model.dimensions), np.float32)
         return together[1:] if check else together
@@ -208,15 +207,15 @@ class EndpointEmbedder:
         if group:
             yield group
 
-    def _asked(self, texts: list[str], side: Side, patience: Patience, stop: threading.Event) -> Vectors:
+    def _asked(self, texts: list[str], side: Side, policy: RetryPolicy, stop: threading.Event) -> Vectors:
         """The vectors of one group; what is refused together is tried in halves, since a server may take fewer."""
         try:
-            vectors = self.raw(texts, side, patience, stop)
+            vectors = self.raw(texts, side, policy, stop)
         except Refused as refusal:
             if len(texts) == 1:
                 raise _refusal(self.model, str(refusal), estimated_length(texts[0])) from refusal
             half = len(texts) // 2
-            halves = [self._asked(part, side, patience, stop) for part in (texts[:half], texts[half:])]
+            halves = [self._asked(part, side, policy, stop) for part in (texts[:half], texts[half:])]
             return np.concatenate(halves)
         if vectors.shape[1] != self.model.dimensions:
             raise IndexMismatch(
@@ -229,10 +228,10 @@ class EndpointEmbedder:
     def _check(self, side: Side, vector: Vectors) -> None:
         """See that the known text has the vector that it had."""
         then = _unpacked(self.model.known[side == "passage"])
-        if (cosine := float(vector @ then)) < _SAME:
+        if (cosine := float(vector @ then)) < SAME_COSINE:
             raise IndexMismatch(
                 f"{self.model.name} at {self.model.url} gives other vectors than those in the index: the same text has "
-                f"cosine {cosine:.3f}, and {_SAME} is the least",
+                f"cosine {cosine:.3f}, and {SAME_COSINE} is the least",
                 _ANEW,
             )
         self._checked.add(side)

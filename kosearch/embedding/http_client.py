@@ -43,7 +43,7 @@ _WAYS_OUT = {
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class RetryPolicy:
     """How long a request may take."""
 
     tries: int
@@ -57,7 +57,7 @@ class Refused(Exception):
     """The server will not take this request, and perhaps a smaller one; what it says."""
 
 
-class Poster:
+class HttpClient:
     """Posts to one URL. May be used by several threads at the same time."""
 
     def __init__(self, url: str, key: str | None, key_name: str) -> None:
@@ -75,16 +75,16 @@ class Poster:
         self._resume = 0.0
         """Before that time the server wants no request."""
 
-    def post(self, body: Mapping[str, Any], patience: Patience, stop: threading.Event) -> Any:
+    def post(self, body: Mapping[str, Any], policy: RetryPolicy, stop: threading.Event) -> Any:
         """The answer's JSON. Raises Refused, and ModelError for all else that did not work out.
 
         `stop` is for `abandon`.
         """
         content = json.dumps(body, ensure_ascii=False).encode()
-        for number in range(1, patience.tries + 1):
+        for number in range(1, policy.tries + 1):
             self._pause(self._resume - time.monotonic(), stop)
             try:
-                status, headers, answer = self._exchange(content, patience.seconds, stop)
+                status, headers, answer = self._exchange(content, policy.seconds, stop)
             except (OSError, http.client.HTTPException) as error:
                 failure = self._no_answer(error)
                 again = self._met or not isinstance(error, ConnectionRefusedError | socket.gaierror | ssl.SSLError)
@@ -95,9 +95,9 @@ class Poster:
                 failure = self._failure(status, headers, answer)
                 again = (status in _TRY_AGAIN or status >= 500) and b"insufficient_quota" not in answer
                 self._wait_as_told(headers.get("Retry-After"), failure)
-            if not again or number == patience.tries:
+            if not again or number == policy.tries:
                 raise failure
-            pause = min(_LONGEST_PAUSE, patience.pause * 2 ** (number - 1))
+            pause = min(_LONGEST_PAUSE, policy.pause * 2 ** (number - 1))
             self._pause(pause * random.uniform(0.5, 1), stop)
         raise AssertionError("a request is tried at least once")
 

@@ -27,10 +27,10 @@ from pathlib import Path
 from typing import Any
 
 from kosearch.embedding.checkpoint import sha256
-from kosearch.embedding.models import RemoteCode
+from kosearch.embedding.models import HEAD_NAMES, RemoteCode
 from kosearch.errors import ModelError
 
-FILES = ("*.json", "*.safetensors", "sparse_linear.pt", "colbert_linear.pt")
+FILES = ("*.json", "*.safetensors", *(f"{name}.pt" for name in HEAD_NAMES))
 """What is fetched of a model; a star stands for folders too."""
 NOT_NEEDED = ("onnx/*", "openvino/*", "*/openvino*", "*/model_*.safetensors")
 _LARGE = 16 * 1024**2
@@ -103,13 +103,9 @@ def pull(name: str) -> Path:
     full = full_name(name)
     if not is_name(full):
         raise ModelError(f"{name} is no name on the hub", "a name is OWNER/MODEL, such as dragonkue/BGE-m3-ko")
-    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"  # else the client tells what is installed here, and who runs it
+    _quiet_client()
     from huggingface_hub import HfApi, snapshot_download
-    from huggingface_hub.utils.tqdm import disable_progress_bars
 
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
-    if not sys.stderr.isatty():
-        disable_progress_bars()
     try:
         hub = HfApi()
         commit = str(hub.model_info(full).sha)
@@ -126,19 +122,27 @@ def pull(name: str) -> Path:
     return snapshot
 
 
+def _quiet_client() -> None:
+    """Load the hub's client so that it tells nobody about this machine, and draws only on a terminal."""
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"  # else it says what is installed, and who runs it
+    from huggingface_hub import constants
+    from huggingface_hub.utils import disable_progress_bars
+
+    constants.HF_HUB_DISABLE_TELEMETRY = True  # where a program that uses kosearch has imported it already
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    if not sys.stderr.isatty():
+        disable_progress_bars()
+
+
 def pull_code(name: str) -> Path:
     """Fetch the Python files of a repository, and return its snapshot. Raises ModelError."""
+    _quiet_client()
     from huggingface_hub import snapshot_download
 
     try:
         return Path(snapshot_download(full_name(name), allow_patterns=["*.py"]))
     except Exception as error:  # the client raises its own, its transport's and the system's
         raise _not_fetched(name, error) from error
-
-
-def snapshot(name: str) -> Path | None:
-    """What the cache has of a repository, whole or not."""
-    return _snapshot(folder_of(name))
 
 
 def remove(name: str) -> int:
@@ -178,8 +182,7 @@ def _fetch_large(name: str, file: str, commit: str, digest: str) -> None:
     """
     from huggingface_hub import get_hf_file_metadata, hf_hub_url
     from huggingface_hub.file_download import http_get
-    from huggingface_hub.utils._fixes import WeakFileLock
-    from huggingface_hub.utils._headers import build_hf_headers
+    from huggingface_hub.utils import WeakFileLock, build_hf_headers
 
     folder = folder_of(name)
     blob = folder / "blobs" / digest

@@ -34,6 +34,13 @@ class Layer:
     directory: Path
 
 
+HEAD_NAMES = ("sparse_linear", "colbert_linear")
+"""What BGE-M3's files for sparse and multi-vector scores are called, before `.safetensors` or, upstream, `.pt`."""
+SAME_COSINE = 0.999
+"""The least cosine between two vectors that one model gave for a text. Half precision and batching keep .9999; another
+model, coarser weights, or a wrong pooling, prompt or tokenizer stay below .99."""
+
+
 @dataclass(frozen=True, slots=True)
 class Heads:
     """Files of BGE-M3's heads beside the dense one, each with `weight` and `bias` of a linear layer."""

@@ -23,7 +23,7 @@ from kosearch.embedding.tokenizer import FewTokens
 from kosearch.errors import ModelError
 
 if TYPE_CHECKING:
-    from kosearch.embedding import Vectors
+    from kosearch.records import Vectors
 
 Array = npt.NDArray[Any]
 
@@ -47,7 +47,7 @@ def supports(model: Model) -> bool:
     return plain and is_bert(config)
 
 
-class LightEmbedder:
+class NumpyEmbedder:
     """Embeds questions, and passages while they are few, on the CPU."""
 
     def __init__(self, model: Model) -> None:

@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from kosearch.embedding import bundled, checkpoint, hub
-from kosearch.embedding.checkpoint import tensor_shapes, weight_files
+from kosearch.embedding.checkpoint import WORD_EMBEDDINGS, tensor_shapes, weight_files
 from kosearch.embedding.hub import Consent
 from kosearch.embedding.models import CATALOG, Model
 from kosearch.errors import ModelError
@@ -109,7 +109,6 @@ def has_gpu(device: str) -> bool:
 # What a model takes in memory, and what there is: looked at before any document is read.
 
 _FLOAT32, _FLOAT16 = 4, 2
-_WORDS = ("word_embeddings.weight", "embed_tokens.weight", "tok_embeddings.weight")
 
 
 def on_cpu(parameters: int) -> int:
@@ -137,7 +136,7 @@ def require(model: Model, device: str) -> None:
     if device not in ("auto", "cpu") or has_gpu(device):
         return
     shapes = [entry for file in weight_files(model.directory) for entry in tensor_shapes(file).items()]
-    needed = on_cpu(sum(math.prod(shape) for name, shape in shapes if not name.endswith(_WORDS)))
+    needed = on_cpu(sum(math.prod(shape) for name, shape in shapes if not name.endswith(WORD_EMBEDDINGS)))
     free = available_memory()
     if free is None or needed <= free:
         return

@@ -24,7 +24,7 @@ from kosearch.embedding.torch_embedder import TorchEmbedder
 from kosearch.errors import ModelError
 
 if TYPE_CHECKING:
-    from kosearch.embedding import Vectors
+    from kosearch.records import Vectors
 
 _WITHOUT_WEIGHT = ("cls_token", "eos_token", "pad_token", "unk_token")
 _LARGEST = 1 << 28
@@ -47,7 +47,7 @@ class _Text:
     """(m, width): one of unit length for each token but the first."""
 
 
-class TokenHeads:
+class M3Rescorer:
     """A `Rescorer` by all heads of a model."""
 
     def __init__(self, embedder: TorchEmbedder) -> None:

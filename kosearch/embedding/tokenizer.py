@@ -179,7 +179,7 @@ def _reduced(content: dict[str, Any], kept: list[int]) -> dict[str, Any]:
 # the README a text of 320 pieces has 1.1 to 1.2 tokens of XLM-RoBERTa's tokenizer a piece in Korean, .8 in English, and
 # 1.51 at most (`python -m tests.benchmarks.pieces`).
 
-TOKENS_A_PIECE = 1.6
+TOKENS_PER_PIECE = 1.6
 """The bound for tokenizers made for many languages, which those of Korean models stay below too."""
 
 _PIECE = re.compile(r"[가-힣]{1,2}|[0-9]{1,2}|[A-Za-z]{1,4}|\S")

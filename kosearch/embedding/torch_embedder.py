@@ -18,12 +18,12 @@ from torch import Tensor
 from kosearch.embedding.checkpoint import is_bert, read_json, weight_files
 from kosearch.embedding.models import Layer, Model, Pooling
 from kosearch.embedding.tokenizer import encodable, load_tokenizer
-from kosearch.embedding.torch_encoder import PackedEncoder, PaddedEncoder, pays_to_tune, to_device
+from kosearch.embedding.torch_encoder import PackedEncoder, TransformersEncoder, pays_to_tune, to_device
 from kosearch.errors import ModelError
 from kosearch.system import usable_cores
 
 if TYPE_CHECKING:
-    from kosearch.embedding import Vectors
+    from kosearch.records import Vectors
 
 T = TypeVar("T")
 
@@ -219,7 +219,7 @@ _FEW_TOKENS = 1024
 
 
 class Replica:
-    """Encoder and head on one device; `budget` is how many tokens a step should have there."""
+    """Encoder and pooling on one device; `budget` is how many tokens a step should have there."""
 
     def __init__(self, model: Model, device: torch.device, precision: str) -> None:
         """Raises ModelError for weights that don't fit the architecture, and where the device has no room."""
@@ -229,7 +229,7 @@ class Replica:
         self._matrix = matrix_dtype(device, precision, own_encoder=is_bert(self._config))
         try:
             self._encode = self._load_encoder()
-            self._head = Head(model, device)
+            self._pool = Pooler(model, device)
             hidden, vectors = self.states([[0]], 0)  # one token through all of it: does it fit together?
             if device.type == "cuda":
                 torch.cuda.synchronize(device)  # what is wrong there shows now
@@ -268,7 +268,7 @@ class Replica:
         lengths = [len(one) for one in ids]
         tokens = np.fromiter(chain.from_iterable(ids), np.int64, sum(lengths))  # a tenth of torch.tensor's time
         hidden = self._encode(torch.from_numpy(tokens), lengths)
-        return hidden, self._head(hidden, to_device(torch.tensor(lengths), self.device), skip)
+        return hidden, self._pool(hidden, to_device(torch.tensor(lengths), self.device), skip)
 
     def begin(self, ids: Sequence[list[int]], skip: int) -> Pending:
         """Have the device compute a step while the caller goes on; at most this one and the one before it wait there.
@@ -318,12 +318,12 @@ class Replica:
 
         return wait
 
-    def _load_encoder(self) -> PackedEncoder | PaddedEncoder:
+    def _load_encoder(self) -> PackedEncoder | TransformersEncoder:
         """On the CPU the tensors stay as they are stored until `expect`; elsewhere they are converted."""
         dtype = torch.float32 if self.device.type == "cpu" else self._matrix
         directory = self._model.directory
         if not is_bert(self._config):
-            return PaddedEncoder(directory, self.device, dtype, self._model.code)
+            return TransformersEncoder(directory, self.device, dtype, self._model.code)
         weights = {}
         for file in weight_files(directory):
             with safe_open(file, "pt") as tensors:
@@ -353,7 +353,7 @@ def _other_place(device: torch.device) -> str:
 # From the hidden states of packed texts to one vector each, as sentence-transformers defines it.
 
 
-class Head:
+class Pooler:
     """Pooling, projection and unit length, computed in float32."""
 
     def __init__(self, model: Model, device: torch.device) -> None:

@@ -362,7 +362,7 @@ def _flash(device: torch.device, dtype: torch.dtype, head_width: int) -> Kernel 
 # Every architecture that transformers knows, one padded batch at a time.
 
 
-class PaddedEncoder:
+class TransformersEncoder:
     """Token ids of several texts, end to end, to their hidden states, (tokens, hidden)."""
 
     gains_by_sorting = True
