@@ -6,16 +6,20 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from index_making import IDENTITY, vector
 
 from kosearch.index import Index, Writer
-from kosearch.indexing import BATCH, Run, Vectors
+from kosearch.indexing import BATCH, Run
 from kosearch.preparing import Job, Prepared, PreparedDocument, PreparedPassage, input_hash
 from kosearch.records import Extracted, IndexReport, Passage
 from kosearch.sources import WalkRules
+
+if TYPE_CHECKING:
+    from kosearch.records import Vectors
 
 
 def prepare(job: Job) -> Prepared:
