@@ -21,7 +21,7 @@ from itertools import accumulate, pairwise
 from operator import mul
 from zlib import crc32
 
-from kosearch.records import MAX_TITLE, Extracted, Heading, Passage, TokenOffsets
+from kosearch.records import MAX_TITLE, Extracted, Heading, PageStart, Passage, TokenOffsets
 
 CONTEXT = 120
 """The most code points of title and headings that are put in front of a passage."""
@@ -51,6 +51,10 @@ _WRAP_WIDTH = 20
 _DEPTH = 16
 """Headings above a passage, the innermost: nobody reads more of them, and a made document nests thousands."""
 
+_BY_PAGE = frozenset({"odp", "ods", "ppt", "pptx", "vsdx", "xls", "xlsx"})
+"""Kinds whose pages (slides, sheets) are each of its own: no passage crosses from one into the next."""
+_TINY = 8
+"""Such pages are tiny below a passage's size over this; neighbours of one heading may share a passage."""
 _BY_LINE = frozenset({"code", "csv", "json"})
 """Kinds whose lines are units, with no sentences to look for."""
 _TEXT_LINE = re.compile(r"\S[^\n]*")
@@ -93,6 +97,36 @@ def context(title: str, passage: Passage, text: str, *, limit: int = CONTEXT) ->
     return f"{line}\n" if line else ""
 
 
+def whereabouts(
+    kind: str, headings: Iterable[Heading], pages: Sequence[PageStart], offset: int
+) -> tuple[PageStart | None, tuple[str, ...]]:
+    """The page that a place in the text lies on, and the path of headings above it, its own among them if it is one.
+
+    Headings and pages ascend. What stands above one slide or sheet is not above the next.
+    """
+    at = bisect_right(pages, offset, key=lambda page: page.start) - 1
+    page = pages[at] if at >= 0 else None
+    since = page.start if page and kind in _BY_PAGE else 0
+    path: list[Heading] = []
+    for heading in headings:
+        if heading.start > offset:
+            break
+        if heading.start >= since:
+            _descend(path, heading)
+    return page, _titles(path)
+
+
+def _titles(path: Sequence[Heading], since: int = 0) -> tuple[str, ...]:
+    return tuple(heading.title[:MAX_TITLE] for heading in path[-_DEPTH:] if heading.start >= since)
+
+
+def _descend(path: list[Heading], heading: Heading) -> None:
+    """Make the path to the section before one the path to this heading's section."""
+    while path and path[-1].level >= heading.level:
+        path.pop()
+    path.append(heading)
+
+
 def _plain(text: str) -> str:
     return " ".join([*re.findall(r"\w+", text), ""]).casefold()
 
@@ -112,9 +146,11 @@ class _Cutter:
         self._fitted: tuple[int, int] | None = None
         # Headings at one place are one border; the last of them is the section that the text belongs to.
         sections = {_skip_space(self._text, heading.start): heading for heading in headings}
-        self._sections = list(sections)
+        self._walls = self._page_walls(document, headings)
+        self._sections = sorted({*sections, *self._walls})
         prices = _prices(document)
         _price_headings(self._text, sections, prices)
+        prices.update(dict.fromkeys(self._walls, 0.0))
         self._sentence_starts = sorted(place for place, price in prices.items() if price <= _SENTENCE)
         self._places = self._thinned(self._refined(prices), prices)
         self._prices = [prices[place] + self._tie(place) for place in self._places]
@@ -138,6 +174,7 @@ class _Cutter:
         counts.append(len(self._token_starts))
         rooms = [self._room(place) for place in self._places]
         anchors = _anchors(prices, counts, _REACH * self._size)
+        anchors.update(border for border, place in enumerate(self._places) if place in self._walls)
         # With both sums, all that the headings between two borders cost is found in one step.
         weights = list(accumulate(self._weights))
         moments = list(accumulate(map(mul, self._weights, counts)))
@@ -160,6 +197,20 @@ class _Cutter:
             origins.append(origin)
             anchor = end if end in anchors else anchor
         return self._traced(origins)
+
+    def _page_walls(self, document: Extracted, headings: Sequence[Heading]) -> set[int]:
+        """Where slides and sheets begin that no passage may cross into."""
+        walls: set[int] = set()
+        if document.kind not in _BY_PAGE:
+            return walls
+        starts = [page.start for page in document.pages]
+        paths = [whereabouts(document.kind, headings, document.pages, start)[1] for start in starts]
+        room = self._size // _TINY
+        for number, (before, start) in enumerate(pairwise(starts), 1):
+            end = starts[number + 1] if number + 1 < len(starts) else len(self._text)
+            if paths[number] != paths[number - 1] or max(self._count(before, start), self._count(start, end)) > room:
+                walls.add(start)
+        return walls
 
     def _traced(self, origins: Sequence[int]) -> list[tuple[int, int]]:
         """Each border's best border before it → the spans on the way to the text's end."""
@@ -218,7 +269,7 @@ class _Cutter:
         grain, room = self._size // _GRAIN, self._least_room
         kept: list[int] = []
         for place, following in pairwise([*places, len(self._text)]):
-            if len(kept) > 1 and self._count(kept[-1], place) < grain:
+            if len(kept) > 1 and self._count(kept[-1], place) < grain and not self._walls & {place, kept[-1]}:
                 dearer = prices[place] >= prices[kept[-1]]
                 if dearer and self._count(kept[-1], following) <= room:
                     continue
@@ -387,11 +438,10 @@ def _placed(document: Extracted, headings: Sequence[Heading], spans: Iterable[tu
         line += text.count("\n", counted, start)
         counted = start
         while at < len(headings) and headings[at].start <= start:
-            while path and path[-1].level >= headings[at].level:
-                path.pop()
-            path.append(headings[at])
+            _descend(path, headings[at])
             at += 1
         page = bisect_right(page_starts, start) - 1
+        since = page_starts[page] if page >= 0 and document.kind in _BY_PAGE else 0
         last = bisect_right(page_starts, end - 1) - 1
         yield Passage(
             start=start,
@@ -400,7 +450,7 @@ def _placed(document: Extracted, headings: Sequence[Heading], spans: Iterable[tu
             line_end=line + text.count("\n", start, end),
             page=pages[page].number if page >= 0 else None,
             page_label=pages[page].label if page >= 0 else "",
-            headings=tuple(heading.title[:MAX_TITLE] for heading in path[-_DEPTH:]),
+            headings=_titles(path, since),
             page_end=pages[last].number if last >= 0 else None,
         )
 

@@ -153,6 +153,18 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where a part of a document stands, as one would cite it."""
+
+    line_start: int
+    line_end: int
+    page: int | None = None
+    page_label: str = ""
+    headings: tuple[str, ...] = ()
+    """The path of headings above it, outermost first."""
+
+
+@dataclass(frozen=True, slots=True)
 class Hit:
     """A passage that answers a question."""
 
@@ -172,6 +184,9 @@ class Hit:
     text: str
     best: tuple[int, int]
     """The part of the passage that answers best, as [start:end] in the document's text."""
+    cited: Place
+    """Where that part stands: its lines, and page and headings of the sentence in it that answers best. A passage may
+    begin pages before."""
     state: str
     """current, changed or gone: the file now, against the file that was indexed."""
     also: tuple[str, ...] = ()

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kosearch.passages import CONTEXT, context, cut
+from kosearch.passages import CONTEXT, context, cut, whereabouts
 from kosearch.records import Extracted, Heading, PageStart, Passage, TokenOffsets
 
 PIECES = [
@@ -325,3 +325,43 @@ def test_the_bundled_models_own_tokenizer() -> None:
         cuts = texts(plain(text), size, overlap, tokens)
         assert max(len(tokens(one)) for one in cuts) <= size
         assert sum(len(tokens(one)) for one in cuts) / len(cuts) > 0.7 * size
+
+
+def slides(*texts: str, titles: Sequence[str] = ()) -> Extracted:
+    """Slides of these texts, which begin with their titles."""
+    text, pages, headings = "", [], []
+    for number, one in enumerate(texts, 1):
+        text += "\n\n" if text else ""
+        pages.append(PageStart(len(text), number))
+        if number <= len(titles) and titles[number - 1]:
+            headings.append(Heading(len(text), 1, titles[number - 1]))
+        text += one
+    return Extracted(text, "pptx", headings=tuple(headings), pages=tuple(pages))
+
+
+def test_slides_never_share_a_passage_unless_tiny_and_of_one_heading() -> None:
+    deck = slides("현황\n하나 둘", "계획\n셋 넷", "예산\n다섯", titles=("현황", "계획", "예산"))
+    assert [(one.page, one.page_end, one.headings) for one in cut(deck, words, size=64, overlap=16)] == [
+        (1, 1, ("현황",)),
+        (2, 2, ("계획",)),
+        (3, 3, ("예산",)),
+    ]
+    tiny = slides("사진\n하나", "사진\n둘", "사진\n셋", titles=("사진",) * 3)
+    assert [(one.page, one.page_end) for one in cut(tiny, words, size=64, overlap=16)] == [(1, 3)]
+    full = slides(f"사진\n{'글 ' * 20}", f"사진\n{'글 ' * 20}", titles=("사진",) * 2)
+    assert [(one.page, one.page_end) for one in cut(full, words, size=64, overlap=16)] == [(1, 1), (2, 2)]
+
+
+def test_a_slide_without_a_title_is_not_under_that_of_the_slide_before() -> None:
+    deck = slides("현황\n하나 둘", "셋 넷 다섯", titles=("현황",))
+    assert [one.headings for one in cut(deck, words, size=64, overlap=16)] == [("현황",), ()]
+
+
+def test_whereabouts_are_those_of_the_place_itself() -> None:
+    headings = (Heading(0, 1, "장"), Heading(10, 2, "절"), Heading(30, 1, "다음 장"))
+    pages = (PageStart(0, 1), PageStart(20, 2, "ii"))
+    assert whereabouts("pdf", headings, pages, 12) == (pages[0], ("장", "절"))
+    assert whereabouts("pdf", headings, pages, 25) == (pages[1], ("장", "절"))
+    assert whereabouts("pptx", headings, pages, 25) == (pages[1], ())
+    assert whereabouts("pdf", headings, pages, 30) == (pages[1], ("다음 장",))
+    assert whereabouts("text", (), (), 5) == (None, ())

@@ -48,15 +48,15 @@ def shown_path(path: str, cwd: str) -> str:
 
 
 def location(hit: Hit) -> str:
-    """`:12-18` for lines, ` p. iv` for pages, `, 2025년 예산` for what is no page and has a name, as sheets do."""
-    passage = hit.passage
-    if passage.page_label and hit.kind != "pdf":
-        return f", {passage.page_label}"
-    if passage.page is not None:
-        return f" p. {passage.page_label or passage.page}"
-    if passage.line_start == passage.line_end:
-        return f":{passage.line_start}"
-    return f":{passage.line_start}-{passage.line_end}"
+    """Where its best part stands: `:12-18` for lines, ` p. iv` for pages, `, 2025년 예산` for a sheet by its name."""
+    place = hit.cited
+    if place.page_label and hit.kind != "pdf":
+        return f", {place.page_label}"
+    if place.page is not None:
+        return f" p. {place.page_label or place.page}"
+    if place.line_start == place.line_end:
+        return f":{place.line_start}"
+    return f":{place.line_start}-{place.line_end}"
 
 
 def headline(hit: Hit, cwd: str) -> str:
@@ -67,8 +67,8 @@ def headline(hit: Hit, cwd: str) -> str:
 
 
 def heading_path(hit: Hit) -> str:
-    """Title and headings above the passage, outermost first, nothing twice."""
-    parts = [part for part in (hit.title, *hit.passage.headings) if part.strip()]
+    """Title and headings above the best part, outermost first, nothing twice."""
+    parts = [part for part in (hit.title, *hit.cited.headings) if part.strip()]
     return one_line(" › ".join(dict.fromkeys(" ".join(part.split()) for part in parts)))
 
 

@@ -63,6 +63,12 @@ def hit(found: Hit, cwd: str) -> dict[str, Any]:
         **place(found.passage),
         "text": found.text,
         "best": list(found.best),
+        "cited": {
+            "page": found.cited.page,
+            "page_label": found.cited.page_label or None,
+            "lines": [found.cited.line_start, found.cited.line_end],
+            "heading": list(found.cited.headings),
+        },
         "document_hash": found.document_hash,
         "state": found.state,
         "also": [shown_path(path, cwd) for path in found.also],
@@ -75,6 +81,7 @@ def place(passage: Passage) -> dict[str, Any]:
     return {
         "page": passage.page,
         "page_label": passage.page_label or None,
+        "page_end": passage.page_end,
         "lines": [passage.line_start, passage.line_end],
         "start": passage.start,
         "end": passage.end,

@@ -18,7 +18,7 @@ from kosearch.index.files import Damaged
 from kosearch.index.lexical import Lexical
 from kosearch.index.records import Identity, Ids, StoredDocument, StoredPassage, Vectors
 from kosearch.index.store import PUBLISHED, Description, State, Store
-from kosearch.records import Statistics
+from kosearch.records import Heading, PageStart, Statistics
 
 
 class Derived:
@@ -153,6 +153,10 @@ class Snapshot:
         if not found:
             raise damaged(f"document {document_id}")
         return self._store.document_text(found[0], start, end)
+
+    def structure(self, document_id: int) -> tuple[tuple[Heading, ...], tuple[PageStart, ...]] | None:
+        """A document's headings and page starts; None where an earlier version of kosearch stored it without."""
+        return self._store.structure(document_id)
 
     def find_documents(
         self,

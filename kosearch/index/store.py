@@ -130,23 +130,31 @@ class Store:
 
         Raises IndexMismatch where an earlier version stored it, which did not keep headings and page starts.
         """
-        sql = "SELECT body FROM text WHERE document_id = ? AND part = ?"
-        row = self.connection.execute(sql, (document.id, STRUCTURE)).fetchone()
-        if row is None:
+        structure = self.structure(document.id)
+        if structure is None:
             raise IndexMismatch(
                 f"an earlier version of kosearch indexed {document.path}, and did not keep its headings and pages",
                 "make the other index from the files: kosearch index --index NAME --model MODEL PATH",
             )
-        headings, pages = json.loads(unseal(row[0], "structure", document.id, STRUCTURE))
+        headings, pages = structure
         return Extracted(
             text=self.document_text(document),
             kind=document.kind,
             title=document.title,
             member=document.member,
-            headings=tuple(Heading(*one) for one in headings),
-            pages=tuple(PageStart(*one) for one in pages),
+            headings=headings,
+            pages=pages,
             metadata=document.metadata,
         )
+
+    def structure(self, document_id: int) -> tuple[tuple[Heading, ...], tuple[PageStart, ...]] | None:
+        """A document's headings and page starts; None where an earlier version stored it, which did not keep them."""
+        sql = "SELECT body FROM text WHERE document_id = ? AND part = ?"
+        row = self.connection.execute(sql, (document_id, STRUCTURE)).fetchone()
+        if row is None:
+            return None
+        headings, pages = json.loads(unseal(row[0], "structure", document_id, STRUCTURE))
+        return tuple(Heading(*one) for one in headings), tuple(PageStart(*one) for one in pages)
 
     def files(self) -> Iterator[tuple[int, str, FileState]]:
         """Every file that a run has looked at, with its row's number and its path for people."""

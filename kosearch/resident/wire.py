@@ -117,7 +117,7 @@ def answer(value: Mapping[str, Any]) -> Answer:
 
 
 def _hit(value: Mapping[str, Any]) -> Hit:
-    from kosearch.records import Hit, Passage, Score
+    from kosearch.records import Hit, Passage, Place, Score
 
     passage = value["passage"]
     return Hit(
@@ -127,6 +127,7 @@ def _hit(value: Mapping[str, Any]) -> Hit:
             "raw": value["raw"].encode("utf-8", "surrogateescape"),
             "passage": Passage(**{**passage, "headings": tuple(passage["headings"])}),
             "best": tuple(value["best"]),
+            "cited": Place(**{**value["cited"], "headings": tuple(value["cited"]["headings"])}),
             "also": tuple(value["also"]),
         }
     )

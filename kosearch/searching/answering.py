@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from kosearch.index import Snapshot, StoredDocument
-from kosearch.records import Answer, Hit, Query, Score
+from kosearch.index import Snapshot, StoredDocument, StoredPassage
+from kosearch.passages import whereabouts
+from kosearch.records import Answer, Hit, Place, Query, Score
 from kosearch.searching.excerpts import best_part
 from kosearch.searching.folding import Chosen, chosen_passages
 from kosearch.searching.ranking import Embed, Ranking, Rescore, Side, Vectors, rank, rerank
@@ -95,12 +96,26 @@ def _hit(place: int, chosen: Chosen, query: Query, ranking: Ranking, snapshot: S
         passage=passage,
         text=stored.text,
         best=(passage.start + start, passage.start + end),
+        cited=_place(stored, start, end, query.text, snapshot),
         state=file_state(document),
         also=tuple(dict.fromkeys(chosen.also)),
         more=chosen.more,
         before=before,
         after=after,
     )
+
+
+def _place(stored: StoredPassage, start: int, end: int, question: str, snapshot: Snapshot) -> Place:
+    """Where the passage's part [start:end] stands; its page and headings are those of the best sentence in it."""
+    document, passage = stored.document, stored.passage
+    first = passage.line_start + stored.text.count("\n", 0, start)
+    last = first + stored.text.count("\n", start, end)
+    structure = snapshot.structure(document.id)
+    if structure is None:  # an earlier version kept only where passages begin
+        return Place(first, last, passage.page, passage.page_label, passage.headings)
+    sentence, _ = best_part(stored.text[start:end], question, 1)
+    page, headings = whereabouts(document.kind, *structure, passage.start + start + sentence)
+    return Place(first, last, page.number if page else None, page.label if page else "", headings)
 
 
 def _score(side: Side | None, row: int) -> Score | None:
