@@ -19,7 +19,25 @@ _BOMS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 # What calls itself EUC-KR is its superset in practice, as the encoding standard of the web has it.
-_KOREAN = dict.fromkeys(("euc-kr", "euckr", "ks_c_5601-1987", "ksc5601", "ks_c_5601", "korean", "iso-ir-149"), "cp949")
+_KOREAN = dict.fromkeys(
+    str.split(
+        "euc-kr euckr euc_kr ks_c_5601-1987 ks_c_5601_1987 ks_c_5601-1989 ksc5601 ksc_5601 ksc5601-1987 ks_c_5601"
+        " korean iso-ir-149 ms949 windows-949 x-windows-949 cp-949 uhc"
+    ),
+    "cp949",
+)
+# Bytes of these are ASCII, so that nothing but a declaration or their escapes tells.
+_SEVEN_BIT = frozenset(("utf-7", "hz", "iso2022_kr", "iso2022_jp", "iso2022_jp_1", "iso2022_jp_2", "iso2022_jp_ext"))
+_ESCAPES = (
+    (b"\x1b$)C", "iso2022_kr"),
+    (b"\x1b$B", "iso2022_jp_2"),
+    (b"\x1b$@", "iso2022_jp_2"),
+    (b"\x1b(J", "iso2022_jp_2"),
+)
+_SHIFTED = re.compile(rb"\+[A-Za-z0-9+/]{3,}-?")
+"""How UTF-7 writes what is not ASCII."""
+_LATIN = frozenset(("iso8859-1", "iso8859-15", "cp1252", "ascii"))
+"""What programs declare that know nothing else; Korean text in them is CP949."""
 _SAMPLE = 1 << 16
 _MOST_LOST = 0.2
 """A text that loses more than this share of its characters was not read at all."""
@@ -37,6 +55,12 @@ _OTHER_SPACE = re.compile("[\x0b\x0c\x1c-\x1e\x85\xa0\u2028\u2029\u202f]")
 _INVISIBLE = re.compile("[\x00-\x08\x0e-\x1b\x1f\x7f-\x84\x86-\x9f\xad\u200b\u2060\ufeff\ufff9-\ufffb\ufffe\uffff]")
 # The program Hangul writes its name with an old vowel, in letters or as one character of its own; people write 한글.
 _OLD_HANGUL = re.compile("(?:\u1112\u119e\u11ab|\uf53a)(?=\uae00|\u1100\u1173\u11af)")
+_HANGUL = re.compile("[가-힣]")
+_ZEROS = re.compile(rb"\0+")
+_TEXT = bytes(code for code in range(256) if code in b"\t\n\r\x1b" or (code >= 32 and code != 127))
+_LONGEST_LINE = 2000
+"""Bytes, on average: binary files have line ends by chance only."""
+_FEWEST_SHIFTED, _MOSTLY = 4, 0.9
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -66,19 +90,96 @@ def decode(data: bytes, *, declared: str = "") -> Decoded:
     for mark, encoding in _BOMS:
         if data.startswith(mark):
             return _forced(data[len(mark) :], encoding)
-    if encoding := _utf16_without_mark(data):
-        return _forced(data, encoding)
+    if b"\0" in data[:_SAMPLE]:
+        if encoding := _utf16_without_mark(data):
+            return _forced(data[: len(data) & ~1], encoding)
+        if appended := _utf16_appended(data):
+            return appended
+        data = _without_zeros(data)
     _refuse_binary(data)
-    declared = _KOREAN.get(declared.lower(), declared)
-    return _certain(data, declared) or _slightly_damaged(data) or _guessed(data)
+    declared = _canonical(declared)
+    return (
+        _seven_bit(data, declared)
+        or _certain(data, declared)
+        or _mixed(data)
+        or _slightly_damaged(data)
+        or _guessed(data)
+    )
+
+
+def repaired(text: str) -> str:
+    """Text whose CP949 was read as Latin-1 ("¼\xad¹ö") as it was meant; any other as it is."""
+    if text.isascii() or _HANGUL.search(text):
+        return text
+    for encoding in ("latin-1", "cp1252"):
+        try:
+            meant = text.encode(encoding).decode("cp949")
+        except UnicodeError:
+            continue
+        if _hangul_share(meant) >= 0.5 and len(_HANGUL.findall(meant)) > 1:
+            return meant
+    return text
+
+
+def _canonical(declared: str) -> str:
+    """A declared encoding by one name, "" where nobody knows it."""
+    declared = declared.strip().strip("\"'").lower()
+    declared = _KOREAN.get(declared, declared)
+    try:
+        return codecs.lookup(declared).name if declared else ""
+    except (LookupError, ValueError):
+        return ""
+
+
+def _seven_bit(data: bytes, declared: str) -> Decoded | None:
+    """Text in ASCII's bytes that is more than ASCII: as declared, by its escapes, or UTF-7 that makes Hangul."""
+    if declared in _SEVEN_BIT and (text := _strict(data, declared)) is not None:
+        return Decoded(text, declared)
+    if b"\x1b" in data:
+        for escape, encoding in _ESCAPES:
+            if escape in data and (text := _strict(data, encoding)) is not None:
+                return Decoded(text, encoding)
+    if data.isascii() and _SHIFTED.search(data[:_SAMPLE]):
+        text = _strict(data, "utf-7")
+        foreign = _NON_ASCII.findall(text[:_SAMPLE]) if text else ()
+        if text and len(foreign) >= _FEWEST_SHIFTED and _hangul_share(text) >= _MOSTLY:
+            return Decoded(text, "utf-7")
+    return None
 
 
 def _certain(data: bytes, declared: str) -> Decoded | None:
-    for encoding in ("utf-8", declared, "cp949"):
-        text = _strict(data, encoding) if encoding else None
-        if text is not None and (encoding != "cp949" or encoding == declared or _hangul_share(text) >= 0.5):
-            return Decoded(text, encoding)
+    utf8, stated = _strict(data, "utf-8"), _strict(data, declared) if declared else None
+    if utf8 is not None and stated is not None and _hangul_share(utf8) < 0.5 <= _hangul_share(stated):
+        return Decoded(stated, declared)  # bytes that are both; only one of the two is Korean
+    if utf8 is not None:
+        return Decoded(utf8, "utf-8")
+    korean = _strict(data, "cp949")
+    if (
+        korean is not None
+        and (declared == "cp949" or _hangul_share(korean) >= 0.5)
+        and declared in ("cp949", "", *_LATIN)
+    ):
+        return Decoded(korean, "cp949")
+    if stated is not None:
+        return Decoded(stated, declared)
+    if korean is not None and _hangul_share(korean) >= 0.5:
+        return Decoded(korean, "cp949")
     return None
+
+
+def _mixed(data: bytes) -> Decoded | None:
+    """Text of several hands, line by line in UTF-8 or CP949, as logs and joined files are."""
+    lines, encodings = [], set()
+    for line in data.split(b"\n"):
+        for encoding in ("utf-8", "cp949"):
+            text = _strict(line, encoding)
+            if text is not None and (encoding == "utf-8" or _hangul_share(text) >= 0.5):
+                lines.append(text)
+                encodings |= {encoding} if not text.isascii() else set()
+                break
+        else:
+            return None
+    return Decoded("\n".join(lines), "utf-8") if len(encodings) > 1 else None
 
 
 def _slightly_damaged(data: bytes) -> Decoded | None:
@@ -134,14 +235,35 @@ def _common_hangul() -> frozenset[str]:
 
 def _utf16_without_mark(data: bytes) -> str:
     """UTF-16 shows by its zero bytes (every space and line end has one) and by reading as plain text."""
-    sample = data[: _SAMPLE & ~1]
-    if b"\0" not in sample or len(data) % 2:
-        return ""
+    sample = data[: min(_SAMPLE, len(data)) & ~1]
     for encoding in ("utf-16-le", "utf-16-be"):
-        text = _strict(sample, encoding)
-        if text and "\0" not in text and set(" \n") & set(text) and len(_PLAIN.findall(text)) >= 0.95 * len(text):
+        text = (_strict(sample, encoding) or "").replace("\0", "")
+        enough = len(text) * 4 > len(sample)  # zeros in pairs are gaps in a log, not its text
+        if enough and set(" \n") & set(text) and len(_PLAIN.findall(text)) >= 0.95 * len(text):
             return encoding
     return ""
+
+
+def _utf16_appended(data: bytes) -> Decoded | None:
+    """A file that a shell of Windows went on writing in UTF-16: each part is read as what it is."""
+    place = data.index(b"\0") - 1
+    marked = data.rfind(codecs.BOM_UTF16_LE, 0, place)
+    place = marked if marked >= 0 else place
+    before = _strict(data[:place], "utf-8") if place > 0 else None
+    rest = data[place:].removeprefix(codecs.BOM_UTF16_LE)
+    if before is None or not _utf16_without_mark(rest):
+        return None
+    after = _forced(rest[: len(rest) & ~1], "utf-16-le")
+    return Decoded(before + after.text, "utf-16-le", after.warnings)
+
+
+def _without_zeros(data: bytes) -> bytes:
+    """A log without the zeros that a crash left in it; what has more than a few runs of them is binary."""
+    text = data.translate(None, b"\0")
+    lines = text.count(b"\n")
+    gaps = sum(1 for _ in _ZEROS.finditer(data))
+    printable = not text.translate(None, _TEXT).strip()
+    return text if lines and gaps <= lines and printable and len(text) < _LONGEST_LINE * lines else data
 
 
 def _refuse_binary(data: bytes) -> None:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import count, repeat
 from posixpath import dirname, join, normpath
 from typing import Any
 from urllib.parse import unquote
 from xml.etree.ElementTree import Element
 
 from kosearch.extract import ExtractError
-from kosearch.extract.builder import LINE, PARAGRAPH, TextBuilder
+from kosearch.extract.builder import LINE, PARAGRAPH, TextBuilder, row_line
 from kosearch.extract.containers import Package, attribute, element_properties, local, parse_xml, standard
 from kosearch.extract.decoding import decode
-from kosearch.records import Extracted, Extraction, Reason
+from kosearch.records import MAX_TITLE, Extracted, Extraction, Heading, Reason
 
 _CHARSET = re.compile(rb"""<(?:meta|\?xml)[^>]*?(?:charset|encoding)\s*=\s*["']?\s*([\w.:-]+)""", re.IGNORECASE)
 _NEVER = frozenset(
@@ -22,7 +23,10 @@ _NEVER = frozenset(
         " select datalist input textarea dialog"
     )
 )
-_NAVIGATION = frozenset(("nav", "aside", "footer", "menu"))
+_NAVIGATION = frozenset(("nav", "menu"))
+_MARGINS = frozenset(("aside", "footer"))
+"""Navigation beside and below a page; content where they belong to an article."""
+_ARTICLES = frozenset(("main", "article", "blockquote"))
 _NAVIGATION_ROLES = frozenset(str.split("navigation banner contentinfo search complementary menu menubar dialog"))
 _BLOCKS = frozenset(
     str.split(
@@ -44,6 +48,7 @@ _META = {
     "article:modified_time": "modified",
     "last-modified": "modified",
 }
+_MOST_SPANNED = 1000
 # Main text shorter than this share of the page's means that navigation was taken for more than it is.
 _LEAST_SHARE = 0.2
 
@@ -53,22 +58,25 @@ def read_html(data: bytes, path: str) -> Extraction:
     return Extraction((page(data),))
 
 
-def page(data: bytes, *, declared: str = "") -> Extracted:
-    """The page in these bytes, decoded by byte order mark, UTF-8, what is declared for it or in it, then the chain."""
+def page(data: bytes, *, declared: str = "", whole: bool = False) -> Extracted:
+    """The page in these bytes, decoded by byte order mark, UTF-8, what is declared for it or in it, then the chain.
+
+    The `whole` of a page is content where it is a chapter of a book.
+    """
     found = _CHARSET.search(data[:4096])
     decoded = decode(data, declared=declared or (found[1].decode("ascii") if found else ""))
-    return from_text(decoded.text, warnings=decoded.warnings)
+    return from_text(decoded.text, warnings=decoded.warnings, whole=whole)
 
 
-def from_text(html: str, *, warnings: tuple[str, ...] = ()) -> Extracted:
+def from_text(html: str, *, warnings: tuple[str, ...] = (), whole: bool = False) -> Extracted:
     """The page in this markup."""
     from selectolax.lexbor import LexborHTMLParser
 
     tree: Any = LexborHTMLParser(html)
-    builder = _render(tree.body or tree.root, skip_navigation=True)
-    whole = _render(tree.body or tree.root, skip_navigation=False)
-    if builder.length < whole.length * _LEAST_SHARE:
-        builder = whole
+    everything = _render(tree.body or tree.root, skip_navigation=False)
+    builder = everything if whole else _render(tree.body or tree.root, skip_navigation=True)
+    if builder.length < everything.length * _LEAST_SHARE:
+        builder = everything
     title_node = tree.css_first("title")
     return builder.document(
         "html",
@@ -98,34 +106,44 @@ class _Page:
         self._gap = PARAGRAPH
         self._bullet = ""
         self._cells: list[str] | None = None
+        self._span = (1, 1)
+        self._spanned: dict[int, tuple[int, str]] = {}
+        """Column → in how many rows from this one on a cell from above goes on, and its text…"""
+        self._below: dict[int, tuple[int, str]] = {}
+        """…and the same from the next row on."""
         self._preformatted = 0
-        self._lists = 0
+        self._lists: list[Iterator[str]] = []
 
     def enter(self, node: Any) -> None:
         tag = node.tag
         if tag in _BLOCKS or tag in ("td", "th"):
             self.flush()
         if tag == "li":
-            self._bullet = "- "
+            self._bullet = _marker(node, self._lists[-1]) if self._lists else "- "
+        elif tag in ("td", "th"):
+            self._span = (_number(node, "rowspan"), _number(node, "colspan"))
         elif tag == "tr" and not _lays_out(node):
             self._cells = []
+            self._spanned, self._below = self._below, {}
         elif tag == "pre":
             self._preformatted += 1
         elif tag == "br":
             self._inline.append("\n")
         elif tag in ("ul", "ol"):
             self._gap = LINE if self._lists else PARAGRAPH
-            self._lists += 1
+            self._lists.append(_markers(node))
         elif tag == "table":
             self._gap = PARAGRAPH
+            self._spanned, self._below = {}, {}
 
     def leave(self, tag: str) -> None:
         if tag in ("td", "th"):
             self._leave_cell()
         elif tag == "tr" and self._cells is not None:
+            self._fill()
             cells, self._cells = self._cells, None
-            if any(cells):
-                self.builder.add(" | ".join(cells), gap=self._gap)
+            if row := row_line(cells):
+                self.builder.add(row, gap=self._gap)
                 self._gap = LINE
         elif tag in _HEADINGS and self._cells is None:
             text = "".join(self._inline)
@@ -138,8 +156,8 @@ class _Page:
             self._preformatted -= 1
         elif tag == "li":
             self._bullet = ""
-        elif tag in ("ul", "ol"):
-            self._lists -= 1
+        elif tag in ("ul", "ol") and self._lists:
+            self._lists.pop()
 
     def text(self, text: str) -> None:
         self._inline.append(text if self._preformatted else _SPACES.sub(" ", text))
@@ -160,9 +178,54 @@ class _Page:
     def _leave_cell(self) -> None:
         if self._cells is None:
             self.flush()
-        else:
-            self._cells.append(" ".join("".join(self._inline).split()))
-            self._inline.clear()
+            return
+        text = " ".join("".join(self._inline).split())
+        self._inline.clear()
+        self._fill()
+        down, across = self._span
+        if down > 1:
+            self._below |= {len(self._cells) + column: (down - 1, text * (not column)) for column in range(across)}
+        self._cells += [text, *[""] * (across - 1)]
+
+    def _fill(self) -> None:
+        """Add the cells of rows above that go on in this one, up to the next free column."""
+        while self._cells is not None and (found := self._spanned.pop(len(self._cells), None)):
+            rows, text = found
+            if rows > 1:
+                self._below[len(self._cells)] = (rows - 1, text)
+            self._cells.append(text)
+
+
+def _number(node: Any, name: str, default: int = 1) -> int:
+    """A small number among a node's attributes."""
+    found = re.match(r"\s*(-?\d{1,6})", node.attributes.get(name) or "")
+    number = int(found[1]) if found else default
+    return number if name in ("start", "value") else min(max(number, 1), _MOST_SPANNED)
+
+
+def _markers(node: Any) -> Iterator[str]:
+    """What stands before the items of a list."""
+    if node.tag != "ol":
+        return repeat("- ")
+    kind = node.attributes.get("type") or "1"
+    step = -1 if "reversed" in node.attributes else 1
+    items = sum(child.tag == "li" for child in node.iter()) if step < 0 else 1
+    return (f"{_ordinal(number, kind)}. " for number in count(_number(node, "start", items), step))
+
+
+def _marker(node: Any, markers: Iterator[str]) -> str:
+    """An item's own mark: the list's next, or the number that it states."""
+    marker = next(markers)
+    return f"{_number(node, 'value')}. " if "value" in node.attributes and marker != "- " else marker
+
+
+def _ordinal(number: int, kind: str) -> str:
+    if kind in ("a", "A") and 0 < number <= 26:
+        return chr(ord(kind) + number - 1)
+    if kind in ("i", "I") and 0 < number < 40:
+        roman = "X" * (number // 10) + ("", "I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX")[number % 10]
+        return roman if kind == "I" else roman.lower()
+    return str(number)
 
 
 def _lays_out(row: Any) -> bool:
@@ -199,6 +262,16 @@ def _walk(root: Any, skip_navigation: bool) -> Iterator[tuple[Any, bool]]:
             child = child.prev
 
 
+def _within_article(node: Any) -> bool:
+    """Whether an aside or footer belongs to an article, or is a note of a book."""
+    above = node.parent
+    while above is not None:
+        if above.tag in _ARTICLES:
+            return True
+        above = above.parent
+    return "epub:type" in node.attributes or (node.attributes.get("role") or "").startswith("doc-")
+
+
 def _left_out(node: Any, skip_navigation: bool) -> bool:
     tag = node.tag
     if tag == "-text":
@@ -210,6 +283,7 @@ def _left_out(node: Any, skip_navigation: bool) -> bool:
         return True
     return skip_navigation and (
         tag in _NAVIGATION
+        or (tag in _MARGINS and not _within_article(node))
         or attributes.get("aria-hidden") == "true"
         or (attributes.get("role") or "").lower() in _NAVIGATION_ROLES
     )
@@ -219,27 +293,102 @@ _CONTAINER = "META-INF/container.xml"
 
 
 def read_epub(data: bytes, path: str) -> Extraction:
-    """An EPUB 2 or 3 book."""
+    """An EPUB 2 or 3 book; the titles of its table of contents are headings."""
     package = Package(data)
     opf = _package_document(package)
     root = parse_xml(package.read(opf))
-    places = {
-        attribute(item, "id"): normpath(join(dirname(opf), unquote(attribute(item, "href"))))
-        for item in _named(root, "item")
-        if "nav" not in attribute(item, "properties").split()
-    }
+    items = {attribute(item, "id"): item for item in _named(root, "item")}
+    places = {name: _place_of(opf, attribute(item, "href"))[0] for name, item in items.items()}
+    contents = _contents(package, [places[name] for name, item in items.items() if _holds_contents(item)])
     builder = TextBuilder()
     warnings = []
     for chapter in _named(root, "itemref"):
-        place = places.get(attribute(chapter, "idref"), "")
+        name = attribute(chapter, "idref")
+        place = places.get(name, "")
+        if "nav" in attribute(items[name], "properties").split() if name in items else not place:
+            continue
         if place in package:
-            builder.append(page(package.read(place)))
-        elif place:
+            _add_chapter(builder, page(package.read(place), whole=True), contents.get(place, ()))
+        else:
             warnings.append(f"a chapter is missing: {place}")
     if not builder.length and "META-INF/encryption.xml" in package:
         raise ExtractError(Reason.DRM, "protected by DRM: only its own program opens it")
     title, metadata = element_properties(root)
     return Extraction((builder.document("epub", title=title, metadata=metadata, warnings=warnings),))
+
+
+def _add_chapter(builder: TextBuilder, chapter: Extracted, titles: Sequence[tuple[int, str]]) -> None:
+    """Add a chapter; titles that its own headings do not have stand where its text has them, else at its start."""
+    start = builder.append(chapter)
+    own = {_letters(heading.title) for heading in chapter.headings}
+    after = start
+    found = []
+    for level, title in titles:
+        if _letters(title) in own:
+            continue
+        pattern = r"\s*".join(map(re.escape, "".join(title.split())))
+        match = re.compile(pattern).search(builder.text, after) if len(title) <= MAX_TITLE else None
+        after = match.start() if match else after
+        found.append(Heading(after, level, title))
+    if builder.length > start:
+        builder.mark(found)
+
+
+def _letters(title: str) -> str:
+    return "".join(title.split())
+
+
+def _holds_contents(item: Element) -> bool:
+    return "nav" in attribute(item, "properties").split() or attribute(item, "media-type") == "application/x-dtbncx+xml"
+
+
+def _contents(package: Package, places: Sequence[str]) -> dict[str, list[tuple[int, str]]]:
+    """By chapter, the levels and titles of the table of contents: the newer form, if it has any, else the older."""
+    for place in sorted(places, key=lambda place: place.endswith(".ncx")):
+        try:
+            root = parse_xml(package.read(place))
+        except ExtractError:
+            continue
+        found: dict[str, list[tuple[int, str]]] = {}
+        for level, title, reference in _ncx(root, 0) if local(root) == "ncx" else _nav(root):
+            target, _ = _place_of(place, reference)
+            if title and title not in (known for _, known in found.get(target, ())):
+                found.setdefault(target, []).append((level, title))
+        if found:
+            return found
+    return {}
+
+
+def _ncx(element: Element, level: int) -> Iterator[tuple[int, str, str]]:
+    for point in element:
+        if local(point) == "navPoint":
+            label = next((one for one in point if local(one) == "navLabel"), None)
+            content = next((one for one in point if local(one) == "content"), None)
+            if label is not None and content is not None:
+                yield level + 1, " ".join("".join(label.itertext()).split()), attribute(content, "src")
+            yield from _ncx(point, level + 1)
+        elif local(point) == "navMap":
+            yield from _ncx(point, level)
+
+
+def _nav(root: Element) -> Iterator[tuple[int, str, str]]:
+    tables = [one for one in _named(root, "nav") if attribute(one, "type") in ("toc", "")]
+    for table in tables[:1]:
+        yield from _nav_items(table, 0)
+
+
+def _nav_items(element: Element, level: int) -> Iterator[tuple[int, str, str]]:
+    for child in element:
+        if local(child) == "a":
+            yield max(level, 1), " ".join("".join(child.itertext()).split()), attribute(child, "href")
+        else:
+            yield from _nav_items(child, level + (local(child) == "ol"))
+
+
+def _place_of(base: str, reference: str) -> tuple[str, str]:
+    """The file that a reference in another one leads to, and the place in it."""
+    file, _, fragment = reference.partition("#")
+    return normpath(join(dirname(base), unquote(file))), fragment
 
 
 def _package_document(package: Package) -> str:

@@ -23,4 +23,4 @@ def book(found: Extraction) -> None:
 @case("the frame's text and the subject", file="19-mht-frames.mht")
 def frames(found: Extraction) -> None:
     has(only(found).text, "바깥글", "안쪽글 iframe")
-    same(only(found).title, "저장")
+    same(only(found).title, "제목")
