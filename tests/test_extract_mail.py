@@ -70,11 +70,18 @@ def test_html_mail_is_read_as_a_page() -> None:
 
 
 def test_plain_text_wins_over_its_html_twin() -> None:
-    mail = message(body="글로 된 본문")
-    mail.add_alternative("<p>쪽으로 된 본문</p>", subtype="html")
+    mail = message(body="글로 된 본문\n- 둘째 줄")
+    mail.add_alternative("<p>글로 된 <b>본문</b></p><ul><li>둘째 줄</ul>", subtype="html")
     (document,) = read(mail).documents
-    assert "글로 된 본문" in document.text
-    assert "쪽으로 된" not in document.text
+    assert document.text.endswith("\n\n글로 된 본문\n- 둘째 줄")
+    assert document.text.count("본문") == 1
+
+
+def test_a_page_that_says_more_than_its_plain_twin_is_shown() -> None:
+    mail = message(body="HTML을 지원하는 프로그램으로 보세요.")
+    mail.add_alternative("<p>청구 금액은 55,000원입니다.</p>", subtype="html")
+    (document,) = read(mail).documents
+    assert document.text.endswith("\n\n청구 금액은 55,000원입니다.")
 
 
 def test_bare_eight_bit_headers_of_old_programs() -> None:

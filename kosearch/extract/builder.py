@@ -97,9 +97,9 @@ _WORD = re.compile(r"[^\W\d]")
 _AMOUNT = re.compile(r"[\d,.]+(?:원|%|명|개)?$")
 # 업 체 명, 성 명 (인): labels are stretched to the width of their cell. Two syllables may be two words as well.
 _SHORT_LABELS = (
-    "결재 과장 구분 국장 규격 근거 금액 기간 나이 날짜 내용 단가 단위 담당 대상 대표 목적 방법 번호 부서 부장 분류 비고 사유"
-    " 서명 성명 성별 소계 소속 수량 시간 연도 위치 이름 인원 일시 일자 장소 전공 전화 제목 주소 직급 직위 직책 총계 팀장 품명"
-    " 품목 학교 학년 합계 항목 확인"
+    "결재 과장 구분 국장 규격 근거 금액 기간 나이 날짜 내용 단가 단위 담당 대상 대표 목적 방법 번호 부서"
+    " 부장 분류 비고 사유 서명 성명 성별 소계 소속 수량 시간 연도 위치 이름 인원 일시 일자 장소 전공 전화"
+    " 제목 주소 직급 직위 직책 총계 팀장 품명 품목 학교 학년 합계 항목 확인"
 )
 _SPACED_LABEL = re.compile(
     rf"\A(?:(?:[가-힣] ){{2,9}}[가-힣]|{'|'.join(f'{label[0]} {label[1]}' for label in _SHORT_LABELS.split())})"
