@@ -176,7 +176,9 @@ def test_k_group_and_context(indexed: Program) -> None:
     assert len(ask(indexed, NUMBERS, "-k", "2")) == 2
     text = indexed.run("query", "vinegar", "--mode", "lexical", "--explain", "-C", "3", cwd=CORPUS).stdout
     assert re.search(r"^    lexical \d+\.\d{4} \(#1, scaled 1\.00\)$", text, re.MULTILINE)
-    assert text.startswith(" 1  manuals/espresso-machine.md:1-23  1.000\n    Espresso machine: care and feeding\n")
+    assert text.startswith(
+        " 1  manuals/espresso-machine.md:12-17  1.000\n    Espresso machine: care and feeding › Descaling\n"
+    )
 
 
 def test_operators_narrow(indexed: Program) -> None:
