@@ -37,6 +37,7 @@ READERS = {
     "mbox": Reader("mail", "read_mbox"),
     "mhtml": Reader("mail", "read_mhtml"),
     "notebook": Reader("plain", "read_notebook"),
+    "office-xml": Reader("office", "read_xml"),
     "odf": Reader("opendocument", "read"),
     "pdf": Reader("pdf", "read"),
     "ppt": Reader("office", "read_ppt"),
@@ -44,7 +45,7 @@ READERS = {
     "rst": Reader("markup", "read_rst"),
     "rtf": Reader("rtf", "read"),
     "text": Reader("plain", "read_text"),
-    "xls": Reader("office", "read_xls"),
+    "xls": Reader("xls", "read", 2),
     "xlsx": Reader("xlsx", "read", 2),
     "zip": Reader("archives", "read_zip"),
 }
@@ -74,9 +75,17 @@ _SUFFIXES = {
 }
 KIND_OF_SUFFIX = {f".{suffix}": kind for kind, names in _SUFFIXES.items() for suffix in names.split()}
 
+_XML_HEAD = 8192
+"""A root element of OpenDocument names thirty namespaces."""
 _HTML_START = re.compile(
     rb"\A(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*)?(?:<!--(?:(?!-->).)*-->\s*)*<(?:!doctype\s+html|html|head|meta|body|table)\b",
     re.IGNORECASE | re.DOTALL,
+)
+_OFFICE_XML_START = re.compile(
+    rb"\A(?:\xef\xbb\xbf)?\s*(?:<[?!][^>]*>\s*)*<(?:\w+:)?(?:wordDocument|package|document|Workbook)\s[^>]*?"
+    rb"=[\"'](?:http://schemas\.microsoft\.com/office/(?:word/2003/wordml|2006/xmlPackage)"
+    rb"|urn:schemas-microsoft-com:office:spreadsheet|urn:oasis:names:tc:opendocument:xmlns:office:1\.0)[\"']",
+    re.DOTALL,
 )
 _HWPML_START = re.compile(rb"\A(?:\xef\xbb\xbf)?\s*<\?xml[^>]*>.{0,1000}?<HWPML\b", re.DOTALL)
 _MAIL_START = re.compile(
@@ -119,6 +128,8 @@ def detect(data: bytes, path: str) -> str:
         return "rtf"
     if _HWPML_START.match(head):
         return "hwpml"
+    if start.startswith((b"<", b"\xef\xbb\xbf<")) and _OFFICE_XML_START.match(data[:_XML_HEAD]):
+        return "office-xml"
     named = KIND_OF_SUFFIX.get(suffix, "text")
     return _text_kind(head) if named == "text" or (named == "pdf" and b"%PDF-" not in head) else named
 

@@ -5,16 +5,12 @@ from __future__ import annotations
 import io
 from typing import Any
 
-from kosearch.extract import calamine
+from kosearch.extract import ExtractError
 from kosearch.extract.builder import TextBuilder
-from kosearch.extract.containers import Package, compound_properties, package_properties
+from kosearch.extract.containers import Package, compound_properties, local, package_properties, parse_xml
 from kosearch.extract.dochan_model import Renderer, check, parse
-from kosearch.records import Extraction
-
-_SHEETS = ("xlsx", "xls")
-_BINARY_WORKBOOK = "xl/workbook.bin"
-# dochan needs half a second for a megabyte of sheets and stops at 200,000 cells; beyond, calamine reads bare values.
-_LARGEST_SHEETS, _LARGEST_XLS = 8 << 20, 4 << 20
+from kosearch.extract.opc import Parts
+from kosearch.records import Extraction, Reason
 
 
 def read_pptx(data: bytes, path: str) -> Extraction:
@@ -34,11 +30,22 @@ def read_ppt(data: bytes, path: str) -> Extraction:
     return _extraction(parse(data), "ppt", compound_properties(data))
 
 
-def read_xls(data: bytes, path: str) -> Extraction:
-    """Excel, to 2003."""
-    if len(data) > _LARGEST_XLS:
-        return calamine.read(data, "xls", compound_properties(data))
-    return _extraction(parse(data), "xls", compound_properties(data))
+def read_xml(data: bytes, path: str) -> Extraction:
+    """Documents of Office and OpenDocument in a single XML file: flat OPC, WordML, SpreadsheetML, FODT, FODS, FODP."""
+    from kosearch.extract import docx, opendocument, xls
+
+    root = parse_xml(data)
+    name = local(root)
+    if name == "wordDocument":
+        return docx.read_wordml(root)
+    if name == "Workbook":
+        return xls.read_xml(root)
+    if name == "document":
+        return opendocument.read_flat(root)
+    parts = Parts.of_flat(root)
+    if "ppt/presentation.xml" in parts:
+        raise ExtractError(Reason.UNSUPPORTED, "a presentation in flat XML: save it as .pptx")
+    return docx.read_parts(parts, ("", {}))
 
 
 def _package(data: bytes, kind: str, reader: Any) -> Extraction:
@@ -47,12 +54,10 @@ def _package(data: bytes, kind: str, reader: Any) -> Extraction:
 
 def _extraction(document: Any, kind: str, stated: tuple[str, dict[str, str]]) -> Extraction:
     builder = TextBuilder()
-    renderer = Renderer(builder, named_columns=kind in _SHEETS)
+    renderer = Renderer(builder)
     for number, section in enumerate(document.sections, 1):
         place = section.provenance
-        if kind in _SHEETS:
-            builder.page(number, getattr(place, "sheet", "") or "")
-        elif kind in ("pptx", "ppt"):
+        if kind in ("pptx", "ppt"):
             builder.page(getattr(place, "slide", 0) or number)
         renderer.write(section.elements)
     warnings = check(document, builder.document(kind).text)

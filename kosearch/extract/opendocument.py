@@ -7,7 +7,7 @@ from xml.etree.ElementTree import Element
 
 from kosearch.extract import ExtractError
 from kosearch.extract.builder import LINE, PARAGRAPH, TextBuilder, table_lines
-from kosearch.extract.containers import Package, attribute, local, package_properties, parse_xml
+from kosearch.extract.containers import Package, attribute, element_properties, local, package_properties, parse_xml
 from kosearch.records import Extraction, Reason
 
 _LEFT_OUT = frozenset(
@@ -23,15 +23,22 @@ def read(data: bytes, path: str) -> Extraction:
     package = Package(data)
     if "META-INF/manifest.xml" in package and b"encryption-data" in package.read("META-INF/manifest.xml"):
         raise ExtractError(Reason.ENCRYPTED, "encrypted: opening it needs a password")
-    body = next(
-        (element for element in parse_xml(package.read("content.xml")).iter() if local(element) == "body"), None
-    )
+    return _read(parse_xml(package.read("content.xml")), package_properties(package))
+
+
+def read_flat(root: Element) -> Extraction:
+    """An OpenDocument file in a single XML file."""
+    return _read(root, element_properties(root))
+
+
+def _read(root: Element, stated: tuple[str, dict[str, str]]) -> Extraction:
+    body = next((element for element in root.iter() if local(element) == "body"), None)
     if body is None or not len(body):
         raise ExtractError(Reason.NO_TEXT, "holds no text")
     kind = {"spreadsheet": "ods", "presentation": "odp"}.get(local(body[0]), "odt")
     writer = _Writer(kind)
     writer.write(body[0])
-    title, metadata = package_properties(package)
+    title, metadata = stated
     return Extraction((writer.builder.document(kind, title=title, metadata=metadata),))
 
 
