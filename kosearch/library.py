@@ -1,69 +1,338 @@
-"""One index and all that using it takes: the facade that the command line, the evaluation and Python programs share.
+"""The public API: one index and all that using it takes, and what needs none.
 
-Everything heavy is made on first use: asking for the status of an index loads no model.
+The command line, the evaluation and the warm process stand on it as other programs do. Everything heavy is made on
+first use: asking for the status of an index loads no model.
 """
 
 from __future__ import annotations
 
 import os
 import shlex
+import threading
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
-from functools import cached_property
-from typing import TYPE_CHECKING, TypeVar
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, TypeVar, Unpack, overload
 
-from kosearch import embedding, rules
-from kosearch.config import Settings, index_directory
-from kosearch.errors import IndexDamaged, IndexMismatch, IndexMissing, UsageError
-from kosearch.index import Identity, Index, Status
+from kosearch import embedding, filters, rules
+from kosearch.config import Settings, index_directory, load
+from kosearch.errors import FilesSkipped, IndexDamaged, IndexMismatch, IndexMissing, UsageError
+from kosearch.index import Identity, Status, StoredPassage
+from kosearch.index import Index as Store
 from kosearch.passages import CONTEXT
-from kosearch.records import Answer, IndexProgress, IndexReport, Query, Reason, Shown, Skipped
+from kosearch.records import Answer, Extraction, IndexProgress, IndexReport, Query, Reason, Shown, Skipped
 from kosearch.sources import WalkRules, canonical, display_path, lies_under
 from kosearch.system import usable_cores
 
 if TYPE_CHECKING:
+    from kosearch.index.records import Ids
     from kosearch.preparing import Preparer
     from kosearch.records import Vectors
     from kosearch.terms import Analyzer
     from kosearch.workers import Pool
 
+StrPath = str | bytes | os.PathLike[str]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+_MANY = 100
+"""More questions at once are worth loading torch for."""
 
 
-class Library:
-    """An index directory, and what was used with it so far."""
+class SearchOptions(TypedDict, total=False):
+    """What `Index.search` takes beside the question, for type checkers; its docstring says what each does."""
+
+    k: int | None
+    mode: str | None
+    weight: float | None
+    min_score: float | None
+    path: str | Sequence[str]
+    type: str | Sequence[str]
+    after: str | date | None
+    before: str | date | None
+    group: bool
+    context: int
+    rerank: int
+
+
+def open(
+    name: str | os.PathLike[str] | None = None,
+    *,
+    model: str | None = None,
+    endpoint: str | None = None,
+    dimensions: int | None = None,
+    storage: str | None = None,
+    passage_tokens: int | None = None,
+    passage_overlap: int | None = None,
+    device: str | None = None,
+) -> Index:
+    """The index of that name, or in that folder; it is made when something is first indexed.
+
+    A string without a separator is the name of an index among the user's data, as after `kosearch --index`; a path
+    is a folder. Without a name it is the one that the settings name, `default` unless they say otherwise.
+    `model` is "bundled", a hub name, a folder, or openai:NAME with its `endpoint`, a URL; `dimensions` is the length of
+    vectors, `storage` float16 or int8; `passage_tokens` and `passage_overlap` count the model's tokens. All of these
+    are for an index that is made; of one that is there, they must be what it was made with. `device` is auto, cpu,
+    cuda, cuda:N or mps. What is not given comes from the environment and the user's settings, as for the command.
+
+    Raises UsageError for a name or a value that makes no sense. Nothing is read or loaded yet.
+    """
+    given = {
+        "index": name if name is None or isinstance(name, str) else os.path.abspath(name),
+        "model": model,
+        "endpoint": endpoint,
+        "dimensions": dimensions,
+        "storage": storage,
+        "passage_tokens": passage_tokens,
+        "passage_overlap": passage_overlap,
+        "device": device,
+    }
+    return Index(load(given), questions=1)
+
+
+def read(
+    file: StrPath, *, archives: bool = False, max_file_size: int | str | None = None, timeout: float | None = None
+) -> Extraction:
+    """What kosearch reads in a file: its documents with text and structure, and the parts of it that gave none.
+
+    Most files are one document; a mail has its attachments, and with `archives` a ZIP its members. `max_file_size` is
+    in bytes, or text such as "64M"; `timeout` in seconds. The file is read in a process of its own, so that one that
+    crashes or eats memory costs nothing else. Raises FilesSkipped, which says why, where nothing can be read.
+    """
+    from kosearch.preparing import FAILURES, FileReader
+    from kosearch.workers import Failure, Pool
+
+    settings = load({"max_file_size": max_file_size, "timeout": timeout})
+    path = _file_name(file)
+    shown = display_path(os.fsencode(file))
+    if not os.path.exists(path):
+        raise FilesSkipped(f"cannot read {shown}: No such file or directory")
+    with Pool(FileReader(settings.max_file_size, archives), 1, deadline=settings.timeout) as pool:
+        [(_, found)] = pool.map([canonical(path)])
+    if isinstance(found, Failure):
+        raise FilesSkipped(f"{shown}: {found.detail} [{FAILURES[found.kind]}]")
+    if isinstance(found, Skipped):
+        raise FilesSkipped(f"{shown}: {found.detail} [{found.reason}]")
+    return found
+
+
+def embed(
+    texts: Sequence[str],
+    *,
+    kind: Literal["passage", "query"] = "passage",
+    model: str | None = None,
+    device: str | None = None,
+) -> embedding.Vectors:
+    """Vectors of texts, float32 of shape (len(texts), d) and of unit length: their dot product is the cosine.
+
+    `kind` says which prompt the model wants before them. `model` and `device` are as for `open`; the model stays loaded
+    for the next call. A text longer than the model reads is cut off at its end.
+    Raises ModelError where the model is missing or broken, UsageError for what are no texts.
+    """
+    if isinstance(texts, str) or kind not in ("passage", "query"):
+        raise UsageError("embed takes a list of texts, and their kind: passage or query")
+    embedder = _embedder(load({"model": model, "device": device}), not _few(texts))
+    return embedder.embed_queries(texts) if kind == "query" else embedder.embed_passages(texts)
+
+
+def _few(texts: Sequence[str]) -> bool:
+    return len(texts) <= _MANY
+
+
+@lru_cache(maxsize=4)
+def _embedder(settings: Settings, many: bool) -> embedding.Embedder:
+    """The model for new indexes, loaded: for a few texts without torch, where it can do without."""
+    model = _model_for(settings)
+    return (None if many else embedding.load_for_few(model, settings.device)) or embedding.load(model, settings.device)
+
+
+class _Once(cached_property[Result]):
+    """Computed when it is first asked for, by one thread while others wait."""
+
+    def __get__(self, instance: Any, owner: type[Any] | None = None) -> Any:
+        if instance is None:
+            return self
+        with instance._loading:
+            return super().__get__(instance, owner)
+
+
+_once = cached_property if TYPE_CHECKING else _Once
+
+
+class Index:
+    """An index, by `kosearch.open`: files that are searchable, and all that asking for them takes.
+
+    Opened models, indexes and files are kept until `close`, or the end of a `with` block. One object may be used by
+    several threads at once: questions are answered side by side, each from one state of the index, and readers never
+    wait for whoever is indexing. A second one who indexes at the same time gets IndexBusy.
+
+    Methods raise IndexMissing before anything was indexed, IndexMismatch where the index was made by another model or
+    by rules of another version, and IndexDamaged where something in it is not what was written.
+    """
 
     def __init__(self, settings: Settings, *, questions: int | None = None, trust_remote_code: bool = False) -> None:
-        """`questions` says how many will be asked, where that is known: a few are answered soonest without torch.
+        """Programs call `kosearch.open`, which settles the settings.
 
+        `questions` says how many will be asked, where that is known: a few are answered soonest without torch.
         `trust_remote_code` lets a model run Python code of its authors, now and whenever it is loaded later.
         """
         self.settings = settings
         self.directory = index_directory(settings.index, settings)
         self._questions = questions
         self._trusting = trust_remote_code
+        self._loading = threading.RLock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<kosearch.Index {self.settings.index!r} in {self.directory}>"
+
+    def close(self) -> None:
+        """Let go of files and models. The object may be used again, and then opens them anew."""
+        with self._loading:
+            if "store" in vars(self):
+                self.store.close()
+            for name in ("store", "model", "embedder", "_first_embedder", "query_embedder", "rescorer", "analyzer"):
+                vars(self).pop(name, None)
+
+    def index(
+        self,
+        *paths: StrPath,
+        progress: Callable[[IndexProgress], object] | None = None,
+        include: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+        archives: bool = False,
+        pull: bool = False,
+        wait: bool = False,
+    ) -> IndexReport:
+        """Make files and folders searchable, or bring them up to date: only what changed is read again.
+
+        Without paths, all that were indexed before are brought up to date. `include` and `exclude` are globs as in
+        .gitignore; the named folders keep them for later runs. `archives` reads the documents in ZIP files, `pull`
+        downloads a model that is not here, `wait` waits for another writer. `progress` is called several times a second
+        with how far it is. A file that cannot be read is skipped and stands in the report.
+        Raises UsageError where there is nothing to index, ModelError where the model cannot be used, and IndexBusy
+        where another process is writing. What was committed until an error stays.
+        """
+        run = self.indexing(*paths, include=include, exclude=exclude, archives=archives, pull=pull, wait=wait)
+        for state in run:
+            if progress is not None:
+                progress(state)
+        return run.report
+
+    def indexing(
+        self,
+        *paths: StrPath,
+        include: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+        archives: bool = False,
+        pull: bool = False,
+        wait: bool = False,
+    ) -> IndexRun:
+        """The same step by step, for a bar of your own: iterating does the work and tells how far it is."""
+        if not paths and not self.exists:
+            raise UsageError("nothing is indexed yet", "kosearch index PATH")
+        globs = {"include": tuple(include), "exclude": tuple(exclude)} if include or exclude else None
+        roots = [_file_name(path) for path in paths]
+        return IndexRun(self.update(roots, globs=globs, archives=archives, pull=pull, wait=wait))
+
+    @overload
+    def search(self, question: str, **options: Unpack[SearchOptions]) -> Answer: ...  # type: ignore[overload-overlap]
+
+    @overload
+    def search(self, question: Sequence[str], **options: Unpack[SearchOptions]) -> list[Answer]: ...
+
+    def search(
+        self,
+        question: str | Sequence[str],
+        *,
+        k: int | None = None,
+        mode: str | None = None,
+        weight: float | None = None,
+        min_score: float | None = None,
+        path: str | Sequence[str] = (),
+        type: str | Sequence[str] = (),
+        after: str | date | None = None,
+        before: str | date | None = None,
+        group: bool = False,
+        context: int = 0,
+        rerank: int = 0,
+    ) -> Answer | list[Answer]:
+        """The k best passages for a question, best first; for a list of questions a list of answers, in their order.
+
+        A question is a sentence or words; `"a phrase"`, `+must` and `-not` narrow it. `mode` is hybrid, dense (meaning)
+        or lexical (words); `weight`, from 0 to 1, is meaning's share of a hybrid score; `min_score` the least raw
+        cosine. `path` are globs as in .gitignore, `type` kinds of files, `after` and `before` dates (2024, 2024-02,
+        2024-02-01 or a `date`), both included. `group` gives only the best passage of each document, `context` so many
+        lines around each, and `rerank` scores so many of the best again by all heads of a model that has them. What is
+        not given comes from the user's settings.
+
+        Scores lie between 0 and 1, and compare hits of one question. Offsets count code points in the document's text.
+        An answer is a sequence of its hits; without any, its `warnings` and `terms` tell why.
+        Raises UsageError for a question or a filter that makes no sense, ModelError where the model cannot be used.
+        """
+        settings = self.settings
+        query = Query(
+            text="",
+            k=settings.k if k is None else k,
+            mode=mode or settings.mode,
+            weight=settings.weight if weight is None else weight,
+            min_score=min_score,
+            paths=_several(path),
+            kinds=_several(type),
+            after=None if after is None else str(after),
+            before=None if before is None else str(before),
+            group=group,
+            context=context,
+            rerank=rerank,
+        )
+        queries = [replace(query, text=text) for text in ([question] if isinstance(question, str) else question)]
+        filters.check(query)
+        for one in queries:
+            filters.check_text(one.text)
+        answers = self.answers(queries)
+        return answers[0] if isinstance(question, str) else answers
+
+    def vectors(self) -> tuple[Ids, embedding.Vectors]:
+        """The ids of all passages, int64 (n,), ascending, and their vectors, float32 (n, d) of unit length.
+
+        Both are read only; the vectors are mapped into memory, not read, and stay as they are whatever happens to the
+        index. `passages` gives what belongs to ids.
+        """
+        with self.store.snapshot() as snapshot:
+            return snapshot.vectors()
+
+    def passages(self, ids: Sequence[int] | Ids) -> list[StoredPassage]:
+        """Passages with text and document, in the order of their ids. Raises IndexDamaged for one that is not there."""
+        import numpy as np
+
+        with self.store.snapshot() as snapshot:
+            return snapshot.stored(np.asarray(ids, dtype=np.int64))
 
     @property
     def exists(self) -> bool:
         """Whether anything was indexed here."""
-        return Index.exists(self.directory)
+        return Store.exists(self.directory)
 
-    @cached_property
-    def index(self) -> Index:
+    @_once
+    def store(self) -> Store:
         """The index as it is; raises IndexMissing where there is none."""
         if not self.exists:
             flag = "" if self.settings.index == "default" else f" --index {shlex.quote(self.settings.index)}"
             raise IndexMissing(f"there is no index {self.settings.index!r}", f"make it: kosearch index PATH{flag}")
-        return Index(self.directory)
+        return Store(self.directory)
 
-    @cached_property
+    @_once
     def model(self) -> embedding.AnyModel:
         """The model that made the index; raises IndexMismatch where it is another one now.
 
         Whether an endpoint still gives the same vectors is seen when it is first asked.
         """
-        identity = self.index.identity
+        identity = self.store.identity
         name = self.settings.model or identity.model
         is_other = name != identity.model and (embedding.is_remote(name) or identity.endpoint is not None)
         model = None if is_other else self._found(name)
@@ -74,29 +343,29 @@ class Library:
             )
         return model
 
-    @cached_property
+    @_once
     def embedder(self) -> embedding.Embedder:
         """The model, loaded."""
         return embedding.load(self.model, self.settings.device)
 
-    @cached_property
+    @_once
     def _first_embedder(self) -> embedding.FewEmbedder | None:
         """What embeds passages while they are few; None afterwards."""
         return embedding.load_for_few(self.model, self.settings.device)
 
-    @cached_property
+    @_once
     def query_embedder(self) -> embedding.QueryEmbedder:
         """The model, loaded for questions."""
         if self._questions is None:
             return self.embedder
         return embedding.load_for_queries(self.model, self.settings.device, self._questions)
 
-    @cached_property
+    @_once
     def rescorer(self) -> embedding.Rescorer:
         """The model with all its heads, loaded."""
         return embedding.load_rescorer(self.model, self.settings.device)
 
-    @cached_property
+    @_once
     def analyzer(self) -> Analyzer:
         """What turns text into terms."""
         from kosearch.terms import Analyzer
@@ -129,7 +398,7 @@ class Library:
         max_size = self.settings.max_file_size
         preparer = FilePreparer(self.preparer, max_size, archives)
         retry = frozenset({Reason.UNSUPPORTED}) if archives else frozenset()
-        with self.index.writer(wait=wait) as writer, self.pool(preparer) as pool:
+        with self.store.writer(wait=wait) as writer, self.pool(preparer) as pool:
             for root in filter(os.path.lexists, named):
                 writer.add_root(root, globs)
             known = writer.roots()
@@ -138,13 +407,16 @@ class Library:
             wanted = {root: WalkRules(**known.get(root, {}), max_size=max_size) for root in [*named, *inside] or known}
             return (yield from Run(writer, self.embed_passages).over(wanted, pool, retry))
 
-    def take_over(
-        self, source: Library, *, pull: bool = False, wait: bool = False
-    ) -> Generator[IndexProgress | str, None, IndexReport]:
+    def take_over(self, source: Index, *, pull: bool = False, wait: bool = False) -> IndexRun:
         """Make this index of what `source` holds, without reading a file: its texts are cut and embedded anew.
 
-        Goes on with what an interrupted run began. Yields as `update` does.
+        Goes on with what an interrupted run began.
         """
+        return IndexRun(self._taken_over(source, pull=pull, wait=wait))
+
+    def _taken_over(
+        self, source: Index, *, pull: bool, wait: bool
+    ) -> Generator[IndexProgress | str, None, IndexReport]:
         from kosearch.indexing import Run
         from kosearch.preparing import StoredPreparer
 
@@ -152,22 +424,22 @@ class Library:
         self._check_new(source, self._planned(pull=pull))
         self.prepare()
         yield from self._notes()
-        with self.index.writer(wait=wait) as writer, self.pool(StoredPreparer(self.preparer)) as pool:
+        with self.store.writer(wait=wait) as writer, self.pool(StoredPreparer(self.preparer)) as pool:
             run = Run(writer, self.embed_passages)
-            return (yield from run.from_stored(source.index.stored_files(), total, roots, pool))
+            return (yield from run.from_stored(source.store.stored_files(), total, roots, pool))
 
     def prepare(self, *, pull: bool = False) -> None:
         """Make the index where there is none, and see that model and rules are those that made it."""
         if not self.exists:
-            Index.create(self.directory, self._planned(pull=pull))
-        rules.check(self.index.identity, self.settings)
+            Store.create(self.directory, self._planned(pull=pull))
+        rules.check(self.store.identity, self.settings)
 
     @property
     def preparer(self) -> Preparer:
         """Cuts and analyses documents by the index's rules; for worker processes."""
         from kosearch.preparing import PassageRules, Preparer
 
-        identity = self.index.identity
+        identity = self.store.identity
         context = CONTEXT * rules.context_tokens(self.model) // rules.CONTEXT_TOKENS
         return Preparer(self.model, PassageRules(identity.passage_tokens, identity.overlap, context))
 
@@ -189,7 +461,7 @@ class Library:
         """
         from kosearch.searching.answering import answers
 
-        with self.index.snapshot(warm=warm) as snapshot:
+        with self.store.snapshot(warm=warm) as snapshot:
             if any(one.mode != "dense" for one in queries):
                 rules.check_terms(snapshot.identity, self.settings)
             if not snapshot.passages:
@@ -197,12 +469,15 @@ class Library:
                 return [Answer(one.text, one.mode, (), snapshot.generation, why) for one in queries]
             return answers(queries, snapshot, self.analyzer, self.embed_queries, self.rescore)
 
-    def show(self, hit: str, lines: int) -> Shown:
-        """A passage by its hit's id, or a whole document by its hash, with `lines` lines before and after."""
+    def show(self, hit: str, context: int = 5) -> Shown:
+        """A passage by its hit's id, or a whole document by its hash, with `context` lines before and after.
+
+        The text is what was read when the document was indexed. Raises UsageError where there is no such passage.
+        """
         from kosearch.searching.answering import file_state, surroundings
 
         text_hash, start, end = _parsed(hit)
-        with self.index.snapshot() as snapshot:
+        with self.store.snapshot() as snapshot:
             document = next(iter(snapshot.with_hash(text_hash)), None)
             if document is None:
                 raise UsageError(
@@ -213,7 +488,7 @@ class Library:
         start, end = (start, end) if end is not None else (0, len(text))
         if not 0 <= start < end <= len(text):
             raise UsageError(f"{hit}: the document has no such passage", "ask again: kosearch query TEXT --json")
-        first, last = surroundings(text, start, end, lines)
+        first, last = surroundings(text, start, end, context)
         return Shown(
             path=document.path,
             raw=document.raw,
@@ -226,10 +501,13 @@ class Library:
             state=file_state(document),
         )
 
-    def remove(self, raws: Sequence[bytes], *, wait: bool = False) -> int:
-        """Forget files, and all that lies below folders; roots are forgotten too. Returns how many files left."""
-        names = [canonical(raw) for raw in raws]
-        with self.index.writer(wait=wait) as writer:
+    def remove(self, *paths: StrPath, wait: bool = False) -> int:
+        """Forget files, and all that lies below folders; they stay on disk. Returns how many files left the index.
+
+        Raises IndexBusy where another process is writing, unless `wait` says to wait for it.
+        """
+        names = [canonical(_file_name(path)) for path in paths]
+        with self.store.writer(wait=wait) as writer:
             gone = [raw for raw in writer.files() if any(lies_under(raw, name) for name in names)]
             for root in writer.roots():
                 if any(lies_under(root, name) for name in names):
@@ -238,28 +516,32 @@ class Library:
             writer.publish()
         return removed
 
+    def check(self) -> list[str]:
+        """Verify every row and file of the index; a sentence for each thing that is wrong."""
+        return self.store.check()
+
     def repair(self, *, wait: bool = False) -> list[str]:
         """Make the index whole again; returns the paths of files to be read again.
 
         Raises IndexDamaged, saying how to begin anew, where nothing in it can be read.
         """
         try:
-            return self.index.repair(wait=wait)
+            return self.store.repair(wait=wait)
         except IndexDamaged as error:
             anew = f"it is beyond repair: move {self.directory} away, then kosearch index PATH"
             raise IndexDamaged(error.message, anew) from error
 
     def status(self) -> Status:
         """What the index holds; loads no model."""
-        return self.index.status()
+        return self.store.status()
 
     def roots(self) -> Mapping[bytes, Mapping[str, tuple[str, ...]]]:
         """What `index` without a path brings up to date, and the globs that limit each root."""
-        return self.index.roots()
+        return self.store.roots()
 
     def problems(self) -> list[Skipped]:
         """Files and parts of files that are not searchable, by path."""
-        return self.index.problems()
+        return self.store.problems()
 
     def embed_passages(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> Vectors:
         """Vectors of unit length for what the model sees of passages: (n, d). A few are embedded without torch."""
@@ -271,7 +553,7 @@ class Library:
 
     def embed_queries(self, texts: Sequence[str]) -> Vectors:
         """The same for questions."""
-        return self.query_embedder.embed_queries(texts)
+        return (self.query_embedder if _few(texts) else self.embedder).embed_queries(texts)
 
     def rescore(self, question: str, texts: Sequence[str]) -> Vectors:
         """Dense, sparse and multi-vector scores of what the model sees of passages: (n, 3)."""
@@ -279,7 +561,7 @@ class Library:
 
     def _why_empty(self) -> str:
         """Why no question can have an answer, and what to do about it."""
-        since = self.index.written_since()
+        since = self.store.written_since()
         if since is not None:
             seconds = max(0, round((datetime.now(UTC) - since).total_seconds()))
             return f"nothing is searchable yet: indexing began {seconds} s ago"
@@ -294,7 +576,7 @@ class Library:
 
     def _found(self, name: str) -> embedding.AnyModel:
         """The model of that name that made the index, or may have."""
-        identity = self.index.identity
+        identity = self.store.identity
         if identity.endpoint is None:
             model = self._resolve(name)
             return embedding.truncated(model, min(identity.dimensions, model.dimensions))
@@ -302,42 +584,22 @@ class Library:
             name, kept=identity.endpoint, dimensions=identity.dimensions, url=self.settings.endpoint
         )
 
-    def _new_model(self, *, pull: bool) -> embedding.AnyModel:
-        """The model for a new index."""
-        settings = self.settings
-        name = settings.model or embedding.default_model(settings.device)
-        if not embedding.is_remote(name):
-            return embedding.truncated(self._resolve(name, pull=pull), settings.dimensions)
-        return embedding.connect(
-            name,
-            url=settings.endpoint,
-            dimensions=settings.dimensions,
-            prompts=embedding.Prompts(settings.query_prompt, settings.passage_prompt),
-            tokens=settings.passage_tokens and settings.passage_tokens + rules.CONTEXT_TOKENS,
-        )
-
-    def _resolve(self, name: str, *, pull: bool = False) -> embedding.Model:
-        return embedding.resolve(
-            name,
-            cache_dir=self.settings.cache_dir,
-            device=self.settings.device,
-            pull=pull,
-            trust_remote_code=self._trusting,
-        )
+    def _resolve(self, name: str) -> embedding.Model:
+        return _resolve(name, self.settings, trusting=self._trusting)
 
     def _planned(self, *, pull: bool = False) -> Identity:
         """What a new index would be."""
-        return rules.plan(self.settings, self._new_model(pull=pull))
+        return rules.plan(self.settings, _model_for(self.settings, pull=pull, trusting=self._trusting))
 
-    def _check_new(self, source: Library, planned: Identity) -> None:
+    def _check_new(self, source: Index, planned: Identity) -> None:
         """See that this would be another index than its source, and is not a third one."""
         name = self.settings.index
-        if self.directory == source.directory or planned == source.index.identity:
+        if self.directory == source.directory or planned == source.store.identity:
             raise UsageError(
                 f"--into {name}: that would be the index {source.settings.index!r} once more",
                 "name another index, and what it has another of: --model, --dimensions, --storage or --passage-tokens",
             )
-        if self.exists and (self.index.identity != planned or self.index.roots()):
+        if self.exists and (self.store.identity != planned or self.store.roots()):
             raise UsageError(
                 f"there is an index {name!r} already",
                 f"choose another name, or bring it up to date: kosearch index --index {shlex.quote(name)}",
@@ -349,10 +611,10 @@ class Library:
         from kosearch.preparing import TermPreparer
         from kosearch.terms import FIELDS, RULES
 
-        identity = self.index.identity
+        identity = self.store.identity
         if (identity.term_rules, identity.fields) == (RULES, FIELDS):
             return
-        with self.index.writer(wait=wait) as writer, self.pool(TermPreparer()) as pool:
+        with self.store.writer(wait=wait) as writer, self.pool(TermPreparer()) as pool:
             reanalysis = writer.reanalysis(RULES, FIELDS)
             yield (
                 f"words were taken apart by rules {identity.term_rules}, and now are by {RULES}: the stored texts of"
@@ -378,6 +640,72 @@ class Library:
                     f"{model.name} is not known to be trained for {model.dimensions} dimensions and may find less with"
                     " them; measure it: kosearch eval QUESTIONS"
                 )
+
+
+class IndexRun:
+    """A run of indexing, step by step: iterating over it does the work and tells how far it is.
+
+    Left early, what was committed until then stays and is searchable.
+    """
+
+    def __init__(self, steps: Generator[IndexProgress | str, None, IndexReport]) -> None:
+        self._steps = steps
+        self._last = IndexProgress(0, 0, 0, 0, walking=True)
+        self._report: IndexReport | None = None
+
+    @property
+    def report(self) -> IndexReport:
+        """What the run did. Raises UsageError before it has ended."""
+        if self._report is None:
+            raise UsageError("the run has not ended: iterate over it first")
+        return self._report
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> IndexProgress:
+        try:
+            step = next(self._steps)
+        except StopIteration as end:
+            self._report = self._report or end.value
+            raise
+        if isinstance(step, str):
+            return replace(self._last, note=step)
+        self._last = step
+        return step
+
+    def close(self) -> None:
+        """End the run now."""
+        self._steps.close()
+
+
+def _model_for(settings: Settings, *, pull: bool = False, trusting: bool = False) -> embedding.AnyModel:
+    """The model for a new index."""
+    name = settings.model or embedding.default_model(settings.device)
+    if not embedding.is_remote(name):
+        return embedding.truncated(_resolve(name, settings, pull=pull, trusting=trusting), settings.dimensions)
+    return embedding.connect(
+        name,
+        url=settings.endpoint,
+        dimensions=settings.dimensions,
+        prompts=embedding.Prompts(settings.query_prompt, settings.passage_prompt),
+        tokens=settings.passage_tokens and settings.passage_tokens + rules.CONTEXT_TOKENS,
+    )
+
+
+def _resolve(name: str, settings: Settings, *, pull: bool = False, trusting: bool = False) -> embedding.Model:
+    return embedding.resolve(
+        name, cache_dir=settings.cache_dir, device=settings.device, pull=pull, trust_remote_code=trusting
+    )
+
+
+def _file_name(path: StrPath) -> bytes:
+    """A path as a person or a program names it, absolute and in the file system's own bytes."""
+    return os.fsencode(os.path.abspath(os.path.expanduser(os.fspath(path))))
+
+
+def _several(value: str | Sequence[str]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value)
 
 
 def _parsed(hit: str) -> tuple[str, int, int | None]:

@@ -5,7 +5,7 @@ All offsets are code points in a document's extracted text (LF line ends, NFC). 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -122,6 +122,12 @@ class Extraction:
 
     documents: tuple[Extracted, ...]
     skipped: tuple[Skipped, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The texts of all documents, an empty line between them."""
+        return "\n\n".join(one.text for one in self.documents)
+
     readers: tuple[str, ...] = ()
     """The readers that had a part in it, with their versions ("docx/3"): see extract.formats.outdated."""
 
@@ -202,6 +208,21 @@ class Hit:
     """…and its multi-vector score."""
 
     @property
+    def page(self) -> int | None:
+        """The page, slide or sheet where the passage begins, from 1; None where there are none."""
+        return self.passage.page
+
+    @property
+    def lines(self) -> tuple[int, int]:
+        """The passage's first and last line in the document's text, from 1."""
+        return self.passage.line_start, self.passage.line_end
+
+    @property
+    def headings(self) -> tuple[str, ...]:
+        """The headings above the passage, outermost first."""
+        return self.passage.headings
+
+    @property
     def id(self) -> str:
         """Document hash, start and end: what `kosearch show` takes."""
         return f"{self.document_hash}:{self.passage.start}:{self.passage.end}"
@@ -243,6 +264,15 @@ class Answer:
     terms: tuple[tuple[str, int], ...] = ()
     """The question's words and in how many passages each stands."""
 
+    def __len__(self) -> int:
+        return len(self.hits)
+
+    def __iter__(self) -> Iterator[Hit]:
+        return iter(self.hits)
+
+    def __getitem__(self, place: int) -> Hit:
+        return self.hits[place]
+
 
 @dataclass(frozen=True, slots=True)
 class Shown:
@@ -270,6 +300,8 @@ class IndexProgress:
     embedded: int
     walking: bool
     path: str = ""
+    note: str = ""
+    """Something to know before the work begins, such as the model and why it is that one."""
 
 
 @dataclass(frozen=True, slots=True)

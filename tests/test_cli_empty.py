@@ -14,7 +14,7 @@ from conftest import Program
 
 from kosearch import config
 from kosearch.index.lock import held_since
-from kosearch.library import Library
+from kosearch.library import Index
 from kosearch.records import Query
 
 MODES = ("hybrid", "dense", "lexical")
@@ -48,14 +48,14 @@ def test_nothing_was_found_or_all_was_removed(program: Program) -> None:
 
 
 def test_before_the_first_run_has_published(tmp_path: Path) -> None:
-    library = Library(config.load({"index": str(tmp_path / "index")}))
+    library = Index(config.load({"index": str(tmp_path / "index")}))
     library.prepare()
-    with library.index.writer():
+    with library.store.writer():
         [answer] = library.answers([Query("휴가 이월")])
         assert answer.hits == ()
         assert answer.warnings[0].startswith("nothing is searchable yet: indexing began ")
         assert int(answer.warnings[0].removesuffix(" s ago").rpartition(" ")[2]) < 60
-        [answer] = Library(library.settings).answers([Query("휴가", mode="lexical")])
+        [answer] = Index(library.settings).answers([Query("휴가", mode="lexical")])
         assert answer.warnings[0].endswith(" s ago")
     [answer] = library.answers([Query("휴가")])
     assert answer.warnings == ("nothing is searchable: no files are indexed; kosearch index PATH",)

@@ -18,8 +18,9 @@ from kosearch import embedding
 from kosearch.cli import main
 from kosearch.config import load
 from kosearch.errors import IndexMismatch
-from kosearch.index import Index, Snapshot
-from kosearch.library import Library
+from kosearch.index import Index as Store
+from kosearch.index import Snapshot
+from kosearch.library import Index
 from kosearch.terms import Analyzer
 
 
@@ -41,7 +42,7 @@ class Here:
 
 @pytest.fixture(autouse=True)
 def _no_processes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Library, "pool", lambda _self, task: Here(task))
+    monkeypatch.setattr(Index, "pool", lambda _self, task: Here(task))
     monkeypatch.setattr("kosearch.preparing.Analyzer", ANALYZER)
 
 
@@ -69,7 +70,7 @@ def corpus(tmp_path: Path) -> Path:
 
 def holdings(name: str) -> list[object]:
     """What an index holds, without the numbers that its history gave."""
-    index = Library(load({"index": name})).index
+    index = Index(load({"index": name})).store
     with index.snapshot() as snapshot:
         found = sorted(map(repr, _passages(snapshot)))
     files = sorted(repr(state) for state in _files(index))
@@ -88,14 +89,14 @@ def similar(first: str, second: str) -> bool:
     """Whether two indexes of the same passages have the same vectors, but for how they were put together in steps."""
     found = []
     for name in (first, second):
-        with Library(load({"index": name})).index.snapshot() as snapshot:
+        with Index(load({"index": name})).store.snapshot() as snapshot:
             ids, _ = snapshot.dense(np.ones(snapshot.identity.dimensions, np.float32), 10_000)
             by_place = {(one.document.path, one.ordinal): one.id for one in snapshot.stored(ids)}
             found.append(snapshot._store.vectors([by_place[place] for place in sorted(by_place)]))
     return bool(np.allclose(*found, atol=5e-3))
 
 
-def _files(index: Index) -> Iterator[object]:
+def _files(index: Store) -> Iterator[object]:
     for stored in index.stored_files():
         yield stored.state, stored.partial
 
@@ -107,7 +108,7 @@ def test_is_what_indexing_the_files_would_have_made(small: dict[str, str], corpu
     assert main(["index", "--model", small["one"], "--into", "taken", "-q"]) == 0
     assert holdings("taken") == holdings("direct")
     assert similar("taken", "direct")
-    assert Library(load({"index": "taken"})).index.check() == []
+    assert Index(load({"index": "taken"})).store.check() == []
     (tmp_path / "away").rename(corpus)
 
 
@@ -127,11 +128,11 @@ def test_the_files_are_unchanged_for_the_next_run(
 def test_passages_fit_a_model_that_reads_little(small: dict[str, str], corpus: Path) -> None:
     assert main(["index", str(corpus), "--model", small["long"], "-q"]) == 0
     assert main(["index", "--model", small["one"], "--into", "short", "-q"]) == 0
-    made = Library(load({"index": "short"}))
-    assert made.index.identity.passage_tokens == 64
+    made = Index(load({"index": "short"}))
+    assert made.store.identity.passage_tokens == 64
     tokens = embedding.token_offsets(made.model)
     preparer = made.preparer
-    for stored in made.index.stored_files():
+    for stored in made.store.stored_files():
         for document in stored.documents:
             for passage in preparer.prepare(document, stored.path).passages:
                 assert len(tokens(made.model.prompts.passage + passage.model_text)) < made.model.max_tokens
@@ -142,9 +143,9 @@ def test_goes_on_after_an_interruption(
 ) -> None:
     assert main(["index", str(corpus), "--model", small["one"], "-q"]) == 0
     assert main(["index", "--model", small["two"], "--into", "whole", "-q"]) == 0
-    plain, calls = Library.embed_passages, 0
+    plain, calls = Index.embed_passages, 0
 
-    def once(self: Library, texts: list[str], *rest: Any) -> embedding.Vectors:
+    def once(self: Index, texts: list[str], *rest: Any) -> embedding.Vectors:
         nonlocal calls
         calls += 1
         if calls > 1:
@@ -153,9 +154,9 @@ def test_goes_on_after_an_interruption(
 
     with monkeypatch.context() as patch:
         patch.setattr("kosearch.indexing.BATCH", 1)
-        patch.setattr(Library, "embed_passages", once)
+        patch.setattr(Index, "embed_passages", once)
         assert main(["index", "--model", small["two"], "--into", "halves", "-q"]) == 130
-    assert Library(load({"index": "halves"})).status().documents == 1
+    assert Index(load({"index": "halves"})).status().documents == 1
     assert main(["index", "--model", small["two"], "--into", "halves", "-q", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert (report["unchanged"], report["added"]) == (2, 3)  # the broken file counts
@@ -167,16 +168,16 @@ def test_what_a_file_held_before_it_broke_is_taken_too(small: dict[str, str], co
     assert main(["index", str(corpus), "--model", small["one"], "-q"]) == 0
     (corpus / "manuals/소방안전.pdf").write_bytes(b"%PDF-1.4 cut off too")
     assert main(["index", "--model", small["one"], "-q"]) == 0
-    before = Library(load({})).status()
+    before = Index(load({})).status()
     assert main(["index", "--model", small["two"], "--into", "taken", "-q"]) == 0
-    after = Library(load({"index": "taken"})).status()
+    after = Index(load({"index": "taken"})).status()
     assert (after.documents, after.problems) == (before.documents, before.problems) == (4, {"broken": 2})
 
 
 def test_documents_without_their_structure_say_what_to_run(small: dict[str, str], corpus: Path) -> None:
     """As versions before this one stored them."""
     assert main(["index", str(corpus), "--model", small["one"], "-q"]) == 0
-    index = Library(load({})).index
+    index = Index(load({})).store
     with index.writer() as writer:
         writer._connection.execute("DELETE FROM text WHERE part < 0")
     assert index.check() == []
@@ -212,7 +213,7 @@ def test_mistakes(
     first, *rest = capsys.readouterr().err.splitlines()
     assert message in first
     assert hint in "".join(rest)
-    assert not Index.exists(Library(load({"index": "other"})).directory)
+    assert not Store.exists(Index(load({"index": "other"})).directory)
 
 
 class TestDimensions:
@@ -234,7 +235,7 @@ class TestDimensions:
         where = [str(corpus), "--model", small["one"]]
         assert main(["index", *where, "--dimensions", "4"]) == 0
         assert "is not known to be trained for 4 dimensions" in capsys.readouterr().err
-        assert Library(load({})).index.identity.dimensions == 4
+        assert Index(load({})).store.identity.dimensions == 4
         assert main(["index", "-q"]) == 0
         assert main(["query", "descaling", "--mode", "dense"]) == 0
         assert main(["index", "--dimensions", "6", "-q"]) == 4
@@ -268,4 +269,4 @@ def test_the_model_of_the_source_is_not_needed(small: dict[str, str], corpus: Pa
     assert main(["index", str(corpus), "--model", str(gone), "-q"]) == 0
     shutil.rmtree(gone)
     assert main(["index", "--model", small["two"], "--into", "taken", "-q"]) == 0
-    assert Library(load({"index": "taken"})).status().documents == 4
+    assert Index(load({"index": "taken"})).status().documents == 4

@@ -21,7 +21,7 @@ from conftest import PROGRAM, Program, make_program, until
 
 from kosearch import config, terms
 from kosearch.cli import main
-from kosearch.library import Library
+from kosearch.library import Index
 from kosearch.records import Query
 from kosearch.resident import client, place, wire
 
@@ -112,7 +112,7 @@ class NoModel:
 
 
 def index(folder: Path) -> None:
-    library = Library(config.load({}))
+    library = Index(config.load({}))
     library.embedder = NoModel()  # type: ignore[assignment]
     for _ in library.update([os.fsencode(folder)]):
         pass

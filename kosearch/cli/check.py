@@ -12,10 +12,10 @@ from kosearch.errors import OK, IndexStateError
 
 def check(context: typer.Context, index: options.Index = None, quiet: options.Quiet = False) -> int:
     """Verify every row and file of an index. Ends with 4 when something is damaged."""
-    from kosearch.library import Library
+    from kosearch.library import Index
 
     output = options.output_of(context, quiet=quiet)
-    found = Library(options.settings(index=index)).index.check()
+    found = Index(options.settings(index=index)).check()
     for problem in found:
         output.line(render.one_line(problem))
     if found:
@@ -34,10 +34,10 @@ def repair(
 
     Derived files are made anew from what is whole; files that have to be read again are named.
     """
-    from kosearch.library import Library
+    from kosearch.library import Index
 
     output = options.output_of(context, quiet=quiet)
-    lost = Library(options.settings(index=index)).repair(wait=wait)
+    lost = Index(options.settings(index=index)).repair(wait=wait)
     for path in lost:
         output.line(render.one_line(path))
     output.note(

@@ -105,7 +105,7 @@ def command(
     return OK
 
 
-def _followed(steps: Generator[str | IndexProgress | Asked, None, Findings], output: Output) -> Findings:
+def _followed(steps: Generator[IndexProgress | Asked, None, Findings], output: Output) -> Findings:
     """Run an experiment to its end, showing how it goes on."""
     from kosearch.evaluation.experiment import Asked
 
@@ -117,9 +117,7 @@ def _followed(steps: Generator[str | IndexProgress | Asked, None, Findings], out
             except StopIteration as end:
                 findings: Findings = end.value
                 return findings
-            if isinstance(step, str):
-                output.note(step)
-            elif isinstance(step, Asked):
+            if isinstance(step, Asked):
                 if counter is None:
                     shown.close()
                     counter = shown.enter_context(output.counter("questions", step.total))
@@ -127,6 +125,8 @@ def _followed(steps: Generator[str | IndexProgress | Asked, None, Findings], out
                 if step.done == step.total:
                     shown.close()
                     progress, counter = None, None
+            elif step.note:
+                output.note(step.note)
             else:
                 progress = progress or shown.enter_context(output.progress())
                 progress.update(step)

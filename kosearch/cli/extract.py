@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+import kosearch
 from kosearch.cli import options
-from kosearch.errors import OK, FilesSkipped
-from kosearch.records import Extraction, Skipped
+from kosearch.errors import OK
 
 
 def command(
@@ -24,9 +23,7 @@ def command(
     Offsets in hits count in this text.
     """
     output = options.output_of(context)
-    settings = options.settings()
-    extraction = _read(file, settings.max_file_size, settings.timeout, archives=archives)
-    for document in extraction.documents:
+    for document in kosearch.read(file, archives=archives).documents:
         if json:
             output.json(
                 {
@@ -48,20 +45,3 @@ def command(
         else:
             output.text(document.text)
     return OK
-
-
-def _read(file: Path, max_bytes: int, seconds: float, *, archives: bool) -> Extraction:
-    """What is in a file, read as indexing does: in a process of its own, within its limits. Raises FilesSkipped."""
-    from kosearch.preparing import FAILURES, FileReader
-    from kosearch.sources import canonical
-    from kosearch.workers import Failure, Pool
-
-    if not file.exists():
-        raise FilesSkipped(f"cannot read {file}: No such file or directory")
-    with Pool(FileReader(max_bytes, archives), 1, deadline=seconds) as pool:
-        [(_, found)] = pool.map([canonical(os.fsencode(file))])
-    if isinstance(found, Failure):
-        raise FilesSkipped(f"{file}: {found.detail} [{FAILURES[found.kind]}]")
-    if isinstance(found, Skipped):
-        raise FilesSkipped(f"{file}: {found.detail} [{found.reason}]")
-    return found

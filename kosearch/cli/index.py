@@ -17,7 +17,7 @@ from kosearch.sources import canonical
 
 if TYPE_CHECKING:
     from kosearch.index import Status
-    from kosearch.library import Library
+    from kosearch.library import Index
 
 _SHOWN = 10
 """Skipped files listed one by one; the rest are counted, and `status --problems` has them all."""
@@ -91,7 +91,7 @@ def command(
 
     A file that cannot be read is skipped and named; the rest goes on.
     """
-    from kosearch.library import Library
+    from kosearch.library import Index
 
     output = options.output_of(context, quiet=quiet)
     settings = options.settings(
@@ -105,47 +105,43 @@ def command(
         passage_overlap=passage_overlap,
         storage=storage,
     )
-    library = Library(settings, trust_remote_code=trust_remote_code)
+    library = Index(settings, trust_remote_code=trust_remote_code)
     roots = [options.file_name(path) for path in paths or ()]
     if into is not None:
         if roots or include or exclude or archives:
             raise UsageError("--into reads no files: it takes what the index holds", "leave paths and globs out")
         source = library
-        model = settings.model or source.index.identity.model
-        library = Library(replace(settings, index=into, model=model))
+        model = settings.model or source.store.identity.model
+        library = Index(replace(settings, index=into, model=model))
         run = library.take_over(source, pull=pull, wait=wait)
     else:
-        if not roots and not library.exists:
-            raise UsageError("nothing is indexed yet", "kosearch index PATH")
         if endpoint is not None:
             _check_has_endpoint(library)
-        limits = {"include": include or (), "exclude": exclude or ()}
-        globs = {name: tuple(map(options.glob, some)) for name, some in limits.items()}
-        run = library.update(
-            roots, globs=globs if include or exclude else None, archives=archives, pull=pull, wait=wait
+        run = library.indexing(
+            *roots,
+            include=[options.glob(one) for one in include or ()],
+            exclude=[options.glob(one) for one in exclude or ()],
+            archives=archives,
+            pull=pull,
+            wait=wait,
         )
     with output.progress() as progress:
-        while True:
-            try:
-                done = next(run)
-            except StopIteration as end:
-                report: IndexReport = end.value
-                break
-            if isinstance(done, str):
-                output.note(done)
+        for step in run:
+            if step.note:
+                output.note(step.note)
             else:
-                progress.update(done)
-    state = library.status()
+                progress.update(step)
+    report, state = run.report, library.status()
     if json:
         output.json(schema.report(report, state, library.settings.index))
     _summary(output, report, state)
     return _code(report, {canonical(root) for root in roots}, strict=strict)
 
 
-def _check_has_endpoint(library: Library) -> None:
+def _check_has_endpoint(library: Index) -> None:
     from kosearch.embedding import is_remote
 
-    name = library.index.identity.model if library.exists else library.settings.model
+    name = library.store.identity.model if library.exists else library.settings.model
     if name is None or not is_remote(name):
         raise UsageError(
             f"--endpoint says where a model answers over HTTP, and {name or 'the default model'} does not",

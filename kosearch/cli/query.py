@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import datetime
 import os
-import re
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from kosearch import filters
 from kosearch.cli import options, render, schema
 from kosearch.cli.output import Caller, Elsewhere, Output
 from kosearch.config import Settings
@@ -89,7 +89,6 @@ def command(
         raise UsageError("--json, --jsonl and --paths each print something else", "choose one of them")
     if null and not paths:
         raise UsageError("-0 goes with --paths", "kosearch query TEXT --paths -0 | xargs -0 …")
-    _check_filters(kind or (), after, before)
     caller: Caller = context.obj
     output = options.output_of(context, quiet=quiet)
     settings = options.settings(
@@ -101,31 +100,26 @@ def command(
         k=k,
         resident="off" if no_resident else None,
     )
-    if min_score is not None and settings.mode == "lexical":
-        raise UsageError("--min-score is a cosine, and --mode lexical computes none", "leave one of them out")
-    if rerank and settings.mode == "lexical":
-        raise UsageError("--rerank asks the model, and --mode lexical does not", "leave one of them out")
     many = batch is not None or not text or text == ["-"]
     if many and caller.ask:
         raise Elsewhere("its questions come from a file or its input")
     filtered = bool(path or kind or after or before or min_score is not None)
-    queries = [
-        Query(
-            text=question,
-            k=settings.k,
-            mode=settings.mode,
-            weight=settings.weight,
-            min_score=min_score,
-            paths=tuple(map(options.glob, path or ())),
-            kinds=tuple(kind or ()),
-            after=after,
-            before=before,
-            group=group,
-            context=context_lines,
-            rerank=rerank,
-        )
-        for question in _questions(text, batch)
-    ]
+    query = Query(
+        text="",
+        k=settings.k,
+        mode=settings.mode,
+        weight=settings.weight,
+        min_score=min_score,
+        paths=tuple(map(options.glob, path or ())),
+        kinds=tuple(kind or ()),
+        after=after,
+        before=before,
+        group=group,
+        context=context_lines,
+        rerank=rerank,
+    )
+    filters.check(query, "--")
+    queries = [replace(query, text=question) for question in _questions(text, batch)]
     found: list[Answer] = []
     for one in _answers(queries, settings, caller):
         found.append(one)
@@ -144,29 +138,6 @@ def command(
     return OK if any(one.hits for one in found) else NO_HIT
 
 
-def _check_filters(kinds: Sequence[str], after: str | None, before: str | None) -> None:
-    """A filter that could let nothing through is a mistake, not a miss."""
-    for name, date in (("--after", after), ("--before", before)):
-        if date is not None and not _is_date(date):
-            raise UsageError(f"{name} {date!r} is not a date", "dates are 2024, 2024-02 or 2024-02-01")
-    if kinds:
-        from kosearch.extract.formats import READERS
-
-        if unknown := [one for one in kinds if one not in READERS]:
-            raise UsageError(f"there is no type {unknown[0]!r}", f"types are {', '.join(READERS)}")
-
-
-def _is_date(text: str) -> bool:
-    """Whether it is a year, a month or a day of the calendar."""
-    if not re.fullmatch(r"\d{4}(-\d\d(-\d\d)?)?", text):
-        return False
-    try:
-        datetime.date.fromisoformat(text + "-01-01"[len(text) - 4 :])
-    except ValueError:
-        return False
-    return True
-
-
 def _answers(queries: Sequence[Query], settings: Settings, caller: Caller) -> Iterable[Answer]:
     """What a warm process says, or else this one."""
     if caller.ask:
@@ -179,9 +150,9 @@ def _answers(queries: Sequence[Query], settings: Settings, caller: Caller) -> It
         except client.Unavailable as reason:
             if os.environ.get("KOSEARCH_DEBUG"):
                 caller.output.warning(f"answered in this process: {render.one_line(str(reason))}")
-    from kosearch.library import Library
+    from kosearch.library import Index
 
-    library = Library(settings, questions=len(queries))
+    library = Index(settings, questions=len(queries))
     return (library.answer(query) for query in queries)
 
 

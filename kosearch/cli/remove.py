@@ -21,10 +21,9 @@ def command(
 
     They stay on disk. Ends with 1 when none of them was in the index.
     """
-    from kosearch.library import Library
+    from kosearch.library import Index
 
     output = options.output_of(context, quiet=quiet)
-    raws = [options.file_name(path) for path in paths]
-    removed = Library(options.settings(index=index)).remove(raws, wait=wait)
+    removed = Index(options.settings(index=index)).remove(*paths, wait=wait)
     output.note(f"{render.counted(removed, 'file')} removed from the index")
     return OK if removed else NO_HIT

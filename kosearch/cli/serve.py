@@ -56,7 +56,7 @@ def command(
 
 def _serve(settings: Settings, output: Output) -> int:
     from kosearch.cli.resident import Commands
-    from kosearch.library import Library
+    from kosearch.library import Index
     from kosearch.resident import place, server
     from kosearch.resident.warm import Warm
 
@@ -68,7 +68,7 @@ def _serve(settings: Settings, output: Output) -> int:
             raise UsageError("one is running already", "kosearch serve --stop ends it") from error
         raise _no_socket(error) from error
     with listener:
-        library = Library(settings)
+        library = Index(settings)
         warm = Warm(settings)
         if library.exists:
             warm.load(str(library.directory))

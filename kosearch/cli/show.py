@@ -24,10 +24,10 @@ def command(
 
     The text is what was read when the document was indexed.
     """
-    from kosearch.library import Library
+    from kosearch.library import Index
 
     output = options.output_of(context)
-    shown = Library(options.settings(index=index)).show(hit, lines)
+    shown = Index(options.settings(index=index)).show(hit, lines)
     if json:
         output.json(
             {

@@ -19,11 +19,11 @@ def command(
     json: options.Json = False,
 ) -> int:
     """Print documents, passages, model, size on disk and the last run."""
-    from kosearch.library import Library
+    from kosearch.library import Index
 
     output = options.output_of(context)
     settings = options.settings(index=index)
-    library = Library(settings)
+    library = Index(settings)
     state = library.status()
     unsearchable = library.problems() if problems else ()
     if json:

@@ -30,7 +30,7 @@ from kosearch.evaluation.collections import (
 from kosearch.evaluation.reports import DEPTH
 from kosearch.index import Snapshot
 from kosearch.indexing import Run
-from kosearch.library import Library
+from kosearch.library import Index
 from kosearch.preparing import Prepared, Preparer
 from kosearch.records import Extracted, IndexProgress, Query, SourceFile
 from kosearch.searching.ranking import Embed, Ranking, Rescore, rank, rerank
@@ -93,7 +93,7 @@ def check_systems(collection: Path, names: Sequence[str]) -> tuple[str, ...]:
 
 def experiment(
     settings: Settings, collection: Path, names: Sequence[str], *, qrels: Path | None = None, kept: bool = False
-) -> Generator[str | IndexProgress | Asked, None, Findings]:
+) -> Generator[IndexProgress | Asked, None, Findings]:
     """Ask every question of every system, and tell how it goes on: notes, indexing, asking.
 
     `names` are ways to search, or models; `settings` have the way that models search. A folder is a collection and is
@@ -102,7 +102,7 @@ def experiment(
     """
     models = check_systems(collection, names)
     runs: dict[str, dict[str, Ranked]] = {}
-    first: Library | None = None
+    first: Index | None = None
     with ExitStack() as open_until_all_are_asked:
         for name in models or (settings.model,):
             theirs = replace(settings, model=name)
@@ -110,7 +110,7 @@ def experiment(
             if collection.is_dir() and not library.exists:
                 yield from library.take_over(first) if first else _index(library, collection)
             first = first or library
-            with library.index.snapshot(warm=True) as snapshot:
+            with library.store.snapshot(warm=True) as snapshot:
                 rules.check_terms(snapshot.identity, library.settings)
                 task = _task(collection, qrels, snapshot)
                 systems = (settings.mode,) if models else tuple(names)
@@ -124,21 +124,21 @@ def experiment(
 
 
 @contextmanager
-def _library(settings: Settings, collection: Path, *, kept: bool) -> Iterator[Library]:
+def _library(settings: Settings, collection: Path, *, kept: bool) -> Iterator[Index]:
     """The index that is asked: the user's own for questions, else one made for the collection."""
     if kept or not collection.is_dir():
-        yield Library(settings)
+        yield Index(settings)
         return
     with tempfile.TemporaryDirectory(prefix="kosearch-eval-") as folder:
-        yield Library(replace(settings, index=f"{folder}/index"))
+        yield Index(replace(settings, index=f"{folder}/index"))
 
 
-def _index(library: Library, folder: Path) -> Iterator[str | IndexProgress]:
+def _index(library: Index, folder: Path) -> Iterator[IndexProgress]:
     """Index a collection from its files."""
     collection = read_collection(folder)
     library.prepare()
-    yield f"model: {library.model.why}"
-    with library.index.writer() as writer, library.pool(DocumentPreparer(library.preparer)) as pool:
+    yield IndexProgress(0, 0, 0, 0, walking=False, note=f"model: {library.model.why}")
+    with library.store.writer() as writer, library.pool(DocumentPreparer(library.preparer)) as pool:
         for state in index_collection(collection, Run(writer, library.embed_passages), pool):
             yield replace(state, files_total=len(collection.documents))
 

@@ -7,6 +7,7 @@ in a large index.
 
 from __future__ import annotations
 
+import tempfile
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -93,6 +94,15 @@ class Dense:
             return None
         return best(self.ids[rows], cosines(self.take(rows), query), k)
 
+    def mapped(self) -> tuple[Ids, Vectors]:
+        """The ids of live passages (n,), ascending, and vectors (n, d): their own file where it has no others."""
+        if len(self._parts) == 1 and self.live.all() and self.manifest.storage != "int8":
+            ids = self.ids.view()
+            ids.flags.writeable = False
+            return ids, self._parts[0]
+        chunks = ((ids, vectors) for ids, _, vectors in self.chunks(np.flatnonzero(self.live)))
+        return mapped(chunks, len(self.live_ids), self.manifest.dimensions)
+
     def cosines(self, query: Vectors, ids: Ids) -> Vectors:
         """The cosines of these passages, in their order. Raises Damaged for one that is not there."""
         rows = self.rows(ids)
@@ -177,6 +187,25 @@ def _products(part: Codes, query: Vectors) -> Vectors:
         lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows))
         chunks.append((rows @ query / np.where(lengths > 0, lengths, 1)).astype(np.float32))
     return np.concatenate(chunks)
+
+
+def mapped(chunks: Iterable[tuple[Ids, Vectors]], count: int, dimensions: int) -> tuple[Ids, Vectors]:
+    """Ids (n,) and vectors (n, d), read only, mapped from a file without a name: they take no memory of their own."""
+    ids = [np.zeros(0, np.int64)]
+    with tempfile.TemporaryFile(prefix="kosearch-") as file:
+        for numbers, vectors in chunks:
+            ids.append(numbers)
+            file.write(np.ascontiguousarray(vectors, np.float32).data)
+        file.flush()
+        table = (
+            np.memmap(file, np.float32, "r", shape=(count, dimensions))
+            if count
+            else np.zeros((0, dimensions), np.float32)
+        )
+    found = np.concatenate(ids)
+    for one in (found, table):
+        one.flags.writeable = False
+    return found, table
 
 
 def cosines(vectors: Vectors, query: Vectors) -> Vectors:

@@ -13,7 +13,7 @@ import numpy as np
 from kosearch.globs import Globs
 from kosearch.index import files
 from kosearch.index.codec import REPAIR, damaged, decode_lines, decode_vectors
-from kosearch.index.dense import Dense, best, cosines, unit
+from kosearch.index.dense import Dense, best, cosines, mapped, unit
 from kosearch.index.files import Damaged
 from kosearch.index.lexical import Lexical
 from kosearch.index.records import Identity, Ids, StoredDocument, StoredPassage, Vectors
@@ -100,6 +100,12 @@ class Snapshot:
             near = self._derived.dense.search_graph(query, k) if documents is None else None
             return near or self._derived.dense.search(query, k, documents)
         return self._scan_vectors(query, k, documents)
+
+    def vectors(self) -> tuple[Ids, Vectors]:
+        """The ids of all passages (n,), ascending, and their vectors (n, d) of unit length, read only and mapped."""
+        if self._derived and self._derived.dense:
+            return self._derived.dense.mapped()
+        return mapped(self._vectors_scanned(), self.passages, self.identity.dimensions)
 
     def cosines(self, query: Vectors, ids: Ids) -> Vectors:
         """The exact cosines of passages with a query vector (d,), in their order."""
@@ -203,6 +209,10 @@ class Snapshot:
             ids, scores = best(np.concatenate([ids, numbers[wanted]]), np.concatenate([scores, new[wanted]]), k)
         self._complete(count)
         return ids, scores
+
+    def _vectors_scanned(self) -> Iterator[tuple[Ids, Vectors]]:
+        for numbers, _, blobs in self._store.scan("vector", PUBLISHED):
+            yield numbers, decode_vectors(blobs, self.identity.dimensions, self.identity.storage)
 
     def _scan_terms(self, terms: Mapping[str, Mapping[str, float]], k: int, documents: Ids | None) -> Ids:
         """Passages by the sum of the weights of the terms they have."""

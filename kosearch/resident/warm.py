@@ -13,7 +13,7 @@ from pathlib import Path
 from kosearch import embedding
 from kosearch.config import Settings
 from kosearch.index import schema
-from kosearch.library import Library
+from kosearch.library import Index
 from kosearch.records import Answer, Query
 from kosearch.terms import Analyzer
 
@@ -29,17 +29,17 @@ class Warm:
         self._settings = settings
         self._embedders: dict[str, embedding.QueryEmbedder] = {}
         self._rescorers: dict[str, embedding.Rescorer] = {}
-        self._libraries: dict[str, _Library] = {}
+        self._indexes: dict[str, _Index] = {}
         self._holding = threading.Lock()
         self._loading = threading.Lock()
 
     @property
     def indexes(self) -> list[str]:
         """The directories of the indexes that are held, the latest asked last."""
-        return list(self._libraries)
+        return list(self._indexes)
 
     def answers(self, directory: str, queries: Sequence[Query]) -> list[Answer]:
-        """As Library.answers, and raises as it does."""
+        """As Index.answers, and raises as it does."""
         library = self._library(directory)
         try:
             return library.answers(queries, warm=library.settled)
@@ -54,19 +54,19 @@ class Warm:
 
     def settle(self) -> None:
         """Load what pays only from the second question on, of all indexes that were asked."""
-        for library in list(self._libraries.values()):
+        for library in list(self._indexes.values()):
             # What is wrong with one of them is for its next question to say.
             with suppress(Exception):
                 if not library.settled:
-                    with library.index.snapshot(warm=True):
+                    with library.store.snapshot(warm=True):
                         library.settled = True
 
     def drop_gone(self) -> bool:
         """Close the indexes that are not there any more; whether that was all there were."""
-        gone = [(name, library) for name, library in list(self._libraries.items()) if not library.there]
+        gone = [(name, library) for name, library in list(self._indexes.items()) if not library.there]
         for name, library in gone:
             self._close(name, library)
-        return bool(gone) and not self._libraries
+        return bool(gone) and not self._indexes
 
     def embedder(self, model: embedding.AnyModel) -> embedding.QueryEmbedder:
         """The model, loaded once whatever indexes it made."""
@@ -82,29 +82,29 @@ class Warm:
                 self._rescorers[model.fingerprint] = embedding.load_rescorer(model, self._settings.device)
             return self._rescorers[model.fingerprint]
 
-    def _library(self, directory: str) -> _Library:
+    def _library(self, directory: str) -> _Index:
         with self._holding:
-            library = self._libraries.pop(directory, None)
+            library = self._indexes.pop(directory, None)
             if library is not None and not library.there:
-                library.index.close()
+                library.store.close()
                 library = None
             if library is None:
-                library = _Library(replace(self._settings, index=directory), self)
-            self._libraries[directory] = library
-            unasked = list(self._libraries.items())[:-MOST]
+                library = _Index(replace(self._settings, index=directory), self)
+            self._indexes[directory] = library
+            unasked = list(self._indexes.items())[:-MOST]
         for name, old in unasked:
             self._close(name, old)
         return library
 
-    def _close(self, name: str, library: _Library) -> None:
+    def _close(self, name: str, library: _Index) -> None:
         """Close what nobody should be given any more; who uses it right now may go on."""
         with self._holding:
-            if self._libraries.get(name) is library:
-                del self._libraries[name]
-        library.index.close()
+            if self._indexes.get(name) is library:
+                del self._indexes[name]
+        library.store.close()
 
 
-class _Library(Library):
+class _Index(Index):
     """An index that shares what is loaded with others."""
 
     def __init__(self, settings: Settings, warm: Warm) -> None:
@@ -112,7 +112,7 @@ class _Library(Library):
         self.settled = False
         self._warm = warm
         self._identity = _identity(self.directory)
-        self.index  # noqa: B018 - opened now: raises IndexMissing, IndexMismatch, IndexDamaged
+        self.store  # noqa: B018 - opened now: raises IndexMissing, IndexMismatch, IndexDamaged
 
     @property
     def there(self) -> bool:

@@ -46,7 +46,7 @@ from numpy.typing import NDArray
 from kosearch import config, embedding, preparing
 from kosearch.index import Writer, graph
 from kosearch.indexing import Run
-from kosearch.library import Library
+from kosearch.library import Index
 from kosearch.preparing import FilePreparer, Job, Prepared
 from kosearch.records import Extracted, SourceFile
 from kosearch.sources import WalkRules, canonical, find
@@ -103,7 +103,7 @@ def ratio(work: Path, count: int, rounds: int, *, float32: bool) -> None:
     run_index(program, write_one_file(work), "start")  # converts the bundled model, where nobody has yet
     start, _, _ = run_index(program, write_one_file(work), "start-again")
     steps, texts = one_by_one(folder)
-    library = Library(config.load({"index": "start"}))
+    library = Index(config.load({"index": "start"}))
     if float32:
         library.embedder = embedding.load(library.model, precision="float32")
     library.embed_passages(texts[:64])
@@ -130,7 +130,7 @@ def ratio(work: Path, count: int, rounds: int, *, float32: bool) -> None:
 
 def one_by_one(folder: Path) -> tuple[dict[str, float], list[str]]:
     """CPU seconds of each step of indexing but embedding, in this process; and the texts to be embedded."""
-    library = Library(config.load({"index": "steps"}))
+    library = Index(config.load({"index": "steps"}))
     library.prepare()
     task = FilePreparer(library.preparer, library.settings.max_file_size, False)
     sources = [one for one in find({canonical(os.fsencode(folder)): WalkRules()}) if isinstance(one, SourceFile)]
@@ -155,7 +155,7 @@ def one_by_one(folder: Path) -> tuple[dict[str, float], list[str]]:
                 yield one
 
         dimensions = library.model.dimensions
-        with library.index.writer() as writer:
+        with library.store.writer() as writer:
             begun = time.process_time()
             for _ in Run(writer, lambda some, _: random_vectors(some, dimensions)).take(prepared()):
                 pass
@@ -211,7 +211,7 @@ def memory(work: Path, count: int) -> None:
     """Many small files; the most memory of this process and of its workers for every tenth of them."""
     folder = work / "files"
     write_small_files(folder, count)
-    library = Library(config.load({"index": "memory"}))
+    library = Index(config.load({"index": "memory"}))
     library.prepare()
     library.embedder = Stub(library.model)
     graph.MIN_ROWS = sys.maxsize
@@ -298,7 +298,7 @@ def unchanged(work: Path, count: int) -> None:
     """The program over files that it knows."""
     folder = work / "files"
     write_small_files(folder, count)
-    library = Library(config.load({"index": "unchanged"}))
+    library = Index(config.load({"index": "unchanged"}))
     library.prepare()
     library.embedder = Stub(library.model)
     for _ in library.update([os.fsencode(folder)]):

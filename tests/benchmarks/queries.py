@@ -47,7 +47,7 @@ from kosearch import config
 from kosearch.evaluation.collections import Collection, CollectionDocument
 from kosearch.evaluation.experiment import DocumentPreparer, index_collection
 from kosearch.indexing import Run
-from kosearch.library import Library
+from kosearch.library import Index
 from kosearch.records import Query
 from kosearch.resident import client
 
@@ -83,7 +83,7 @@ def main(arguments: Sequence[str]) -> int:
         os.environ["XDG_RUNTIME_DIR"] = work
         folder = (options.keep or Path(work)).absolute() / f"index-{options.passages}"
         settings = config.load({"index": str(folder), "resident": "on"})
-        library = Library(settings)
+        library = Index(settings)
         if not library.exists:
             build(library, options.passages)
         describe(library)
@@ -96,11 +96,11 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def build(library: Library, passages: int) -> None:
+def build(library: Index, passages: int) -> None:
     """An index of real documents with real terms and random vectors."""
     library.prepare()
     begun = time.monotonic()
-    with library.index.writer() as writer, library.pool(DocumentPreparer(library.preparer)) as pool:
+    with library.store.writer() as writer, library.pool(DocumentPreparer(library.preparer)) as pool:
         collection = Collection("queries", tuple(islice(documents(), passages)), (), {})
         dimensions = library.model.dimensions
         for _ in index_collection(collection, Run(writer, lambda texts, _: random_vectors(texts, dimensions)), pool):
@@ -145,7 +145,7 @@ def random_vectors(texts: Sequence[str], dimensions: int) -> NDArray[np.float32]
     return np.array(rows, dtype=np.float32)
 
 
-def describe(library: Library) -> None:
+def describe(library: Index) -> None:
     """Machine, versions and index."""
     state = library.status()
     packages = ("kosearch", "typer", "kiwipiepy", "numpy", "tantivy", "tokenizers")

@@ -21,7 +21,7 @@ from kosearch.evaluation.collections import Collection, read_collection
 from kosearch.evaluation.experiment import DocumentPreparer
 from kosearch.evaluation.reports import Family, evaluate
 from kosearch.index.codec import codes, vectors_of
-from kosearch.library import Library
+from kosearch.library import Index
 
 EVAL = Path(__file__).resolve().parents[3] / "shared" / "eval"
 DEFAULTS = ("autorag_ko_embed", "welfare_ko")
@@ -65,7 +65,7 @@ def unit(vectors: Vectors) -> Vectors:
 def embedded(collection: Collection) -> tuple[Vectors, Vectors, list[str]]:
     """The vectors of all passages before anything rounds them, those of the questions, and each passage's document."""
     with tempfile.TemporaryDirectory() as folder:
-        library = Library(replace(load({}), index=f"{folder}/index", model="bundled"))
+        library = Index(replace(load({}), index=f"{folder}/index", model="bundled"))
         library.prepare()
         texts: list[str] = []
         owners: list[str] = []

@@ -189,7 +189,7 @@ def load() -> None:
     embedding.load = lambda model, *_: _Words(model)  # type: ignore[assignment]
     embedding.load_for_queries = lambda model, *_: _Words(model)  # type: ignore[assignment]
     embedding.load_for_few = lambda *_: None  # type: ignore[assignment]
-    library.Library.pool = lambda _, task: _Here(task)  # type: ignore[assignment,method-assign]
+    library.Index.pool = lambda _, task: _Here(task)  # type: ignore[assignment,method-assign]
 
 
 @contextmanager

@@ -14,13 +14,13 @@ from pathlib import Path
 
 from crash.forked import load
 from kosearch.config import load as load_settings
-from kosearch.library import Library
+from kosearch.library import Index
 from kosearch.records import Query
 
 
 def read(index: str, pairs: int, number: int, stopped: Callable[[], bool], out: Path) -> None:
     """Every second reader keeps warm, as the resident does."""
-    library = Library(load_settings({"index": index}))
+    library = Index(load_settings({"index": index}))
     generator = random.Random(number)
     with out.open("w", encoding="utf-8") as stream:
         while not stopped():

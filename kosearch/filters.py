@@ -1,0 +1,59 @@
+"""What a question may demand of its hits: a demand that nothing can meet is a mistake, and no miss."""
+
+from __future__ import annotations
+
+import datetime
+import re
+
+from kosearch.errors import UsageError
+from kosearch.records import Query
+
+MODES = ("hybrid", "dense", "lexical")
+
+
+def check(query: Query, flag: str = "") -> None:
+    """See that what is demanded makes sense. Raises UsageError, in which `flag` stands before an option's name."""
+    if query.mode not in MODES:
+        raise UsageError(f"{flag}mode is {query.mode!r}; it must be hybrid, dense or lexical")
+    if query.mode == "lexical" and query.min_score is not None:
+        raise UsageError(
+            f"{_named(flag, 'min_score')} is a cosine, and {flag}mode lexical computes none", "leave it out"
+        )
+    if query.mode == "lexical" and query.rerank:
+        raise UsageError(f"{flag}rerank asks the model, and {flag}mode lexical does not", "leave one of them out")
+    if query.k < 1 or not 0 <= query.weight <= 1 or query.context < 0 or query.rerank < 0:
+        raise UsageError(f"{flag}k is at least 1, {flag}weight from 0 to 1, and other numbers are not below 0")
+    for name, date in (("after", query.after), ("before", query.before)):
+        if date is not None and not _is_date(date):
+            raise UsageError(f"{flag}{name} {date!r} is not a date", "dates are 2024, 2024-02 or 2024-02-01")
+    if query.kinds:
+        from kosearch.extract.formats import READERS
+
+        if unknown := [one for one in query.kinds if one not in READERS]:
+            raise UsageError(f"there is no type {unknown[0]!r}", f"types are {', '.join(READERS)}")
+
+
+def check_text(text: str) -> None:
+    """See that a question is one. Raises UsageError."""
+    if not text.strip():
+        raise UsageError("the question is empty", "kosearch query TEXT")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(f"the question is no text: a lone surrogate at character {error.start + 1}") from None
+
+
+def _named(flag: str, name: str) -> str:
+    """An option's name as it is written in Python, or on the command line."""
+    return flag + name.replace("_", "-") if flag else name
+
+
+def _is_date(text: str) -> bool:
+    """Whether it is a year, a month or a day of the calendar."""
+    if not re.fullmatch(r"\d{4}(-\d\d(-\d\d)?)?", text):
+        return False
+    try:
+        datetime.date.fromisoformat(text + "-01-01"[len(text) - 4 :])
+    except ValueError:
+        return False
+    return True
