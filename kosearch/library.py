@@ -122,7 +122,7 @@ def embed(
     kind: Literal["passage", "query"] = "passage",
     model: str | None = None,
     device: str | None = None,
-) -> embedding.Vectors:
+) -> Vectors:
     """Vectors of texts, float32 of shape (len(texts), d) and of unit length: their dot product is the cosine.
 
     `kind` says which prompt the model wants before them. `model` and `device` are as for `open`; the model stays loaded
@@ -297,7 +297,7 @@ class Index:
         answers = self.answers(queries)
         return answers[0] if isinstance(question, str) else answers
 
-    def vectors(self) -> tuple[Ids, embedding.Vectors]:
+    def vectors(self) -> tuple[Ids, Vectors]:
         """The ids of all passages, int64 (n,), ascending, and their vectors, float32 (n, d) of unit length.
 
         Both are read only; the vectors are mapped into memory, not read, and stay as they are whatever happens to the
