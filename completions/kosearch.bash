@@ -29,7 +29,7 @@ _kosearch() {
         *)
             if [[ $word == -* ]]; then
                 case "$command" in
-                index) words='--include --exclude --archives --max-file-size --passage-tokens --passage-overlap -m --model --endpoint --dimensions --device --storage --into --pull --trust-remote-code --strict --wait -i --index --json -q --quiet -h --help' ;;
+                index) words='--include --exclude --archives --retry --reread --max-file-size --passage-tokens --passage-overlap -m --model --endpoint --dimensions --device --storage --into --pull --trust-remote-code --strict --wait -i --index --json -q --quiet -h --help' ;;
                 query) words='-k --path --type --after --before --mode --weight --min-score --rerank --group -C --context --explain --json --jsonl --paths -0 --batch -i --index --device --no-resident -q --quiet -h --help' ;;
                 show) words='-C --context -i --index --json -h --help' ;;
                 status) words='--problems -i --index --json -h --help' ;;

@@ -25,6 +25,8 @@ complete -c kosearch -n '__fish_seen_subcommand_from index' -F
 complete -c kosearch -n '__fish_seen_subcommand_from index' -l include -x -d 'Only files that match, in this run and later ones'
 complete -c kosearch -n '__fish_seen_subcommand_from index' -l exclude -x -d 'No files that match, in this run and later ones'
 complete -c kosearch -n '__fish_seen_subcommand_from index' -l archives -d 'Read the documents in ZIP archives too'
+complete -c kosearch -n '__fish_seen_subcommand_from index' -l retry -d 'Try again what could not be read'
+complete -c kosearch -n '__fish_seen_subcommand_from index' -l reread -d 'Read every file again, changed or not'
 complete -c kosearch -n '__fish_seen_subcommand_from index' -l max-file-size -x -d 'Skip larger files'
 complete -c kosearch -n '__fish_seen_subcommand_from index' -l passage-tokens -x -d 'The most tokens of a passage; set when an index is made'
 complete -c kosearch -n '__fish_seen_subcommand_from index' -l passage-overlap -x -d 'Tokens repeated from the passage before'

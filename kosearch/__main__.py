@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from contextlib import suppress
 from types import FrameType
 
 from kosearch.resident import forwarding
+
+_SIGNALLED = 128
+"""Codes above it say by which signal a command was ended."""
 
 
 def run() -> None:
@@ -30,6 +34,11 @@ def run() -> None:
         from kosearch.cli import main
 
         code = main()
+    if code > _SIGNALLED:  # what goes on in another thread is not waited for, and may not be disturbed
+        with suppress(OSError, ValueError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
     sys.exit(code)
 
 

@@ -12,7 +12,8 @@
     ├── FilesSkipped          6   `--strict`, and some files could not be made searchable
     └── ResourcesError        7   the system gives no process or no memory
 
-0 is success (for `query`: hits), 1 is "no hit". 130 and 143 follow SIGINT and SIGTERM, 70 an error of our own.
+0 is success (for `query`: hits), 1 is "no hit". 129, 130 and 143 follow SIGHUP, SIGINT and SIGTERM, 70 is
+an error of our own.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import ClassVar
 OK = 0
 NO_HIT = 1
 INTERNAL = 70
+HUNG_UP = 129
 INTERRUPTED = 130
 TERMINATED = 143
 

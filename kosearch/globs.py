@@ -13,56 +13,103 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from kosearch.errors import UsageError
+
 _LONGEST = 4096
 """Code points of a pattern: no path is longer (PATH_MAX), and what an ignore file can cost stays bounded."""
+_MOST_MATCHED = 2000
+_SPECIAL = re.compile(r"[*?\[\\]")
+
+
+class TooManyGlobs(UsageError):
+    """So many patterns that matching them would take too long."""
 
 
 class Globs:
     """The patterns of one ignore file, or of one option; of those that match an entry the last decides.
 
     They look at the entry itself, never at the folders it lies in: a walk does not enter what is ignored.
+
+    Long ignore files are lists of names, of paths and of endings: such patterns are looked up, however many they are.
+    Only those with wildcards elsewhere are matched one by one, at most 2,000.
     """
 
-    __slots__ = ("_any_name", "_any_path", "_patterns", "_start")
+    __slots__ = ("_any_name", "_any_path", "_kinds", "_looked_up", "_matched", "_start")
 
     def __init__(self, lines: Iterable[str], start: int) -> None:
-        """`start` is where, in an entry's path, the part below the rules' own folder begins."""
+        """`start` is where, in an entry's path, the part below the rules' own folder begins. Raises TooManyGlobs."""
         self._start = start
-        self._patterns = [pattern for line in lines if (pattern := _parse(line)) is not None]
-        self._any_name = _any_of(pattern for pattern in self._patterns if not pattern.anchored)
-        self._any_path = _any_of(pattern for pattern in self._patterns if pattern.anchored)
+        self._looked_up: dict[tuple[str, str], list[int]] = {}
+        """What is looked up ("name", "path" or "ending", and its text) → numbers of patterns, ascending."""
+        self._matched: list[tuple[int, _Glob, re.Pattern[str]]] = []
+        self._kinds: list[_Glob] = [glob for line in lines if (glob := _parse(line)) is not None]
+        for number, glob in enumerate(self._kinds):
+            if (key := _key(glob)) is not None:
+                self._looked_up.setdefault(key, []).append(number)
+            elif (source := _translate(glob.text)) is not None:
+                if len(self._matched) == _MOST_MATCHED:
+                    raise TooManyGlobs(f"more than {_MOST_MATCHED:,} patterns with wildcards inside")
+                self._matched.append((number, glob, re.compile(source, re.DOTALL)))
+        self._any_name = _any_of(regex for _, glob, regex in self._matched if not glob.anchored)
+        self._any_path = _any_of(regex for _, glob, regex in self._matched if glob.anchored)
 
     def verdict(self, path: str, name: str, is_folder: bool) -> bool | None:
         """True where a pattern matches, False where a `!` pattern does, None where none does."""
         below = path[self._start :]
+        last = max(self._last_looked_up(below, name, is_folder), self._last_matched(below, name, is_folder))
+        return None if last < 0 else not self._kinds[last].negated
+
+    def _last_looked_up(self, below: str, name: str, is_folder: bool) -> int:
+        """The number of the last pattern of those that are looked up; -1 where none matches."""
+        if not self._looked_up:
+            return -1
+        keys = [("name", name), ("path", below), *(("ending", name[at:]) for at in range(len(name) + 1))]
+        found = [number for key in keys for number in self._looked_up.get(key, ())]
+        return max((one for one in found if is_folder or not self._kinds[one].folders_only), default=-1)
+
+    def _last_matched(self, below: str, name: str, is_folder: bool) -> int:
+        """The same of the others."""
         # Most entries match nothing: two tests tell, instead of one for each pattern.
         if (self._any_name is None or self._any_name.match(name) is None) and (
             self._any_path is None or self._any_path.match(below) is None
         ):
-            return None
-        for pattern in reversed(self._patterns):
-            subject = below if pattern.anchored else name
-            if (is_folder or not pattern.folders_only) and pattern.regex.match(subject):
-                return not pattern.negated
-        return None
+            return -1
+        for number, glob, regex in reversed(self._matched):
+            subject = below if glob.anchored else name
+            if (is_folder or not glob.folders_only) and regex.match(subject):
+                return number
+        return -1
 
 
 @dataclass(frozen=True, slots=True)
-class _Pattern:
-    regex: re.Pattern[str]
+class _Glob:
+    text: str
+    """Without `!` in front, `/` in front and behind."""
     anchored: bool
     """Whether it speaks of the path below the rules' folder; otherwise of the name alone."""
     negated: bool
     folders_only: bool
 
 
-def _any_of(patterns: Iterable[_Pattern]) -> re.Pattern[str] | None:
-    sources = [pattern.regex.pattern for pattern in patterns]
+def _key(glob: _Glob) -> tuple[str, str] | None:
+    """Under what a pattern is looked up; None for one that has to be matched."""
+    if not _SPECIAL.search(glob.text):
+        return ("path" if glob.anchored else "name", glob.text) if glob.text else None
+    ending = glob.text.removeprefix("*")
+    return (
+        ("ending", ending)
+        if not glob.anchored and len(ending) < len(glob.text) and not _SPECIAL.search(ending)
+        else None
+    )
+
+
+def _any_of(patterns: Iterable[re.Pattern[str]]) -> re.Pattern[str] | None:
+    sources = [one.pattern for one in patterns]
     return re.compile("|".join(sources), re.DOTALL) if sources else None
 
 
-def _parse(line: str) -> _Pattern | None:
-    """One line of an ignore file; None for blank lines, comments, and what can match nothing."""
+def _parse(line: str) -> _Glob | None:
+    """One line of an ignore file; None for blank lines, comments, and what is too long to match anything."""
     line = line.removesuffix("\r")
     kept = line.rstrip(" ")
     escaped = (len(kept) - len(kept.rstrip("\\"))) % 2 == 1
@@ -70,12 +117,11 @@ def _parse(line: str) -> _Pattern | None:
     if not line or line.startswith("#") or len(line) > _LONGEST:
         return None
     negated = line.startswith("!")
-    glob = unicodedata.normalize("NFC", line.removeprefix("!"))
-    folders_only = glob.endswith("/")
-    glob = glob.removesuffix("/")
-    anchored = "/" in glob
-    source = _translate(glob.removeprefix("/"))
-    return None if source is None else _Pattern(re.compile(source, re.DOTALL), anchored, negated, folders_only)
+    text = unicodedata.normalize("NFC", line.removeprefix("!"))
+    folders_only = text.endswith("/")
+    text = text.removesuffix("/")
+    anchored = "/" in text
+    return _Glob(text.removeprefix("/"), anchored, negated, folders_only)
 
 
 def _translate(glob: str) -> str | None:

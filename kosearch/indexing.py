@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from datetime import datetime
+from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from kosearch.errors import IndexDamaged
+from kosearch.extract.formats import every_version, outdated
 from kosearch.index import (
     FileState,
     Globs,
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
 
 Embed = Callable[[Sequence[str], Callable[[int], None]], "Vectors"]
 """Texts → (n, d); the function that goes with them is told how many more are done, and may raise to end it."""
+_Coming = Future[Sequence["Vectors"]]
 
 BATCH = 256
 """Passages, or files without any, that are committed together: enough to sort by length, little to lose."""
@@ -41,6 +45,9 @@ PUBLISH_SECONDS = 60.0
 """While a long run goes on, what is committed becomes searchable about this often…"""
 PUBLISH_SHARE = 0.1
 """…unless publishing takes more than this share of the time since the last one."""
+
+PATIENCE = 0.5
+"""Seconds that a run which was interrupted waits for what is being embedded: one step may take many."""
 
 UNKNOWN = -1
 """As size and time: no file is like it, so the next run looks again."""
@@ -59,6 +66,37 @@ class _Counts:
     reused: int = 0
 
 
+class _Thread:
+    """A thread that does one thing after another, and need not be waited for: it does not keep a program alive."""
+
+    def __init__(self, name: str) -> None:
+        self._tasks: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self._thread.start()
+
+    def submit(self, function: Callable[[Sequence[str]], Sequence[Vectors]], texts: Sequence[str]) -> _Coming:
+        """What the function will have made of the texts."""
+        coming: _Coming = Future()
+
+        def task() -> None:
+            try:
+                coming.set_result(function(texts))
+            except BaseException as error:  # noqa: BLE001 - it is raised where the result is asked for
+                coming.set_exception(error)
+
+        self._tasks.put(task)
+        return coming
+
+    def end(self, seconds: float) -> None:
+        """Do nothing more; wait at most so long for what is being done."""
+        self._tasks.put(None)
+        self._thread.join(seconds)
+
+    def _work(self) -> None:
+        while (task := self._tasks.get()) is not None:
+            task()
+
+
 class _Ended(Exception):
     """The run is over before its time."""
 
@@ -72,8 +110,17 @@ class _Batch:
     shared: Sequence[bytes]
     """These are stored when the batch before is."""
     missing: Sequence[bytes]
-    coming: Future[Sequence[Vectors]]
+    coming: _Coming
     """The vectors of those that are missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """Which files are read again although nothing about them has changed."""
+
+    reasons: frozenset[Reason] = frozenset()
+    """Those that could not be read, for one of these."""
+    every: bool = False
 
 
 class Run:
@@ -94,39 +141,66 @@ class Run:
         self._unseen: list[Unseen] = []
         self._skipped: list[Skipped] = []
         self._warnings: list[Skipped] = []
-        self._retry: frozenset[Reason] = frozenset()
+        self._again = Again()
+        self._limits = ""
+        self._readers: dict[str, Sequence[str] | None] = {}
+        """What `_outdated` found."""
         self._walking = True
         self._ending = False
         self._begun = self._published = time.monotonic()
-        self._publishing_took = 0.0
+        self._publishing_took = float((writer.last_run() or {}).get("publishing", 0))
 
     def over(
         self,
         roots: Mapping[bytes, WalkRules],
         pool: Pool[Job, Prepared],
-        retry: frozenset[Reason] = frozenset(),
+        again: Again | None = None,
     ) -> Generator[IndexProgress, None, IndexReport]:
         """Bring everything under the roots up to date.
 
         A file leaves the index only when its folder was read in this run and no longer has it. Unchanged files are
-        left alone, but for those that could not be read for a reason in `retry`.
+        left alone, but for those that `again` names or whose reader is another now; one that failed under the limits
+        of the workers is tried again under others.
         """
-        self._retry = retry
+        self._again, self._limits = again or Again(), pool.limits
         try:
             yield from self._take(self._prepared(roots, pool))
             self._remove_vanished(roots)
-        finally:
-            self._writer.publish()
+        except BaseException as error:
+            self._publish_before_the_end(error)
+            raise
+        self._publish()
         report = self._report()
-        self._writer.record_run({"ended": _now(), "seconds": round(report.seconds, 1), "embedded": report.embedded})
+        self._record(report)
         return report
+
+    def outdated(self, roots: Iterable[bytes]) -> tuple[int, list[str]]:
+        """How many files of these roots are to be read again, and the kinds that are read otherwise now."""
+        folders = list(roots)
+        old = [
+            self._outdated(one)
+            for raw, one in self._known.items()
+            if self._outdated(one) is not None and any(lies_under(raw, folder) for folder in folders)
+        ]
+        return len(old), sorted({kind for kinds in old for kind in kinds or ()} - {"detection"})
+
+    def _outdated(self, known: FileState) -> Sequence[str] | None:
+        """The kinds that another reader would read now; None where the file was read, or tried, as it would be now."""
+        if not known.hash and not known.limits:
+            return None
+        if known.reader not in self._readers:  # a hundred thousand files have a few dozen
+            kinds = outdated(known.reader.split())
+            self._readers[known.reader] = kinds if kinds or not known.reader else None
+        return self._readers[known.reader]
 
     def take(self, prepared: Iterable[Prepared]) -> Iterator[IndexProgress]:
         """Index what is no file on disk, prepared elsewhere."""
         try:
             yield from self._take(prepared)
-        finally:
-            self._writer.publish()
+        except BaseException as error:
+            self._publish_before_the_end(error)
+            raise
+        self._publish()
 
     def from_stored(
         self, files: Iterable[StoredFile], total: int, roots: Mapping[bytes, Globs], pool: Pool[StoredFile, Prepared]
@@ -141,10 +215,12 @@ class Run:
             with self._writer.transaction():
                 for root, globs in roots.items():
                     self._writer.add_root(root, globs)
-        finally:
-            self._writer.publish()
+        except BaseException as error:
+            self._publish_before_the_end(error)
+            raise
+        self._publish()
         report = self._report()
-        self._writer.record_run({"ended": _now(), "seconds": round(report.seconds, 1), "embedded": report.embedded})
+        self._record(report)
         return report
 
     def _restored(self, files: Iterable[StoredFile], pool: Pool[StoredFile, Prepared]) -> Iterator[Prepared]:
@@ -170,21 +246,22 @@ class Run:
                 yield Prepared(source, state.hash, (), (problem,), state.reader, state.limits)
 
     def _take(self, prepared: Iterable[Prepared]) -> Iterator[IndexProgress]:
-        with ThreadPoolExecutor(1, "embedding") as thread:
-            try:
-                before: _Batch | None = None
-                for files in self._batches(prepared):
-                    if isinstance(files, IndexProgress):
-                        yield files
-                        continue
-                    batch = self._begin(files, before, thread)
-                    if before:
-                        yield from self._commit(before)
-                    before = batch
+        thread = _Thread("embedding")
+        try:
+            before: _Batch | None = None
+            for files in self._batches(prepared):
+                if isinstance(files, IndexProgress):
+                    yield files
+                    continue
+                batch = self._begin(files, before, thread)
                 if before:
                     yield from self._commit(before)
-            finally:
-                self._ending = True
+                before = batch
+            if before:
+                yield from self._commit(before)
+        finally:
+            self._ending = True
+            thread.end(PATIENCE)
 
     def _batches(self, prepared: Iterable[Prepared]) -> Iterator[IndexProgress | list[Prepared]]:
         """Files that belong together, and between them how far it is."""
@@ -206,12 +283,17 @@ class Run:
         """The files that are new or may have changed, read and cut by the workers, in the order found."""
         for job, result in pool.map(self._jobs(roots)):
             if isinstance(result, Failure):
-                reason = FAILURES[result.kind]
-                yield Prepared(job.source, "", (), (Skipped(job.source.path, reason, result.detail),))
+                yield self._failed(job.source, result)
             else:
                 yield result
             yield from self._turned_away()
         yield from self._turned_away()
+
+    def _failed(self, source: SourceFile, failure: Failure) -> Prepared:
+        """It is left alone as long as it, the limits and the readers are what they were."""
+        detail = f"{failure.detail}; kosearch index --retry tries it again"
+        problem = Skipped(source.path, FAILURES[failure.kind], detail)
+        return Prepared(source, "", (), (problem,), " ".join(every_version()), self._limits)
 
     def _turned_away(self) -> Iterator[Prepared]:
         """The files that the walk has refused since the last look."""
@@ -247,15 +329,20 @@ class Run:
             self._missing.discard(problem.raw)
 
     def _job(self, source: SourceFile) -> Job | None:
-        """What there is to do for a file; nothing when size and time are those that were indexed."""
+        """What there is to do for a file; nothing when it looks as it did when it was indexed.
+
+        Where it does not look so, but has the bytes that are known, they are hashed and no more.
+        """
         known = self._known.get(source.raw)
         if known is None:
             return Job(source, None)
-        same = (known.size, known.mtime_ns, known.root) == (source.size, source.mtime_ns, source.root)
-        # Without a hash the content was never read: permissions may have changed, which times do not show.
-        if not (same and known.hash) or known.reason in self._retry:
-            known_hash = None if known.reason in self._retry else known.hash or None
-            return Job(source, known_hash, searchable=known.documents > 0)
+        searchable = known.documents > 0
+        if known.reason in self._again.reasons or self._again.every or self._outdated(known) is not None:
+            return Job(source, None, searchable)
+        if not known.hash and known.limits != self._limits:  # what could not even be opened has none: it may be now
+            return Job(source, None, searchable)
+        if _look(known) != _look(source):
+            return Job(source, known.hash or None, searchable)
         self._counts.done += 1
         self._leave(source, known)
         return None
@@ -265,7 +352,7 @@ class Run:
         if known.reason is not None:
             self._skipped.append(Skipped(source.path, known.reason, known.detail))
 
-    def _begin(self, files: Sequence[Prepared], before: _Batch | None, thread: ThreadPoolExecutor) -> _Batch:
+    def _begin(self, files: Sequence[Prepared], before: _Batch | None, thread: _Thread) -> _Batch:
         """See which vectors these files need, and have those made that there are none of."""
         texts = {
             one.input_hash: one.model_text
@@ -313,8 +400,10 @@ class Run:
             documents = [_new_document(document, vectors) for document in prepared.documents]
             self._writer.put(source, prepared.content_hash, documents, prepared.skipped, reader=prepared.reader)
             self._warnings += prepared.skipped
+            as_before = known is not None and (known.reason, known.hash) == (None, prepared.content_hash)
             counts.added += known is None
-            counts.changed += known is not None
+            counts.unchanged += as_before
+            counts.changed += known is not None and not as_before
         else:
             self._skipped += prepared.skipped
             self._writer.skip(
@@ -346,10 +435,26 @@ class Run:
     def _publish_when_due(self) -> None:
         since = time.monotonic() - self._published
         if since > max(PUBLISH_SECONDS, self._publishing_took / PUBLISH_SHARE):
-            begun = time.monotonic()
+            self._publish()
+
+    def _publish(self) -> None:
+        begun = time.monotonic()
+        self._writer.publish()
+        self._published = time.monotonic()
+        self._publishing_took = self._published - begun
+
+    def _publish_before_the_end(self, error: BaseException) -> None:
+        """After an error, what is committed becomes searchable; who presses Ctrl-C may not want to wait for that.
+
+        What is not published here is published by the next run.
+        """
+        if isinstance(error, Exception) or self._publishing_took < PATIENCE:
             self._writer.publish()
-            self._published = time.monotonic()
-            self._publishing_took = self._published - begun
+
+    def _record(self, report: IndexReport) -> None:
+        took = round(self._publishing_took, 1)
+        run = {"ended": _now(), "seconds": round(report.seconds, 1), "embedded": report.embedded, "publishing": took}
+        self._writer.record_run(run)
 
     def _progress(self, path: str) -> IndexProgress:
         counts = self._counts
@@ -369,6 +474,10 @@ class Run:
             seconds=time.monotonic() - self._begun,
             failed_roots=tuple(one.problem for one in self._unseen if one.is_root),
         )
+
+
+def _look(one: FileState | SourceFile) -> tuple[bytes, int, int, int, int]:
+    return one.root, one.size, one.mtime_ns, one.ctime_ns, one.inode
 
 
 def renew_terms(

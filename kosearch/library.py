@@ -206,19 +206,31 @@ class Index:
         include: Sequence[str] = (),
         exclude: Sequence[str] = (),
         archives: bool = False,
+        retry: bool = False,
+        reread: bool = False,
         pull: bool = False,
         wait: bool = False,
     ) -> IndexReport:
         """Make files and folders searchable, or bring them up to date: only what changed is read again.
 
         Without paths, all that were indexed before are brought up to date. `include` and `exclude` are globs as in
-        .gitignore; the named folders keep them for later runs. `archives` reads the documents in ZIP files, `pull`
-        downloads a model that is not here, `wait` waits for another writer. `progress` is called several times a second
-        with how far it is. A file that cannot be read is skipped and stands in the report.
+        .gitignore; the named folders keep them for later runs. `archives` reads the documents in ZIP files, `retry`
+        tries again what could not be read, `reread` reads every file again, changed or not. `pull` downloads a model
+        that is not here, `wait` waits for another writer. `progress` is called several times a second with how far it
+        is. A file that cannot be read is skipped and stands in the report.
         Raises UsageError where there is nothing to index, ModelError where the model cannot be used, and IndexBusy
         where another process is writing. What was committed until an error stays.
         """
-        run = self.indexing(*paths, include=include, exclude=exclude, archives=archives, pull=pull, wait=wait)
+        run = self.indexing(
+            *paths,
+            include=include,
+            exclude=exclude,
+            archives=archives,
+            retry=retry,
+            reread=reread,
+            pull=pull,
+            wait=wait,
+        )
         for state in run:
             if progress is not None:
                 progress(state)
@@ -230,6 +242,8 @@ class Index:
         include: Sequence[str] = (),
         exclude: Sequence[str] = (),
         archives: bool = False,
+        retry: bool = False,
+        reread: bool = False,
         pull: bool = False,
         wait: bool = False,
     ) -> IndexRun:
@@ -238,7 +252,9 @@ class Index:
             raise UsageError("nothing is indexed yet", "kosearch index PATH")
         globs = {"include": tuple(include), "exclude": tuple(exclude)} if include or exclude else None
         roots = [_file_name(path) for path in paths]
-        return IndexRun(self.update(roots, globs=globs, archives=archives, pull=pull, wait=wait))
+        return IndexRun(
+            self.update(roots, globs=globs, archives=archives, retry=retry, reread=reread, pull=pull, wait=wait)
+        )
 
     @overload
     def search(self, question: str, **options: Unpack[SearchOptions]) -> Answer: ...  # type: ignore[overload-overlap]
@@ -378,26 +394,31 @@ class Index:
         *,
         globs: Mapping[str, tuple[str, ...]] | None = None,
         archives: bool = False,
+        retry: bool = False,
+        reread: bool = False,
         pull: bool = False,
         wait: bool = False,
     ) -> Generator[IndexProgress | str, None, IndexReport]:
         """Bring the roots, or all known ones, up to date; makes the index where there is none.
 
-        `globs` (include, exclude) limit the named roots from now on; without, they keep those they had. Yields how
-        far it is, and first a line that says which model the index uses and why.
+        `globs` (include, exclude) limit the named roots from now on; without, they keep those they had. `retry` tries
+        again what could not be read, `reread` reads every file again. Yields how far it is, and first lines for the
+        user: which model the index uses and why, and which files are read again since their readers have changed.
+
+        Raises UsageError where nothing of what is named is there, or ever was.
         """
-        from kosearch.indexing import Run
+        from kosearch.indexing import Again, Run
         from kosearch.preparing import FilePreparer
 
         named = [canonical(root) for root in roots]
-        if not self.exists and not any(map(os.path.lexists, named)):
+        if named and not any(os.path.lexists(one) or self._knows(one) for one in named):
             raise UsageError(f"{display_path(named[0])}: there is no such file or folder", "check the path")
         self.prepare(pull=pull)
         yield from self._notes()
         yield from self._renew_terms(wait=wait)
         max_size = self.settings.max_file_size
         preparer = FilePreparer(self.preparer, max_size, archives)
-        retry = frozenset({Reason.UNSUPPORTED}) if archives else frozenset()
+        reasons = frozenset(Reason) if retry else frozenset({Reason.UNSUPPORTED}) if archives else frozenset()
         with self.store.writer(wait=wait) as writer, self.pool(preparer) as pool:
             for root in filter(os.path.lexists, named):
                 writer.add_root(root, globs)
@@ -405,7 +426,15 @@ class Index:
             # A root inside a named one may be hidden from its walk: it is brought up to date as a root of its own.
             inside = [one for one in known if any(lies_under(one, root) for root in named)]
             wanted = {root: WalkRules(**known.get(root, {}), max_size=max_size) for root in [*named, *inside] or known}
-            return (yield from Run(writer, self.embed_passages).over(wanted, pool, retry))
+            run = Run(writer, self.embed_passages)
+            count, kinds = run.outdated(wanted)
+            if count and not reread:
+                yield _outdated_line(count, kinds)
+            return (yield from run.over(wanted, pool, Again(reasons, reread)))
+
+    def _knows(self, raw: bytes) -> bool:
+        """Whether it is a root, or holds one, or lies under one."""
+        return self.exists and any(lies_under(raw, root) or lies_under(root, raw) for root in self.roots())
 
     def take_over(self, source: Index, *, pull: bool = False, wait: bool = False) -> IndexRun:
         """Make this index of what `source` holds, without reading a file: its texts are cut and embedded anew.
@@ -706,6 +735,12 @@ def _file_name(path: StrPath) -> bytes:
 
 def _several(value: str | Sequence[str]) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else tuple(value)
+
+
+def _outdated_line(count: int, kinds: Sequence[str]) -> str:
+    """For a person, of `Run.outdated`."""
+    files = "1 file is" if count == 1 else f"{count:,} files are"
+    return f"{files} read again: kosearch reads {', '.join(kinds) if kinds else 'such files'} otherwise than before"
 
 
 def _parsed(hit: str) -> tuple[str, int, int | None]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from kosearch.embedding import AnyModel, token_offsets
 from kosearch.extract import ExtractError, extract
+from kosearch.extract.formats import version
 from kosearch.index import StoredFile, UnanalysedDocument
 from kosearch.passages import CONTEXT, context, cut
 from kosearch.records import MAX_TITLE, Extracted, Extraction, Passage, Reason, Skipped, SourceFile, TokenOffsets
@@ -24,6 +25,8 @@ FAILURES = {
     "error": Reason.BROKEN,
 }
 """What a worker's failure says of the file that it was reading."""
+_UNKNOWN = frozenset({Reason.UNSUPPORTED, Reason.BINARY, Reason.ENCODING})
+"""The reasons of files that no reader knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,20 +138,30 @@ class FilePreparer:
             content = read(source.raw, self.max_bytes)
         except ReadError as error:
             return Prepared(source, "", (), (Skipped(source.path, error.reason, error.detail),))
-        source = replace(source, size=content.size, mtime_ns=content.mtime_ns)
+        source = replace(
+            source, size=content.size, mtime_ns=content.mtime_ns, ctime_ns=content.ctime_ns, inode=content.inode
+        )
         if content.sha256 == job.known_hash:
             return Prepared(source, content.sha256, None, ())
         try:
             extraction = extract(content.data, path=source.path, archives=self.archives or job.searchable)
         except ExtractError as error:
-            return Prepared(source, content.sha256, (), (Skipped(source.path, error.reason, error.detail),))
+            skipped = (Skipped(source.path, error.reason, error.detail),)
+            return Prepared(source, content.sha256, (), skipped, _reader(error.readers, skipped))
         documents = tuple(self.preparer.prepare(one, one.member or source.path) for one in extraction.documents)
         partial = [
             Skipped(source.path, Reason.PARTIAL, warning, one.member)
             for one in extraction.documents
             for warning in one.warnings
         ]
-        return Prepared(source, content.sha256, documents, (*extraction.skipped, *partial))
+        reader = _reader(extraction.readers, extraction.skipped)
+        return Prepared(source, content.sha256, documents, (*extraction.skipped, *partial), reader)
+
+
+def _reader(readers: Sequence[str], skipped: Sequence[Skipped]) -> str:
+    """By what a file was read; where no reader knew it, or a file in it, a new one might."""
+    unknown = not readers or any(one.reason in _UNKNOWN for one in skipped)
+    return " ".join(sorted({*readers, version("")} if unknown else readers))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,15 +12,18 @@ import stat
 import time
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence, Set
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from kosearch.globs import Globs
+from kosearch.globs import Globs, TooManyGlobs
 from kosearch.records import Reason, Skipped, SourceFile
 
 _MIB = 1024 * 1024
 _RULES_LIMIT = _MIB
 _CLOCK_TICK_NS = 20_000_000
 """File times come from the kernel's tick, at most 10 ms apart."""
+UNSETTLED = -1
+"""As the time of the last change: no file has it, so that the next run looks into this one."""
 _GIT_RULES = b".gitignore"
 _OWN_RULES = b".kosearchignore"
 _VCS_FOLDERS = frozenset({"CVS", "_darcs"})  # those of other systems are hidden
@@ -65,7 +68,9 @@ class Content:
     sha256: str
     size: int
     mtime_ns: int
-    """-1 for a file so young that another change within the same tick of the clock would not show in its time."""
+    ctime_ns: int
+    """-1 for a file so young that another change within the same tick of the clock would not show in its times."""
+    inode: int
 
 
 class ReadError(Exception):
@@ -128,8 +133,9 @@ def read(raw: bytes, max_size: int) -> Content:
         raise ReadError(Reason.VANISHED, "the file was deleted while it was read")
     if len(data) != after.st_size or before.st_mtime_ns != after.st_mtime_ns:
         raise ReadError(Reason.CHANGED, "the file changed while it was read; index it again")
-    settled = time.time_ns() - after.st_mtime_ns > _CLOCK_TICK_NS
-    return Content(data, hashlib.sha256(data).hexdigest(), after.st_size, after.st_mtime_ns if settled else -1)
+    settled = time.time_ns() - after.st_ctime_ns > _CLOCK_TICK_NS  # users set the other time, the system this one
+    ctime_ns = after.st_ctime_ns if settled else UNSETTLED
+    return Content(data, hashlib.sha256(data).hexdigest(), after.st_size, after.st_mtime_ns, ctime_ns, after.st_ino)
 
 
 def _read_up_to(descriptor: int, size: int) -> bytes:
@@ -248,7 +254,8 @@ class _Walk:
             return Skipped(path, Reason.NOT_A_FILE, _kind_of(status.st_mode), raw=raw)
         if status.st_size > self._max_size:
             return Skipped(path, Reason.TOO_LARGE, _too_large(status.st_size, self._max_size), raw=raw)
-        return SourceFile(raw, path, self._root, status.st_size, status.st_mtime_ns)
+        times = (status.st_mtime_ns, status.st_ctime_ns)
+        return SourceFile(raw, path, self._root, status.st_size, *times, status.st_ino)
 
     def _judge_link(self, raw: bytes, path: str) -> Skipped | None:
         target = os.path.realpath(raw)
@@ -281,10 +288,15 @@ def _list(folder: bytes) -> list[tuple[bytes, os.stat_result | OSError]]:
 
 
 def _start(root: bytes) -> tuple[_Folder, list[Skipped]]:
-    """The root with the rules of the folders above it, up to the top of the repository it lies in."""
+    """The root with the rules of the folders above it, up to the top of the repository it lies in.
+
+    Who may write to a folder above must not decide what is found here: as in git, only what belongs to this user, to
+    the root's owner or to root counts there.
+    """
     above: list[bytes] = []
     top = root
-    while not os.path.lexists(os.path.join(top, b".git")):
+    owners = _trusted(root)
+    while not _belongs_to(os.path.join(top, b".git"), owners):
         parent = os.path.dirname(top)
         if parent == top:
             return _Folder(root, _folder_path(root)), []
@@ -294,11 +306,29 @@ def _start(root: bytes) -> tuple[_Folder, list[Skipped]]:
     own_rules: tuple[Globs, ...] = ()
     problems: list[Skipped] = []
     for raw in reversed(above):
-        names = {name for name in (_GIT_RULES, _OWN_RULES) if os.path.lexists(os.path.join(raw, name))}
+        names = {name for name in (_GIT_RULES, _OWN_RULES) if _belongs_to(os.path.join(raw, name), owners)}
         folder, more = _with_rules(_Folder(raw, _folder_path(raw), git_rules, own_rules), names)
         git_rules, own_rules = folder.git_rules, folder.own_rules
         problems += more
     return _Folder(root, _folder_path(root), git_rules, own_rules), problems
+
+
+def _trusted(root: bytes) -> frozenset[int]:
+    """The users whose ignore files above a root count."""
+    if not hasattr(os, "geteuid"):
+        return frozenset()
+    owners = {0, os.geteuid()}
+    with suppress(OSError):
+        owners.add(os.stat(root).st_uid)
+    return frozenset(owners)
+
+
+def _belongs_to(path: bytes, owners: frozenset[int]) -> bool:
+    """Whether it is there and one of them owns it; where there are no users, whether it is there."""
+    try:
+        return not owners or os.lstat(path).st_uid in owners
+    except OSError:
+        return False
 
 
 def _with_rules(folder: _Folder, names: Set[bytes]) -> tuple[_Folder, list[Skipped]]:
@@ -308,17 +338,32 @@ def _with_rules(folder: _Folder, names: Set[bytes]) -> tuple[_Folder, list[Skipp
     problems: list[Skipped] = []
     for name in names & {_GIT_RULES, _OWN_RULES}:
         try:
-            text = read(os.path.join(folder.raw, name), _RULES_LIMIT).data.decode("utf-8-sig", "replace")
+            rules = Globs(_ignore_lines(os.path.join(folder.raw, name)), len(folder.path) + 1)
         except ReadError as error:
             path = f"{folder.path}/{display_path(name)}"
             problems.append(Skipped(path, error.reason, f"its rules do not apply: {error.detail}"))
             continue
-        rules = Globs(text.split("\n"), len(folder.path) + 1)
+        except TooManyGlobs as error:
+            path = f"{folder.path}/{display_path(name)}"
+            problems.append(Skipped(path, Reason.TOO_LARGE, f"its rules do not apply: {error}"))
+            continue
         if name == _GIT_RULES:
             git_rules += (rules,)
         else:
             own_rules += (rules,)
     return replace(folder, git_rules=git_rules, own_rules=own_rules), problems
+
+
+def _ignore_lines(raw: bytes) -> list[str]:
+    """The lines of an ignore file. Raises ReadError."""
+    try:
+        return read(raw, _RULES_LIMIT).data.decode("utf-8-sig", "replace").split("\n")
+    except ReadError as error:
+        if error.reason != Reason.TOO_LARGE:
+            raise
+        raise ReadError(
+            error.reason, f"more than the {_RULES_LIMIT // _MIB} MiB that an ignore file may have"
+        ) from error
 
 
 def _folder_path(raw: bytes) -> str:

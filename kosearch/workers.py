@@ -73,6 +73,8 @@ class Pool(Generic[Item, Result]):
         deadline: float,
         memory_limit: int = 2 * 1024**3,
     ) -> None:
+        self.limits = f"{deadline:g} s, {memory_limit // 1024**2} MiB"
+        """What an item may take; one that failed under these may succeed under others."""
         pickled = pickle.dumps(task)
         self._workers = [_Worker(pickled, deadline, memory_limit) for _ in range(count)]
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()

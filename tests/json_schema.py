@@ -97,7 +97,7 @@ STATUS: Mapping[str, Any] = {
     },
     "passage_tokens": int,
     "passage_overlap": int,
-    "last_run": {"ended": str, "seconds": number, "embedded": int},
+    "last_run": {"ended": str, "seconds": number, "embedded": int, "publishing?": number},
     "not_searchable": {"*": int},
     "problems?": [SKIPPED],
 }

@@ -6,8 +6,12 @@ import io
 import json
 import os
 import random
+import shutil
+import sqlite3
 import sys
+import tempfile
 import unicodedata
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +113,13 @@ def test_a_root_that_cannot_be_seen_keeps_its_documents(program: Program, folder
     assert "there is no such file or folder" in nothing.stderr
     assert program.run("status").returncode == 4
 
+    index(program, folder)
+    nothing = program.run("index", tmp_path / "nowhere")
+    assert (nothing.returncode, nothing.stdout) == (2, "")
+    assert nothing.stderr.count("\n") <= 2  # what is wrong and what to do, and no summary of nothing
+    assert "there is no such file or folder" in nothing.stderr
+    assert "added" not in nothing.stderr
+
     other, away = tmp_path / "other", tmp_path / "away"
     other.mkdir()
     (other / "lamp.txt").write_text("The lighthouse lamp turns all night.\n")
@@ -133,6 +144,37 @@ def test_a_root_that_cannot_be_seen_keeps_its_documents(program: Program, folder
     assert (again.returncode, again.stdout, again.stderr) == (1, "", "0 files removed from the index\n")
     assert program.run("remove", folder / "crane.md", "-q").returncode == 0
     assert status(program)["files"] == 1
+
+
+def test_files_of_any_date_are_indexed_and_dated_as_they_are(program: Program, folder: Path) -> None:
+    """NTFS's zero is in 1601; in memory a file system keeps any date."""
+    place = Path(tempfile.mkdtemp(dir="/dev/shm" if os.path.isdir("/dev/shm") else None))
+    years = (1601, 1677, 1969, 2038, 2262, 2300, 9998)
+    for year in years:
+        (place / f"{year}.txt").write_text(f"The ferry of {year} sails.\n")
+        seconds = (datetime(year, 5, 1, tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds()
+        os.utime(place / f"{year}.txt", ns=(0, int(seconds) * 10**9))
+    assert counts(index(program, place))["added"] == len(years)
+    assert counts(index(program)) == {"unchanged": len(years)}
+    dated = [year for year in years if Path(place / f"{year}.txt").stat().st_mtime // 31_556_952 + 1970 == year]
+    for year in dated:
+        day = ("--after", f"{year}-05-01", "--before", f"{year}-05-01")
+        found = program.run("query", "ferry", "--mode", "lexical", "--paths", *day)
+        assert found.stdout == f"{place / f'{year}.txt'}\n"
+    shutil.rmtree(place)
+
+
+def test_reading_again_is_asked_for_and_said(program: Program, folder: Path) -> None:
+    index(program, folder)
+    assert counts(index(program, "--reread")) == {"unchanged": 2, "reused": 2}
+    connection = sqlite3.connect(next(program.home.rglob("index.sqlite")))
+    connection.execute("UPDATE file SET reader = 'markdown/0' WHERE path LIKE '%crane.md'")
+    connection.commit()
+    connection.close()
+    again = program.run("index")
+    assert "1 file is read again: kosearch reads markdown otherwise than before\n" in again.stderr
+    assert "0 files added, 0 changed, 0 removed, 2 unchanged" in again.stderr
+    assert "read again" not in program.run("index").stderr
 
 
 def test_unreadable_files_and_folders_are_named(program: Program, folder: Path) -> None:

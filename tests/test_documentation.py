@@ -145,7 +145,7 @@ def test_every_exit_code_is_named() -> None:
         return {one}.union(*map(classes, one.__subclasses__()))
 
     codes = {one.exit_code for one in classes(errors.KosearchError)}
-    codes |= {errors.OK, errors.NO_HIT, errors.INTERRUPTED, errors.TERMINATED}
+    codes |= {errors.OK, errors.NO_HIT, errors.HUNG_UP, errors.INTERRUPTED, errors.TERMINATED}
     table = read("scripts").split("## Exit codes")[1].split("\n## ")[0]
     named = {int(code) for row in re.findall(r"^\| ([\d, ]+) \|", table, re.MULTILINE) for code in row.split(", ")}
     assert named == codes

@@ -12,11 +12,14 @@ import numpy as np
 import pytest
 from index_making import IDENTITY, vector
 
+from kosearch.extract import formats
+from kosearch.extract.formats import READERS, version
 from kosearch.index import Index, Writer
-from kosearch.indexing import BATCH, Run
+from kosearch.indexing import BATCH, Again, Run
 from kosearch.preparing import Job, Prepared, PreparedDocument, PreparedPassage, input_hash
-from kosearch.records import Extracted, IndexReport, Passage
+from kosearch.records import Extracted, IndexReport, Passage, Reason
 from kosearch.sources import WalkRules
+from kosearch.workers import Failure
 
 if TYPE_CHECKING:
     from kosearch.records import Vectors
@@ -34,14 +37,23 @@ def prepare(job: Job) -> Prepared:
         place = Passage(start, start + len(line), number, number)
         passages.append(PreparedPassage(place, line, input_hash(line), {"body": line.split(), "heading": []}))
         start += len(line) + 1
-    return Prepared(job.source, content_hash, (PreparedDocument(Extracted(text, "text"), tuple(passages)),), ())
+    document = PreparedDocument(Extracted(text, "text"), tuple(passages))
+    return Prepared(job.source, content_hash, (document,), (), version("text"))
 
 
 class Workers:
     """The pool's interface, in this process."""
 
-    def map(self, jobs: Iterable[Job]) -> Iterator[tuple[Job, Prepared]]:
-        return ((job, prepare(job)) for job in jobs)
+    def __init__(self) -> None:
+        self.limits = "60 s"
+        self.failing: dict[str, Failure] = {}
+        self.read: list[str] = []
+
+    def map(self, jobs: Iterable[Job]) -> Iterator[tuple[Job, Prepared | Failure]]:
+        for job in jobs:
+            name = job.source.path.rpartition("/")[2]
+            self.read.append(name)
+            yield job, self.failing.get(name) or prepare(job)
 
 
 class Library:
@@ -51,6 +63,7 @@ class Library:
         self.index = Index.create(folder, IDENTITY)
         self.embedded: list[str] = []
         self.failing: Exception | None = None
+        self.workers = Workers()
 
     def embed(self, texts: Sequence[str], progress: Callable[[int], None]) -> Vectors:
         if self.failing:
@@ -59,13 +72,14 @@ class Library:
         progress(len(texts))
         return np.stack([vector(text) for text in texts])
 
-    def run(self, *roots: Path) -> IndexReport:
+    def run(self, *roots: Path, again: Again | None = None) -> IndexReport:
         self.embedded.clear()
+        self.workers.read.clear()
         rules = {os.fsencode(root): WalkRules() for root in roots}
         with self.index.writer() as writer:
             for root in rules:
                 writer.add_root(root)
-            run = Run(writer, self.embed).over(rules, Workers())  # type: ignore[arg-type]
+            run = Run(writer, self.embed).over(rules, self.workers, again)  # type: ignore[arg-type]
             while True:
                 try:
                     next(run)
@@ -181,3 +195,87 @@ def test_a_file_that_is_turned_away_is_noted_once(
     monkeypatch.delattr(Writer, "skip")
     assert [problem.reason for problem in library.run(docs).skipped] == ["not-a-file"]
     assert [problem.reason for problem in library.index.problems()] == ["not-a-file"]
+
+
+FAILURES = [Failure("timeout", "slow"), Failure("memory", "large"), Failure("crashed", "gone"), Failure("error", "odd")]
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+def test_a_file_that_failed_is_left_alone_until_something_changes(
+    library: Library, docs: Path, failure: Failure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library.workers.failing = {"a.txt": failure}
+
+    def read(*, again: Again | None = None) -> list[str]:
+        report = library.run(docs, again=again)
+        assert [one.path.rpartition("/")[2] for one in report.skipped] == ["a.txt"]
+        assert report.skipped[0].detail == f"{failure.detail}; kosearch index --retry tries it again"
+        return list(library.workers.read)
+
+    assert read() == ["a.txt", "b.txt"]
+    assert read() == []
+    assert read(again=Again(frozenset(Reason))) == ["a.txt"]
+    library.workers.limits = "120 s"
+    assert (read(), read()) == (["a.txt"], [])
+    (docs / "a.txt").write_text("another text\n")
+    assert (read(), read()) == (["a.txt"], [])
+    os.utime(docs / "a.txt", ns=(1, 1))
+    assert (read(), read()) == (["a.txt"], [])
+    monkeypatch.setitem(READERS, "pdf", READERS["pdf"]._replace(version=99))
+    assert (read(), read()) == (["a.txt"], [])
+    library.workers.failing.clear()
+    assert library.run(docs, again=Again(frozenset(Reason))).added == 0
+    assert library.names() == {"a.txt", "b.txt"}
+
+
+def test_what_another_version_of_a_reader_read_is_read_again(
+    library: Library, docs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library.run(docs)
+    monkeypatch.setitem(READERS, "text", READERS["text"]._replace(version=99))
+    with library.index.writer() as writer:
+        assert Run(writer, library.embed).outdated([os.fsencode(docs)]) == (2, ["text"])
+        assert Run(writer, library.embed).outdated([b"/elsewhere"]) == (0, [])
+    report = library.run(docs)
+    assert library.workers.read == ["a.txt", "b.txt"]
+    assert (report.unchanged, report.changed, report.embedded) == (2, 0, 0)
+    library.run(docs)
+    assert library.workers.read == []
+
+
+def test_an_engine_that_is_installed_makes_another_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(READERS, "pdf", READERS["pdf"]._replace(engines=("an_engine_for_tests",)))
+    before = version("pdf")
+    assert formats.outdated([before]) == []
+    (tmp_path / "an_engine_for_tests.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    assert formats.outdated([before, version("text")]) == ["pdf"]
+
+
+def test_the_same_size_and_time_hide_no_change(library: Library, docs: Path) -> None:
+    """By inode or time of change it shows; what is the same all the same is hashed and no more."""
+    library.run(docs)
+    status = (docs / "a.txt").stat()
+    text = (docs / "a.txt").read_text().replace("first", "FIRST")
+    (docs / "a.txt").write_text(text)
+    os.utime(docs / "a.txt", ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert (library.run(docs).changed, library.embedded) == (1, ["FIRST line"])
+
+    (docs / "new").write_text("another LINE\n")
+    os.utime(docs / "new", ns=(1, 1))
+    os.utime(docs / "b.txt", ns=(1, 1))
+    library.run(docs)
+    (docs / "new").rename(docs / "b.txt")
+    assert (library.run(docs).changed, library.embedded) == (1, [])
+
+    (docs / "a.txt").chmod(0o600)
+    report = library.run(docs)
+    assert (library.workers.read, report.unchanged) == (["a.txt"], 2)
+    assert library.run(docs).unchanged == 2
+    assert library.workers.read == []
+
+
+def test_every_file_can_be_read_again(library: Library, docs: Path) -> None:
+    library.run(docs)
+    report = library.run(docs, again=Again(every=True))
+    assert (library.workers.read, report.unchanged, library.embedded) == (["a.txt", "b.txt"], 2, [])

@@ -8,8 +8,10 @@ import random
 import shutil
 import socket
 import subprocess
+import time
 import unicodedata
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -65,6 +67,8 @@ class TestFinding:
             os.fsencode(tmp_path),
             status.st_size,
             status.st_mtime_ns,
+            status.st_ctime_ns,
+            status.st_ino,
         )
 
     def test_the_order_is_sorted_by_name_files_before_folders(self, tmp_path: Path) -> None:
@@ -199,6 +203,45 @@ def _plant(folder: Path, chance: random.Random) -> dict[str, str]:
             )
             (path / ".gitignore").write_text(rules[str(path)])
     return rules
+
+
+class TestRulesOfOthersAndLongOnes:
+    @pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files of other users")
+    @pytest.mark.parametrize("owner", [65534, 1000])
+    def test_what_another_user_planted_above_the_root_hides_nothing(self, tmp_path: Path, owner: int) -> None:
+        """It counts where it belongs to this user, to root, or to the owner of the root itself."""
+        make(tmp_path / "docs", "a.txt", "b.txt")
+        make(tmp_path, git="a.txt\n", own="b.txt\n")
+        (tmp_path / ".git").mkdir()
+        os.chown(tmp_path / "docs", 1000, 1000)
+        planted = [tmp_path / name for name in (".git", ".gitignore", ".kosearchignore")]
+        for path in planted:
+            os.chown(path, owner, owner)
+        hidden = set() if owner == 65534 else {"a.txt", "b.txt"}
+        assert self.found(tmp_path / "docs") == {"a.txt", "b.txt"} - hidden
+        os.chown(tmp_path / ".git", 0, 0)  # a repository of ours, in which somebody put rules
+        os.chown(tmp_path / ".gitignore", 0, 0)
+        assert self.found(tmp_path / "docs") == {"a.txt", "b.txt"} - hidden - {"a.txt"}
+
+    def found(self, folder: Path) -> set[str]:
+        return {os.path.basename(one.raw).decode() for one in walk(folder) if isinstance(one, SourceFile)}
+
+    def test_long_ignore_files_cost_little_and_have_limits_with_names(self, tmp_path: Path) -> None:
+        lines = [f"report-{number}.pdf\n/old/{number}/x.doc\n*.{number}\n" for number in range(24_000)]
+        make(tmp_path, *(f"{number}.txt" for number in range(1000)), "x.7", "report-3.pdf", own="".join(lines))
+        assert 900_000 < (tmp_path / ".kosearchignore").stat().st_size < MIB
+        begun = time.process_time()
+        assert len(files(tmp_path)) == 1000
+        assert time.process_time() - begun < 5  # 400 once
+
+        (tmp_path / ".kosearchignore").write_text("x" * MIB + "x")
+        [problem] = [one for one in walk(tmp_path) if isinstance(one, Skipped)]
+        assert (problem.path, problem.reason) == (f"{tmp_path}/.kosearchignore", Reason.TOO_LARGE)
+        assert problem.detail == "its rules do not apply: more than the 1 MiB that an ignore file may have"
+
+        (tmp_path / ".kosearchignore").write_text("".join(f"a*{number}*b\n" for number in range(2001)))
+        [problem] = [one for one in walk(tmp_path) if isinstance(one, Skipped)]
+        assert problem.detail == "its rules do not apply: more than 2,000 patterns with wildcards inside"
 
 
 class TestLinksAndRoots:
@@ -429,11 +472,18 @@ class TestReading:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         raw = self.path(tmp_path)
-        written = os.stat(raw).st_mtime_ns
+        written = os.stat(raw).st_ctime_ns
         monkeypatch.setattr(sources.time, "time_ns", lambda: written + 1_000_000)
-        assert read(raw, MIB).mtime_ns == -1
+        assert read(raw, MIB).ctime_ns == -1
         monkeypatch.setattr(sources.time, "time_ns", lambda: written + 50_000_000)
-        assert read(raw, MIB).mtime_ns == written
+        assert read(raw, MIB).ctime_ns == written
+
+    @pytest.mark.parametrize("year", [1601, 1677, 1969, 2106, 2262, 2500])
+    def test_any_date_is_what_the_system_says(self, tmp_path: Path, year: int) -> None:
+        raw = self.path(tmp_path)
+        seconds = (datetime(year, 5, 1, tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds()
+        os.utime(raw, ns=(0, int(seconds) * 10**9))
+        assert read(raw, MIB).mtime_ns == os.stat(raw).st_mtime_ns == walk(tmp_path)[0].mtime_ns  # type: ignore[union-attr]
 
     def test_what_is_not_there_or_not_a_file(self, tmp_path: Path) -> None:
         raw = self.path(tmp_path)

@@ -13,7 +13,11 @@ from kosearch.cli.output import Caller, ClosedPipe, Output, discard, standard
 
 
 class Terminated(BaseException):
-    """SIGTERM: like Ctrl-C, keep what is committed and go."""
+    """SIGTERM, or SIGHUP where the terminal goes: like Ctrl-C, keep what is committed and go."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.exit_code = 128 + number
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -21,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from kosearch.cli.app import invoke
 
     output = standard()
-    previous = signal.signal(signal.SIGTERM, _terminate)
+    previous = {number: signal.signal(number, _terminate) for number in _endings()}
     try:
         code = invoke(list(sys.argv[1:] if argv is None else argv), Caller(output))
         output.flush()
@@ -33,17 +37,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         return error.exit_code
     except KeyboardInterrupt:
         return errors.INTERRUPTED
-    except Terminated:
-        return errors.TERMINATED
+    except Terminated as ended:
+        return ended.exit_code
     except Exception as error:  # noqa: BLE001 - the boundary: whatever is left is our own mistake
         return _unexpected(output, error)
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
     return code
 
 
-def _terminate(_signum: int, _frame: FrameType | None) -> None:
-    raise Terminated
+def _endings() -> list[int]:
+    """The signals that end a command in order; who has SIGHUP ignored (nohup) wants it ignored."""
+    hangup: int | None = getattr(signal, "SIGHUP", None)
+    if hangup is None or signal.getsignal(hangup) is signal.SIG_IGN:
+        return [signal.SIGTERM]
+    return [signal.SIGTERM, hangup]
+
+
+def _terminate(signum: int, _frame: FrameType | None) -> None:
+    raise Terminated(signum)
 
 
 def _unexpected(output: Output, error: Exception) -> int:

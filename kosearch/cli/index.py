@@ -42,6 +42,8 @@ def command(
         typer.Option(metavar="GLOB", help="No files that match, in this run and later ones.", show_default=False),
     ] = None,
     archives: Annotated[bool, typer.Option("--archives", help="Read the documents in ZIP archives too.")] = False,
+    retry: Annotated[bool, typer.Option("--retry", help="Try again what could not be read.")] = False,
+    reread: Annotated[bool, typer.Option("--reread", help="Read every file again, changed or not.")] = False,
     max_file_size: Annotated[
         str | None,
         typer.Option(metavar="SIZE", help="Skip larger files.  [default: 64M]", show_default=False),
@@ -108,8 +110,11 @@ def command(
     library = Index(settings, trust_remote_code=trust_remote_code)
     roots = [options.file_name(path) for path in paths or ()]
     if into is not None:
-        if roots or include or exclude or archives:
-            raise UsageError("--into reads no files: it takes what the index holds", "leave paths and globs out")
+        if roots or include or exclude or archives or retry or reread:
+            raise UsageError(
+                "--into reads no files: it takes what the index holds",
+                "leave out paths, globs, --archives, --retry and --reread",
+            )
         source = library
         model = settings.model or source.store.identity.model
         library = Index(replace(settings, index=into, model=model))
@@ -122,6 +127,8 @@ def command(
             include=[options.glob(one) for one in include or ()],
             exclude=[options.glob(one) for one in exclude or ()],
             archives=archives,
+            retry=retry,
+            reread=reread,
             pull=pull,
             wait=wait,
         )
@@ -134,8 +141,11 @@ def command(
     report, state = run.report, library.status()
     if json:
         output.json(schema.report(report, state, library.settings.index))
-    _summary(output, report, state)
-    return _code(report, {canonical(root) for root in roots}, strict=strict)
+    _problems(output, report)
+    named = {canonical(root) for root in roots}
+    if not named or named - {problem.raw for problem in report.failed_roots}:
+        _summary(output, report, state)
+    return _code(report, named, strict=strict)
 
 
 def _check_has_endpoint(library: Index) -> None:
@@ -149,7 +159,7 @@ def _check_has_endpoint(library: Index) -> None:
         )
 
 
-def _summary(output: Output, report: IndexReport, state: Status) -> None:
+def _problems(output: Output, report: IndexReport) -> None:
     problems = [*report.failed_roots, *report.skipped]
     for problem in problems[:_SHOWN]:
         output.note(f"skipped {_line(problem)}")
@@ -159,6 +169,10 @@ def _summary(output: Output, report: IndexReport, state: Status) -> None:
         reasons = Counter(str(problem.reason) for problem in problems)
         counts = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
         output.note(f"{len(problems)} skipped in all ({counts}); kosearch status --problems lists them")
+
+
+def _summary(output: Output, report: IndexReport, state: Status) -> None:
+    """What the run did; not said where none of the paths that were named could be seen."""
     output.note(
         f"{render.counted(report.added, 'file')} added, {report.changed} changed, {report.removed} removed, "
         f"{report.unchanged} unchanged in {render.duration_of(report.seconds)}"

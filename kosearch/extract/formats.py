@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from importlib import import_module
+from importlib.util import find_spec
 from posixpath import splitext
 from typing import NamedTuple
 
@@ -20,6 +21,8 @@ class Reader(NamedTuple):
     function: str
     version: int = 1
     """Raised whenever the reader gives other text than before: what an older one has read is read again."""
+    engines: tuple[str, ...] = ()
+    """Optional packages that the reader makes use of: where one is installed or leaves, it is another reader."""
 
 
 READERS = {
@@ -182,10 +185,18 @@ def read(kind: str, data: bytes, path: str, inside: Inside) -> Extraction:
 
 
 def version(kind: str) -> str:
-    """What is kept of the reader that a file needed, "docx/3"; "detection/2" for a file of no kind."""
-    return f"{kind}/{READERS[kind].version}" if kind else f"detection/{DETECTION}"
+    """What is kept of the reader that a file needed, "docx/3" or "pdf/2+ocr"; "detection/2" for a file of no kind."""
+    if not kind:
+        return f"detection/{DETECTION}"
+    reader = READERS[kind]
+    return "+".join((f"{kind}/{reader.version}", *(name for name in reader.engines if find_spec(name))))
 
 
-def outdated(versions: Iterable[str]) -> bool:
-    """Whether a file that these readers read would be read by another version of one today."""
-    return not set(versions) <= {version(kind) for kind in ("", *READERS)}
+def every_version() -> tuple[str, ...]:
+    """The version of every reader: kept of a file of which it is not known which one would read it."""
+    return tuple(version(kind) for kind in ("", *READERS))
+
+
+def outdated(versions: Iterable[str]) -> list[str]:
+    """Of a file that these readers read, the kinds that another version of one would read today."""
+    return sorted(one.partition("/")[0] for one in set(versions).difference(every_version()))

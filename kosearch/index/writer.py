@@ -29,7 +29,7 @@ from kosearch.index.codec import (
 )
 from kosearch.index.reanalysis import Reanalysis
 from kosearch.index.records import FileState, Globs, NewDocument
-from kosearch.index.schema import transaction, write_meta
+from kosearch.index.schema import read_meta, transaction, write_meta
 from kosearch.index.store import DOCUMENT, PART, STRUCTURE, Store
 from kosearch.records import MAX_TITLE, Reason, Skipped, SourceFile
 
@@ -141,6 +141,11 @@ class Writer:
         """Forget a root; its files stay until they are removed."""
         with self.transaction():
             self._connection.execute("DELETE FROM root WHERE raw = ?", (raw,))
+
+    def last_run(self) -> Mapping[str, Any] | None:
+        """What `record_run` kept."""
+        run: Mapping[str, Any] | None = read_meta(self._connection, "run")
+        return run
 
     def record_run(self, run: Mapping[str, Any]) -> None:
         """Keep what a run did, for `status`."""
