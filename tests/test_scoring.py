@@ -15,10 +15,15 @@ from kosearch.records import Statistics
 from kosearch.scoring import (
     FULL_MATCH,
     K1,
+    MOST_LIFT,
+    NAMED_MATCH,
+    NAMING,
     RARITY,
     REACH,
     B,
     bm25,
+    dense_weight,
+    full_match,
     fuse,
     idf,
     rarest,
@@ -254,3 +259,25 @@ def test_the_order_of_candidates_does_not_count(pairs: list[tuple[float, float]]
         strict=True,
     ):
         np.testing.assert_array_equal(side[shuffled], again)
+
+
+def test_a_question_that_names_something_wants_its_words_only() -> None:
+    assert full_match([NAMING]) == full_match([400]) == NAMED_MATCH
+    assert full_match([50, NAMING, 900]) == 3 * NAMED_MATCH
+    assert full_match([50, 60], alone=True) == 2 * NAMED_MATCH
+    assert full_match([50, NAMING + 1, 0]) == FULL_MATCH  # a word that no passage has names nothing here
+    assert full_match([1] * 20) == FULL_MATCH
+    assert full_match([], alone=True) == NAMED_MATCH
+
+
+@given(st.floats(0, 1), st.floats(0, 2))
+def test_meaning_weighs_more_where_words_cover_little(weight: float, covered: float) -> None:
+    lifted = dense_weight(weight, covered)
+    assert weight <= lifted <= min(1, weight + MOST_LIFT)
+    assert lifted >= dense_weight(weight, covered + 0.1)
+
+
+def test_the_weight_stays_where_words_cover_the_question_or_one_side_was_asked_for() -> None:
+    assert dense_weight(0.5, 0.9) == 0.5
+    assert dense_weight(0.5, 0.1) == pytest.approx(0.7)
+    assert (dense_weight(0.0, 0.0), dense_weight(1.0, 0.0)) == (0.0, 1.0)

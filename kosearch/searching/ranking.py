@@ -17,7 +17,20 @@ from numpy.typing import NDArray
 from kosearch.index import Snapshot
 from kosearch.passages import context
 from kosearch.records import Query, Score
-from kosearch.scoring import NEIGHBOURS, bm25, combine_heads, fuse, scale, scale_both, share, side_by_side, worth
+from kosearch.scoring import (
+    FULL_MATCH,
+    NEIGHBOURS,
+    bm25,
+    combine_heads,
+    dense_weight,
+    full_match,
+    fuse,
+    scale,
+    scale_both,
+    share,
+    side_by_side,
+    worth,
+)
 from kosearch.terms import MORPHEMES, Question, matches
 
 CANDIDATES = 200
@@ -60,6 +73,17 @@ class Side:
 
 
 @dataclass(frozen=True, slots=True)
+class Matches:
+    """What a question's words found among the candidates, scores (n,), and how much that is to be trusted."""
+
+    scores: Floats
+    covered: float
+    """The best candidate's BM25 of morphemes as a share of what all the question's are worth."""
+    full: float = FULL_MATCH
+    """How many words weigh as much as a perfect cosine."""
+
+
+@dataclass(frozen=True, slots=True)
 class Ranking:
     """Passages in the order of their scores, and what each side thinks of them; row i belongs to ids[i]."""
 
@@ -70,6 +94,8 @@ class Ranking:
     sparse: Side | None = None
     multi_vector: Side | None = None
     """By the model's further heads: of the first passages only, those that were scored again."""
+    matches: Matches | None = None
+    """The lexical side before it was scaled, in the order of the candidates."""
 
     def reordered(self, scores: Sequence[float] | Floats) -> Ranking:
         """The same passages by other scores, which are given in the order of these; ties keep their order."""
@@ -85,6 +111,7 @@ class Ranking:
             self.scores[rows],
             self.dense and self.dense.taken(rows),
             self.lexical and self.lexical.taken(rows),
+            matches=self.matches,
         )
 
 
@@ -105,7 +132,7 @@ def rank(query: Query, question: Question, vector: Vectors | None, snapshot: Sna
     ids, cosines = ids[kept], None if cosines is None else cosines[kept]
     if query.mode == "dense":
         return _ties_settled(_ordered(ids, cosines, None, query.weight, snapshot.passages), snapshot)
-    lexical = _lexical_scores(question, [terms[i] for i in kept.tolist()], snapshot)
+    lexical = _matched(question, [terms[i] for i in kept.tolist()], snapshot)
     return _ties_settled(_ordered(ids, cosines, lexical, query.weight, snapshot.passages), snapshot)
 
 
@@ -148,36 +175,39 @@ def _demanded(question: Question) -> dict[str, dict[str, float]]:
     return terms
 
 
-def _lexical_scores(question: Question, terms: Sequence[Terms], snapshot: Snapshot) -> Floats:
+def _matched(question: Question, terms: Sequence[Terms], snapshot: Snapshot) -> Matches:
     """BM25, and more where words that are neighbours in the question are neighbours in the passage."""
     statistics = snapshot.statistics({name: list(weights) for name, weights in question.terms.items()})
-    words = list(question.terms[MORPHEMES])
-    frequencies = statistics.frequencies[MORPHEMES]
+    asked = question.terms[MORPHEMES]
+    words, frequencies = list(asked), statistics.frequencies[MORPHEMES]
     worths = {word: worth(frequencies[word], statistics.passages) for word in words}
-    return np.array(
-        [
-            bm25(question.terms, one, statistics) + NEIGHBOURS * side_by_side(words, one[MORPHEMES], worths)
-            for one in terms
-        ],
-        dtype=np.float64,
+    rest = {name: weights for name, weights in question.terms.items() if name != MORPHEMES}
+    found = np.array([bm25({MORPHEMES: asked}, one, statistics) for one in terms], dtype=np.float64)
+    others = [bm25(rest, one, statistics) + NEIGHBOURS * side_by_side(words, one[MORPHEMES], worths) for one in terms]
+    whole = sum(weight * worths[word] for word, weight in asked.items())
+    return Matches(
+        found + np.array(others, dtype=np.float64),
+        float(found.max(initial=0.0) / whole) if whole else 1.0,
+        full_match([frequencies[word] for word in words], alone=len(question.text.split()) == 1),
     )
 
 
 def _ordered(
     ids: Ids,
     cosines: Floats | None,
-    bm25s: Floats | None,
+    matches: Matches | None,
     weight: float,
     passages: int,
 ) -> Ranking:
     """Candidates by their fused score. A passage that shares no word with the question is a lexical miss, and
     where the question has no word that the index knows, meaning decides alone."""
-    if bm25s is not None and cosines is not None and not bm25s.any():
-        bm25s = None
+    if matches is not None and cosines is not None and not matches.scores.any():
+        matches = None
+    bm25s = None if matches is None else matches.scores
     sides: tuple[Floats | None, Floats | None]
-    if cosines is not None and bm25s is not None:
-        sides = dense_scaled, lexical_scaled = scale_both(cosines, bm25s, passages)
-        scores = fuse(dense_scaled, lexical_scaled, weight)
+    if cosines is not None and matches is not None:
+        sides = dense_scaled, lexical_scaled = scale_both(cosines, matches.scores, passages, matches.full)
+        scores = fuse(dense_scaled, lexical_scaled, dense_weight(weight, matches.covered))
     else:
         sides = None if cosines is None else scale(cosines), None if bm25s is None else share(bm25s)
         scores = next((side for side in sides if side is not None), np.zeros(len(ids)))
@@ -187,7 +217,7 @@ def _ordered(
         None if raw is None or scaled is None else Side.of(raw, scaled).taken(order)
         for raw, scaled in zip((cosines, bm25s), sides, strict=True)
     )
-    return Ranking(ids[order], scores[order], dense, lexical)
+    return Ranking(ids[order], scores[order], dense, lexical, matches=matches)
 
 
 def rerank(query: Query, question: Question, ranking: Ranking, snapshot: Snapshot, rescore: Rescore) -> Ranking:
@@ -198,9 +228,10 @@ def rerank(query: Query, question: Question, ranking: Ranking, snapshot: Snapsho
     texts = [context(one.document.title, one.passage, one.text) + one.text for one in again]
     scores = rescore(question.text, texts).astype(np.float64)
     model = combine_heads(scores)
-    if ranking.lexical:
-        bm25s = ranking.lexical.values[: len(again)]
-        fused = fuse(*scale_both(model, bm25s, snapshot.passages), query.weight)
+    if ranking.lexical and ranking.matches:
+        bm25s, matches = ranking.lexical.values[: len(again)], ranking.matches
+        sides = scale_both(model, bm25s, snapshot.passages, matches.full)
+        fused = fuse(*sides, dense_weight(query.weight, matches.covered))
     else:
         fused = scale(model)
     order = np.argsort(-fused, kind="stable")

@@ -15,7 +15,10 @@ import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from itertools import compress
 from typing import TYPE_CHECKING
+
+from kosearch.terms import generic
 
 if TYPE_CHECKING:
     from kiwipiepy import Kiwi, Token
@@ -37,6 +40,7 @@ _PAIRED = _TERMS | {"NNB", "MM", "MAG", "XPN", "XSN"}
 """These give pairs of syllables too: what stands inside compounds, and adverbs."""
 
 _HANGUL = re.compile("[가-힣]")
+_CAPITALS = re.compile("[A-Z]{2}")
 _IDEOGRAPHS = "\u3005-\u3007\u3041-\u30ff\u31f0-\u31ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _IDEOGRAPH_RUN = re.compile(f"[{_IDEOGRAPHS}]+")
 _OTHER_WORD = re.compile(
@@ -141,7 +145,9 @@ class Analyzer:
         if operators and plain.count('"') % 2:
             notes.append("a quotation mark is not closed: the words behind it are no phrase")
         plain = " ".join(plain.replace('"', " ").split())
-        morphemes, bigrams = self._read(plain)
+        morphemes, bigrams = self._read(plain, asked=True)
+        if not morphemes:
+            morphemes, bigrams = self._read(plain)
         return Question(
             text=plain,
             terms={
@@ -161,16 +167,23 @@ class Analyzer:
         terms = {MORPHEMES: morphemes, BIGRAMS: () if _ALPHABETIC.search(words) else bigrams, CONTEXT: morphemes}
         return Wanted(words.strip(), {field: found for field, found in terms.items() if found})
 
-    def _read(self, text: str) -> tuple[list[str], list[str]]:
-        """The text's morphemes and other words, and its pairs of characters, each in its order."""
+    def _read(self, text: str, *, asked: bool = False) -> tuple[list[str], list[str]]:
+        """The text's morphemes and other words, and its pairs of characters, each in its order.
+
+        Of a question that is `asked`, without the words that ask.
+        """
         text = _clean(text)
         words = list(_other_words(text))
+        if asked and not _HANGUL.search(text):
+            named = [word not in _asking_stems() or _CAPITALS.match(text, start) for start, word in words]
+            words = list(compress(words, named))
         pairs = [pair for run in _IDEOGRAPH_RUN.finditer(text) for pair in _pairs(run.start(), run.group())]
         if _HANGUL.search(text):
             tokens = [
                 (token.start, token.end, token.form, tag)
                 for token in self._tokenize(text)
                 if (tag := token.tag.partition("-")[0]) in _PAIRED and _HANGUL.match(token.form)
+                if not asked or (f"{token.form}다" if tag in _VERBS else token.form) not in generic.KOREAN
             ]
             words += [
                 (start, f"{form}다" if tag in _VERBS else form) for start, _, form, tag in tokens if tag in _TERMS
@@ -257,6 +270,11 @@ def _stem(word: str) -> str:
     if not (word.isascii() and word.isalpha()):
         return word
     return _stemmer()(word)[0]
+
+
+@cache
+def _asking_stems() -> frozenset[str]:
+    return frozenset(map(_stem, generic.ENGLISH))
 
 
 @cache
