@@ -14,6 +14,7 @@ from kosearch.errors import OK, UsageError
 TOPICS = {
     "use": "Everyday use",
     "scripts": "In scripts: exit codes and JSON",
+    "python": "From Python",
     "files": "Which files are read, and as what",
     "models": "Models, on this machine and over HTTP",
     "settings": "Settings and places",
