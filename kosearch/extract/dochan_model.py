@@ -218,9 +218,13 @@ def paragraph_text(paragraph: Any) -> str:
 
 def equation_text(equation: Any) -> str:
     """What an equation shows, without the words that lay it out; LaTeX as it is."""
-    script = _LAYOUT_WORDS.sub(" ", equation.script)
-    signs = _SIGN_WORDS.sub(lambda found: _SIGNS[found[0].lower()], script)
-    return " ".join(signs.split()) or str(equation.latex or "")
+    return equation_script(equation.script) or str(equation.latex or "")
+
+
+def equation_script(script: str) -> str:
+    """What an equation in Hangul's own words shows."""
+    script = _LAYOUT_WORDS.sub(" ", script)
+    return " ".join(_SIGN_WORDS.sub(lambda found: _SIGNS[found[0].lower()], script).split())
 
 
 def _label(note: Any) -> str:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
-
-from kosearch.extract import ExtractError, hwp_numbers
+from kosearch.extract import ExtractError, hwp_numbers, hwpx
 from kosearch.extract.builder import TextBuilder
 from kosearch.extract.containers import Package, compound_properties, package_properties
 from kosearch.extract.dochan_model import Renderer, check, parse
@@ -19,12 +17,10 @@ def read(data: bytes, path: str) -> Extraction:
     if data.startswith(_HWP3):
         raise ExtractError(Reason.UNSUPPORTED, "HWP 3 or older: save it as HWPX or PDF with Hangul")
     if data.startswith(b"PK"):
-        from dochan.hwpx.parser import HWPXParser
-
         package = Package(data)
         title, metadata = package_properties(package)
         numbers = Numbers(hwp_numbers.of_package(package))
-        document = HWPXParser().parse(io.BytesIO(data), include_assets=False)
+        document = hwpx.parse(data)
     else:
         title, metadata = compound_properties(data)
         numbers = Numbers(hwp_numbers.of_compound(data))

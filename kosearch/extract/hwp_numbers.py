@@ -10,11 +10,12 @@ import re
 import struct
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from kosearch.extract.containers import Package, attribute, local, parse_xml
+from kosearch.extract.numerals import written
 
 _NONE, _OUTLINE, _NUMBER, _BULLET = range(4)
 _KINDS = {"NONE": _NONE, "OUTLINE": _OUTLINE, "NUMBER": _NUMBER, "BULLET": _BULLET}
@@ -24,9 +25,6 @@ _TAG_NUMBERING, _TAG_BULLET, _TAG_PARA_SHAPE = 23, 24, 25
 _TAG_CONTROL = 71
 _COMPRESSED, _DISTRIBUTION = 1, 4
 _LARGEST = 64 << 20
-_HANGUL = "가나다라마바사아자차카타파하"
-_LETTERS = "ㄱㄴㄷㄹㅁㅂㅅㅇㅈㅊㅋㅌㅍㅎ"
-_ROMAN = ((10, "X"), (9, "IX"), (5, "V"), (4, "IV"), (1, "I"))
 # The paragraph's own number, written by a control that leaves a gap between two spaces: "표  제목".
 _CAPTION = re.compile(r"^(\W?)(표|그림|수식|Table|Figure)  +")
 
@@ -35,7 +33,7 @@ _CAPTION = re.compile(r"^(\W?)(표|그림|수식|Table|Figure)  +")
 class _Level:
     template: str = ""
     """What stands in front, with ^1 to ^9 for the numbers of the levels."""
-    style: int = 0
+    style: str = "DIGIT"
     start: int = 1
 
 
@@ -90,49 +88,31 @@ class Numbers:
 
 
 def _filled(levels: Sequence[_Level], level: int, counts: Sequence[int]) -> str:
-    written = [_written(max(count, 1), one.style) for one, count in zip(levels, counts, strict=False)]
+    written = [numeral(max(count, 1), one.style) for one, count in zip(levels, counts, strict=False)]
     path = ".".join(written[: level + 1])
     text = levels[level].template.replace("^n", path).replace("^N", f"{path}.")
     return re.sub(r"\^(\d)", lambda found: written[int(found[1]) - 1] if int(found[1]) <= len(written) else "", text)
 
 
-def _written(count: int, style: int) -> str:
-    """A number in one of the styles of table 41; rare ones as plain digits."""
-    plain: dict[int, Callable[[], str]] = {
-        1: lambda: chr(0x2460 + count - 1) if count <= 20 else f"({count})",
-        2: lambda: _roman(count),
-        3: lambda: _roman(count).lower(),
-        4: lambda: _lettered("ABCDEFGHIJKLMNOPQRSTUVWXYZ", count),
-        5: lambda: _lettered("abcdefghijklmnopqrstuvwxyz", count),
-        6: lambda: chr(0x24B6 + (count - 1) % 26),
-        7: lambda: chr(0x24D0 + (count - 1) % 26),
-        8: lambda: _lettered(_HANGUL, count),
-        9: lambda: chr(0x326E + (count - 1) % 14),
-        10: lambda: _lettered(_LETTERS, count),
-        11: lambda: chr(0x3260 + (count - 1) % 14),
-    }
-    return plain[style]() if style in plain else str(count)
+_STYLES = {
+    "DIGIT": "decimal", "CIRCLED_DIGIT": "decimalEnclosedCircle", "ROMAN_CAPITAL": "upperRoman",
+    "ROMAN_SMALL": "lowerRoman", "LATIN_CAPITAL": "upperLetter", "LATIN_SMALL": "lowerLetter",
+    "CIRCLED_LATIN_CAPITAL": "circledUpperLetter", "CIRCLED_LATIN_SMALL": "circledLowerLetter",
+    "HANGUL_SYLLABLE": "ganada", "CIRCLED_HANGUL_SYLLABLE": "circledGanada", "HANGUL_JAMO": "chosung",
+    "CIRCLED_HANGUL_JAMO": "circledChosung", "HANGUL_PHONETIC": "koreanCounting", "IDEOGRAPH": "japaneseCounting",
+}  # fmt: skip
+"""The formats of numbers (table 41) by their names in HWPX, in the order of their codes in HWP 5."""
+_CODES = list(_STYLES)
 
 
-def _lettered(letters: str, count: int) -> str:
-    return letters[(count - 1) % len(letters)]
-
-
-def _roman(count: int) -> str:
-    text = ""
-    for value, numeral in _ROMAN:
-        text += numeral * (count // value)
-        count %= value
-    return text
+def numeral(count: int, style: str) -> str:
+    """A number in a format of Hangul's; a rare one as plain digits."""
+    return written(count, _STYLES.get(style, "decimal"))
 
 
 # --- HWPX ---------------------------------------------------------------------------------------------------------
 
 _SECTION = re.compile(r"Contents/section\d+\.xml")
-_STYLES = str.split(
-    "DIGIT CIRCLED_DIGIT ROMAN_CAPITAL ROMAN_SMALL LATIN_CAPITAL LATIN_SMALL CIRCLED_LATIN_CAPITAL CIRCLED_LATIN_SMALL"
-    " HANGUL_SYLLABLE CIRCLED_HANGUL_SYLLABLE HANGUL_JAMO CIRCLED_HANGUL_JAMO"
-)
 
 
 def of_package(package: Package) -> Definitions:
@@ -151,7 +131,7 @@ def of_package(package: Package) -> Definitions:
             numberings[_int(attribute(element, "id"))] = [
                 _Level(
                     head.text or "",
-                    _STYLES.index(attribute(head, "numFormat")) if attribute(head, "numFormat") in _STYLES else 0,
+                    attribute(head, "numFormat"),
                     _int(attribute(head, "start"), 1),
                 )
                 for head in element
@@ -230,7 +210,7 @@ def _levels(record: bytes) -> list[_Level]:
         (properties,) = struct.unpack_from("<I", record, place)
         (length,) = struct.unpack_from("<H", record, place + 12)
         template = record[place + 14 : place + 14 + 2 * length].decode("utf-16-le", "replace")
-        levels.append(_Level(template, (properties >> 5) & 15))
+        levels.append(_Level(template, _CODES[min((properties >> 5) & 15, len(_CODES) - 1)]))
         place += 14 + 2 * length
     return levels
 

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
-from kosearch.extract import ExtractError
 from kosearch.extract.builder import TextBuilder
-from kosearch.extract.containers import Package, compound_properties, local, package_properties, parse_xml
+from kosearch.extract.containers import compound_properties, element_properties, local, parse_xml
 from kosearch.extract.dochan_model import Renderer, check, parse
 from kosearch.extract.opc import Parts
-from kosearch.records import Extraction, Reason
-
-
-def read_pptx(data: bytes, path: str) -> Extraction:
-    """PowerPoint, since 2007: a page a slide, notes after their slide."""
-    from dochan.ooxml.pptx import PPTXReader
-
-    return _package(data, "pptx", PPTXReader())
+from kosearch.records import Extraction
 
 
 def read_doc(data: bytes, path: str) -> Extraction:
@@ -32,7 +23,7 @@ def read_ppt(data: bytes, path: str) -> Extraction:
 
 def read_xml(data: bytes, path: str) -> Extraction:
     """Documents of Office and OpenDocument in a single XML file: flat OPC, WordML, SpreadsheetML, FODT, FODS, FODP."""
-    from kosearch.extract import docx, opendocument, xls
+    from kosearch.extract import docx, opendocument, pptx, xls
 
     root = parse_xml(data)
     name = local(root)
@@ -43,13 +34,9 @@ def read_xml(data: bytes, path: str) -> Extraction:
     if name == "document":
         return opendocument.read_flat(root)
     parts = Parts.of_flat(root)
-    if "ppt/presentation.xml" in parts:
-        raise ExtractError(Reason.UNSUPPORTED, "a presentation in flat XML: save it as .pptx")
-    return docx.read_parts(parts, ("", {}))
-
-
-def _package(data: bytes, kind: str, reader: Any) -> Extraction:
-    return _extraction(reader.read(io.BytesIO(data)), kind, package_properties(Package(data)))
+    stated = parts.xml("docProps/core.xml")
+    fields = element_properties(stated) if stated is not None else ("", {})
+    return (pptx.read_parts if "ppt/presentation.xml" in parts else docx.read_parts)(parts, fields)
 
 
 def _extraction(document: Any, kind: str, stated: tuple[str, dict[str, str]]) -> Extraction:

@@ -11,7 +11,9 @@ from kosearch.extract import ExtractError
 from kosearch.extract.containers import Package, attribute, local, parse_xml
 from kosearch.records import Reason
 
-_KINDS = {"wordprocessingml": "docx", "presentationml": "pptx", "spreadsheetml": "xlsx", "ms-excel": "xlsx"}
+_KINDS = {"wordprocessingml": "docx", "presentationml": "pptx", "spreadsheetml": "xlsx", "ms-excel": "xlsx"} | {
+    "ms-word": "docx", "ms-powerpoint": "pptx"
+}  # fmt: skip
 _MAIN = {"docx": "word/document.xml", "pptx": "ppt/presentation.xml", "xlsx": "xl/workbook.xml"}
 
 
