@@ -258,3 +258,16 @@ def test_the_picture_is_what_a_terminal_shows(clone: Program) -> None:
 def _words(svg: str) -> list[str]:
     """What stands in a picture, without what differs from machine to machine."""
     return [re.sub(r"\d+\.\d+", "#", found) for found in re.findall(r">([^<\n]+)<", svg) if "model:" not in found]
+
+
+def test_the_map_names_every_room_and_tests_that_exist() -> None:
+    page = read("architecture")
+    package = ROOT / "kosearch"
+    rooms = {one.stem for one in package.glob("*.py")} | {one.parent.name for one in package.glob("*/__init__.py")}
+    assert rooms - {"__init__", "__main__"} <= set(
+        re.findall(r"`(\w+)/?`", page.split("## Rooms")[1].split("\n## ")[0])
+    )
+    for folder in (DOCS, ROOT / ".github"):
+        for other in folder.glob("*.md"):
+            for file, name in re.findall(r"`(tests/[\w/]+\.py)::(\w+)", other.read_text(encoding="utf-8")):
+                assert f"def {name}(" in (ROOT / file).read_text(encoding="utf-8"), name
