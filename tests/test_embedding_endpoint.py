@@ -24,7 +24,6 @@ from kosearch.embedding import (
     bundled,
     connect,
     endpoint,
-    http_client,
     is_remote,
     load,
     load_for_queries,
@@ -486,13 +485,6 @@ def test_a_proxy_is_used_but_not_for_this_machine(server: Server, monkeypatch: p
     server.asked.clear()
     connect("openai:small", url=server.url)
     assert {asked.path for asked in server.asked} == {"/v1/embeddings"}
-
-
-def test_an_endless_answer(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_client, "_MOST_BYTES", 1000)
-    server.decide = lambda _: Reply(body=b" " * 100_000)
-    with pytest.raises(ModelError, match="the answer has no end"):
-        connect("openai:small", url=server.url)
 
 
 def test_several_threads_may_ask(server: Server) -> None:

@@ -29,6 +29,8 @@ _KNOWN_TEXT = "사용하지 않은 연차 휴가는 다음 해로 이월할 수 
 """What every endpoint is asked for before its vectors meet older ones."""
 _ASSUMED_TOKENS = 512
 """The longest input of a model that nobody knows, unless the user asks for longer passages."""
+_MOST_DIMENSIONS = 65_536
+"""Of a vector whose length is not known yet: what settings allow."""
 _AT_ONCE = 4
 """Requests under way at the same time."""
 _MOST_PIECES = 6144
@@ -146,7 +148,9 @@ class EndpointEmbedder:
             dimensions=model.asked_dimensions,
             typed=model.typed,
         )
-        answer = self._client.post(body, policy, stop or threading.Event())
+        answer = self._client.post(
+            body, policy, stop or threading.Event(), most_numbers=len(texts) * (model.dimensions or _MOST_DIMENSIONS)
+        )
         try:
             vectors = np.array(providers.vectors(model.name, answer, len(texts)), dtype=np.float32)
             if vectors.ndim != 2 or not vectors.shape[1]:
