@@ -13,23 +13,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from kosearch.extract import ExtractError
+from kosearch.extract import ExtractError, drawing
 from kosearch.extract.builder import LINE, PARAGRAPH, TextBuilder, table_lines
 from kosearch.records import Reason
 
-_MARKERS = re.compile(
-    r"!\[[^\]]*\]\([^)]*\)"  # ![Picture 1](word/media/image1.png)
-    r"|\[bookmark: [^\]]*\] ?"
-    r"|\[comment \d+(?:: [^\]]*)?\]"
-    r"|\[(?:내장 개체|내장 수식|수식 파싱 실패|데이터 부족|nested table omitted: [^\]]*)\]"
-    r"| ?<(?:https?|ftp|file|mailto):[^>\s]*>"
-)
-_CELL_COMMENT = re.compile(r"\[comment: ([^\]]*)\]")
-# What programs write into the description of an object by themselves.
-_MADE_DESCRIPTION = re.compile(
-    r"(?:그림|사각형|타원|선|호|다각형|곡선|묶음 개체|표|수식|글상자|OLE 개체|차트|글맵시)입니다\."
-    r"|^(?:\S+\.(?:png|jpe?g|gif|bmp|emf|wmf|tiff?)\s*)?(?:Picture|Image|그림)? ?\d*$",
-    re.IGNORECASE,
+# dochan's own words in the place of a thing; each is a run of its own, and in no style of the document's.
+_MARKER = re.compile(
+    r"!\[[^\]]*\]\([^)]*\)|\[bookmark: [^\]]*\] |\[comment \d+(?:: [^\]]*)?\]"
+    r"|\[(?:내장 개체|내장 수식|nested table omitted: [^\]]*)\]"
 )
 # Commands of Hangul's equations (한글 문서 파일 형식: 수식, revision 1.3).
 _LAYOUT_WORDS = re.compile(
@@ -42,13 +33,13 @@ _SIGNS = {
     "inter": "∩", "leq": "≤", "geq": "≥", "neq": "≠",
 }  # fmt: skip
 _SIGN_WORDS = re.compile(rf"\b(?:{'|'.join(_SIGNS)})\b", re.IGNORECASE)
-_PROPERTY_PARTS = frozenset(("docProps/core.xml", "\x05SummaryInformation", "xl/workbook.xml", "Workbook", "Book"))
-_SHEET_FURNITURE = re.compile(r"(?:Header|Footer|Defined name): ")
+_PROPERTY_PARTS = frozenset(("docProps/core.xml", "\x05SummaryInformation"))
 _WORD = re.compile(r"[^\W\d]")
 _CHART = "Chart type: "
 _LONGEST_HEADING = 150
 _LONG_CELL = 300
 _DEEPEST = 32
+_FAILED_SCRIPTS = frozenset(("[데이터 부족]", "[수식 파싱 실패]"))
 _LOCKED = re.compile(r"암호|DRM|password|encrypt", re.IGNORECASE)
 _MOST_WARNINGS = 3
 
@@ -102,9 +93,9 @@ def _as_it_is(paragraph: Any, text: str) -> str:
 class Renderer:
     """Writes dochan's elements into a text: paragraphs, headings, tables row by row, notes after their paragraph."""
 
-    def __init__(self, builder: TextBuilder, *, named_columns: bool = False, numbered: Numbered = _as_it_is) -> None:
+    def __init__(self, builder: TextBuilder, *, numbered: Numbered = _as_it_is, markers: bool = True) -> None:
         self._builder = builder
-        self._named_columns = named_columns
+        self._markers = markers
         self._numbered = numbered
         self._seen: set[str] = set()
         self._notes: list[tuple[str, str]] = []
@@ -133,9 +124,7 @@ class Renderer:
         path = getattr(paragraph.provenance, "path", "")
         if path in _PROPERTY_PARTS:
             return
-        text = self._numbered(paragraph, paragraph_text(paragraph))
-        if getattr(paragraph.provenance, "sheet", None) and _SHEET_FURNITURE.match(text):
-            return
+        text = self._numbered(paragraph, paragraph_text(paragraph, markers=self._markers))
         if paragraph.heading_level and len(text) <= _LONGEST_HEADING:
             self._builder.heading(text, paragraph.heading_level)
         else:
@@ -157,7 +146,7 @@ class Renderer:
                 for cell in row:
                     self.write(cell.paragraphs, depth + 1)
             else:
-                cells = row if self._named_columns else [cell for cell in row if not cell.is_merged_away]
+                cells = [cell for cell in row if not cell.is_merged_away]
                 rows.append([self._plain(cell.paragraphs, joint=" ") for cell in cells])
         if chart and rows:
             rows[0][0] = ""  # dochan's own word for the column of categories
@@ -167,7 +156,7 @@ class Renderer:
 
     def _rows(self, rows: list[list[str]]) -> None:
         rows = [row for row in rows if any(row)]
-        for number, line in enumerate(table_lines(rows, named_columns=self._named_columns)):
+        for number, line in enumerate(table_lines(rows, named_columns=False)):
             self._builder.add(line, gap=LINE if number else PARAGRAPH)
 
     def _once(self, text: str) -> None:
@@ -184,7 +173,7 @@ class Renderer:
         for block in blocks:
             kind = type(block).__name__
             if kind == "Paragraph":
-                parts.append(self._numbered(block, paragraph_text(block)).strip())
+                parts.append(self._numbered(block, paragraph_text(block, markers=self._markers)).strip())
             elif kind == "Table":
                 parts += [self._plain(cell.paragraphs, joint=joint, depth=depth + 1) for cell in _cells(block)]
             elif kind in ("Footnote", "Comment"):
@@ -198,8 +187,7 @@ class Renderer:
     def _picture(self, image: Any) -> str:
         """What the document says about a picture: its caption, and a description that a person wrote."""
         description = " ".join((image.alt_text or "").split())
-        if _MADE_DESCRIPTION.search(description) or description == image.filename:
-            description = ""
+        description = "" if description == image.filename else drawing.description(description)
         return "\n".join(text for text in (description, self._plain(image.caption)) if text)
 
     def _write_notes(self) -> None:
@@ -209,15 +197,28 @@ class Renderer:
                 self._builder.add(f"{label} {text}".strip())
 
 
-def paragraph_text(paragraph: Any) -> str:
-    """A paragraph's text without markers."""
+def paragraph_text(paragraph: Any, *, markers: bool = True) -> str:
+    """A paragraph's text; without dochan's markers, where there can be any."""
     runs = [run for run in paragraph.runs if not run.note_ref and run.note_reference_type != "comment"]
-    text = "".join(run.text if run.equation is None else equation_text(run.equation) for run in runs)
-    return _CELL_COMMENT.sub(r"(\1)", _MARKERS.sub("", text))
+    return "".join(
+        equation_text(run.equation) if run.equation is not None else run.text
+        for run in runs
+        if not (markers and _is_marker(run))
+    )
+
+
+def _is_marker(run: Any) -> bool:
+    if run.text[:1] not in ("[", "!"):
+        return False
+    return getattr(run, "_bookmark_annotation", False) or (
+        run.char_shape_id == -1 and _MARKER.fullmatch(run.text) is not None
+    )
 
 
 def equation_text(equation: Any) -> str:
     """What an equation shows, without the words that lay it out; LaTeX as it is."""
+    if equation.script in _FAILED_SCRIPTS:
+        return ""
     return equation_script(equation.script) or str(equation.latex or "")
 
 

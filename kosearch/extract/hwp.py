@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from kosearch.extract import ExtractError, hwp_numbers, hwpx
 from kosearch.extract.builder import TextBuilder
 from kosearch.extract.containers import Package, compound_properties, package_properties
 from kosearch.extract.dochan_model import Renderer, check, parse
-from kosearch.extract.hwp_numbers import Numbers
+from kosearch.extract.hwp_numbers import Definitions, Numbers
 from kosearch.records import Extraction, Reason
 
 _HWP3 = b"HWP Document File V"
@@ -18,17 +20,25 @@ def read(data: bytes, path: str) -> Extraction:
         raise ExtractError(Reason.UNSUPPORTED, "HWP 3 or older: save it as HWPX or PDF with Hangul")
     if data.startswith(b"PK"):
         package = Package(data)
-        title, metadata = package_properties(package)
-        numbers = Numbers(hwp_numbers.of_package(package))
-        document = hwpx.parse(data)
+        stated = package_properties(package)
+        definitions = hwp_numbers.of_package(package)
+        builder, document = _written(hwpx.parse(data), definitions, markers=False)
+        if not builder.text.strip():  # a form of nothing but fields: what they ask for is all it says
+            builder, document = _written(hwpx.parse(data, prompts=True), definitions, markers=False)
     else:
-        title, metadata = compound_properties(data)
-        numbers = Numbers(hwp_numbers.of_compound(data))
-        document = parse(data)
+        stated = compound_properties(data)
+        builder, document = _written(parse(data), hwp_numbers.of_compound(data))
+    warnings = check(document, builder.text)
+    title, metadata = stated
+    return Extraction((builder.document("hwp", title=title, metadata=metadata, warnings=warnings),))
+
+
+def _written(document: Any, definitions: Definitions, *, markers: bool = True) -> tuple[TextBuilder, Any]:
+    """dochan's document as text, and the document itself."""
     builder = TextBuilder()
-    renderer = Renderer(builder, numbered=numbers.numbered)
+    numbers = Numbers(definitions)
+    renderer = Renderer(builder, numbered=numbers.numbered, markers=markers)
     for place, section in enumerate(document.sections):
         numbers.section(place)
         renderer.write(section.elements)
-    warnings = check(document, builder.document("hwp").text)
-    return Extraction((builder.document("hwp", title=title, metadata=metadata, warnings=warnings),))
+    return builder, document

@@ -103,11 +103,13 @@ _STYLES = {
 }  # fmt: skip
 """The formats of numbers (table 41) by their names in HWPX, in the order of their codes in HWP 5."""
 _CODES = list(_STYLES)
+_ROUNDS = {"LATIN_CAPITAL": 26, "LATIN_SMALL": 26, "HANGUL_SYLLABLE": 14, "HANGUL_JAMO": 14}
 
 
 def numeral(count: int, style: str) -> str:
-    """A number in a format of Hangul's; a rare one as plain digits."""
-    return written(count, _STYLES.get(style, "decimal"))
+    """A number in a format of Hangul's, whose letters begin again after the last; a rare one as plain digits."""
+    round_ = _ROUNDS.get(style)
+    return written((count - 1) % round_ + 1 if round_ and count > 0 else count, _STYLES.get(style, "decimal"))
 
 
 # --- HWPX ---------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from xml.etree.ElementTree import Element
 
 from kosearch.extract.builder import LINE, PARAGRAPH, TextBuilder, table_lines
 from kosearch.extract.containers import local, parse_xml, standard
+from kosearch.extract.dochan_model import equation_script
 from kosearch.records import Extraction
 
 
@@ -28,6 +29,10 @@ def _write(builder: TextBuilder, paragraph: Element) -> None:
     builder.add("".join(_own_text(paragraph)).strip())
     for anchored in _anchored(paragraph):
         if local(anchored) == "TABLE":
+            captions = [one for one in anchored.iter() if local(one) == "CAPTION"]
+            above = [one for one in captions if one.get("Side") in ("Top", "Left")]
+            for caption in above:
+                _anchored_text(builder, caption)
             rows = [
                 [" ".join(_all_text(cell)) for cell in row if local(cell) == "CELL"]
                 for row in anchored
@@ -36,9 +41,16 @@ def _write(builder: TextBuilder, paragraph: Element) -> None:
             lines = table_lines([row for row in rows if any(row)], named_columns=False)
             for number, line in enumerate(lines):
                 builder.add(line, gap=LINE if number else PARAGRAPH)
+            for caption in captions:
+                if caption not in above:
+                    _anchored_text(builder, caption)
         else:
-            for inner in _outermost(anchored):
-                _write(builder, inner)
+            _anchored_text(builder, anchored)
+
+
+def _anchored_text(builder: TextBuilder, anchored: Element) -> None:
+    for inner in _outermost(anchored):
+        _write(builder, inner)
 
 
 _ANCHORED = frozenset(("TABLE", "FOOTNOTE", "ENDNOTE", "HEADER", "FOOTER", "DRAWTEXT", "CAPTION", "HIDDENCOMMENT"))
@@ -49,6 +61,11 @@ def _own_text(element: Element) -> Iterator[str]:
         name = local(child)
         if name in _ANCHORED:
             continue
+        if name == "EQUATION":
+            yield equation_script("".join(one.text or "" for one in child if local(one) == "SCRIPT"))
+            continue
+        if name == "AUTONUM" and child.get("NumberType") in ("Table", "Figure", "Equation"):
+            yield child.get("Number", "")
         if name == "CHAR":
             yield child.text or ""
         for control in child if name == "CHAR" else ():
@@ -61,6 +78,7 @@ def _own_text(element: Element) -> Iterator[str]:
 
 
 def _anchored(element: Element) -> Iterator[Element]:
+    """What is anchored in an element, captions of tables left to their tables."""
     for child in element:
         if local(child) in _ANCHORED:
             yield child

@@ -24,24 +24,24 @@ _NUMBERED = frozenset(("TABLE", "PICTURE", "EQUATION"))
 _DIRECTION = re.compile(r"Direction:wstring:\d+:(.*?)(?= HelpState:| Name:|$)", re.DOTALL)
 
 
-def parse(data: bytes) -> Any:
-    """dochan's document for a HWPX package."""
+def parse(data: bytes, *, prompts: bool = False) -> Any:
+    """dochan's document for a HWPX package; with `prompts`, those of unfilled fields stay."""
     from dochan.hwpx.parser import HWPXParser
 
     class Parser(HWPXParser):  # type: ignore[misc]
         def _limit_body_nodes(self, root: Element) -> None:
-            shown(root)
+            shown(root, prompts=prompts)
             super()._limit_body_nodes(root)
 
     return Parser().parse(io.BytesIO(data), include_assets=False)
 
 
-def shown(section: Element) -> None:
+def shown(section: Element, *, prompts: bool = False) -> None:
     """Change a section into what Hangul shows of it."""
     _Changes(section).accept(section)
     for parent in list(section.iter()):
         for paragraph in [child for child in parent if local(child) == "p"]:
-            before, after = _plain(paragraph)
+            before, after = _plain(paragraph, prompts)
             place = list(parent).index(paragraph)
             for offset, one in enumerate(before):
                 parent.insert(place + offset, one)
@@ -78,11 +78,11 @@ class _Changes:
                 child.tail = None
 
 
-def _plain(paragraph: Element) -> tuple[list[Element], list[Element]]:
+def _plain(paragraph: Element, prompts: bool) -> tuple[list[Element], list[Element]]:
     """Write out what is drawn in a paragraph; returns the paragraphs to stand before and after it."""
     before: list[Element] = []
     after: list[Element] = []
-    field = _Field()
+    field = _Field(prompts)
     for run in [one for one in paragraph if local(one) == "run"]:
         for child in list(run):
             name = local(child)
@@ -102,12 +102,13 @@ def _plain(paragraph: Element) -> tuple[list[Element], list[Element]]:
 class _Field:
     """A field that waits for its text: the prompt, and the texts since it began."""
 
-    def __init__(self) -> None:
+    def __init__(self, keeps_prompts: bool) -> None:
         self.prompt = ""
+        self._keeps_prompts = keeps_prompts
         self.texts: list[Element] = []
 
     def begin(self, prompt: str) -> None:
-        self.prompt = _packed(prompt)
+        self.prompt = "" if self._keeps_prompts else _packed(prompt)
         self.texts = []
 
     def end(self) -> None:
@@ -121,6 +122,8 @@ def _control(run: Element, outer: Element, control: Element, field: _Field, afte
     name = local(control)
     if name == "autoNum" and attribute(control, "numType") in _NUMBERED:
         _replace(run, outer, _number(control))
+    elif name == "bookmark":
+        outer.remove(control)  # dochan would write its name into the text
     elif name == "hiddenComment":
         after += _paragraphs(control)
         outer.remove(control)
