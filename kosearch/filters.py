@@ -6,6 +6,7 @@ import datetime
 import re
 
 from kosearch.errors import UsageError
+from kosearch.filetypes import FILES, GROUPS, KINDS, plain
 from kosearch.records import Query
 
 MODES = ("hybrid", "dense", "lexical")
@@ -27,10 +28,13 @@ def check(query: Query, flag: str = "") -> None:
         if date is not None and not _is_date(date):
             raise UsageError(f"{flag}{name} {date!r} is not a date", "dates are 2024, 2024-02 or 2024-02-01")
     if query.kinds:
-        from kosearch.extract.formats import READERS
+        from kosearch.extract.formats import KIND_OF_SUFFIX
 
-        if unknown := [one for one in query.kinds if one not in READERS]:
-            raise UsageError(f"there is no type {unknown[0]!r}", f"types are {', '.join(READERS)}")
+        named = {*KINDS, *GROUPS, *FILES}
+        for one in query.kinds:
+            if plain(one) not in named and f".{plain(one)}" not in KIND_OF_SUFFIX:
+                hint = f"types are {', '.join(sorted(named))}, and the suffixes of source files, such as py"
+                raise UsageError(f"there is no type {one!r}", hint)
 
 
 def check_text(text: str) -> None:

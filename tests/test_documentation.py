@@ -17,7 +17,7 @@ from terminal_making import picture
 from kosearch import errors
 from kosearch.cli import app, docs
 from kosearch.config import Settings
-from kosearch.extract.formats import READERS
+from kosearch.filetypes import FILES, GROUPS, KINDS
 from kosearch.records import Reason
 
 ROOT = Path(__file__).parents[1]
@@ -182,7 +182,8 @@ def test_every_setting_is_named_with_its_default() -> None:
 
 def test_every_type_and_reason_is_named() -> None:
     formats = read("files").split("## Formats")[1]
-    assert set(re.findall(r"`(\w+)`", " ".join(re.findall(r"^\| (`.*?) \|", formats, re.MULTILINE)))) == set(READERS)
+    assert set(re.findall(r"`(\w+)`", " ".join(re.findall(r"^\| (`.*?) \|", formats, re.MULTILINE)))) == set(KINDS)
+    assert all(re.search(rf"\b{name}\b", formats) for name in (*GROUPS, *FILES))
     for reason in Reason:
         assert f"`{reason}`" in USER
 

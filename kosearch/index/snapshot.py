@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kosearch.filetypes import selector
 from kosearch.globs import Globs
 from kosearch.index import files
 from kosearch.index.codec import REPAIR, damaged, decode_lines, decode_vectors
@@ -174,16 +175,19 @@ class Snapshot:
         """The ids of documents that fit all filters, ascending; None where there is no filter.
 
         A path fits where one of the globs, written as in .gitignore and at any depth unless it begins with /,
-        matches it or the member's name below it. A document's date is what it says of its last change, or
-        else of its making, or else the file's time; `after` and `before` are ISO 8601, as short as wanted, and
-        include that time.
+        matches it or the member's name below it. `kinds` are names of types, as `filetypes.selector` reads them. A
+        document's date is what it says of its last change, or else of its making, or else the file's time; `after`
+        and `before` are ISO 8601, as short as wanted, and include that time.
         """
         if not (paths or kinds or after or before):
             return None
         globs = Globs([one if one.startswith("/") else f"**/{one}" for one in paths], start=1)
+        is_wanted = selector(kinds)
         found = []
         for number, path, member, kind, metadata, mtime_ns in self._descriptions():
-            if (not kinds or kind in kinds) and (not paths or _matches(globs, f"{path}/{member}" if member else path)):
+            if (not kinds or is_wanted(kind, path, member)) and (
+                not paths or _matches(globs, f"{path}/{member}" if member else path)
+            ):
                 date = _date(metadata, mtime_ns) if after or before else ""
                 if (not after or date >= after) and (not before or date[: len(before)] <= before):
                     found.append(number)
