@@ -6,30 +6,12 @@ in a worker process with a time and a memory limit, so they may be slow on odd i
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
+from kosearch.extract.contract import ExtractError, Inside
 from kosearch.records import Extracted, Extraction, Reason, Skipped
 
 __all__ = ["ExtractError", "Inside", "extract"]
-
-
-class ExtractError(Exception):
-    """Why a file gave no text: a machine-readable reason and one line for a person."""
-
-    def __init__(self, reason: Reason, detail: str) -> None:
-        super().__init__(reason, detail)
-        self.reason = reason
-        self.detail = detail
-        self.readers: tuple[str, ...] = ()
-        """The versions of the readers that were tried, as in Extraction."""
-
-    def __str__(self) -> str:
-        return f"{self.reason}: {self.detail}"
-
-
-Inside = Callable[[str, bytes], Extraction]
-"""Reads a file inside the file, by its name and its content; never raises."""
 
 _DEEPEST = 3
 """A mail in a mail in a mail."""

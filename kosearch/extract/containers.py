@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
 
-from kosearch.extract import ExtractError
+from kosearch.extract.contract import ExtractError
 from kosearch.extract.decoding import normalise
 from kosearch.records import Reason
 

@@ -8,7 +8,7 @@ import unicodedata
 from functools import cache
 from typing import NamedTuple
 
-from kosearch.extract import ExtractError
+from kosearch.extract.contract import ExtractError
 from kosearch.records import Reason
 
 _BOMS = (

@@ -9,8 +9,9 @@ from importlib.util import find_spec
 from posixpath import splitext
 from typing import NamedTuple
 
-from kosearch.extract import ExtractError, Inside, opc
+from kosearch.extract import opc
 from kosearch.extract.containers import Package
+from kosearch.extract.contract import ExtractError, Inside
 from kosearch.records import Extraction, Reason
 
 

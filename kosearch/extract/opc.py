@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from urllib.parse import unquote
 from xml.etree.ElementTree import Element, tostring
 
-from kosearch.extract import ExtractError
 from kosearch.extract.containers import Package, attribute, local, parse_xml
+from kosearch.extract.contract import ExtractError
 from kosearch.records import Reason
 
 _KINDS = {"wordprocessingml": "docx", "presentationml": "pptx", "spreadsheetml": "xlsx", "ms-excel": "xlsx"} | {
