@@ -170,12 +170,19 @@ class Place:
     """The path of headings above it, outermost first."""
 
 
+WEAK = 0.5
+"""A hit whose confidence is less is weak: shown as such."""
+
+
 @dataclass(frozen=True, slots=True)
 class Hit:
     """A passage that answers a question."""
 
     rank: int
     score: float
+    """Relative to the other candidates': it orders them, and the best has one however poor it is."""
+    confidence: float
+    """How sure it is to be an answer at all, from 0 to 1, calibrated on questions without an answer."""
     dense: Score | None
     lexical: Score | None
     document_id: int
@@ -206,6 +213,11 @@ class Hit:
     """The model's sparse score, where the passage was scored again…"""
     multi_vector: Score | None = None
     """…and its multi-vector score."""
+
+    @property
+    def weak(self) -> bool:
+        """Whether it is likelier no answer than one."""
+        return self.confidence < WEAK
 
     @property
     def page(self) -> int | None:

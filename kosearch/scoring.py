@@ -38,6 +38,13 @@ COVERED, LIFT, MOST_LIFT = 0.6, 0.6, 0.2
 """Meaning weighs `LIFT` more for each share of the question by which the words of the best candidate fall short of
 `COVERED`, up to `MOST_LIFT`."""
 
+FEW = 20
+"""Among fewer passages than these the lowest cosine is not that of unrelated texts, and tells nothing."""
+_BY_BOTH, _BY_MEANING, _BY_WORDS = (21.0, 8.0, -13.0), (26.0, 0.0, -11.0), (0.0, 10.0, -4.7)
+"""Logits of a right first hit against the first hit of a question without an answer: of how far its cosine stands above
+the lowest, of how much of the question it covers, and a constant. `python -m tests.benchmarks confidence` says
+how well they part the two."""
+
 HEADS = (1.0, 0.3, 1.0)
 """What BGE-M3's dense, sparse and multi-vector scores count: Chen et al. 2024, "M3-Embedding", section 4.2."""
 
@@ -140,6 +147,26 @@ def dense_weight(weight: float, covered: float) -> float:
     """
     lift = min(max(LIFT * (COVERED - covered), 0.0), MOST_LIFT)
     return weight + 4 * weight * (1 - weight) * lift
+
+
+def confidence(cosines: Floats | None, covered: Floats | None) -> Floats:
+    """How sure each candidate is to be an answer at all, shape (n,), from 0 to 1, by what each side gives, (n,) each.
+
+    `covered` is a passage's BM25 of morphemes as a share of what all of the question's are worth, None where the
+    question has none or only meaning was asked for; `cosines` None where only words were. A score is relative to the
+    other candidates' and so has a best even where the index holds no answer: this has not.
+    """
+    given = next((side for side in (cosines, covered) if side is not None), np.zeros(0))
+    spread, share_found = np.zeros(len(given)), np.zeros(len(given))
+    far = _BY_WORDS
+    if covered is not None:
+        share_found = np.minimum(covered, 1.0)
+    if cosines is not None and (covered is None or len(cosines) >= FEW):
+        far = _BY_MEANING if covered is None else _BY_BOTH
+        spread = (cosines - cosines.min(initial=1.0)) / max(1.0 - cosines.min(initial=1.0), 1e-9)
+    logits = far[0] * spread + far[1] * share_found + far[2]
+    sure: Floats = 1 / (1 + np.exp(-logits))
+    return sure
 
 
 def scale_both(cosines: Floats, lexical: Floats, passages: int, full: float = FULL_MATCH) -> tuple[Floats, Floats]:

@@ -14,6 +14,7 @@ SIDES = dict.fromkeys(("dense", "lexical", "sparse", "multi_vector"), number_or_
 HIT: Mapping[str, Any] = {
     "rank": int,
     "score": number,
+    "confidence": number,
     "scores": SIDES,
     "ranks": SIDES,
     "id": str,

@@ -13,6 +13,7 @@ from hypothesis.extra import numpy as arrays
 
 from kosearch.records import Statistics
 from kosearch.scoring import (
+    FEW,
     FULL_MATCH,
     K1,
     MOST_LIFT,
@@ -22,6 +23,7 @@ from kosearch.scoring import (
     REACH,
     B,
     bm25,
+    confidence,
     dense_weight,
     full_match,
     fuse,
@@ -281,3 +283,23 @@ def test_the_weight_stays_where_words_cover_the_question_or_one_side_was_asked_f
     assert dense_weight(0.5, 0.9) == 0.5
     assert dense_weight(0.5, 0.1) == pytest.approx(0.7)
     assert (dense_weight(0.0, 0.0), dense_weight(1.0, 0.0)) == (0.0, 1.0)
+
+
+@given(st.integers(FEW, 60).flatmap(lambda n: st.tuples(*[st.lists(st.floats(0, 1), min_size=n, max_size=n)] * 2)))
+def test_confidence_grows_with_either_side(sides: tuple[list[float], list[float]]) -> None:
+    cosines, covered = map(np.array, sides)
+    sure = confidence(cosines, covered)
+    assert ((sure >= 0) & (sure <= 1)).all()
+    assert (confidence(cosines, np.minimum(covered + 0.1, 1)) >= sure).all()
+    assert (np.diff(confidence(np.sort(cosines), np.full(len(cosines), 0.5))) >= 0).all()
+
+
+def test_confidence_without_a_side_and_among_few() -> None:
+    near, far = np.array([0.95, *[0.8] * FEW]), np.array([0.82, *[0.8] * FEW])
+    nothing = np.zeros(FEW + 1)
+    assert confidence(near, None)[0] > 0.5 > confidence(far, None)[0]
+    assert confidence(far, nothing)[0] < 0.05  # by meaning alone, and not near
+    assert confidence(None, np.array([1.0, 0.1])).round(2).tolist() == [1.0, 0.02]
+    # Of a handful of passages the farthest may be about the same thing: the words decide.
+    assert confidence(np.array([0.8]), np.array([0.9]))[0] > 0.5
+    assert confidence(None, None).tolist() == []

@@ -86,7 +86,12 @@ class Output:
         if numbered:
             draw(0, render.one_line(found.question), "bold underline", "")
         for hit in found.hits:
-            draw(0, f"{hit.rank:>2}  {render.headline(hit, self.cwd)}  {hit.score:.3f}", "bold cyan", "")
+            draw(
+                0,
+                f"{hit.rank:>2}  {render.headline(hit, self.cwd)}  {hit.score:.3f}{' weak' if hit.weak else ''}",
+                "bold cyan",
+                "",
+            )
             if path := render.heading_path(hit):
                 draw(4, path, "italic", "")
             for text in render.body(hit):

@@ -51,6 +51,7 @@ def hit(found: Hit, cwd: str) -> dict[str, Any]:
     return {
         "rank": found.rank,
         "score": round(found.score, 6),
+        "confidence": round(found.confidence, 3),
         "scores": {side: _value(getattr(found, side)) for side in SIDES},
         "ranks": {side: _rank(getattr(found, side)) for side in SIDES},
         "id": found.id,

@@ -47,14 +47,17 @@ def _answer(query: Query, question: Question, ranking: Ranking, snapshot: Snapsh
         mode=query.mode,
         hits=hits,
         generation=snapshot.generation,
-        warnings=(*snapshot.warnings, *question.notes, *_unknown(query, question, ranking)),
+        warnings=(*snapshot.warnings, *question.notes, *_doubts(ranking, query, hits)),
         terms=() if hits else _counts(question, snapshot),
     )
 
 
-def _unknown(query: Query, question: Question, ranking: Ranking) -> tuple[str, ...]:
+def _doubts(ranking: Ranking, query: Query, hits: Sequence[Hit]) -> tuple[str, ...]:
+    """Why none of the hits may be an answer."""
     if query.mode == "hybrid" and ranking.lexical is None and len(ranking.ids):
         return ("no passage has a word of the question: these hits are by meaning alone",)
+    if hits and all(hit.weak for hit in hits):
+        return ("every hit is weak: the index may hold no answer to this",)
     return ()
 
 
@@ -81,6 +84,7 @@ def _hit(place: int, chosen: Chosen, query: Query, ranking: Ranking, snapshot: S
     return Hit(
         rank=place,
         score=float(ranking.scores[row]),
+        confidence=float(ranking.confidence[row]),
         dense=_score(ranking.dense, row),
         lexical=_score(ranking.lexical, row),
         sparse=_score(ranking.sparse, row),

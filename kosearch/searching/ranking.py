@@ -9,7 +9,7 @@ counts that SQLite holds, so they depend on the documents and on nothing that ha
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from kosearch.scoring import (
     NEIGHBOURS,
     bm25,
     combine_heads,
+    confidence,
     dense_weight,
     full_match,
     fuse,
@@ -77,10 +78,15 @@ class Matches:
     """What a question's words found among the candidates, scores (n,), and how much that is to be trusted."""
 
     scores: Floats
-    covered: float
-    """The best candidate's BM25 of morphemes as a share of what all the question's are worth."""
+    covers: Floats | None
+    """Each candidate's BM25 of morphemes as a share of what all the question's are worth; None where it has none."""
     full: float = FULL_MATCH
     """How many words weigh as much as a perfect cosine."""
+
+    @property
+    def covered(self) -> float:
+        """How much of the question the best candidate covers."""
+        return 1.0 if self.covers is None else float(self.covers.max(initial=0.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +102,8 @@ class Ranking:
     """By the model's further heads: of the first passages only, those that were scored again."""
     matches: Matches | None = None
     """The lexical side before it was scaled, in the order of the candidates."""
+    confidence: Floats = field(default_factory=lambda: np.zeros(0))
+    """How sure each is to be an answer at all, from 0 to 1."""
 
     def reordered(self, scores: Sequence[float] | Floats) -> Ranking:
         """The same passages by other scores, which are given in the order of these; ties keep their order."""
@@ -112,6 +120,7 @@ class Ranking:
             self.dense and self.dense.taken(rows),
             self.lexical and self.lexical.taken(rows),
             matches=self.matches,
+            confidence=self.confidence[rows],
         )
 
 
@@ -187,7 +196,7 @@ def _matched(question: Question, terms: Sequence[Terms], snapshot: Snapshot) -> 
     whole = sum(weight * worths[word] for word, weight in asked.items())
     return Matches(
         found + np.array(others, dtype=np.float64),
-        float(found.max(initial=0.0) / whole) if whole else 1.0,
+        found / whole if whole else None,
         full_match([frequencies[word] for word in words], alone=len(question.text.split()) == 1),
     )
 
@@ -201,6 +210,7 @@ def _ordered(
 ) -> Ranking:
     """Candidates by their fused score. A passage that shares no word with the question is a lexical miss, and
     where the question has no word that the index knows, meaning decides alone."""
+    sure = confidence(cosines, None if matches is None else matches.covers)
     if matches is not None and cosines is not None and not matches.scores.any():
         matches = None
     bm25s = None if matches is None else matches.scores
@@ -217,7 +227,7 @@ def _ordered(
         None if raw is None or scaled is None else Side.of(raw, scaled).taken(order)
         for raw, scaled in zip((cosines, bm25s), sides, strict=True)
     )
-    return Ranking(ids[order], scores[order], dense, lexical, matches=matches)
+    return Ranking(ids[order], scores[order], dense, lexical, matches=matches, confidence=sure[order])
 
 
 def rerank(query: Query, question: Question, ranking: Ranking, snapshot: Snapshot, rescore: Rescore) -> Ranking:
