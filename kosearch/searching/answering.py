@@ -47,17 +47,14 @@ def _answer(query: Query, question: Question, ranking: Ranking, snapshot: Snapsh
         mode=query.mode,
         hits=hits,
         generation=snapshot.generation,
-        warnings=(*snapshot.warnings, *question.notes, *_doubts(ranking, query, hits)),
+        warnings=(*snapshot.warnings, *question.notes, *_unknown(query, ranking)),
         terms=() if hits else _counts(question, snapshot),
     )
 
 
-def _doubts(ranking: Ranking, query: Query, hits: Sequence[Hit]) -> tuple[str, ...]:
-    """Why none of the hits may be an answer."""
+def _unknown(query: Query, ranking: Ranking) -> tuple[str, ...]:
     if query.mode == "hybrid" and ranking.lexical is None and len(ranking.ids):
         return ("no passage has a word of the question: these hits are by meaning alone",)
-    if hits and all(hit.weak for hit in hits):
-        return ("every hit is weak: the index may hold no answer to this",)
     return ()
 
 

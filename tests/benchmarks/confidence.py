@@ -3,10 +3,10 @@
     python -m tests.benchmarks confidence INDEXES FOLDER FOLDER …
 
 Each folder is a collection in BEIR form; its index stands in INDEXES under the folder's name, where
-`kosearch eval FOLDER --index INDEXES/NAME` leaves it. Every collection's questions (200, drawn with a seed) are asked of
-its own index, where a right first hit counts as answered, and of those of the other collections in its language, where
-nothing is an answer. Printed: the area under the ROC curve of the first hit's confidence, how many of either kind are
-shown as weak, and points of the curve.
+`kosearch eval FOLDER --index INDEXES/NAME` leaves it. Every collection's questions (200, drawn with a seed) are asked
+of its own index, where a right first hit counts as answered, and of those of the other collections in its language,
+where nothing is an answer. Printed: the area under the ROC curve of the first hit's confidence, how many of either kind
+are shown as weak, and points of the curve.
 """
 
 from __future__ import annotations
