@@ -42,7 +42,7 @@ READERS = {
     "mhtml": Reader("mail", "read_mhtml"),
     "notebook": Reader("plain", "read_notebook"),
     "office-xml": Reader("office", "read_xml"),
-    "odf": Reader("opendocument", "read"),
+    "odf": Reader("opendocument", "read", 2),
     "pdf": Reader("pdf", "read"),
     "ppt": Reader("office", "read_ppt", 2),
     "pptx": Reader("pptx", "read", 2),

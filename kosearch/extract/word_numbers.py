@@ -54,6 +54,11 @@ class Counter:
         self._counts: dict[str, dict[int, int]] = {}
         self._begun: set[tuple[str, int]] = set()
 
+    def restart(self, name: str, level: int, number: int) -> None:
+        """Let the next paragraph of this list and level have this number."""
+        if name in self.lists:
+            self._counts.setdefault(self.lists[name].counter, {})[level] = number - 1
+
     def label(self, name: str, level: int) -> str:
         """The next number of this list at this level (from 0) with what follows it; "" where it has none."""
         numbered = self.lists.get(name)
