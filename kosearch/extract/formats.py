@@ -47,7 +47,7 @@ READERS = {
     "ppt": Reader("office", "read_ppt", 2),
     "pptx": Reader("pptx", "read", 2),
     "rst": Reader("markup", "read_rst"),
-    "rtf": Reader("rtf", "read"),
+    "rtf": Reader("rtf", "read", 2),
     "text": Reader("plain", "read_text"),
     "xls": Reader("xls", "read", 2),
     "xlsx": Reader("xlsx", "read", 2),

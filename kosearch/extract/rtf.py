@@ -27,9 +27,18 @@ _CHARACTERS = {
 _LEFT_OUT = frozenset(
     str.split(
         "colortbl pict object sp themedata colorschememapping datastore listtable listoverridetable rsidtbl generator"
-        " xmlnstbl fldinst bkmkstart bkmkend atnid atnauthor atrfstart atrfend revtbl latentstyles pgptbl filetbl"
+        " xmlnstbl fldinst bkmkstart bkmkend atnid atntime atndate atnref atnparent atrfstart atrfend revtbl"
+        " latentstyles pgptbl filetbl shprslt nonshppict ftnsep ftnsepc aftnsep aftnsepc"
     )
 )
+_STORIES = {
+    "footnote": "note", "annotation": "comment", "shptxt": "box", "dptxbxtext": "box",
+    "header": "furniture", "headerl": "furniture", "headerr": "furniture", "headerf": "furniture",
+    "footer": "furniture", "footerl": "furniture", "footerr": "furniture", "footerf": "furniture",
+}  # fmt: skip
+"""Groups whose text is not a part of the paragraph that they stand in."""
+_READ_THOUGH_STARRED = frozenset((*_STORIES, "shpinst", "do", "atnauthor"))
+_PAGE_NUMBER = re.compile(r"\W*\d*\W*")
 _PARAGRAPH_ENDS = frozenset(("par", "sect", "page", "column"))
 _INFO = {"title": "title", "author": "author", "creatim": "created", "revtim": "modified"}
 _HEADING_STYLE = re.compile(r"(?:heading|제목|개요) ?([1-9])\b", re.IGNORECASE)
@@ -41,7 +50,7 @@ class _State:
     """What a group inherits from the group around it."""
 
     target: str = "text"
-    """Where its text goes: text, fonttbl, stylesheet, a field of _INFO, or nowhere ("")."""
+    """Where its text goes: text, fonttbl, stylesheet, atnauthor, a field of _INFO, or nowhere ("")."""
     encoding: str = "cp1252"
     fallback: int = 1
     """How many characters after a Unicode character stand for it in old programs."""
@@ -53,6 +62,19 @@ class _Paragraph:
     level: int = 0
     in_table: bool = False
     parts: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Story:
+    """A text apart, and what waits outside until it ends."""
+
+    kind: str
+    depth: int
+    """How many groups are open around it."""
+    builder: TextBuilder
+    paragraph: _Paragraph
+    cells: list[str]
+    rows: list[list[str]]
 
 
 def read(data: bytes, path: str) -> Extraction:
@@ -84,6 +106,11 @@ class _Reader:
         self._paragraph = _Paragraph()
         self._cells: list[str] = []
         self._rows: list[list[str]] = []
+        self._stories: list[_Story] = []
+        self._waiting: list[str] = []
+        self._seen: set[str] = set()
+        self._notes = 0
+        self._author = ""
 
     def run(self, text: str) -> None:
         place = 0
@@ -102,8 +129,11 @@ class _Reader:
             elif match["text"]:
                 self._plain(match["text"])
         self._flush()
+        while self._stories:
+            self._end_story()
         self._end_paragraph()
         self._end_table()
+        self._write_waiting()
 
     def _brace(self, brace: str) -> None:
         self._flush()
@@ -114,8 +144,8 @@ class _Reader:
             if len(self._outer) > _DEEPEST:
                 raise ExtractError(Reason.BROKEN, "RTF is nested too deeply")
         elif self._outer:
-            if self._state.target == "footnote" and self._outer[-1].target != "footnote":
-                self._emit("\n")
+            if self._stories and self._stories[-1].depth == len(self._outer):
+                self._end_story()
             self._state = self._outer.pop()
 
     def _word(self, word: str, number: int | None) -> None:
@@ -126,6 +156,8 @@ class _Reader:
             return
         self._flush()
         star, self._star = self._star, False
+        if not self._state.target:  # nothing in a group that is left out ends a paragraph or begins a text
+            return
         if word in _CHARACTERS:
             self._emit(_CHARACTERS[word])
         elif word in _PARAGRAPH_ENDS:
@@ -135,12 +167,49 @@ class _Reader:
         elif word == "row":
             self._rows.append(self._cells)
             self._cells = []
-        elif word in _LEFT_OUT or (star and word not in ("shpinst", "shptxt")):
+        elif word in _STORIES:
+            self._begin_story(_STORIES[word])
+        elif word in _LEFT_OUT or (star and word not in _READ_THOUGH_STARRED):
             self._state = replace(self._state, target="")
-        elif word in ("fonttbl", "stylesheet") or word in _INFO:
-            self._state = replace(self._state, target=word if self._state.target else "")
+        elif word in ("fonttbl", "stylesheet", "atnauthor") or word in _INFO:
+            self._author = "" if word == "atnauthor" else self._author
+            self._state = replace(self._state, target=word)
         else:
             self._property(word, number)
+
+    def _begin_story(self, kind: str) -> None:
+        story = _Story(kind, len(self._outer), self.builder, self._paragraph, self._cells, self._rows)
+        self._stories.append(story)
+        self.builder, self._paragraph, self._cells, self._rows = TextBuilder(), _Paragraph(), [], []
+        self._state = replace(self._state, target="text", hidden=False)
+
+    def _end_story(self) -> None:
+        """Note what a text apart says, to be written after the paragraph that it stands in."""
+        self._flush()
+        self._end_paragraph()
+        self._end_table()
+        story = self._stories.pop()
+        lines = [line for line in self.builder.text.split("\n") if line.strip()]
+        self.builder, self._paragraph, self._cells, self._rows = story.builder, story.paragraph, story.cells, story.rows
+        if story.kind == "furniture":
+            lines = [line for line in lines if not _PAGE_NUMBER.fullmatch(line)]
+        text = "\n".join(lines)
+        if not text or (story.kind == "furniture" and text in self._seen):
+            return
+        self._seen.add(text)
+        if story.kind == "note":
+            self._notes += 1
+            text = f"[{self._notes}] {text}"
+        elif story.kind == "comment" and self._author.strip():
+            text = f"[{self._author.strip()}] {text}"
+        self._waiting.append(text)
+        if not self._stories and not self._paragraph.parts and not self._rows and not self._cells:
+            self._write_waiting()
+
+    def _write_waiting(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for text in waiting:
+            self.builder.add(text)
 
     def _property(self, word: str, number: int | None) -> None:
         state = self._state
@@ -220,6 +289,8 @@ class _Reader:
         if target == "stylesheet":
             if found := _HEADING_STYLE.search(text):
                 self._styles[self._style] = int(found[1])
+        elif target == "atnauthor":
+            self._author += text
         elif target in _INFO:
             name = _INFO[target]
             self.info[name] = self.info.get(name, "") + text
@@ -236,13 +307,14 @@ class _Reader:
             self._paragraph.parts.append(" ")
             return
         text = self._take().strip()
-        if not text:
-            return
-        self._end_table()
-        if self._paragraph.level:
-            self.builder.heading(text, self._paragraph.level)
-        else:
-            self.builder.add(text)
+        if text:
+            self._end_table()
+            if self._paragraph.level and not self._stories:
+                self.builder.heading(text, self._paragraph.level)
+            else:
+                self.builder.add(text)
+        if not self._stories and not self._rows:
+            self._write_waiting()
 
     def _end_cell(self) -> None:
         self._cells.append(" ".join(self._take().split()))
@@ -252,6 +324,8 @@ class _Reader:
         self._rows, self._cells = [], []
         for number, line in enumerate(table_lines(rows, named_columns=False)):
             self.builder.add(line, gap=LINE if number else PARAGRAPH)
+        if rows and not self._stories:
+            self._write_waiting()
 
 
 def _known(encoding: str) -> str:

@@ -417,3 +417,14 @@ def _(found: Extraction) -> None:
 def _(found: Extraction) -> None:
     has(text(found), "보험료는 매월 납부한다.", "단어중간", "각주 내용은 별표에 따른다.")
     lacks(text(found), "보험료는 각주")
+
+
+@case("boxes, headers and comments are paragraphs of their own; groups left out end no paragraph")
+def rtf_stories() -> None:
+    source = (
+        r"{\rtf1\ansi{\header\pard head {\field{\*\fldinst PAGE}{\fldrslt 3}}\par}{\footer - 3 -\par}"
+        r"\pard one {\*\shppict\par x}{\shp{\*\shpinst\shpleft0{\sp{\sn a}{\sv 1}}{\shptxt\pard box\par two\par}}"
+        r"{\shprslt\par box\par}}line{\*\atnid A}{\*\atnauthor Kim}\chatn{\*\annotation\pard note\par}\par"
+        r"\trowd\pard\intbl a{\*\footnote\ftnalt\pard foot\par}\cell b\cell\row\pard end\par}"
+    )
+    same(text(read(source, "a.rtf")), "head 3\n\none line\n\nbox\ntwo\n\n[Kim] note\n\na | b\n\n[1] foot\n\nend")
