@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
-import re
-
+from kosearch import dates
 from kosearch.errors import UsageError
 from kosearch.filetypes import FILES, GROUPS, KINDS, plain
 from kosearch.records import Query
@@ -25,8 +23,10 @@ def check(query: Query, flag: str = "") -> None:
     if query.k < 1 or not 0 <= query.weight <= 1 or query.context < 0 or query.rerank < 0:
         raise UsageError(f"{flag}k is at least 1, {flag}weight from 0 to 1, and other numbers are not below 0")
     for name, date in (("after", query.after), ("before", query.before)):
-        if date is not None and not _is_date(date):
-            raise UsageError(f"{flag}{name} {date!r} is not a date", "dates are 2024, 2024-02 or 2024-02-01")
+        if date is not None and dates.span(date) is None:
+            raise UsageError(
+                f"{flag}{name} {date!r} is not a date", "dates are 2024, 2024-02, 2024-02-01, 3d (days ago)"
+            )
     if query.kinds:
         from kosearch.extract.formats import KIND_OF_SUFFIX
 
@@ -41,6 +41,8 @@ def check_text(text: str) -> None:
     """See that a question is one. Raises UsageError."""
     if not text.strip():
         raise UsageError("the question is empty", "kosearch query TEXT")
+    if not any(map(str.isalnum, text)):
+        raise UsageError("the question has neither a letter nor a digit", "kosearch query TEXT")
     try:
         text.encode()
     except UnicodeEncodeError as error:
@@ -50,14 +52,3 @@ def check_text(text: str) -> None:
 def _named(flag: str, name: str) -> str:
     """An option's name as it is written in Python, or on the command line."""
     return flag + name.replace("_", "-") if flag else name
-
-
-def _is_date(text: str) -> bool:
-    """Whether it is a year, a month or a day of the calendar."""
-    if not re.fullmatch(r"\d{4}(-\d\d(-\d\d)?)?", text):
-        return False
-    try:
-        datetime.date.fromisoformat(text + "-01-01"[len(text) - 4 :])
-    except ValueError:
-        return False
-    return True

@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from kosearch.dates import local_time
 from kosearch.records import Answer, Hit, Shown
 
 if TYPE_CHECKING:
@@ -168,7 +169,7 @@ def status_rows(state: Status, roots: Mapping[bytes, Globs], name: str, director
         ("generation", str(state.generation)),
     ]
     if state.last_run:
-        rows.append(("last run", f"{state.last_run['ended']}, {duration_of(state.last_run['seconds'])}"))
+        rows.append(("last run", f"{local_time(state.last_run['ended'])}, {duration_of(state.last_run['seconds'])}"))
     if state.pending:
         rows.append(
             ("not published", f"{counted(state.pending, 'document')} of an interrupted run; kosearch index finishes it")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 import struct
 import zipfile
 import zlib
@@ -12,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
 
+from kosearch import dates
 from kosearch.extract.contract import ExtractError
 from kosearch.extract.decoding import normalise
 from kosearch.records import Reason
@@ -160,7 +160,6 @@ _FIELDS = {
     "lang": "language",
     "language": "language",
 }
-_PARTIAL = re.compile(r"(\d{4})[-./년]\s*(\d{1,2})(?:[-./월]\s*(\d{1,2}))?")
 
 
 def standard(found: Mapping[str, str]) -> dict[str, str]:
@@ -169,26 +168,10 @@ def standard(found: Mapping[str, str]) -> dict[str, str]:
     for key, value in found.items():
         name = _FIELDS.get(key.strip().lower())
         plain = " ".join(normalise(value).split())
-        stated = iso_date(plain) if name in ("created", "modified") else plain
+        stated = dates.iso(plain) if name in ("created", "modified") else plain
         if name and stated:
             result.setdefault(name, stated)
     return result
-
-
-def iso_date(text: str) -> str:
-    """A date as ISO 8601, as exact as it was given; "" when it is none."""
-    text = text.strip()
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        match = _PARTIAL.match(text)
-        if not match:
-            return ""
-        year, month, day = match.groups()
-        if not (1 <= int(month) <= 12 and 1 <= int(day or 1) <= 31):
-            return ""
-        return f"{year}-{int(month):02}" + (f"-{int(day):02}" if day else "")
-    return moment.date().isoformat() if len(text) <= 10 else moment.isoformat()
 
 
 _PARTS = ("docProps/core.xml", "meta.xml", "Contents/content.hpf")
