@@ -217,7 +217,7 @@ class TermPreparer:
 
 def _terms(analyzer: Analyzer, title: str, passage: Passage, text: str, name: str) -> Mapping[str, Sequence[str]]:
     """A passage's terms, with those of title, headings and the file's name."""
-    return analyzer.passage_terms(text, (title[:MAX_TITLE], *passage.headings, Path(name).stem))
+    return analyzer.passage_terms(text, (title[:MAX_TITLE], *passage.headings), Path(name).stem)
 
 
 def input_hash(model_text: str) -> bytes:

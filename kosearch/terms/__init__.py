@@ -5,6 +5,7 @@ from kosearch.terms.analysis import (
     CONTEXT,
     FIELD_WEIGHTS,
     FIELDS,
+    FORMS,
     MORPHEMES,
     RULES,
     Analyzer,
@@ -13,12 +14,14 @@ from kosearch.terms.analysis import (
     is_korean,
     matches,
 )
+from kosearch.terms.normal_forms import normal_forms
 
 __all__ = [
     "BIGRAMS",
     "CONTEXT",
     "FIELDS",
     "FIELD_WEIGHTS",
+    "FORMS",
     "MORPHEMES",
     "RULES",
     "Analyzer",
@@ -26,4 +29,5 @@ __all__ = [
     "Wanted",
     "is_korean",
     "matches",
+    "normal_forms",
 ]

@@ -4,7 +4,8 @@ Korean is read twice. As morphemes (by Kiwi), of which only those with a meaning
 and endings neither hide a match nor make one. And as pairs of neighbouring syllables within runs of such morphemes,
 white space passed over: these find a part of a compound, a name that the analysis cuts differently in the question,
 and a word with a space too many. Hanja and kana become single characters and pairs of them. Other words stay whole,
-English ones as their stems; a number also stands with its unit.
+English ones as their stems; a number also stands with its unit. Hanja are read as Hangul besides, and what can be
+written in many ways has one form more (`normal_forms`). A file's name gives its pairs of syllables too.
 """
 
 from __future__ import annotations
@@ -13,24 +14,34 @@ import re
 import threading
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from itertools import compress
 from typing import TYPE_CHECKING
 
 from kosearch.terms import generic
+from kosearch.terms.hanja import has_hanja, in_hangul
+from kosearch.terms.normal_forms import normal_forms
+from kosearch.terms.operators import parse
 
 if TYPE_CHECKING:
     from kiwipiepy import Kiwi, Token
 
-RULES = "2"
+RULES = "3"
 """Changes whenever a text may give other terms than before: `kosearch index` then makes those of an index anew."""
 
-MORPHEMES, BIGRAMS, CONTEXT = "morphemes", "bigrams", "context"
-FIELDS = (MORPHEMES, BIGRAMS, CONTEXT)
-"""The kinds of terms kept for a passage; `context` has the morphemes of title, headings and file name."""
-FIELD_WEIGHTS = {MORPHEMES: 1.0, BIGRAMS: 0.4, CONTEXT: 0.5}
+MORPHEMES, BIGRAMS, CONTEXT, FORMS = "morphemes", "bigrams", "context", "forms"
+FIELDS = (MORPHEMES, BIGRAMS, CONTEXT, FORMS)
+"""The kinds of terms kept for a passage; `context` has the morphemes of title, headings and file name, and the name's
+pairs of syllables; `forms` has the normal forms of the passage and of what stands above it."""
+FIELD_WEIGHTS = {MORPHEMES: 1.0, BIGRAMS: 0.4, CONTEXT: 0.5, FORMS: 1.0}
 """Measured on five collections, Korean and English; .3 to .6 for pairs and .2 to .7 for context do as well."""
+_NAME_PAIR = "/"
+"""What a name's pairs begin with: beside the morphemes of headings they are terms of their own."""
+SYNONYM = 0.8
+"""What a synonym weighs beside the word that was typed."""
+NAME_PAIRS = 0.3
+"""What a name's pairs of syllables weigh."""
 
 # Kiwi's tags (https://github.com/bab2min/kiwipiepy#품사-태그), without what follows a hyphen.
 _VERBS = frozenset(("VV", "VA"))
@@ -52,20 +63,30 @@ _OTHER_WORD = re.compile(
 _ALPHABETIC = re.compile(rf"(?![가-힣{_IDEOGRAPHS}])[^\W_]")
 _COMPATIBLE = re.compile("[\u2100-\u214f\u2460-\u24ff\u3200-\u33ff\ufb00-\ufb06\uff01-\uff9f]+")
 """Characters that stand for others: ＡＢＣ, ㎏, ％, ﬁ. (Not the jamo among them: NFKC would glue ㅋㅏ to 카.)"""
+_DOTS = re.compile("[ㆍ・･‧∙⋅•ᆞ]")
+"""Middle dots of every kind are one: between words, and no letter."""
+_CONTROLS = re.compile("[\x00-\x09\x0b-\x1f\x7f]")
+_CAMEL = re.compile("(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|(?<=[A-Za-z])(?=[가-힣])|(?<=[가-힣])(?=[A-Za-z])")
+"""Where a file's name has words without a space between them."""
+_MARKS = " ?!.,~…·'“”‘’()[]{}「」『』<>"
+_JAMO = re.compile("[ㄱ-ㅣ]")
+_NUMERIC = re.compile("[\\d영일이삼사오육칠팔구십백천만억조A-Za-z]")
+_PARTICLES = frozenset("은는이가을를의에와과도로만나랑께야여요다고지며면서든")
+_OVER_AND_OVER = 6
 _UNSEEN = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_JOINING = " \t\n\r\f\v\xa0\u3000·"
 _LONGEST = 64
 """Code points of a term that count: what is longer is no word."""
-
-_OPERATOR = re.compile(r'(?<!\S)(?:(?P<sign>[+-]?)"(?P<phrase>[^"]*)"|(?P<mark>[+-])(?P<word>\w[^\s"]*))')
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A word or phrase of a question that a passage must have, or must not: its terms, side by side in a field."""
+    """A word or phrase of a question that a passage must have, or must not."""
 
     text: str
-    terms: Mapping[str, tuple[str, ...]]
+    alternatives: tuple[tuple[str, tuple[str, ...]], ...]
+    """A field, and terms that stand in it side by side: any of these will do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +97,15 @@ class Question:
     """For the embedder: without operators, and without what must not be there."""
     terms: Mapping[str, Mapping[str, float]]
     """Field → term → weight, the field's own weight included."""
+    meaning: str = ""
+    """For the embedder, where that is more than the text: with synonyms."""
     must: tuple[Wanted, ...] = ()
     must_not: tuple[Wanted, ...] = ()
     phrases: tuple[Wanted, ...] = ()
     notes: tuple[str, ...] = ()
     """What a person should know about how the question was read, a sentence each."""
+    by_word: bool = False
+    """Whether there is nothing in it but words: a lone syllable or letter means nothing that an embedder knows."""
 
 
 def matches(question: Question, terms: Mapping[str, Sequence[str]]) -> bool:
@@ -94,7 +119,7 @@ def matches(question: Question, terms: Mapping[str, Sequence[str]]) -> bool:
 
 
 def _has(stored: Mapping[str, str], wanted: Wanted) -> bool:
-    return any(f" {' '.join(terms)} " in stored.get(field, "") for field, terms in wanted.terms.items())
+    return any(f" {' '.join(terms)} " in stored.get(field, "") for field, terms in wanted.alternatives)
 
 
 class Analyzer:
@@ -103,81 +128,117 @@ class Analyzer:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._kiwi: Kiwi | None = None
-        self._above: tuple[str, Sequence[str]] = ("", ())
-        """The latest context and its terms: a document's passages mostly share it."""
+        self._above: tuple[tuple[str, str], Sequence[str], Sequence[str]] = (("", ""), (), ())
+        """The latest context, its terms and its forms: a document's passages mostly share it."""
 
     def load(self) -> None:
         """Load Kiwi now, so that the first text does not wait for it."""
         self._tokenize("가")
 
-    def passage_terms(self, text: str, context: Sequence[str]) -> Mapping[str, list[str]]:
+    def passage_terms(self, text: str, context: Sequence[str], name: str = "") -> Mapping[str, list[str]]:
         """Field → terms in the text's order, repeated as often as they stand there; none has white space in it.
 
-        `context` is what stands above the passage: title, headings, file name.
+        `context` is what stands above the passage, title and headings; `name` is its file's.
         """
+        text = clean(text)
         morphemes, bigrams = self._read(text)
-        context_text = "\n".join(dict.fromkeys(context))
-        above = self._above
-        if above[0] != context_text:
-            above = self._above = (context_text, self._read(context_text)[0])
-        return {MORPHEMES: morphemes, BIGRAMS: bigrams, CONTEXT: list(above[1])}
+        above = "\n".join(dict.fromkeys(context)), name
+        if self._above[0] != above:
+            self._above = (above, *self._context_terms(*above))
+        _, context_terms, context_forms = self._above
+        forms = list(dict.fromkeys([*normal_forms(text), *context_forms]))
+        return {MORPHEMES: morphemes, BIGRAMS: bigrams, CONTEXT: list(context_terms), FORMS: forms}
 
-    def question(self, text: str, *, operators: bool = True) -> Question:
-        """Operators are "a phrase", +must and -not, with white space in front and a word behind.
+    def _context_terms(self, context: str, name: str) -> tuple[list[str], list[str]]:
+        """The terms and the forms of what stands above a passage."""
+        context, name = clean(context), clean(name)
+        parts = _CAMEL.sub(" ", name)
+        whole = "\n".join(dict.fromkeys(filter(None, (*context.split("\n"), name, parts if parts != name else ""))))
+        morphemes, _ = self._read(whole)
+        pairs = self._read(name)[1] if name else []
+        return [*morphemes, *(_NAME_PAIR + pair for pair in pairs)], normal_forms(f"{context}\n{name}")
 
-        Without `operators` the text is taken as it is, as the questions of a test collection are.
+    def question(self, text: str, *, operators: bool = True, exact: bool = False) -> Question:
+        """A question as it is searched for; see `operators` for what a person may demand in it.
+
+        Without `operators` the text is taken as it is, as the questions of a test collection are. `exact` leaves
+        out all forms but the written ones.
         """
-        text = _clean(text)
+        lines = clean(text, keep_lines=True)
+        parsed = parse(lines) if operators else None
+        plain = parsed.plain if parsed else " ".join(lines.replace('"', " ").split())
         demands: dict[str, list[Wanted]] = {"+": [], "-": [], "": []}
-        notes: list[str] = []
-        plain, end = "", 0
-        for operator in _OPERATOR.finditer(text) if operators else ():
-            sign = operator["sign"] or operator["mark"] or ""
-            words = operator["phrase"] or operator["word"] or ""
-            plain += text[end : operator.start()] + ("" if sign == "-" else words)
-            end = operator.end()
-            wanted = self._wanted(words)
-            if wanted.terms:
-                demands[sign].append(wanted)
-            elif words.strip():
-                notes.append(f"{operator.group()} has no word that is kept in the index: it demands nothing")
-        plain += text[end:]
-        if operators and plain.count('"') % 2:
-            notes.append("a quotation mark is not closed: the words behind it are no phrase")
-        plain = " ".join(plain.replace('"', " ").split())
+        notes = list(parsed.notes if parsed else ())
+        for demand in parsed.demands if parsed else ():
+            wanted = self._wanted(demand.words, exact=exact)
+            if wanted.alternatives:
+                demands[demand.sign].append(wanted)
+            else:
+                notes.append(f"{demand.written} has no word that is kept in the index: it demands nothing")
         morphemes, bigrams = self._read(plain, asked=True)
         if not morphemes:
             morphemes, bigrams = self._read(plain)
+        lone = plain.strip(_MARKS)
+        if len(lone) == 1 and _HANGUL.match(lone):
+            morphemes = bigrams = [lone]
         return Question(
             text=plain,
             terms={
-                MORPHEMES: _weighed(morphemes, MORPHEMES),
-                BIGRAMS: _weighed(bigrams, BIGRAMS),
-                CONTEXT: _weighed(morphemes, CONTEXT),
+                MORPHEMES: _weighed(morphemes, FIELD_WEIGHTS[MORPHEMES]),
+                BIGRAMS: _weighed(bigrams, FIELD_WEIGHTS[BIGRAMS]),
+                CONTEXT: _weighed(morphemes, FIELD_WEIGHTS[CONTEXT])
+                | _weighed([_NAME_PAIR + pair for pair in bigrams], NAME_PAIRS),
+                FORMS: {} if exact else _weighed(normal_forms(plain), FIELD_WEIGHTS[FORMS]),
             },
             must=tuple(demands["+"]),
             must_not=tuple(demands["-"]),
             phrases=tuple(demands[""]),
             notes=tuple(notes),
+            by_word=lone in _PARTICLES
+            or _JAMO.fullmatch(lone) is not None
+            or _says_one_thing(lone)
+            or not _has_text(lone),
         )
 
-    def _wanted(self, words: str) -> Wanted:
+    def widened(self, question: Question, others: Sequence[str]) -> Question:
+        """The question with other words for what it says: each counts for a little less than what was typed."""
+        terms = {field: dict(weights) for field, weights in question.terms.items()}
+        for other in others:
+            for field, weights in self.question(other, operators=False).terms.items():
+                for term, weight in weights.items():
+                    terms[field].setdefault(term, weight * SYNONYM)
+        return replace(question, terms=terms, meaning=f"{question.text} ({', '.join(others)})")
+
+    def likelihood(self, word: str) -> float:
+        """How likely a word is by Kiwi's model, as a logarithm: one with a slip in it is far less so."""
+        return float(sum(token.score for token in self._tokenize(clean(word))))
+
+    def _wanted(self, words: str, *, exact: bool) -> Wanted:
         """Pairs hold Korean and Chinese characters only: where anything else is wanted too, they would not tell."""
         morphemes, bigrams = map(tuple, self._read(words))
-        terms = {MORPHEMES: morphemes, BIGRAMS: () if _ALPHABETIC.search(words) else bigrams, CONTEXT: morphemes}
-        return Wanted(words.strip(), {field: found for field, found in terms.items() if found})
+        pairs = () if _ALPHABETIC.search(words) else bigrams
+        forms = () if exact or not all(map(_NUMERIC.search, morphemes)) else tuple(normal_forms(words)[:1])
+        alternatives = (
+            (MORPHEMES, morphemes),
+            (BIGRAMS, pairs),
+            (CONTEXT, morphemes),
+            (CONTEXT, tuple(_NAME_PAIR + pair for pair in pairs)),
+            (FORMS, forms),
+        )
+        return Wanted(words.strip(), tuple((field, terms) for field, terms in alternatives if terms))
 
     def _read(self, text: str, *, asked: bool = False) -> tuple[list[str], list[str]]:
-        """The text's morphemes and other words, and its pairs of characters, each in its order.
+        """The morphemes and other words of a clean text, and its pairs of characters, each in its order.
 
         Of a question that is `asked`, without the words that ask.
         """
-        text = _clean(text)
         words = list(_other_words(text))
         if asked and not _HANGUL.search(text):
             named = [word not in _asking_stems() or _CAPITALS.match(text, start) for start, word in words]
             words = list(compress(words, named))
         pairs = [pair for run in _IDEOGRAPH_RUN.finditer(text) for pair in _pairs(run.start(), run.group())]
+        if has_hanja(text):
+            text = in_hangul(text)
         if _HANGUL.search(text):
             tokens = [
                 (token.start, token.end, token.form, tag)
@@ -206,22 +267,36 @@ class Analyzer:
 
 def is_korean(text: str) -> bool:
     """Whether reading it needs Kiwi."""
-    return _HANGUL.search(text) is not None
+    return _HANGUL.search(text) is not None or has_hanja(text)
 
 
-def _clean(text: str) -> str:
+def clean(text: str, *, keep_lines: bool = False) -> str:
     """NFC, compatibility forms as what they stand for, and nothing that Kiwi stumbles over."""
     text = _SURROGATE.sub("\ufffd", unicodedata.normalize("NFC", text))
     text = _COMPATIBLE.sub(lambda found: unicodedata.normalize("NFKC", found.group()), text)
-    return _UNSEEN.sub("", text)
+    text = _DOTS.sub("·", _UNSEEN.sub("", text))
+    return _CONTROLS.sub(" ", text) if keep_lines else text
 
 
-def _weighed(terms: Sequence[str], field: str) -> dict[str, float]:
-    """Each term's weight: its field's, as often as the question has the term."""
+def _weighed(terms: Sequence[str], weight: float) -> dict[str, float]:
+    """Each term's weight: the one given, as often as the question has the term."""
     weights: dict[str, float] = {}
     for term in terms:
-        weights[term] = weights.get(term, 0.0) + FIELD_WEIGHTS[field]
+        weights[term] = weights.get(term, 0.0) + weight
     return weights
+
+
+def _has_text(text: str) -> bool:
+    """Whether there is a letter or a digit."""
+    return any(map(str.isalnum, text))
+
+
+def _says_one_thing(text: str) -> bool:
+    """Whether a question repeats a word or a syllable over and over: 가가가가가가, word word word word word word."""
+    words = text.split()
+    return (len(words) >= _OVER_AND_OVER and len(set(words)) == 1) or (
+        len(words) == 1 and len(text) >= _OVER_AND_OVER and len(set(text)) == 1 and not text.isdigit()
+    )
 
 
 def _other_words(text: str) -> Iterator[tuple[int, str]]:
@@ -239,10 +314,10 @@ def _other_words(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _runs(text: str, tokens: Sequence[tuple[int, int, str, str]]) -> Iterator[tuple[int, str]]:
-    """Morphemes with nothing but white space between them, joined; each run with its place."""
+    """Morphemes with nothing but white space or middle dots between them, joined; each run with its place."""
     run, run_start, run_end = "", 0, 0
     for start, end, form, _ in tokens:
-        if run and text[run_end:start].strip():
+        if run and text[run_end:start].strip(_JOINING):
             yield run_start, run
             run = ""
         if not run:

@@ -1,0 +1,442 @@
+"""One form for what is written in many ways: dates, amounts, numbers with units, codes, articles, fractions, times.
+
+A form stands beside the written words, never in their place. Each begins with a letter for its kind, so that 2024-03
+as a month is not 2024-03 as a code. Passages and questions go through the same rules.
+
+What might be something else has no form: a version 2024.3.5 is no date, 1-2-3 is no code.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterator
+from datetime import date
+from decimal import Decimal
+
+_DIGITS = {c: n for n, c in enumerate("영일이삼사오육칠팔구")}
+_SMALL = {"십": 10, "백": 100, "천": 1000}
+_LARGE = {"만": 10**4, "억": 10**8, "조": 10**12}
+_SINO = "영일이삼사오육칠팔구십백천만억조"
+
+_UNITS = {
+    "원": ("원", "원정", "KRW", "₩", "￦"),
+    "달러": ("달러", "불", "USD", "dollars", "dollar", "$"),
+    "유로": ("유로", "EUR", "€"),
+    "엔": ("엔", "JPY", "¥"),
+    "%p": ("%p", "%P", "%포인트", "퍼센트포인트", "퍼센트 포인트", "percentage points"),
+    "%": ("%", "퍼센트", "프로", "percent", "per cent", "pct"),
+    "pt": ("pt", "pts", "포인트", "points"),
+    "℃": ("°C", "℃", "도씨", "도", "degrees Celsius"),
+    "km": ("km", "킬로미터"),
+    "m2": ("m2", "m²", "제곱미터", "평방미터"),
+    "cm": ("cm", "센티미터"),
+    "mm": ("mm", "밀리미터"),
+    "m": ("m", "미터"),
+    "kg": ("kg", "킬로그램"),
+    "mg": ("mg", "밀리그램"),
+    "g": ("g", "그램"),
+    "t": ("t", "톤"),
+    "mL": ("mL", "ml", "밀리리터"),
+    "L": ("L", "l", "리터"),
+    "ha": ("ha", "헥타르"),
+    "명": ("명", "인"),
+}
+_UNIT_OF = {written: unit for unit, all_of_it in _UNITS.items() for written in all_of_it}
+_WORDS = sorted((one for one in _UNIT_OF if one[0] not in "₩￦$€¥"), key=len, reverse=True)
+_UNIT = "|".join(
+    re.escape(one) + (r"(?![A-Za-z])" if one[-1].isascii() and one[-1].isalpha() else "") for one in _WORDS
+)
+_COUNTERS = (
+    "개월|개년|개소|개|건|회|호|번|주|일|년|월|세|살|시간|분|초|가구|세대|여|부|장|권|대|석|평|좌|주년|차례|곳|배"
+)
+"""What else may follow an amount; anything else in Hangul may make another word of it: 3만큼, 5천안."""
+_MONTHS = {
+    name: number
+    for number, names in enumerate(
+        [
+            "jan january",
+            "feb february",
+            "mar march",
+            "apr april",
+            "may",
+            "jun june",
+            "jul july",
+            "aug august",
+            "sep sept september",
+            "oct october",
+            "nov november",
+            "dec december",
+        ],
+        1,
+    )
+    for name in names.split()
+}
+_NO_CODES = frozenset(
+    [
+        "a",
+        "an",
+        "the",
+        "in",
+        "on",
+        "of",
+        "to",
+        "at",
+        "by",
+        "for",
+        "from",
+        "and",
+        "or",
+        "no",
+        "as",
+        "is",
+        "are",
+        "was",
+        "were",
+        "than",
+        "over",
+        "under",
+        "about",
+        "with",
+        "until",
+        "since",
+        "page",
+        "pages",
+        "top",
+        "first",
+        "last",
+        "next",
+        "up",
+        "all",
+        "any",
+        "per",
+        "within",
+        "between",
+        "through",
+        "during",
+        "before",
+        "after",
+        "nearly",
+        "around",
+        "some",
+        "only",
+        "fig",
+        "table",
+        "ch",
+        "sec",
+        "vol",
+        "nos",
+        "art",
+        "jan",
+        "feb",
+        "mar",
+        "apr",
+        "may",
+        "jun",
+        "jul",
+        "aug",
+        "sep",
+        "sept",
+        "oct",
+        "nov",
+        "dec",
+        "march",
+        "april",
+        "june",
+        "july",
+    ]
+)
+"""Words before a number that are no part of a code."""
+
+_WORTH_A_LOOK = re.compile(
+    rf"[\d½¼¾⅐-⅞]|분의|[{_SINO}]\s?(?:원|달러|퍼센트|프로|도|명)|제\s?[{_SINO}]|[{_SINO}유시]월|[십백천만억]"
+)
+
+_YEAR = r"(?:19|20)\d\d"
+_VERSION = re.compile(r"(?:\b(?:v|ver|version|release|build)\.?|버전|판본|릴리스|빌드)\s*\Z", re.IGNORECASE)
+_NAMED = re.compile(r"([A-Za-z]+)\s\Z")
+_BEFORE_DATES = frozenset(
+    [
+        "on",
+        "from",
+        "since",
+        "until",
+        "by",
+        "to",
+        "dated",
+        "date",
+        "of",
+        "at",
+        "as",
+        "and",
+        "in",
+        "before",
+        "after",
+        "updated",
+        "created",
+    ]
+)
+
+_PARTED = re.compile(
+    rf"(?<![\d.,/A-Za-z-])(?P<y>{_YEAR})\s?(?P<s>[./-])\s?(?P<m>\d{{1,2}})\s?(?P=s)\s?(?P<d>\d{{1,2}})"
+    r"(?![./-]?\d|[A-SU-Za-z])"
+)
+_SHORT = re.compile(
+    r"(?<![\d.,/A-Za-z-])(?:['’‘](?P<y>\d\d)\s?\.\s?(?P<m>\d{1,2})\s?\.\s?(?P<d>\d{1,2})"
+    r"|(?P<y2>\d\d)(?P<s>[./-])(?P<m2>\d\d)(?P=s)(?P<d2>\d\d)"
+    r"|(?P<y3>\d\d)\. (?P<m3>\d{1,2})\. (?P<d3>\d{1,2})(?=\.))(?![./-]?\d|[A-Za-z])"
+)
+_KOREAN = re.compile(r"(?<!\d)(?P<y>\d{4}|['’‘]?\d\d)\s?년도?\s?(?P<m>\d{1,2})\s?월(?:\s?(?P<d>\d{1,2})\s?일)?(?!\d)")
+_SPELLED = re.compile(
+    rf"(?<![가-힣])(?P<y>이천[{_SINO[1:11]}]{{0,4}}|천구백[{_SINO[1:11]}]{{0,4}})\s?년\s?(?P<m>[{_SINO[1:11]}유시]{{1,2}})월"
+    rf"(?:\s?(?P<d>[{_SINO[1:11]}]{{1,3}})일)?"
+)
+_COMPACT = re.compile(
+    rf"(?<![\d.,])(?P<y>{_YEAR})(?P<m>0[1-9]|1[0-2])(?P<d>0[1-9]|[12]\d|3[01])(?![.,]?\d|\s?(?:원|달러|명|개|건))"
+)
+_COMPACT_SHORT = re.compile(
+    r"(?:(?<![\w.,])|(?<=_))(?<![A-Za-z0-9]-)(?P<y>\d\d)(?P<m>0[1-9]|1[0-2])(?P<d>0[1-9]|[12]\d|3[01])"
+    r"(?![\d%]|[.,-]\d|\s?(?:(?:원|달러|불|명|개|건|회|호|번|주|톤|평|세대)(?:[을를이은는의에과와로도만](?![가-힣])|(?![가-힣]))"
+    r"|[A-Za-z]{1,3}\b))"
+)
+_ENGLISH = re.compile(
+    r"\b(?:(?P<d>\d{1,2})(?:st|nd|rd|th)?\s)?(?P<m>[A-Z][a-z]{2,8})\.?(?:\s(?P<d2>\d{1,2})(?:st|nd|rd|th)?,?)?"
+    rf"\s(?P<y>{_YEAR})\b"
+)
+_MONTH = re.compile(
+    rf"(?<![\d.,/A-Za-z-])(?P<y>{_YEAR})(?:(?P<s>[-/])(?P<m>0?[1-9]|1[0-2])|\.(?P<m2>0[1-9]|1[0-2])"
+    r"|\. (?P<m3>[1-9]|1[0-2])(?=\.))(?!\s?[./-]?\s?\d|\s?[호번]|[A-Za-z])"
+)
+_YEAR_ALONE = re.compile(rf"(?<!\d)(?P<y>{_YEAR}|['’‘]\d\d)\s?년(?!\s?[간차])")
+_DAY = re.compile(r"(?<!\d)(?P<m>\d{1,2})\s?월\s?(?P<d>\d{1,2})\s?일(?!\d)")
+_DAY_SPELLED = re.compile(rf"(?<![가-힣])(?P<m>십[일이]?|[일이삼사오칠팔구유시])월\s?(?P<d>[{_SINO[1:11]}]{{1,3}})일")
+
+_PHONE = re.compile(
+    r"(?<![\d+])(?:\+\s?82[\s.-]?(?:\(0\)|0)?(?P<area>[1-9]\d?)|\(?(?P<zero>0\d{1,2})\))[\s.-]?"
+    r"(?P<a>\d{3,4})[\s.-]?(?P<b>\d{4})(?!\d)"
+    r"|(?<![\d+.-])(?P<plain>0\d{1,2})(?P<s>[ .-])(?P<a2>\d{3,4})(?P=s)(?P<b2>\d{4})(?![\d-])"
+)
+_LONG_NUMBER = re.compile(r"(?<![\w.,-])\d+(?:-\d+){0,7}(?![\w]|[.,-]\d)")
+_CODE = re.compile(r"(?<![A-Za-z0-9])[A-Za-z0-9]+(?:[_-][A-Za-z0-9]+){0,7}")
+_CODE_APART = re.compile(r"(?<![A-Za-z0-9_-])(?P<a>[A-Za-z]{1,5}) (?P<b>\d{2,})(?![\w%°]|[.,:/-]\d)")
+
+_ARTICLE = re.compile(
+    rf"(?:(?P<ordinal>제)\s?(?P<n>\d{{1,5}}|[{_SINO[1:14]}]{{1,6}})|(?<![\d.,가-힣])(?P<bare>\d{{1,4}}))\s?"
+    rf"(?P<kind>조|항|호|장|절|편|관)(?:\s?의\s?(?P<branch>\d{{1,3}})(?!\d))?(?:\s?제?\s?(?P<part>\d{{1,3}})\s?항)?"
+    r"(?P<after>\s?[가-힣\d]?)"
+)
+_ENGLISH_ARTICLE = re.compile(r"\b[Aa]rt(?:icle|\.)\s?(\d{1,4})\b")
+
+_FRACTION = re.compile(
+    rf"(?<![\d{_SINO}])(?P<b>\d+|[{_SINO}]{{1,6}})\s?분의\s?(?P<a>\d+|[{_SINO}]{{1,6}})"
+    r"|(?P<sign>[½¼¾⅐-⅞])|(?<![\d/.,])(?P<a2>\d{1,3})\s?/\s?(?P<b2>\d{1,3})(?![\d/])"
+)
+_TIME = re.compile(
+    r"(?:(?P<half>오전|오후)\s?)?(?<![\d:])(?P<h>\d{1,2})"
+    r"(?::(?P<m>[0-5]\d)(?![\d:])|\s?시(?!간|[도군장민])(?:\s?(?P<m2>[0-5]?\d)\s?분|\s?(?P<r>반))?)"
+)
+
+_AMOUNT = re.compile(
+    r"(?P<sign>(?<![\w)\]])[-−]|영하\s?|minus\s)?(?P<currency>[$₩￦€¥]\s?|(?:USD|KRW|EUR|JPY)\s)?"
+    r"(?<![\d.,])(?P<n>\d[\d,]*(?:\.\d+)?(?:\s?[십백천만억조]+(?:\s?\d[\d,]*(?:\.\d+)?)?){0,5})"
+    rf"(?:\s?(?P<unit>{_UNIT})|(?=\s?[~∼〜]\s?[-−]?\d[\d,.]*\s?(?P<later>{_UNIT}))|(?=\s?(?:{_COUNTERS}))|(?![가-힣\d]))"
+)
+_SPELLED_AMOUNT = re.compile(
+    rf"(?<![가-힣\d])(?:일?금\s?)?(?P<sign>영하\s?)?(?P<n>[{_SINO}]+(?:\s[{_SINO}]*[십백천만억조])*)\s?"
+    r"(?:(?P<unit>원|달러|퍼센트|프로|도|명)|(?=개|건|년|세|시간|호|가구))"
+)
+
+
+def normal_forms(text: str) -> list[str]:
+    """The forms of everything in a text (NFC, compatibility forms resolved), each once, in the order of their kinds."""
+    if not _WORTH_A_LOOK.search(text):
+        return []
+    taken = bytearray(len(text))
+    found: dict[str, None] = {}
+    for rule in _RULES:
+        found.update(dict.fromkeys(rule(text, taken)))
+    return list(found)
+
+
+def number(text: str) -> Decimal | None:
+    """The value of a number in figures, Korean words, or both: 30,000, 3만, 삼만, 1만3천, 3억 2천만."""
+    total, section, current = Decimal(0), Decimal(0), None
+    for part in re.findall(rf"\d[\d,]*(?:\.\d+)?|[{_SINO}]", text):
+        if part[0].isdigit():
+            if "," in part and not re.fullmatch(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?", part):
+                return None
+            current = Decimal(part.replace(",", ""))
+        elif part in _DIGITS:
+            current = (current or Decimal(0)) * 10 + _DIGITS[part]
+        elif part in _SMALL:
+            section, current = section + (1 if current is None else current) * _SMALL[part], None
+        else:
+            section += current or 0
+            total, section, current = total + (section or 1) * _LARGE[part], Decimal(0), None
+    return total + section + (current or 0)
+
+
+def _free(pattern: re.Pattern[str], text: str, taken: bytearray) -> Iterator[re.Match[str]]:
+    """The matches none of whose characters belongs to another form; whoever uses one takes it."""
+    for found in pattern.finditer(text):
+        if not any(taken[found.start() : found.end()]):
+            yield found
+
+
+def _take(found: re.Match[str], taken: bytearray) -> None:
+    taken[found.start() : found.end()] = b"\x01" * (found.end() - found.start())
+
+
+def _dates(text: str, taken: bytearray) -> Iterator[str]:
+    for pattern in (_PARTED, _SHORT, _KOREAN, _SPELLED, _COMPACT, _COMPACT_SHORT, _ENGLISH, _MONTH):
+        for found in _free(pattern, text, taken):
+            parts = {name.rstrip("23"): value for name, value in found.groupdict().items() if value}
+            forms = _date_forms(parts.get("y", ""), parts.get("m", ""), parts.get("d", ""))
+            if forms and not (parts.get("s", ".") == "." and pattern in _DOTTED and _is_version(text, found.start())):
+                if pattern not in (_COMPACT, _COMPACT_SHORT):  # digits alone may be a code as well
+                    _take(found, taken)
+                yield from forms
+    for found in _free(_YEAR_ALONE, text, taken):
+        yield f"d{_year(found['y'])}"
+    for pattern in (_DAY, _DAY_SPELLED):
+        for found in _free(pattern, text, taken):
+            month, day = _calendar_number(found["m"]), _calendar_number(found["d"])
+            if _is_day(2024, month, day):
+                _take(found, taken)
+                yield f"d--{month:02}-{day:02}"
+
+
+_DOTTED = frozenset((_PARTED, _SHORT, _MONTH))
+"""What dots alone make a date: a version may look the same."""
+
+
+def _is_version(text: str, start: int) -> bool:
+    before = text[max(0, start - 24) : start]
+    named = _NAMED.search(before)
+    return bool(_VERSION.search(before)) or bool(named and named[1].casefold() not in _BEFORE_DATES)
+
+
+def _date_forms(year: str, month: str, day: str) -> list[str]:
+    y, m = _year(year), _calendar_number(month)
+    d = _calendar_number(day) if day else 0
+    if not (1900 <= y < 2100 and _is_day(y, m, d or 1)):
+        return []
+    whole = [f"d{y}-{m:02}-{d:02}", f"d--{m:02}-{d:02}"] if d else []
+    return [*whole, f"d{y}-{m:02}", f"d{y}"]
+
+
+def _year(text: str) -> int:
+    text = text.strip("'’‘")
+    if not text.isdigit():
+        return int(number(text) or 0)
+    return int(text) + (0 if len(text) > 2 else 2000 if int(text) < 50 else 1900)
+
+
+def _calendar_number(text: str) -> int:
+    if text.isdigit():
+        return int(text)
+    name = _MONTHS.get(text.casefold())
+    return name or {"유": 6, "시": 10}.get(text) or int(number(text) or 0)
+
+
+def _is_day(year: int, month: int, day: int) -> bool:
+    try:
+        date(year, month, day)
+    except ValueError:
+        return False
+    return True
+
+
+def _codes(text: str, taken: bytearray) -> Iterator[str]:
+    for found in _free(_PHONE, text, taken):
+        area = f"0{found['area']}" if found["area"] else found["zero"] or found["plain"]
+        _take(found, taken)
+        yield f"c{area}{found['a'] or found['a2']}{found['b'] or found['b2']}"
+    for found in _free(_LONG_NUMBER, text, taken):
+        digits = found.group().replace("-", "")
+        if 8 <= len(digits) <= 32:
+            if "-" in found.group():
+                _take(found, taken)
+            yield f"c{digits}"
+    for found in _free(_CODE, text, taken):
+        joined = found.group().replace("-", "").replace("_", "")
+        if len(joined) <= 40 and not joined.isalpha() and not joined.isdigit():
+            if joined[0].isalpha():  # 1234 of AB-1234 is no amount, 3 of 3kg is
+                _take(found, taken)
+            yield f"c{joined.casefold()}"
+    for found in _free(_CODE_APART, text, taken):
+        if found["a"].casefold() not in _NO_CODES:
+            yield f"c{found['a'].casefold()}{found['b']}"
+
+
+def _articles(text: str, taken: bytearray) -> Iterator[str]:
+    for found in _free(_ARTICLE, text, taken):
+        kind, written = found["kind"], found["n"] or found["bare"]
+        after = (found["after"] or "").strip()
+        if not found["ordinal"] and (kind != "조" or after in tuple("원달유엔억만천개명건")):
+            continue
+        value = written if written.isdigit() else str(number(written))
+        name = f"a{int(Decimal(value))}{kind}" + (f"의{int(found['branch'])}" if found["branch"] else "")
+        taken[found.start() : found.start("after")] = b"\x01" * (found.start("after") - found.start())
+        yield name
+        if found["part"]:
+            yield f"{name}{int(found['part'])}항"
+    for found in _free(_ENGLISH_ARTICLE, text, taken):
+        yield f"a{int(found[1])}조"
+
+
+def _fractions(text: str, taken: bytearray) -> Iterator[str]:
+    for found in _free(_FRACTION, text, taken):
+        if found["sign"]:
+            yield f"f{unicodedata.normalize('NFKC', found['sign']).replace('⁄', '/')}"
+            continue
+        above, below = number(found["a"] or found["a2"]), number(found["b"] or found["b2"])
+        _take(found, taken)
+        yield f"f{above}/{below}"
+
+
+def _times(text: str, taken: bytearray) -> Iterator[str]:
+    for found in _free(_TIME, text, taken):
+        hour, minute = int(found["h"]), 30 if found["r"] else int(found["m"] or found["m2"] or 0)
+        hour = hour % 12 + 12 * (found["half"] == "오후") if found["half"] else hour
+        if hour <= 24:
+            _take(found, taken)
+            yield f"t{hour}:{minute:02}"
+
+
+def _amounts(text: str, taken: bytearray) -> Iterator[str]:
+    for pattern in (_AMOUNT, _SPELLED_AMOUNT):
+        for found in _free(pattern, text, taken):
+            written, parts = found["n"].strip(), found.groupdict()
+            value = number(written)
+            unit = _UNIT_OF.get((parts.get("currency") or parts["unit"] or parts.get("later") or "").strip(), "")
+            if value is None or (pattern is _SPELLED_AMOUNT and not _means_number(written)):
+                continue
+            if not unit and (written.endswith("조") or written[0] == "0"):
+                continue
+            sign = "-" if parts["sign"] and unit in ("℃", "%", "%p") else ""
+            if unit:
+                yield f"n{sign}{_plain(value)}{unit}"
+            if value >= 1000 and value == int(value):
+                yield f"n{sign}{_plain(value)}"
+
+
+def _means_number(written: str) -> bool:
+    """이사 is a director before it is 24: only what has tens, hundreds, thousands is taken for a number."""
+    return any(one in _SMALL or one in _LARGE for one in written)
+
+
+def _plain(value: Decimal) -> str:
+    """Without zeros that say nothing."""
+    return f"{value.normalize():f}"
+
+
+_RULES: tuple[Callable[[str, bytearray], Iterator[str]], ...] = (
+    _dates,
+    _codes,
+    _articles,
+    _fractions,
+    _times,
+    _amounts,
+)
+"""In this order: what an earlier one takes is no part of a later one's."""

@@ -1,0 +1,161 @@
+"""What is written in many ways has one form, and what only looks alike has not."""
+
+from __future__ import annotations
+
+import string
+from datetime import date
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kosearch.terms import normal_forms
+from kosearch.terms.analysis import clean
+from kosearch.terms.hanja import in_hangul
+from kosearch.terms.normal_forms import number
+
+ALIKE = [
+    "2024년 3월 5일|2024.3.5|2024. 3. 5.|2024-03-05|2024/3/5|20240305|240305|'24.3.5|’24. 3. 5.|24.03.05|24년 3월 5일",
+    "2024-03-05|5 March 2024|March 5, 2024|이천이십사년 삼월 오일|2024-03-05T09:00|시행일: 2024. 3. 5.|240305 회의록",
+    "2024-03-05|20240305_회의록|240305_회의록|회의록(2024.03.05)",
+    "2024년 3월|2024-03|2024/3|2024. 3.",
+    "3월 5일|3월5일|삼월 오일",
+    "3만원|30,000원|삼만원|30000원|3만 원|₩30,000|삼만 원|금 삼만원정|KRW 30,000|30,000원을",
+    "1만3천원|13,000원|1만 3천 원|만삼천원|13000원",
+    "3억 2천만원|320,000,000원|3억2,000만원|삼억 이천만원|3.2억원",
+    "$220|220달러|USD 220|220 dollars",
+    "30,000|30000|3만",
+    "AB-1234|AB1234|ab 1234|AB_1234|ab1234|품번 AB-1234의",
+    "ISO-9001|ISO 9001|iso9001",
+    "IMG_2034|img2034.txt",
+    "제12조|12조|제 12 조|제십이조|Article 12|제12조에 따라",
+    "제12조의2|제 12조의 2|제십이조의2",
+    "제1조제2항|제1조 제2항|1조 2항",
+    "02-123-4567|(02) 123-4567|+82-2-123-4567|+82 2 123 4567|02 123 4567",
+    "010-1234-5678|+82 10-1234-5678|01012345678|+82-(0)10-1234-5678|010.1234.5678",
+    "123-45-67890|1234567890",
+    "½|2분의 1|이분의 일|1/2",
+    "4분의 1|¼|1/4|사분의 일",
+    "3.5%|3.5퍼센트|3.5 %|3.50%|3.5프로|3.5 percent",
+    "0.5%p|0.5퍼센트포인트|0.5%포인트",
+    "10pt|10포인트|10 pt",
+    "-18℃|영하 18도|-18도|-18°C|영하 18℃",
+    "2℃|2도|2 ℃|2~8℃",
+    "오후 3시 30분|15:30|15시 30분|오후 3시 반",
+    "3km|3킬로미터|3 km",
+    "85㎡|85제곱미터|85 m²",
+]
+APART = [
+    ("2024. 3. 5.", "2024. 5. 3."),
+    ("2024.3.5", "버전 2024.3.5"),
+    ("2024.3.5", "PyCharm 2024.3.5"),
+    ("2024.3.5", "2024.3.5.1"),
+    ("2024-03-05", "2024-03-15"),
+    ("1-2-3", "123"),
+    ("3만원", "300,000원"),
+    ("3만원", "3만큼"),
+    ("30,000원", "3,000원"),
+    ("2.8%", "2,8%"),
+    ("AB-1234", "AB-1243"),
+    ("AB-1234", "1,234"),
+    ("제12조", "제12조의2"),
+    ("제12조", "12조 원"),
+    ("제12조", "제21조"),
+    ("-18℃", "18℃"),
+    ("10-18℃", "-18℃"),
+    ("1/2", "2/4"),
+    ("3시", "3시간"),
+    ("2024-03-05", "240305원"),
+    ("이사 명단", "24명"),
+    ("백만장자", "1000000"),
+    ("2024-15호", "2024-03"),
+    ("3.10", "3.1"),
+    ("in 2024", "IN-2024"),
+]
+
+
+@pytest.fixture(scope="module")
+def forms() -> dict[str, frozenset[str]]:
+    """A text → its forms, cleaned as the analysis cleans it."""
+    return _Forms()
+
+
+class _Forms(dict[str, frozenset[str]]):
+    def __missing__(self, text: str) -> frozenset[str]:
+        return frozenset(normal_forms(clean(text)))
+
+
+@pytest.mark.parametrize("line", ALIKE)
+def test_ways_to_write_one_thing_share_a_form(forms: dict[str, frozenset[str]], line: str) -> None:
+    first, *others = line.split("|")
+    assert forms[first]
+    for other in others:
+        assert forms[first] & forms[other], other
+
+
+@pytest.mark.parametrize(("first", "second"), APART)
+def test_what_only_looks_alike_shares_none(forms: dict[str, frozenset[str]], first: str, second: str) -> None:
+    shared = forms[first] & forms[second]
+    assert not {one for one in shared if not (one[0] == "d" and len(one) <= 8)}, shared
+
+
+@given(st.dates(date(1950, 1, 1), date(2049, 12, 31)))
+def test_every_day_is_one_day_however_written(day: date) -> None:
+    whole = f"d{day.isoformat()}"
+    for text in (
+        f"{day.year}년 {day.month}월 {day.day}일",
+        f"{day.year}. {day.month}. {day.day}.",
+        day.isoformat(),
+        f"{day:%Y/%m/%d}",
+        f"{day:%Y%m%d}",
+        f"{day:%y%m%d}",
+        f"'{day:%y}.{day.month}.{day.day}",
+    ):
+        assert whole in normal_forms(text), text
+
+
+@given(st.integers(1000, 10**12))
+def test_amounts_are_one_with_and_without_commas_and_in_words(value: int) -> None:
+    words, rest = "", value
+    for unit, name in ((10**12, "조"), (10**8, "억"), (10**4, "만")):
+        if rest >= unit:
+            words, rest = f"{words}{rest // unit:,}{name} ", rest % unit
+    words = f"{words}{rest:,}" if rest else words.strip()
+    assert number(words) == value
+    for text in (f"{value}원", f"{value:,}원", f"{words}원"):
+        assert f"n{value}원" in normal_forms(text), text
+
+
+@given(st.text(string.ascii_letters, min_size=1, max_size=6), st.integers(10, 10**6))
+def test_a_code_is_one_with_and_without_its_mark(letters: str, digits: int) -> None:
+    for mark in ("-", "_", ""):
+        assert f"c{letters}{digits}".casefold() in normal_forms(f"{letters}{mark}{digits}")
+
+
+@given(st.text("0123456789년월일.,-/만원조억제의항%()+ 'AB_시:분반℃도십이삼", max_size=60))
+def test_no_text_is_too_odd(text: str) -> None:
+    for form in normal_forms(text):
+        assert form
+        assert not any(character.isspace() for character in form)
+
+
+def test_a_line_of_digits_and_marks_without_end_takes_no_time() -> None:
+    for piece in ("1-", "2024.", "a1-", "1,", "3만", "제1", "+82", "1/", "12:", "삼", "24."):
+        assert normal_forms(piece * 20_000) is not None
+
+
+@pytest.mark.parametrize(
+    ("hanja", "hangul"),
+    [
+        ("商法", "상법"),
+        ("大韓民國 憲法", "대한민국 헌법"),
+        ("女子와 男女", "여자와 남녀"),
+        ("勞動", "노동"),
+        ("法律 比率", "법률 비율"),
+        ("音樂", "음악"),
+        ("漢字かな", "漢字かな"),
+        ("no hanja", "no hanja"),
+    ],
+)
+def test_hanja_are_read_as_hangul(hanja: str, hangul: str) -> None:
+    assert in_hangul(hanja) == hangul
