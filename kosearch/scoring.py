@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import compress
-from math import log
+from math import floor, log, log2
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,8 @@ how often hardly (the vectors know what a passage is about). Measured on five co
 .2 to .5 and B from .4 to .75 do as well."""
 RARITY = 1.25
 """The power of idf, 1 being the custom: rare words count for a little more. 1.25 to 1.5 do as well."""
+UNMEASURED = frozenset(("forms",))
+"""Fields in which a passage's length says nothing: most passages have no term there."""
 NEIGHBOURS = 0.6
 """What two neighbouring words of the question add where they are neighbours in the passage too, as a share of what one
 of them is worth; .4 to .8 do as well."""
@@ -48,6 +50,11 @@ how well they part the two."""
 HEADS = (1.0, 0.3, 1.0)
 """What BGE-M3's dense, sparse and multi-vector scores count: Chen et al. 2024, "M3-Embedding", section 4.2."""
 
+CANDIDATES = 200
+"""Passages that each side brings in; see `points`."""
+_MOST_POINTS = 1 << 24
+"""Float32 holds whole numbers up to here: below, no order of a sum shows in it."""
+
 Floats = NDArray[np.float64]
 Weights = Mapping[str, Mapping[str, float]]
 """Field → term → what the term is worth, as a factor."""
@@ -67,7 +74,7 @@ def _field(name: str, weights: Mapping[str, float], terms: Sequence[str], statis
     if not met:
         return 0.0
     mean_length = statistics.totals[name] / statistics.passages
-    damping = K1 * (1 - B + B * len(terms) / mean_length)
+    damping = K1 * (1 if name in UNMEASURED else 1 - B + B * len(terms) / mean_length)
     return sum(
         weights[term]
         * worth(statistics.frequencies[name][term], statistics.passages)
@@ -93,6 +100,30 @@ def worth(document_frequency: int, passages: int) -> float:
 def rarest(passages: int) -> float:
     """The idf of a word that one passage has. Where there are no passages, none has it: idf is above 0 up to n = N."""
     return idf(min(1, passages), passages)
+
+
+def points(question: Weights, statistics: Statistics) -> dict[str, dict[str, int]]:
+    """Field → term → what having the term counts when a question's candidates are chosen, a whole number above 0.
+
+    The rule, for whatever engine finds them: the lexical candidates are the `CANDIDATES` passages with the most
+    points, those of each term that the passage has in that field, once; the dense ones are those with the highest
+    cosines, rounded to float32. Equal ones come by the bytes of their documents' paths, then by member and position.
+    A term's points are its weight times its worth, in units that keep the sum of all exact in float32; a term that
+    no passage has has none.
+    """
+    exact = {
+        name: {
+            term: weight * worth(count, statistics.passages)
+            for term, weight in weights.items()
+            if weight > 0 and (count := statistics.frequencies[name][term])
+        }
+        for name, weights in question.items()
+    }
+    most = sum(value for values in exact.values() for value in values.values())
+    unit = 2.0 ** min(10, floor(log2(_MOST_POINTS / 2 / most))) if most else 1.0
+    return {
+        name: {term: max(1, round(value * unit)) for term, value in values.items()} for name, values in exact.items()
+    }
 
 
 def side_by_side(words: Sequence[str], passage: Sequence[str], worths: Mapping[str, float]) -> float:

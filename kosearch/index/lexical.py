@@ -1,7 +1,7 @@
 """Tantivy beside SQLite: finds the passages that share terms with a question. Scoring is the caller's.
 
-Terms come made: each field holds them between blanks, and nothing else is done to them. Tantivy's own scores
-choose the candidates only, because they depend on the history of the index (deleted passages still count).
+Terms come made: each field holds them between blanks, and nothing else is done to them. Tantivy's own scores are not
+asked for, because they depend on the history of the index (deleted passages still count).
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from kosearch.index.records import Ids
 if TYPE_CHECKING:
     import tantivy
 
+Alternatives = Sequence[tuple[str, Sequence[str]]]
+"""Fields with terms: a passage has one of these where it has all of its terms in that field."""
 FOLDER = "lexical"
 _META = ("meta.json", ".managed.json")
 _HEAP = 64_000_000
@@ -50,32 +52,61 @@ class Lexical:
         """Whether too much would be deleted passages, which cost space and blur the scores, with `dead` more."""
         return self._dead + dead > MAX_DEAD * (self._dead + self.passages)
 
-    def search(self, terms: Mapping[str, Mapping[str, float]], k: int, documents: Ids | None = None) -> Ids:
-        """About the k best passages for weighted terms by field, ascending; of some documents only, if given.
+    def search(
+        self,
+        points: Mapping[str, Mapping[str, int]],
+        k: int,
+        documents: Ids | None = None,
+        required: Sequence[Alternatives] = (),
+    ) -> tuple[Ids, Ids]:
+        """Passages by the sum of the points (field → term → points) of the terms that they have.
 
-        Raises Damaged.
+        Returns those above the k-th best, and all that are equal to it, ascending ids both. `documents` and `required`
+        narrow: a passage needs all terms of one of each requirement's alternatives. Raises Damaged.
         """
+        with _panics():
+            query = self._query(points, documents, required)
+            if query is None or not self.passages:
+                return np.zeros(0, np.int64), np.zeros(0, np.int64)
+            limit = k + 1
+            while True:
+                found = self._searcher.search(query, min(limit, self.passages), count=False).hits
+                if len(found) < limit or found[-1][0] < found[k - 1][0]:
+                    break
+                limit *= 8  # equals beyond what was asked for: which of them come first is not the engine's to say
+            scores = np.array([score for score, _ in found], dtype=np.float64)
+            addresses = [address for _, address in found]
+            ids = np.array(self._searcher.fast_field_values(_PASSAGE, addresses), dtype=np.int64)
+            last = scores[min(k, len(scores)) - 1] if len(scores) else 0.0
+            return np.sort(ids[scores > last]), np.sort(ids[scores == last])
+
+    def _query(
+        self, points: Mapping[str, Mapping[str, int]], documents: Ids | None, required: Sequence[Alternatives]
+    ) -> tantivy.Query | None:
         from tantivy import Occur, Query
 
-        with _panics():
-            wanted = [
-                (
-                    Occur.Should,
-                    Query.boost_query(Query.term_query(self._schema, _field(field), term, "freq"), weight),
-                )
-                for field, weights in terms.items()
-                for term, weight in weights.items()
-                if weight > 0
+        def has(field: str, term: str, score: float) -> tantivy.Query:
+            # A constant for having the term: Tantivy's own scores depend on the index's history.
+            return Query.const_score_query(Query.term_query(self._schema, _field(field), term, "basic"), score)
+
+        clauses = [
+            (Occur.Should, has(field, term, float(value)))
+            for field, values in points.items()
+            for term, value in values.items()
+        ]
+        for alternatives in required:
+            each = [
+                (Occur.Should, Query.boolean_query([(Occur.Must, has(field, term, 0.0)) for term in terms]))
+                for field, terms in alternatives
             ]
-            if not wanted or not self.passages:
-                return np.zeros(0, np.int64)
-            query = Query.boolean_query(wanted)
-            if documents is not None:
-                among = Query.term_set_query(self._schema, _DOCUMENT, documents.tolist())
-                query = Query.boolean_query([(Occur.Must, query), (Occur.Must, Query.const_score_query(among, 0.0))])
-            found = self._searcher.search(query, min(k, self.passages), count=False)
-            addresses = [address for _, address in found.hits]
-            return np.sort(np.array(self._searcher.fast_field_values(_PASSAGE, addresses), dtype=np.int64))
+            clauses.append((Occur.Must, Query.boolean_query(each)))
+        if not clauses:
+            return None
+        query = Query.boolean_query(clauses)
+        if documents is None:
+            return query
+        among = Query.const_score_query(Query.term_set_query(self._schema, _DOCUMENT, documents.tolist()), 0.0)
+        return Query.boolean_query([(Occur.Must, query), (Occur.Must, among)])
 
 
 def write_lexical(

@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 
+from kosearch import dates
 from kosearch.filetypes import selector
 from kosearch.globs import Globs
 from kosearch.index import files
 from kosearch.index.codec import REPAIR, damaged, decode_lines, decode_vectors
 from kosearch.index.dense import Dense, best, cosines, mapped, unit
 from kosearch.index.files import Damaged
-from kosearch.index.lexical import Lexical
+from kosearch.index.lexical import Alternatives, Lexical
 from kosearch.index.records import Identity, Ids, StoredDocument, StoredPassage, Vectors
 from kosearch.index.store import PUBLISHED, Description, State, Store
 from kosearch.records import Heading, PageStart, Statistics
@@ -92,11 +92,23 @@ class Snapshot:
         return tuple(self._derived.warnings) if self._derived else ()
 
     def dense(self, query: Vectors, k: int, documents: Ids | None = None) -> tuple[Ids, Vectors]:
-        """The k passages nearest to a query vector (d,): ids and cosines, best first, ties by id.
+        """The k passages nearest to a query vector (d,): ids and cosines, best first, ties by path and position.
 
         Exact, except where the snapshot is warm and the graph finds the candidates; cosines are exact always.
         """
-        query, k = unit(query), min(k, self.passages)
+        query, wanted = unit(query), k + 1
+        while True:
+            ids, scores = self._nearest(query, min(wanted, self.passages), documents)
+            if len(ids) < wanted or scores[-1] < scores[k - 1]:
+                break
+            wanted *= 8
+        if len(ids) <= k:
+            return ids, scores
+        sure, tied = scores > scores[k - 1], np.sort(ids[scores == scores[k - 1]])
+        chosen = self._first_by_path(tied, k - int(sure.sum()))
+        return np.concatenate([ids[sure], chosen]), scores[:k]
+
+    def _nearest(self, query: Vectors, k: int, documents: Ids | None) -> tuple[Ids, Vectors]:
         if self._derived and self._derived.dense:
             near = self._derived.dense.search_graph(query, k) if documents is None else None
             return near or self._derived.dense.search(query, k, documents)
@@ -116,19 +128,45 @@ class Snapshot:
                 return self._derived.dense.cosines(query, ids)
         return cosines(self._store.vectors(ids.tolist()), query)
 
-    def lexical(self, terms: Mapping[str, Mapping[str, float]], k: int, documents: Ids | None = None) -> Ids:
-        """Candidates for weighted terms (field → term → weight): about the k best passages, ascending ids."""
+    def lexical(
+        self,
+        points: Mapping[str, Mapping[str, int]],
+        k: int,
+        documents: Ids | None = None,
+        required: Sequence[Alternatives] = (),
+    ) -> Ids:
+        """The k passages with the most points for terms that they have (field → term → points), ascending ids.
+
+        Those without any are none of them; ties by path and position. A passage fits where it has, of each of
+        `required`, all terms of one alternative in their field.
+        """
+        found = None
         if self._derived and self._derived.lexical:
             try:
-                return self._derived.lexical.search(terms, k, documents)
+                found = self._derived.lexical.search(points, k, documents, required)
             except Damaged as error:
                 self._derived.lexical = None
                 self._derived.warn("lexical files", error)
-        return self._scan_terms(terms, k, documents)
+        sure, tied = found or self._scan_terms(points, k, documents, required)
+        return np.sort(np.concatenate([sure, self._first_by_path(tied, k - len(sure))]))
+
+    def _first_by_path(self, ids: Ids, count: int) -> Ids:
+        """The first `count` of some passages, given ascending, by their documents' paths and their own positions."""
+        if len(ids) <= count:
+            return ids
+        owners = self.owners(ids)
+        of = np.array([owners[number] for number in ids.tolist()], dtype=np.int64)
+        by_path = np.array(self._store.by_path(np.unique(of).tolist()), dtype=np.int64)
+        ranks = np.argsort(by_path)  # of the documents, ascending: where each stands in the order of paths
+        return ids[np.lexsort((ids, ranks[np.searchsorted(np.sort(by_path), of)]))[:count]]
 
     def statistics(self, terms: Mapping[str, Sequence[str]]) -> Statistics:
         """Exact counts for terms by field, as if the index had only ever held what it holds now."""
         return self._store.statistics(self._state, terms)
+
+    def vocabulary(self, fields: Sequence[str]) -> list[Mapping[str, int]]:
+        """All terms of fields with the number of passages that have them. It reads the whole table of counts."""
+        return self._store.vocabulary(fields)
 
     def terms(self, ids: Ids) -> list[Mapping[str, list[str]]]:
         """The terms of passages by field, in the passages' order."""
@@ -176,21 +214,25 @@ class Snapshot:
 
         A path fits where one of the globs, written as in .gitignore and at any depth unless it begins with /,
         matches it or the member's name below it. `kinds` are names of types, as `filetypes.selector` reads them. A
-        document's date is what it says of its last change, or else of its making, or else the file's time; `after`
-        and `before` are ISO 8601, as short as wanted, and include that time.
+        document's date is what it says of its last change, or else of its making, or else the file's time, as a day
+        here; `after` and `before` are what `dates.span` reads, and include the days that they name. A document that
+        states a month only may be of any day of it.
         """
         if not (paths or kinds or after or before):
             return None
         globs = Globs([one if one.startswith("/") else f"**/{one}" for one in paths], start=1)
         is_wanted = selector(kinds)
+        first = dates.span(after) if after else None
+        last = dates.span(before) if before else None
         found = []
         for number, path, member, kind, metadata, mtime_ns in self._descriptions():
-            if (not kinds or is_wanted(kind, path, member)) and (
-                not paths or _matches(globs, f"{path}/{member}" if member else path)
+            if (kinds and not is_wanted(kind, path, member)) or (
+                paths and not _matches(globs, f"{path}/{member}" if member else path)
             ):
-                date = _date(metadata, mtime_ns) if after or before else ""
-                if (not after or date >= after) and (not before or date[: len(before)] <= before):
-                    found.append(number)
+                continue
+            if (first or last) and not _dated_between(metadata, mtime_ns, first, last):
+                continue
+            found.append(number)
         return np.array(found, dtype=np.int64)
 
     def _descriptions(self) -> Sequence[Description]:
@@ -218,17 +260,29 @@ class Snapshot:
         for numbers, _, blobs in self._store.scan("vector", PUBLISHED):
             yield numbers, decode_vectors(blobs, self.identity.dimensions, self.identity.storage)
 
-    def _scan_terms(self, terms: Mapping[str, Mapping[str, float]], k: int, documents: Ids | None) -> Ids:
-        """Passages by the sum of the weights of the terms they have."""
-        wanted = [terms.get(field, {}) for field in self.identity.fields]
-        ids, scores, count = np.zeros(0, np.int64), np.zeros(0, np.float32), 0
+    def _scan_terms(
+        self,
+        points: Mapping[str, Mapping[str, int]],
+        k: int,
+        documents: Ids | None,
+        required: Sequence[Alternatives],
+    ) -> tuple[Ids, Ids]:
+        """As `Lexical.search` does, by reading all terms."""
+        fields = self.identity.fields
+        wanted = [points.get(field, {}) for field in fields]
+        needed = [[(fields.index(field), frozenset(terms)) for field, terms in one] for one in required]
+        ids, scores, count = np.zeros(0, np.int64), np.zeros(0, np.float64), 0
         for numbers, owners, blobs in self._store.scan("terms", PUBLISHED):
             count += len(numbers)
-            new = np.array([_overlap(wanted, decode_lines(blob)) for blob in blobs], dtype=np.float32)
-            fits = new > 0 if documents is None else (new > 0) & np.isin(owners, documents)
-            ids, scores = best(np.concatenate([ids, numbers[fits]]), np.concatenate([scores, new[fits]]), k)
+            new = np.array([_overlap(wanted, needed, decode_lines(blob)) for blob in blobs], dtype=np.float64)
+            fits = new >= 0 if documents is None else (new >= 0) & np.isin(owners, documents)
+            ids, scores = np.concatenate([ids, numbers[fits]]), np.concatenate([scores, new[fits]])
+            if len(ids) > k:
+                near = scores >= np.partition(scores, -k)[-k]
+                ids, scores = ids[near], scores[near]
         self._complete(count)
-        return np.sort(ids)
+        last = np.sort(scores)[-min(k, len(scores))] if len(scores) else 0.0
+        return ids[scores > last], ids[scores == last]
 
     def _complete(self, count: int) -> None:
         if count != self.passages:
@@ -242,23 +296,25 @@ def _matches(globs: Globs, path: str) -> bool:
     return any(folders) or bool(globs.verdict(path, path.rpartition("/")[2], False))
 
 
-def _overlap(wanted: Sequence[Mapping[str, float]], lines: Sequence[str]) -> float:
-    return sum(
-        weight
-        for weights, line in zip(wanted, lines, strict=True)
-        if weights
-        for term in set(line.split())
-        if (weight := weights.get(term, 0.0)) > 0
-    )
+def _overlap(
+    wanted: Sequence[Mapping[str, int]],
+    needed: Sequence[Sequence[tuple[int, frozenset[str]]]],
+    lines: Sequence[str],
+) -> float:
+    """The points of a passage's terms; below 0 where it is no candidate."""
+    terms = [set(line.split()) for line in lines]
+    if not all(any(words <= terms[field] for field, words in alternatives) for alternatives in needed):
+        return -1.0
+    total = sum(values[term] for values, found in zip(wanted, terms, strict=True) for term in values.keys() & found)
+    return float(total) if total or needed else -1.0
 
 
-def _date(metadata: str, mtime_ns: int) -> str:
-    """When a document was last changed, or made, in ISO 8601; empty for a time that no calendar has."""
+def _dated_between(metadata: str, mtime_ns: int, first: dates.Days | None, last: dates.Days | None) -> bool:
+    """Whether a document's date, or a day of those it may be, lies between the first's beginning and the last's end."""
     values = json.loads(metadata)
     stated = values.get("modified") or values.get("created")
-    if stated:
-        return str(stated)
-    try:
-        return datetime.fromtimestamp(mtime_ns / 1e9, UTC).isoformat()
-    except (ValueError, OverflowError, OSError):
-        return ""
+    days = dates.local_span(str(stated)) if stated else None
+    if days is None:
+        day = dates.day_of(mtime_ns / 1e9)
+        days = (day, day) if day else None
+    return days is not None and (not first or days[1] >= first[0]) and (not last or days[0] <= last[1])

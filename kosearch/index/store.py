@@ -13,6 +13,7 @@ import numpy as np
 
 from kosearch.errors import IndexMismatch
 from kosearch.index.codec import (
+    BUCKETS,
     bucket,
     checksum,
     damaged,
@@ -111,6 +112,11 @@ class Store:
             f" AND {column} IN (SELECT value FROM json_each(?)) ORDER BY id"
         )
         return [_document(_checked(row)) for row in self.rows(sql, json.dumps(values))]
+
+    def by_path(self, ids: Sequence[int]) -> list[int]:
+        """Documents in the order of their paths' bytes, then of their members."""
+        sql = "SELECT id FROM document WHERE id IN (SELECT value FROM json_each(?)) ORDER BY raw, member, id"
+        return [number for (number,) in self.rows(sql, json.dumps(ids))]
 
     def document_text(self, document: StoredDocument, start: int = 0, end: int | None = None) -> str:
         """The text of a document, or its slice [start:end] in code points."""
@@ -321,6 +327,17 @@ class Store:
         if row is None:
             raise damaged(f"row {number} of its term counts")
         return decode_counts(unseal(row[0], "term counts", number))
+
+    def vocabulary(self, fields: Sequence[str]) -> list[Mapping[str, int]]:
+        """All terms of fields, and how many passages have each."""
+        numbers = {str(self.identity.fields.index(field)): place for place, field in enumerate(fields)}
+        found: list[dict[str, int]] = [{} for _ in fields]
+        for number in range(BUCKETS):
+            for name, count in self.counts(number).items():
+                field, _, term = name.partition(" ")
+                if field in numbers:
+                    found[numbers[field]][term] = count
+        return list(found)
 
     def verify(self, document_id: int) -> None:
         """See that everything of a document, published or not, is what was written. Raises IndexDamaged."""

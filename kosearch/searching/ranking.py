@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 
 from kosearch.index import Snapshot
 from kosearch.passages import context
-from kosearch.records import Query, Score
+from kosearch.records import Query, Score, Statistics
 from kosearch.scoring import (
+    CANDIDATES,
     FULL_MATCH,
+    NAMING,
     NEIGHBOURS,
     bm25,
     combine_heads,
@@ -26,16 +28,14 @@ from kosearch.scoring import (
     dense_weight,
     full_match,
     fuse,
+    points,
     scale,
     scale_both,
     share,
     side_by_side,
     worth,
 )
-from kosearch.terms import MORPHEMES, Question, matches
-
-CANDIDATES = 200
-"""Passages that each side brings in."""
+from kosearch.terms import FORMS, MORPHEMES, Question, matches
 
 Ids = NDArray[np.int64]
 Vectors = NDArray[np.float32]
@@ -127,21 +127,26 @@ class Ranking:
 def rank(query: Query, question: Question, vector: Vectors | None, snapshot: Snapshot) -> Ranking:
     """All candidates for a question, best first; ties by document and position."""
     documents = snapshot.find_documents(query.paths, query.kinds, query.after, query.before)
-    ids = _candidates(question, vector, snapshot, documents, lexical=query.mode != "dense")
+    if question.by_word:
+        vector = None
+    statistics = snapshot.statistics({name: list(weights) for name, weights in question.terms.items()})
+    ids = _candidates(
+        question, vector, statistics, snapshot, documents, lexical=query.mode != "dense" or vector is None
+    )
     cosines = None if vector is None else snapshot.cosines(vector, ids).astype(np.float64)
     fits = np.full(len(ids), True)
     if cosines is not None and query.min_score is not None:
         fits &= cosines >= query.min_score
     terms: Sequence[Terms] = ()
     # Reading terms is most of a question's cost, and meaning alone needs none.
-    if query.mode != "dense" or question.must or question.must_not or question.phrases:
+    if query.mode != "dense" or vector is None or question.must or question.must_not or question.phrases:
         terms = snapshot.terms(ids)
         fits &= np.array([matches(question, one) for one in terms], dtype=bool)
     kept = np.flatnonzero(fits)
     ids, cosines = ids[kept], None if cosines is None else cosines[kept]
-    if query.mode == "dense":
+    if query.mode == "dense" and cosines is not None:
         return _ties_settled(_ordered(ids, cosines, None, query.weight, snapshot.passages), snapshot)
-    lexical = _matched(question, [terms[i] for i in kept.tolist()], snapshot)
+    lexical = _matched(question, [terms[i] for i in kept.tolist()], statistics)
     return _ties_settled(_ordered(ids, cosines, lexical, query.weight, snapshot.passages), snapshot)
 
 
@@ -161,43 +166,39 @@ def _ties_settled(ranking: Ranking, snapshot: Snapshot) -> Ranking:
 
 
 def _candidates(
-    question: Question, vector: Vectors | None, snapshot: Snapshot, documents: Ids | None, *, lexical: bool
+    question: Question,
+    vector: Vectors | None,
+    statistics: Statistics,
+    snapshot: Snapshot,
+    documents: Ids | None,
+    *,
+    lexical: bool,
 ) -> Ids:
     """The union of what each side finds, ascending. What a question demands is looked for by the lexical side
     even where meaning alone decides, for else nothing that satisfies it might be among the nearest."""
     found = [np.zeros(0, np.int64)]
     if vector is not None:
         found.append(snapshot.dense(vector, CANDIDATES, documents)[0])
-    demanded = _demanded(question)
-    if demanded:
-        found.append(snapshot.lexical(demanded, CANDIDATES, documents))
-    if lexical:
-        found.append(snapshot.lexical(question.terms, CANDIDATES, documents))
+    required = [wanted.alternatives for wanted in (*question.must, *question.phrases)]
+    if lexical or required:
+        found.append(snapshot.lexical(points(question.terms, statistics), CANDIDATES, documents, required))
     return np.unique(np.concatenate(found))
 
 
-def _demanded(question: Question) -> dict[str, dict[str, float]]:
-    terms: dict[str, dict[str, float]] = {}
-    for wanted in (*question.must, *question.phrases):
-        for name, words in wanted.terms.items():
-            terms.setdefault(name, {}).update(dict.fromkeys(words, 1.0))
-    return terms
-
-
-def _matched(question: Question, terms: Sequence[Terms], snapshot: Snapshot) -> Matches:
+def _matched(question: Question, terms: Sequence[Terms], statistics: Statistics) -> Matches:
     """BM25, and more where words that are neighbours in the question are neighbours in the passage."""
-    statistics = snapshot.statistics({name: list(weights) for name, weights in question.terms.items()})
     asked = question.terms[MORPHEMES]
     words, frequencies = list(asked), statistics.frequencies[MORPHEMES]
     worths = {word: worth(frequencies[word], statistics.passages) for word in words}
     rest = {name: weights for name, weights in question.terms.items() if name != MORPHEMES}
     found = np.array([bm25({MORPHEMES: asked}, one, statistics) for one in terms], dtype=np.float64)
     others = [bm25(rest, one, statistics) + NEIGHBOURS * side_by_side(words, one[MORPHEMES], worths) for one in terms]
+    named = any(0 < count <= NAMING for count in statistics.frequencies[FORMS].values())
     whole = sum(weight * worths[word] for word, weight in asked.items())
     return Matches(
         found + np.array(others, dtype=np.float64),
         found / whole if whole else None,
-        full_match([frequencies[word] for word in words], alone=len(question.text.split()) == 1),
+        full_match([frequencies[word] for word in words], alone=named or len(question.text.split()) == 1),
     )
 
 
