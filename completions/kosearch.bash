@@ -24,13 +24,13 @@ _kosearch() {
         'index --device' | 'query --device' | 'eval --device' | 'serve --device' | 'models check --device') words=$'auto\ncpu\ncuda\nmps' ;;
         'index --storage') words=$'float16\nint8' ;;
         'index -i' | 'index --index' | 'query -i' | 'query --index' | 'show -i' | 'show --index' | 'status -i' | 'status --index' | 'remove -i' | 'remove --index' | 'eval -i' | 'eval --index' | 'serve -i' | 'serve --index' | 'check -i' | 'check --index' | 'repair -i' | 'repair --index') words=$(_kosearch_names "$1" index) ;;
-        'query --type') words=$'code\ncsv\ndoc\ndocx\nepub\nhtml\nhwp\nhwpml\njson\nmail\nmarkdown\nmbox\nmhtml\nnotebook\nodf\npdf\nppt\npptx\nrst\nrtf\ntext\nxls\nxlsx\nzip' ;;
+        'query --type') words=$'code\ncsv\ndoc\ndocx\nepub\nhtml\nhwp\nhwpml\njson\nmail\nmarkdown\nmbox\nmhtml\nnotebook\noffice-xml\nodf\npdf\nppt\npptx\nrst\nrtf\ntext\nxls\nxlsx\nzip' ;;
         'query --mode' | 'eval --mode') words=$'hybrid\ndense\nlexical' ;;
         *)
             if [[ $word == -* ]]; then
                 case "$command" in
                 index) words='--include --exclude --archives --retry --reread --max-file-size --passage-tokens --passage-overlap -m --model --endpoint --dimensions --device --storage --into --pull --trust-remote-code --strict --wait -i --index --json -q --quiet -h --help' ;;
-                query) words='-k --path --type --after --before --mode --weight --min-score --rerank --group -C --context --explain --json --jsonl --paths -0 --batch -i --index --device --no-resident -q --quiet -h --help' ;;
+                query) words='-k --path --type --after --before --mode --weight --min-score --rerank --exact --group -C --context --explain --json --jsonl --paths -0 --batch -i --index --device --no-resident -q --quiet -h --help' ;;
                 show) words='-C --context -i --index --json -h --help' ;;
                 status) words='--problems -i --index --json -h --help' ;;
                 remove) words='-i --index --wait -q --quiet -h --help' ;;

@@ -53,6 +53,7 @@ class SearchOptions(TypedDict, total=False):
     group: bool
     context: int
     rerank: int
+    exact: bool
 
 
 def open(
@@ -277,15 +278,16 @@ class Index:
         group: bool = False,
         context: int = 0,
         rerank: int = 0,
+        exact: bool = False,
     ) -> Answer | list[Answer]:
         """The k best passages for a question, best first; for a list of questions a list of answers, in their order.
 
         A question is a sentence or words; `"a phrase"`, `+must` and `-not` narrow it. `mode` is hybrid, dense (meaning)
         or lexical (words); `weight`, from 0 to 1, is meaning's share of a hybrid score; `min_score` the least raw
         cosine. `path` are globs as in .gitignore, `type` kinds of files, `after` and `before` dates (2024, 2024-02,
-        2024-02-01 or a `date`), both included. `group` gives only the best passage of each document, `context` so many
-        lines around each, and `rerank` scores so many of the best again by all heads of a model that has them. What is
-        not given comes from the user's settings.
+        2024-02-01, 3d or a `date`), both included. `group` gives only the best passage of each document, `context` so
+        many lines around each, `exact` takes the words as typed, and `rerank` scores so many of the best again by all
+        heads of a model that has them. What is not given comes from the user's settings.
 
         Scores lie between 0 and 1, and compare hits of one question. Offsets count code points in the document's text.
         An answer is a sequence of its hits; without any, its `warnings` and `terms` tell why.
@@ -305,6 +307,7 @@ class Index:
             group=group,
             context=context,
             rerank=rerank,
+            exact=exact,
         )
         queries = [replace(query, text=text) for text in ([question] if isinstance(question, str) else question)]
         filters.check(query)
@@ -489,6 +492,7 @@ class Index:
         `warm` is for a process that asks often: graph search is loaded and used where it pays.
         """
         from kosearch.searching.answering import answers
+        from kosearch.terms import synonyms
 
         with self.store.snapshot(warm=warm) as snapshot:
             if any(one.mode != "dense" for one in queries):
@@ -496,14 +500,16 @@ class Index:
             if not snapshot.passages:
                 why = (self._why_empty(),)
                 return [Answer(one.text, one.mode, (), snapshot.generation, why) for one in queries]
-            return answers(queries, snapshot, self.analyzer, self.embed_queries, self.rescore)
+            meant = synonyms.read((self.settings.config_file.parent, self.directory))
+            return answers(queries, snapshot, self.analyzer, self.embed_queries, self.rescore, meant)
 
     def show(self, hit: str, context: int = 5) -> Shown:
         """A passage by its hit's id, or a whole document by its hash, with `context` lines before and after.
 
         The text is what was read when the document was indexed. Raises UsageError where there is no such passage.
         """
-        from kosearch.searching.answering import file_state, surroundings
+        from kosearch.searching.answering import surroundings
+        from kosearch.searching.folding import file_state
 
         text_hash, start, end = _parsed(hit)
         with self.store.snapshot() as snapshot:

@@ -262,6 +262,8 @@ class Query:
     """Lines to give before and after each passage."""
     rerank: int = 0
     """So many of the best are scored again, by all of the model's heads."""
+    exact: bool = False
+    """The words as typed: no other forms of dates and numbers, no synonyms, nothing corrected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +277,8 @@ class Answer:
     warnings: tuple[str, ...] = ()
     terms: tuple[tuple[str, int], ...] = ()
     """The question's words and in how many passages each stands."""
+    searched: str = ""
+    """The words that were searched for: the question without what must not be there, corrected where it had to be."""
 
     def __len__(self) -> int:
         return len(self.hits)

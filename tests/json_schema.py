@@ -44,6 +44,7 @@ HIT: Mapping[str, Any] = {
 QUERY: Mapping[str, Any] = {
     "schema": str,
     "question": str,
+    "searched": str,
     "mode": str,
     "generation": int,
     "warnings": [str],

@@ -95,7 +95,7 @@ class Output:
             if path := render.heading_path(hit):
                 draw(4, path, "italic", "")
             for text in render.body(hit):
-                draw(4, text, "", found.question)
+                draw(4, text, "", found.searched or found.question)
             if explain:
                 draw(4, render.explanation(hit), "dim", "")
             for aside in render.asides(hit, self.cwd):

@@ -61,6 +61,9 @@ def command(
             metavar="N", min=0, max=1000, help="Score the N best again by the model's further heads (BGE-M3)."
         ),
     ] = 0,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="The words as typed: no other forms, no synonyms, no corrections.")
+    ] = False,
     group: Annotated[bool, typer.Option("--group", help="Only each document's best passage.")] = False,
     context_lines: Annotated[
         int, typer.Option("--context", "-C", min=0, metavar="N", help="Show N lines around each passage.")
@@ -117,6 +120,7 @@ def command(
         group=group,
         context=context_lines,
         rerank=rerank,
+        exact=exact,
     )
     filters.check(query, "--")
     queries = [replace(query, text=question) for question in _questions(text, batch)]
@@ -162,8 +166,7 @@ def _questions(text: list[str] | None, batch: Path | None) -> list[str]:
         if batch is not None:
             raise UsageError("TEXT and --batch both ask", "leave one of them out")
         question = " ".join(text).strip()
-        if not question:
-            raise UsageError("the question is empty", "kosearch query TEXT")
+        filters.check_text(question)
         return [question]
     if batch is None or str(batch) == "-":
         if sys.stdin.isatty():

@@ -28,6 +28,7 @@ def answer(found: Answer, cwd: str) -> dict[str, Any]:
     return {
         "schema": QUERY,
         "question": found.question,
+        "searched": found.searched,
         "mode": found.mode,
         "generation": found.generation,
         "warnings": list(found.warnings),

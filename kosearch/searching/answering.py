@@ -2,46 +2,85 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
+from dataclasses import replace
 
-from kosearch.index import Snapshot, StoredDocument, StoredPassage
+from kosearch.index import Snapshot, StoredPassage
 from kosearch.passages import whereabouts
 from kosearch.records import Answer, Hit, Place, Query, Score
 from kosearch.searching.excerpts import best_part
-from kosearch.searching.folding import Chosen, chosen_passages
+from kosearch.searching.folding import Chosen, chosen_passages, file_state
 from kosearch.searching.ranking import Embed, Ranking, Rescore, Side, Vectors, rank, rerank
-from kosearch.terms import CONTEXT, FIELDS, Analyzer, Question
+from kosearch.searching.spelling import corrected
+from kosearch.terms import BIGRAMS, MORPHEMES, Analyzer, Question
+from kosearch.terms.synonyms import Synonyms
 
+NO_SYNONYMS = Synonyms()
 EXCERPT = 240
 """Characters of the part of a passage that is shown first: about six lines of Korean at 80 columns."""
 
 
 def answers(
-    queries: Sequence[Query], snapshot: Snapshot, analyzer: Analyzer, embed: Embed, rescore: Rescore
+    queries: Sequence[Query],
+    snapshot: Snapshot,
+    analyzer: Analyzer,
+    embed: Embed,
+    rescore: Rescore,
+    synonyms: Synonyms = NO_SYNONYMS,
 ) -> list[Answer]:
     """The best passages of one generation for each question."""
-    questions = [analyzer.question(query.text) for query in queries]
+    questions = [_read(query, snapshot, analyzer, synonyms) for query in queries]
     vectors = embed_questions(queries, questions, embed)
     found = []
     for query, question, vector in zip(queries, questions, vectors, strict=True):
         ranking = rank(query, question, vector, snapshot)
         if query.rerank:
             ranking = rerank(query, question, ranking, snapshot, rescore)
-        found.append(_answer(query, question, ranking, snapshot))
+        noted = question if len(ranking.ids) else _without_demands(query, question, vector, snapshot)
+        found.append(_answer(query, noted, ranking, snapshot))
     return found
+
+
+def _read(query: Query, snapshot: Snapshot, analyzer: Analyzer, synonyms: Synonyms) -> Question:
+    """The question, corrected where its words stand nowhere, and with what its words mean here."""
+    question = analyzer.question(query.text, exact=query.exact)
+    if query.exact or not question.text:
+        return question
+    statistics = snapshot.statistics({name: list(weights) for name, weights in question.terms.items()})
+    others = synonyms.others(question.text)
+    if not others and (text := corrected(question, statistics, analyzer, snapshot)):
+        note = f"no passage has every word of the question as it was typed: searched for {text}; --exact does not"
+        meant = analyzer.question(text, operators=False)
+        question = replace(question, text=text, terms=meant.terms, by_word=False, notes=(*question.notes, note))
+        others = synonyms.others(text)
+    return analyzer.widened(question, others) if others else question
 
 
 def embed_questions(queries: Sequence[Query], questions: Sequence[Question], embed: Embed) -> list[Vectors | None]:
     """A vector for each question that needs one; the model is not loaded when none does."""
-    asked = [question.text for query, question in zip(queries, questions, strict=True) if query.mode != "lexical"]
+    pairs = list(zip(queries, questions, strict=True))
+    wanted = [query.mode != "lexical" and not question.by_word for query, question in pairs]
+    asked = [question.meaning or question.text for question, one in zip(questions, wanted, strict=True) if one]
     vectors = iter(embed(asked) if asked else ())
-    return [None if query.mode == "lexical" else next(vectors) for query in queries]
+    return [next(vectors) if one else None for one in wanted]
+
+
+def _without_demands(query: Query, question: Question, vector: Vectors | None, snapshot: Snapshot) -> Question:
+    """The question of a miss, with a note of what it demanded and of what there is without that."""
+    demanded = [("", one) for one in question.phrases] + [("+", one) for one in question.must]
+    demanded += [("-", one) for one in question.must_not]
+    if not demanded:
+        return question
+    named = ", ".join(f'{sign}"{one.text}"' for sign, one in demanded)
+    ranking = rank(query, replace(question, must=(), must_not=(), phrases=()), vector, snapshot)
+    found = snapshot.stored(ranking.ids[:1])
+    there = f"without that, {found[0].document.path} comes first" if found else "without that there is none either"
+    return replace(question, notes=(*question.notes, f"no passage fits what the question demands: {named}; {there}"))
 
 
 def _answer(query: Query, question: Question, ranking: Ranking, snapshot: Snapshot) -> Answer:
     chosen = chosen_passages(query, ranking, snapshot)
-    hits = tuple(_hit(place, one, query, ranking, snapshot) for place, one in enumerate(chosen, 1))
+    hits = tuple(_hit(place, one, query, question, ranking, snapshot) for place, one in enumerate(chosen, 1))
     return Answer(
         question=query.text,
         mode=query.mode,
@@ -49,6 +88,7 @@ def _answer(query: Query, question: Question, ranking: Ranking, snapshot: Snapsh
         generation=snapshot.generation,
         warnings=(*snapshot.warnings, *question.notes, *_unknown(query, ranking)),
         terms=() if hits else _counts(question, snapshot),
+        searched=question.text,
     )
 
 
@@ -60,7 +100,7 @@ def _unknown(query: Query, ranking: Ranking) -> tuple[str, ...]:
 
 def _counts(question: Question, snapshot: Snapshot) -> tuple[tuple[str, int], ...]:
     """The question's words and in how many passages each stands."""
-    words = {name: list(question.terms.get(name, ())) for name in FIELDS if name != CONTEXT}
+    words = {name: list(question.terms.get(name, ())) for name in (MORPHEMES, BIGRAMS)}
     frequencies = snapshot.statistics(words).frequencies
     counts: dict[str, int] = {}
     for name, terms in words.items():
@@ -69,10 +109,10 @@ def _counts(question: Question, snapshot: Snapshot) -> tuple[tuple[str, int], ..
     return tuple(counts.items())
 
 
-def _hit(place: int, chosen: Chosen, query: Query, ranking: Ranking, snapshot: Snapshot) -> Hit:
+def _hit(place: int, chosen: Chosen, query: Query, question: Question, ranking: Ranking, snapshot: Snapshot) -> Hit:
     stored, row = chosen.stored, chosen.row
     document, passage = stored.document, stored.passage
-    start, end = best_part(stored.text, query.text, EXCERPT)
+    start, end = best_part(stored.text, question.text, EXCERPT)
     before, after = "", ""
     if query.context:
         text = snapshot.document_text(document.id)
@@ -97,7 +137,7 @@ def _hit(place: int, chosen: Chosen, query: Query, ranking: Ranking, snapshot: S
         passage=passage,
         text=stored.text,
         best=(passage.start + start, passage.start + end),
-        cited=_place(stored, start, end, query.text, snapshot),
+        cited=_place(stored, start, end, question.text, snapshot),
         state=file_state(document),
         also=tuple(dict.fromkeys(chosen.also)),
         more=chosen.more,
@@ -132,14 +172,3 @@ def surroundings(text: str, start: int, end: int, lines: int) -> tuple[int, int]
         last = text.find("\n", last + 1) if last < len(text) else len(text)
         last = len(text) if last < 0 else last
     return first + 1, last
-
-
-def file_state(document: StoredDocument) -> str:
-    """current, changed or gone: the file as it is now, against the file that was indexed."""
-    try:
-        now = os.stat(document.raw)
-    except OSError:
-        return "gone"
-    # A file that was read right after it was written has no time to compare: see sources.Content.
-    same = now.st_size == document.size and document.mtime_ns in (-1, now.st_mtime_ns)
-    return "current" if same else "changed"
