@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sqlite3
 import sys
 import threading
 from collections.abc import Iterator
@@ -59,6 +58,7 @@ __all__ = [
 ]
 
 LOCK = "lock"
+_READ_ONLY = "the index cannot be written where it lies: it is read as it is, and nothing new will come into it"
 
 
 class Index:
@@ -73,7 +73,7 @@ class Index:
         self.identity: Identity
         self._database = (0, 0)
         self._derived: Derived | None = None
-        self._idle: list[sqlite3.Connection] = []
+        self._idle: list[schema.Connection] = []
         self._lock = threading.Lock()
         _ours(directory)
         self._upgrade()
@@ -133,7 +133,8 @@ class Index:
                     break
                 tried = state.generation
                 store.connection.execute("COMMIT")
-            yield Snapshot(store, state, derived)
+            warnings = () if store.connection.is_writable else (_READ_ONLY,)
+            yield Snapshot(store, state, derived, warnings)
 
     @contextmanager
     def writer(self, *, wait: bool = False) -> Iterator[Writer]:
@@ -211,12 +212,13 @@ class Index:
     def _upgrade(self) -> None:
         with schema.translated(self.directory):
             connection, _ = self._take_connection()
-            is_current = schema.is_current(connection)
-            if schema.is_shared(connection):
+            # What cannot be written is read in the format that it has.
+            needs_migration = not schema.is_current(connection) and connection.is_writable
+            if connection.is_shared:
                 self._idle.append(connection)
             else:
                 connection.close()
-            if not is_current:
+            if needs_migration:
                 with exclusive(self.directory / LOCK, wait=False):
                     connection = schema.connect(self.directory, write=True)
                     try:
@@ -237,16 +239,17 @@ class Index:
                 self.identity = store.identity
                 if connection.in_transaction:
                     connection.execute("COMMIT")
+                schema.refuse_changed(connection, self.directory)
             except BaseException:
                 connection.close()
                 raise
             with self._lock:
-                if database == self._database and schema.is_shared(connection):
+                if database == self._database and connection.is_shared:
                     self._idle.append(connection)
                 else:
                     connection.close()
 
-    def _take_connection(self) -> tuple[sqlite3.Connection, tuple[int, int]]:
+    def _take_connection(self) -> tuple[schema.Connection, tuple[int, int]]:
         """A connection to the database that has the index's name now, which may be another than before."""
         database = schema.file_of(self.directory)
         with self._lock:

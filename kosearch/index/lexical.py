@@ -7,6 +7,8 @@ asked for, because they depend on the history of the index (deleted passages sti
 from __future__ import annotations
 
 import json
+import os
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,7 +41,8 @@ class Lexical:
         manifest.check(directory, FOLDER)
         with _panics():
             self._schema = _schema(fields)
-            self._searcher = tantivy.Index.open(str(directory / FOLDER)).searcher()
+            with _lockable(directory / FOLDER) as place:
+                self._searcher = tantivy.Index.open(str(place)).searcher()
             meta = json.loads((directory / FOLDER / _META[0]).read_bytes())
         self._dead = int(sum(segment["max_doc"] for segment in meta["segments"])) - self.passages
 
@@ -163,6 +166,18 @@ def _schema(fields: Sequence[str]) -> tantivy.Schema:
 def _field(name: str) -> str:
     """A field's name in Tantivy, where it cannot meet ours."""
     return f"terms_{name}"
+
+
+@contextmanager
+def _lockable(directory: Path) -> Iterator[Path]:
+    """A folder with these files in which Tantivy can make its lock, which it wants even of readers."""
+    if os.access(directory, os.W_OK):
+        yield directory
+        return
+    with tempfile.TemporaryDirectory(prefix="kosearch-") as place:
+        for path in (one for one in directory.iterdir() if one.suffix != ".lock"):
+            os.symlink(path.absolute(), os.path.join(place, path.name))
+        yield Path(place)
 
 
 @contextmanager

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from kosearch.errors import IndexDamaged, IndexMismatch, IndexMissing, IndexStateError
+from kosearch.errors import IndexBusy, IndexDamaged, IndexMismatch, IndexMissing, IndexStateError
 from kosearch.index.codec import BUCKETS, REPAIR, checksum, damaged, encode_counts, seal
 from kosearch.index.files import sync_folder
 from kosearch.index.records import Identity
@@ -22,6 +22,7 @@ APPLICATION = 0x6B6F7365
 """SQLite's application id of an index: "kose"."""
 BUSY_SECONDS = 30.0
 _NO_ROOM = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN})
+_NO_RIGHT = frozenset({sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_PERM})
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
@@ -89,6 +90,17 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
 VERSION = len(MIGRATIONS)
 
 
+class Connection(sqlite3.Connection):
+    """How a database was opened."""
+
+    is_shared = True
+    """Whether others may use the database at the same time; else the connection is to be closed after use."""
+    is_writable = True
+    """Whether the index could be written by somebody who wants to."""
+    frozen: Mapping[Path, tuple[int, int] | None] | None = None
+    """Where nothing can be written, not even what readers share: the files that are read, as they were."""
+
+
 @contextmanager
 def translated(directory: Path) -> Iterator[None]:
     """Turn SQLite's errors into ours."""
@@ -127,7 +139,7 @@ def file_of(directory: Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def connect(directory: Path, *, write: bool) -> sqlite3.Connection:
+def connect(directory: Path, *, write: bool) -> Connection:
     """Open the database of an index and see that it is one, and of a version we know: ours, or an older one.
 
     Raises IndexMissing, IndexMismatch, IndexDamaged.
@@ -137,11 +149,16 @@ def connect(directory: Path, *, write: bool) -> sqlite3.Connection:
     try:
         connection = _open(path, write=write)
     except sqlite3.OperationalError as error:
-        if write or getattr(error, "sqlite_errorcode", 0) & 0xFF not in _NO_ROOM:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if not write and code in _NO_RIGHT and not _is_writable(directory):
+            connection = _open_frozen(path)
+        elif not write and code in _NO_ROOM:
+            # To share with others, the first reader needs 32 kB on the disk: on a full one it reads alone.
+            connection = _open(path, write=False, alone=True)
+        else:
             raise
-        # To share with others, the first reader needs 32 kB on the disk: on a full one it reads alone.
-        connection = _open(path, write=False, alone=True)
     try:
+        connection.is_writable = _is_writable(directory)
         application, _ = _versions(connection)
         if not path.stat().st_size:
             raise damaged(NAME)
@@ -154,9 +171,13 @@ def connect(directory: Path, *, write: bool) -> sqlite3.Connection:
     return connection
 
 
-def is_shared(connection: sqlite3.Connection) -> bool:
-    """Whether others may use the database at the same time; else the connection is to be closed after use."""
-    return bool(connection.execute("PRAGMA locking_mode").fetchone()[0] == "normal")
+def refuse_changed(connection: Connection, directory: Path) -> None:
+    """See that files that are read without a lock stayed as they were. Raises IndexBusy.
+
+    Nobody can write on a CD, but where only this machine cannot, another one may.
+    """
+    if connection.frozen is not None and connection.frozen != _states(directory / NAME):
+        raise IndexBusy(f"the index in {directory} was changed from elsewhere while it was read", "ask again")
 
 
 def refuse_newer(connection: sqlite3.Connection, directory: Path) -> None:
@@ -254,19 +275,21 @@ def write_meta(connection: sqlite3.Connection, key: str, value: Any) -> None:
     connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?, ?)", (key, text, checksum(key, text)))
 
 
-def _open(path: Path, *, write: bool, alone: bool = False) -> sqlite3.Connection:
+def _open(path: Path, *, write: bool, alone: bool = False, options: str = "") -> Connection:
     """Autocommit: every transaction in this package is begun by name. `alone` keeps everybody else out."""
     mode = "rw" if write or os.access(path, os.W_OK) else "ro"
-    connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode={mode}",
+    connection: Connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode={mode}{options}",
         uri=True,
         timeout=BUSY_SECONDS,
         isolation_level=None,
         check_same_thread=False,
+        factory=Connection,
     )
     try:
         if alone:
             connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+            connection.is_shared = False
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA temp_store = MEMORY")
@@ -279,6 +302,43 @@ def _open(path: Path, *, write: bool, alone: bool = False) -> sqlite3.Connection
         connection.close()
         raise
     return connection
+
+
+def _open_frozen(path: Path) -> Connection:
+    """Open a database beside which nothing can be written: a read-only mount, a CD, files without the right to write.
+
+    Readers share an index of the log in a file. Without one it is made in memory by whoever reads alone and needs no
+    lock; where there is no log, there is none to be made.
+    """
+    states = _states(path)
+    log = states[_log(path)]
+    alone = log is not None and log[0] > 0
+    connection = _open(path, write=False, alone=alone, options="&vfs=unix-none" if alone else "&immutable=1")
+    connection.frozen = states
+    connection.is_shared = False
+    return connection
+
+
+def _states(path: Path) -> dict[Path, tuple[int, int] | None]:
+    """Size and time of a database and its log; None for one that is not there."""
+    states: dict[Path, tuple[int, int] | None] = {}
+    for one in (path, _log(path)):
+        try:
+            status = os.stat(one)
+            states[one] = (status.st_size, status.st_mtime_ns)
+        except OSError:
+            states[one] = None
+    return states
+
+
+def _log(path: Path) -> Path:
+    return path.with_name(f"{path.name}-wal")
+
+
+def _is_writable(directory: Path) -> bool:
+    """Whether an index can be written: its folder, and the files in it that there are."""
+    names = (directory, *(directory / f"{NAME}{end}" for end in ("", "-wal", "-shm")))
+    return all(os.access(one, os.W_OK) for one in names if os.path.exists(one))
 
 
 def _versions(connection: sqlite3.Connection) -> tuple[int, int]:

@@ -66,8 +66,9 @@ class Derived:
 class Snapshot:
     """What readers may ask. Made by `Index.snapshot`, and good until that context ends."""
 
-    def __init__(self, store: Store, state: State, derived: Derived | None) -> None:
+    def __init__(self, store: Store, state: State, derived: Derived | None, warnings: tuple[str, ...] = ()) -> None:
         self._store = store
+        self._warnings = warnings
         self._state = state
         self._derived = derived
 
@@ -89,7 +90,7 @@ class Snapshot:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What a reader should know: answers are right all the same."""
-        return tuple(self._derived.warnings) if self._derived else ()
+        return (*self._warnings, *(self._derived.warnings if self._derived else ()))
 
     def dense(self, query: Vectors, k: int, documents: Ids | None = None) -> tuple[Ids, Vectors]:
         """The k passages nearest to a query vector (d,): ids and cosines, best first, ties by path and position.

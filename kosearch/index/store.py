@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -35,7 +34,7 @@ from kosearch.index.records import (
     UnanalysedDocument,
     Vectors,
 )
-from kosearch.index.schema import is_current, read_meta
+from kosearch.index.schema import Connection, is_current, read_meta
 from kosearch.records import Extracted, Heading, PageStart, Passage, Reason, Skipped, Statistics
 
 Description = tuple[int, str, str, str, str, int]
@@ -76,7 +75,7 @@ class State:
 class Store:
     """The database of one index, through one connection."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.identity = self._identity()
 
