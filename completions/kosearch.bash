@@ -11,10 +11,11 @@ _kosearch() {
     [[ $previous == '=' ]] && previous=${COMP_WORDS[COMP_CWORD - 2]}
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
-        index|query|show|status|remove|extract|eval|serve|check|repair|docs|models) command=${COMP_WORDS[i]}; break ;;
+        index|query|show|status|remove|extract|eval|serve|check|repair|docs|indexes|models) command=${COMP_WORDS[i]}; break ;;
         esac
     done
     ((i + 1 < COMP_CWORD)) && case "$command ${COMP_WORDS[i + 1]}" in
+        indexes\ backup | indexes\ restore | indexes\ adopt) command+=" ${COMP_WORDS[i + 1]}" ;;
         models\ pull | models\ check | models\ rm | models\ export | models\ import) command+=" ${COMP_WORDS[i + 1]}" ;;
     esac
     COMPREPLY=()
@@ -23,7 +24,7 @@ _kosearch() {
         'index -m' | 'index --model' | 'eval -m' | 'eval --model') words=$(_kosearch_names "$1" model) ;;
         'index --device' | 'query --device' | 'eval --device' | 'serve --device' | 'models check --device') words=$'auto\ncpu\ncuda\nmps' ;;
         'index --storage') words=$'float16\nint8' ;;
-        'index -i' | 'index --index' | 'query -i' | 'query --index' | 'show -i' | 'show --index' | 'status -i' | 'status --index' | 'remove -i' | 'remove --index' | 'eval -i' | 'eval --index' | 'serve -i' | 'serve --index' | 'check -i' | 'check --index' | 'repair -i' | 'repair --index') words=$(_kosearch_names "$1" index) ;;
+        'index -i' | 'index --index' | 'query -i' | 'query --index' | 'show -i' | 'show --index' | 'status -i' | 'status --index' | 'remove -i' | 'remove --index' | 'eval -i' | 'eval --index' | 'serve -i' | 'serve --index' | 'check -i' | 'check --index' | 'repair -i' | 'repair --index' | 'indexes backup -i' | 'indexes backup --index' | 'indexes restore -i' | 'indexes restore --index') words=$(_kosearch_names "$1" index) ;;
         'query --type') words=$'code\ncsv\ndoc\ndocx\nepub\nhtml\nhwp\nhwpml\njson\nmail\nmarkdown\nmbox\nmhtml\nnotebook\noffice-xml\nodf\npdf\nppt\npptx\nrst\nrtf\ntext\nxls\nxlsx\nzip' ;;
         'query --mode' | 'eval --mode') words=$'hybrid\ndense\nlexical' ;;
         *)
@@ -40,6 +41,10 @@ _kosearch() {
                 check) words='-i --index -q --quiet -h --help' ;;
                 repair) words='-i --index --wait -q --quiet -h --help' ;;
                 docs) words='-h --help' ;;
+                indexes) words='--json -h --help' ;;
+                'indexes backup') words='-i --index -q --quiet -h --help' ;;
+                'indexes restore') words='-i --index -q --quiet -h --help' ;;
+                'indexes adopt') words='-q --quiet -h --help' ;;
                 models) words='--json -h --help' ;;
                 'models pull') words='-q --quiet -h --help' ;;
                 'models check') words='--device --json -q --quiet -h --help' ;;
@@ -49,14 +54,16 @@ _kosearch() {
                 *) words='--version -h --help' ;;
                 esac
             elif [[ -z $command ]]; then
-                words='index query show status remove extract eval serve check repair docs models'
+                words='index query show status remove extract eval serve check repair docs indexes models'
+            elif [[ $command == indexes ]]; then
+                words='backup restore adopt'
             elif [[ $command == models ]]; then
                 words='pull check rm export import'
-            elif [[ '|index||remove||extract||eval||models import|' == *"|$command|"* ]]; then
+            elif [[ '|index||remove||extract||eval||indexes backup||indexes restore||models import|' == *"|$command|"* ]]; then
                 return  # files, by the shell's default
             else
                 case "$command" in
-                'models pull' | 'models check' | 'models rm' | 'models export') words=$(_kosearch_names "$1" model) ;;
+                'indexes adopt' | 'models pull' | 'models check' | 'models rm' | 'models export') words=$(_kosearch_names "$1" model) ;;
                 esac
             fi
             words=${words// /$'\n'}

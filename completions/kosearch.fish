@@ -17,6 +17,7 @@ complete -c kosearch -n __fish_use_subcommand -a serve -d 'Keep models and index
 complete -c kosearch -n __fish_use_subcommand -a check -d 'Verify every row and file of an index'
 complete -c kosearch -n __fish_use_subcommand -a repair -d 'Make a damaged index whole again'
 complete -c kosearch -n __fish_use_subcommand -a docs -d 'Print a page of the documentation; without a topic, list them'
+complete -c kosearch -n __fish_use_subcommand -a indexes -d 'List your indexes, or back up, restore, or take over one'
 complete -c kosearch -n __fish_use_subcommand -a models -d 'List the models that can be had, or fetch, check or remove one'
 complete -c kosearch -n __fish_use_subcommand -l version -d 'Print the version and exit'
 complete -c kosearch -n __fish_use_subcommand -s h -l help -d 'Show this message and exit'
@@ -127,6 +128,26 @@ complete -c kosearch -n '__fish_seen_subcommand_from repair' -s q -l quiet -d 'P
 complete -c kosearch -n '__fish_seen_subcommand_from repair' -s h -l help -d 'Show this message and exit'
 
 complete -c kosearch -n '__fish_seen_subcommand_from docs' -s h -l help -d 'Show this message and exit'
+
+complete -c kosearch -n '__fish_seen_subcommand_from indexes; and not __fish_seen_subcommand_from backup restore adopt' -a backup -d 'Write an index into one new file, beside any run of indexing'
+complete -c kosearch -n '__fish_seen_subcommand_from indexes; and not __fish_seen_subcommand_from backup restore adopt' -a restore -d 'Make an index of a backup, under a name that is free'
+complete -c kosearch -n '__fish_seen_subcommand_from indexes; and not __fish_seen_subcommand_from backup restore adopt' -a adopt -d 'Take over an index that was made elsewhere: your own on another machine, or somebody else\'s'
+complete -c kosearch -n '__fish_seen_subcommand_from indexes' -l json -d 'Print one JSON object'
+complete -c kosearch -n '__fish_seen_subcommand_from indexes' -s h -l help -d 'Show this message and exit'
+
+complete -c kosearch -n '__fish_seen_subcommand_from indexes; and __fish_seen_subcommand_from backup' -F
+complete -c kosearch -n '__fish_seen_subcommand_from indexes; and __fish_seen_subcommand_from backup' -s i -l index -x -a '(__kosearch_names index; __fish_complete_directories)' -d 'Which index: a name, or a folder'
+complete -c kosearch -n '__fish_seen_subcommand_from indexes; and __fish_seen_subcommand_from backup' -s q -l quiet -d 'Print no progress and no notes'
+complete -c kosearch -n '__fish_seen_subcommand_from indexes; and __fish_seen_subcommand_from backup' -s h -l help -d 'Show this message and exit'
+
+complete -c kosearch -n '__fish_seen_subcommand_from indexes; and __fish_seen_subcommand_from restore' -F
+complete -c kosearch -n '__fish_seen_subcommand_from indexes; and __fish_seen_subcommand_from restore' -s i -l index -x -a '(__kosearch_names index; __fish_complete_directories)' -d 'Which index: a name, or a folder'
+complete -c kosearch -n '__fish_seen_subcommand_from indexes; and __fish_seen_subcommand_from restore' -s q -l quiet -d 'Print no progress and no notes'
+complete -c kosearch -n '__fish_seen_subcommand_from indexes; and __fish_seen_subcommand_from restore' -s h -l help -d 'Show this message and exit'
+
+complete -c kosearch -n '__fish_seen_subcommand_from indexes; and __fish_seen_subcommand_from adopt' -a '(__kosearch_names model)'
+complete -c kosearch -n '__fish_seen_subcommand_from indexes; and __fish_seen_subcommand_from adopt' -s q -l quiet -d 'Print no progress and no notes'
+complete -c kosearch -n '__fish_seen_subcommand_from indexes; and __fish_seen_subcommand_from adopt' -s h -l help -d 'Show this message and exit'
 
 complete -c kosearch -n '__fish_seen_subcommand_from models; and not __fish_seen_subcommand_from pull check rm export import' -a pull -d 'Download a model, or what is missing of it, into the hub\'s cache'
 complete -c kosearch -n '__fish_seen_subcommand_from models; and not __fish_seen_subcommand_from pull check rm export import' -a check -d 'Compare a model\'s vectors with those it gave before, and time it'

@@ -10,15 +10,24 @@ import os
 import shlex
 import threading
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, TypeVar, Unpack, overload
 
 from kosearch import embedding, filters, rules
-from kosearch.config import Settings, index_directory, load
-from kosearch.errors import FilesSkipped, IndexDamaged, IndexMismatch, IndexMissing, UsageError
-from kosearch.index import Identity, Status, StoredPassage
+from kosearch.config import Settings, index_directory, index_names, load
+from kosearch.errors import (
+    FilesSkipped,
+    IndexDamaged,
+    IndexMismatch,
+    IndexMissing,
+    IndexStateError,
+    KosearchError,
+    UsageError,
+)
+from kosearch.index import Identity, Status, StoredPassage, ownership
 from kosearch.index import Index as Store
 from kosearch.passages import CONTEXT
 from kosearch.records import Answer, Extraction, IndexProgress, IndexReport, Query, Reason, Shown, Skipped
@@ -26,6 +35,8 @@ from kosearch.sources import WalkRules, canonical, display_path, lies_under
 from kosearch.system import usable_cores
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from kosearch.index.records import Ids
     from kosearch.preparing import Preparer
     from kosearch.records import Vectors
@@ -343,7 +354,51 @@ class Index:
         if not self.exists:
             flag = "" if self.settings.index == "default" else f" --index {shlex.quote(self.settings.index)}"
             raise IndexMissing(f"there is no index {self.settings.index!r}", f"make it: kosearch index PATH{flag}")
-        return Store(self.directory)
+        return Store(self.directory, self._secret)
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether the index was not made by this user on this machine: what it says then decides nothing.
+
+        Where no secret can be kept, nobody can say; then one whose model is here is taken for the user's own.
+        """
+        if self._secret is None:
+            return self.store.identity.endpoint is not None
+        return not self.store.is_own()
+
+    @_once
+    def _secret(self) -> bytes | None:
+        """What this user's indexes on this machine are known by."""
+        secret, is_new = ownership.secret(self.settings.data_dir)
+        if is_new:  # those that are there already were made before there were secrets
+            for name in index_names(self.settings):
+                with suppress(KosearchError, OSError):
+                    Store(index_directory(name, self.settings), secret).adopt()
+        return secret
+
+    def backup(self, file: Path) -> None:
+        """Write the index as it is at this moment into one new file, beside any writer. Raises UsageError."""
+        self.store.backup(file)
+
+    def restore(self, file: Path) -> None:
+        """Make the index of a backup. Raises IndexStateError where there is one already, UsageError for another file."""
+        Store.restore(self.directory, file, self._secret)
+
+    def adopt(self) -> None:
+        """Take over an index that was made elsewhere: from now on what it says counts."""
+        if self._secret is None:
+            raise UsageError(
+                f"nothing can be kept in {self.settings.data_dir}", "set KOSEARCH_DATA_DIR to a folder of your own"
+            )
+        self.store.adopt()
+
+    def _refuse_foreign(self, what: str) -> None:
+        """See that the index is this user's own. Raises IndexStateError."""
+        if self.is_foreign:
+            raise IndexStateError(
+                f"the index {self.settings.index!r} was not made by you on this machine: {what}",
+                f"to take it over: kosearch indexes adopt {shlex.quote(self.settings.index)}",
+            )
 
     @_once
     def model(self) -> embedding.AnyModel:
@@ -352,6 +407,8 @@ class Index:
         Whether an endpoint still gives the same vectors is seen when it is first asked.
         """
         identity = self.store.identity
+        if identity.endpoint is not None:
+            self._refuse_foreign("nothing is sent to the URL that stands in it")
         name = self.settings.model or identity.model
         is_other = name != identity.model and (embedding.is_remote(name) or identity.endpoint is not None)
         model = None if is_other else self._found(name)
@@ -416,6 +473,8 @@ class Index:
         named = [canonical(root) for root in roots]
         if named and not any(os.path.lexists(one) or self._knows(one) for one in named):
             raise UsageError(f"{display_path(named[0])}: there is no such file or folder", "check the path")
+        if self.exists:
+            self._refuse_foreign("the folders that stand in it are not read")
         self.prepare(pull=pull)
         yield from self._notes()
         yield from self._renew_terms(wait=wait)
@@ -452,6 +511,7 @@ class Index:
         from kosearch.indexing import Run
         from kosearch.preparing import StoredPreparer
 
+        source._refuse_foreign("its texts are given to no model")
         total, roots = source.status().files, source.roots()
         self._check_new(source, self._planned(pull=pull))
         self.prepare()
@@ -463,7 +523,7 @@ class Index:
     def prepare(self, *, pull: bool = False) -> None:
         """Make the index where there is none, and see that model and rules are those that made it."""
         if not self.exists:
-            Store.create(self.directory, self._planned(pull=pull))
+            Store.create(self.directory, self._planned(pull=pull), self._secret)
         rules.check(self.store.identity, self.settings)
 
     @property
@@ -494,6 +554,9 @@ class Index:
         from kosearch.searching.answering import answers
         from kosearch.terms import synonyms
 
+        warnings: tuple[str, ...] = ()
+        if self.is_foreign:  # hnswlib, which reads graphs, trusts what it reads
+            queries, warnings, warm = *self._as_a_guest(queries), False
         with self.store.snapshot(warm=warm) as snapshot:
             if any(one.mode != "dense" for one in queries):
                 rules.check_terms(snapshot.identity, self.settings)
@@ -501,7 +564,21 @@ class Index:
                 why = (self._why_empty(),)
                 return [Answer(one.text, one.mode, (), snapshot.generation, why) for one in queries]
             meant = synonyms.read((self.settings.config_file.parent, self.directory))
-            return answers(queries, snapshot, self.analyzer, self.embed_queries, self.rescore, meant)
+            found = answers(queries, snapshot, self.analyzer, self.embed_queries, self.rescore, meant)
+            return [replace(one, warnings=(*warnings, *one.warnings)) for one in found]
+
+    def _as_a_guest(self, queries: Sequence[Query]) -> tuple[list[Query], tuple[str, ...]]:
+        """Questions to somebody else's index, as they may be asked, and the line that says so."""
+        whose = (
+            f"the index {self.settings.index!r} was not made by you on this machine; to take it over:"
+            f" kosearch indexes adopt {shlex.quote(self.settings.index)}"
+        )
+        if self.store.identity.endpoint is None:
+            return list(queries), (whose,)
+        if any(one.mode == "dense" for one in queries):
+            self._refuse_foreign("nothing is sent to the URL that stands in it, so it is asked by words only")
+        asked = [replace(one, mode="lexical", rerank=0) for one in queries]
+        return asked, (f"{whose} (nothing is sent to the URL that stands in it: words only)",)
 
     def show(self, hit: str, context: int = 5) -> Shown:
         """A passage by its hit's id, or a whole document by its hash, with `context` lines before and after.

@@ -60,6 +60,7 @@ def test_an_index_of_any_format_is_whole(kept: tuple[int, Path]) -> None:
 def test_an_index_of_any_format_answers_and_goes_on(kept: tuple[int, Path], program: Program, tmp_path: Path) -> None:
     _, directory = kept
     questions = tmp_path / "questions.txt"
+    assert program.run("indexes", "adopt", directory).returncode == 0  # it comes from another machine
     questions.write_text("\n".join(QUESTIONS), encoding="utf-8")
     result = program.run("query", "--batch", questions, "--json", "-k", "1", "--index", directory)
     identity = Index(directory).identity
@@ -196,6 +197,7 @@ def test_other_rules_are_an_error_that_says_what_to_run(
 ) -> None:
     _, directory = kept
     where = ["--index", str(directory)]
+    assert main(["indexes", "adopt", str(directory)]) == 0
     set_identity(directory, term_rules=terms.RULES, passage_rules="0")
     assert main(["query", "보안취약점", "--mode", "lexical", *where]) == 0  # its passages are what they are
     assert main(["index", *where]) == 4

@@ -28,6 +28,7 @@ COMMANDS = {
     "serve": ("serve", "command"),
     "check": ("check", "check"),
     "repair": ("check", "repair"),
+    "indexes": ("indexes", "app"),
     "models": ("models", "app"),
     "docs": ("docs", "command"),
 }

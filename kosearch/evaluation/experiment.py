@@ -110,7 +110,7 @@ def experiment(
             if collection.is_dir() and not library.exists:
                 yield from library.take_over(first) if first else _index(library, collection)
             first = first or library
-            with library.store.snapshot(warm=True) as snapshot:
+            with library.store.snapshot(warm=not library.is_foreign) as snapshot:
                 rules.check_terms(snapshot.identity, library.settings)
                 task = _task(collection, qrels, snapshot)
                 systems = (settings.mode,) if models else tuple(names)

@@ -19,7 +19,7 @@ from datetime import datetime
 from pathlib import Path
 
 from kosearch.errors import IndexStateError, UsageError
-from kosearch.index import checking, files, schema
+from kosearch.index import backup, checking, files, ownership, schema
 from kosearch.index.lock import exclusive, held_since
 from kosearch.index.reanalysis import Reanalysis
 from kosearch.index.records import (
@@ -64,13 +64,15 @@ _READ_ONLY = "the index cannot be written where it lies: it is read as it is, an
 class Index:
     """An index directory. Readers and one writer may use it at the same time, from any process and thread."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, secret: bytes | None = None) -> None:
         """Open an index, and bring one of an older format up to date.
 
-        Raises IndexMissing, IndexMismatch, IndexDamaged, and IndexBusy where an older one is being written.
+        With the user's secret on this machine it is known whether the index is this user's own. Raises IndexMissing,
+        IndexMismatch, IndexDamaged, and IndexBusy where an older one is being written.
         """
         self.directory = directory
         self.identity: Identity
+        self._secret = secret
         self._database = (0, 0)
         self._derived: Derived | None = None
         self._idle: list[schema.Connection] = []
@@ -81,12 +83,36 @@ class Index:
             pass
 
     @classmethod
-    def create(cls, directory: Path, identity: Identity) -> Index:
+    def create(cls, directory: Path, identity: Identity, secret: bytes | None = None) -> Index:
         """Make an empty index in a folder that is empty or not there.
 
         Raises IndexStateError where there is one already, IndexBusy where somebody else is making one, and
         UsageError where the folder holds something else.
         """
+        with cls._making(directory):
+            sealed = None if secret is None else lambda connection: ownership.seal(Store(connection), secret)
+            schema.create(directory, identity, sealed)
+        return cls(directory, secret)
+
+    @classmethod
+    def restore(cls, directory: Path, source: Path, secret: bytes | None = None) -> Index:
+        """Make an index of what `backup` wrote, in a folder that is empty or not there, and publish it.
+
+        Raises as `create` does, and UsageError, IndexMismatch and IndexDamaged for a file that cannot be taken.
+        """
+        backup.check(source)
+        with cls._making(directory):
+            backup.restore(source, directory)
+        index = cls(directory, secret)
+        with index.writer() as writer:
+            writer.publish()
+        return index
+
+    @staticmethod
+    @contextmanager
+    def _making(directory: Path) -> Iterator[None]:
+        """A folder for a new index, and its lock."""
+        _refuse_second(directory)
         make_private(directory)
         _ours(directory)
         strange = [name for name in os.listdir(directory) if name != LOCK and not name.startswith(schema.NAME)]
@@ -97,10 +123,8 @@ class Index:
             )
         directory.chmod(0o700)
         with exclusive(directory / LOCK, wait=False):
-            if schema.exists(directory):
-                raise IndexStateError(f"there is an index in {directory} already", "kosearch status")
-            schema.create(directory, identity)
-        return cls(directory)
+            _refuse_second(directory)
+            yield
 
     @staticmethod
     def exists(directory: Path) -> bool:
@@ -144,7 +168,29 @@ class Index:
         the next run.
         """
         with self._writing(wait=wait) as store:
-            yield Writer(self.directory, store)
+            yield Writer(self.directory, store, self._secret)
+
+    def is_own(self) -> bool:
+        """Whether it has the seal of the user's secret, which was made or adopted by this user on this machine."""
+        if self._secret is None:
+            return False
+        with self._reading() as store:
+            store.connection.execute("BEGIN")
+            store.state()
+            return ownership.is_sealed(store, self._secret)
+
+    def adopt(self) -> None:
+        """Make the index this user's own on this machine. Raises IndexBusy."""
+        if self._secret is not None:
+            with self._writing(wait=False) as store:
+                ownership.seal(store, self._secret)
+
+    def backup(self, target: Path) -> None:
+        """Write the index as it is at this moment into one new file, beside any writer. Raises UsageError."""
+        with self._reading() as store:
+            store.connection.execute("BEGIN")
+            store.state()
+            backup.write(store.connection, target)
 
     def status(self) -> Status:
         """What the index holds."""
@@ -278,6 +324,11 @@ class Index:
                 connection.close()
 
 
+def _refuse_second(directory: Path) -> None:
+    if schema.exists(directory):
+        raise IndexStateError(f"there is an index in {directory} already", "kosearch status")
+
+
 def _ours(directory: Path) -> None:
     """See that nobody else could have written the index."""
     if sys.platform == "win32":
@@ -286,5 +337,5 @@ def _ours(directory: Path) -> None:
         owner = directory.stat().st_uid
     except OSError:
         return
-    if owner not in {os.geteuid(), 0}:
+    if owner not in {os.geteuid(), 0} and not os.statvfs(directory).f_flag & os.ST_RDONLY:  # nobody writes on a CD
         raise IndexStateError(f"{directory} belongs to another user", "choose an index of your own with --index")

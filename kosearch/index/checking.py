@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from kosearch.errors import IndexDamaged
-from kosearch.index import files
+from kosearch.index import files, ownership
 from kosearch.index.codec import BUCKETS, decode_lines, decode_vectors
 from kosearch.index.dense import Dense
 from kosearch.index.files import Damaged
 from kosearch.index.lexical import Lexical
 from kosearch.index.publishing import Counts, publish, write_counts
-from kosearch.index.schema import transaction, write_meta
+from kosearch.index.schema import read_meta, read_optional_meta, transaction, write_meta
 from kosearch.index.store import PUBLISHED, State, Store
 
 _RENAMED = "document d JOIN file f ON f.id = d.file_id WHERE d.retired = 0 AND f.moved = 0 AND d.raw <> f.raw"
@@ -40,6 +40,11 @@ def _findings(directory: Path, store: Store) -> Iterator[str]:
             yield f"SQLite: {finding}"
     for table, *_ in store.rows("PRAGMA foreign_key_check"):
         yield f"SQLite: a row of the table {table} belongs to nothing"
+    for (key,) in list(store.rows("SELECT key FROM meta ORDER BY key")):
+        try:
+            read_meta(store.connection, key)
+        except IndexDamaged as error:
+            yield error.message
     broken = _broken_documents(store)
     yield from (f"{path}: {finding}" for path, finding in broken.values())
     for path in _incomplete_files(store):
@@ -61,6 +66,7 @@ def repair(directory: Path, store: Store) -> list[str]:
     connection = store.connection
     with transaction(connection), _lenient(store):
         connection.execute("REINDEX")
+        _mend_meta(store)
         broken = _broken_documents(store)
         connection.execute(f"DELETE FROM file WHERE id IN (SELECT f.id FROM {_RENAMED})")
         for number in broken:
@@ -78,6 +84,16 @@ def repair(directory: Path, store: Store) -> list[str]:
         write_meta(connection, "state", asdict(replace(_counted(store, counts, store.state()), manifest="")))
     publish(directory, store)
     return sorted(paths)
+
+
+def _mend_meta(store: Store) -> None:
+    """Give up what can be done without: what the last run did, and how far new terms had come."""
+    ownership.mend(store)
+    for key in ("run", "new terms"):
+        try:
+            read_optional_meta(store.connection, key)
+        except IndexDamaged:
+            write_meta(store.connection, key, None)
 
 
 @contextmanager

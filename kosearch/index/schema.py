@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -195,8 +195,8 @@ def is_current(connection: sqlite3.Connection) -> bool:
     return _versions(connection)[1] == VERSION
 
 
-def create(directory: Path, identity: Identity) -> None:
-    """Make the database of an empty index: whole, or not at all. The caller holds the lock."""
+def create(directory: Path, identity: Identity, seal: Callable[[Connection], None] | None = None) -> None:
+    """Make the database of an empty index, and seal it: whole, or not at all. The caller holds the lock."""
     path = directory / f"{NAME}.new"
     for leftover in directory.glob(f"{path.name}*"):
         leftover.unlink()
@@ -208,6 +208,8 @@ def create(directory: Path, identity: Identity) -> None:
             connection.execute("PRAGMA page_size = 8192")
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
             migrate(connection, identity)
+            if seal is not None:
+                seal(connection)
             connection.execute("PRAGMA journal_mode = WAL")
         finally:
             connection.close()

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kosearch.index import publishing
+from kosearch.index import ownership, publishing
 from kosearch.index.codec import (
     checksum,
     decode_vectors,
@@ -43,9 +43,11 @@ _SEEN = "path, root, size, mtime_ns, ctime_ns, inode"
 class Writer:
     """The writer of an index, while it holds the lock."""
 
-    def __init__(self, directory: Path, store: Store) -> None:
+    def __init__(self, directory: Path, store: Store, secret: bytes | None = None) -> None:
+        """With the user's secret an index that is this user's own stays so when its roots change."""
         self._directory = directory
         self._store = store
+        self._secret = secret if secret is not None and ownership.is_sealed(store, secret) else None
         self._connection = store.connection
 
     def transaction(self) -> AbstractContextManager[None]:
@@ -136,11 +138,13 @@ class Writer:
         with self.transaction():
             verb = "INSERT OR IGNORE" if globs is None else "INSERT OR REPLACE"
             self._connection.execute(f"{verb} INTO root VALUES (?, ?)", (raw, json.dumps(globs or {})))
+            self._seal()
 
     def forget_root(self, raw: bytes) -> None:
         """Forget a root; its files stay until they are removed."""
         with self.transaction():
             self._connection.execute("DELETE FROM root WHERE raw = ?", (raw,))
+            self._seal()
 
     def last_run(self) -> Mapping[str, Any] | None:
         """What `record_run` kept."""
@@ -163,6 +167,10 @@ class Writer:
         disk is full: what was written stays, and the next run publishes it.
         """
         return publishing.publish(self._directory, self._store)
+
+    def _seal(self) -> None:
+        if self._secret is not None:
+            ownership.seal(self._store, self._secret)
 
     def _file(self, source: SourceFile, content_hash: str, reader: str, limits: str = "") -> int:
         """The file's row, brought up to date, its problems forgotten."""

@@ -1,0 +1,140 @@
+"""A backup is one moment of an index, whole or not there; what it gives back is that moment."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Event, Thread
+
+import pytest
+from index_making import IDENTITY, answers, make, put, quick_folder, source
+
+from kosearch.errors import IndexDamaged, IndexMismatch, IndexStateError, UsageError
+from kosearch.index import Index, schema, steps
+
+pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with quick_folder() as place:
+        yield place
+
+
+def test_a_backup_beside_a_writer_is_one_moment(folder: Path) -> None:
+    index = make(folder / "index", "a")
+    done = Event()
+
+    def write() -> None:
+        number = 0
+        while not done.is_set():
+            number += 1
+            with index.writer() as writer:
+                put(writer, "a", number)
+                put(writer, f"n{number}", number)
+                writer.publish()
+
+    thread = Thread(target=write)
+    thread.start()
+    try:
+        for number in range(8):
+            index.backup(folder / f"{number}.backup")
+    finally:
+        done.set()
+        thread.join()
+    for number in range(8):
+        restored = Index.restore(folder / str(number), folder / f"{number}.backup")
+        with restored.snapshot() as snapshot:
+            versions = {one.path: int(one.title.rpartition("v")[2]) for one in snapshot.documents()}
+        last = versions.pop("/문서/a.txt")
+        assert versions == {f"/문서/n{one}.txt": one for one in range(1, last + 1)}
+        assert restored.check() == []
+
+
+def test_what_was_not_published_comes_along(folder: Path) -> None:
+    index = make(folder / "index", "ab")
+    with index.writer() as writer:
+        put(writer, "c")
+        writer.remove([source("a").raw])
+        writer.add_root("/문서".encode())
+        index.backup(folder / "backup")
+    restored = Index.restore(folder / "new" / "index", folder / "backup")
+    assert answers(restored) == answers(make(folder / "fresh", "bc"))
+    assert restored.roots() == {"/문서".encode(): {}}
+    assert restored.identity == IDENTITY
+    assert list((folder / "new").iterdir()) == [folder / "new/index"]
+    assert sorted(path.name for path in folder.iterdir()) == ["backup", "fresh", "index", "new"]
+
+
+def test_what_is_no_backup_is_not_taken(folder: Path) -> None:
+    make(folder / "index", "ab").backup(folder / "backup")
+    whole = (folder / "backup").read_bytes()
+    (folder / "other").write_bytes(b"something else\n" * 1000)
+    (folder / "empty").touch()
+    (folder / "cut").write_bytes(whole[: len(whole) // 2])
+    (folder / "zeros").write_bytes(whole[:16384] + bytes(16384) + whole[32768:])
+    sqlite3.connect(folder / "database").execute("CREATE TABLE t (a)").connection.close()
+    connection = sqlite3.connect(folder / "backup")
+    connection.execute(f"PRAGMA user_version = {schema.VERSION + 1}")
+    connection.close()
+    (folder / "backup").rename(folder / "newer")
+    for name, error in {
+        "other": IndexDamaged,
+        "empty": UsageError,
+        "cut": IndexDamaged,
+        "zeros": IndexDamaged,
+        "database": UsageError,
+        "newer": IndexMismatch,
+        "missing": UsageError,
+    }.items():
+        with pytest.raises(error):
+            Index.restore(folder / "new", folder / name)
+        assert not Index.exists(folder / "new"), name
+    (folder / "backup").write_bytes(whole)
+    with pytest.raises(IndexStateError, match="already"):
+        Index.restore(folder / "index", folder / "backup")
+    assert answers(Index.restore(folder / "new", folder / "backup")) == answers(Index(folder / "index"))
+
+
+@pytest.mark.parametrize("what", ["backup", "restore"])
+def test_a_kill_at_any_step_leaves_a_whole_one_or_none(folder: Path, what: str) -> None:
+    index = make(folder / "index", "ab")
+    expected = answers(index)
+    index.backup(folder / "good")
+    index.close()
+    at = 0
+    while True:
+        target = folder / f"{what}-{at}"
+        child = os.fork()
+        if child == 0:
+            count = 0
+
+            def kill(_name: str, at: int = at) -> None:
+                nonlocal count
+                if count == at:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                count += 1
+
+            steps.hooks.append(kill)
+            if what == "backup":
+                Index(folder / "index").backup(target)
+            else:
+                Index.restore(target, folder / "good")
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        if what == "backup":
+            if target.exists():
+                assert answers(Index.restore(folder / f"of-{at}", target)) == expected
+        elif Index.exists(target):
+            with Index(target).writer() as writer:
+                writer.publish()
+            assert answers(Index(target)) == expected
+        else:
+            assert answers(Index.restore(target, folder / "good")) == expected
+        if status == 0:
+            break
+        at += 1
+    assert at >= 1
