@@ -381,7 +381,7 @@ class Index:
         self.store.backup(file)
 
     def restore(self, file: Path) -> None:
-        """Make the index of a backup. Raises IndexStateError where there is one already, UsageError for another file."""
+        """Make the index of a backup. Raises IndexStateError where there is one, UsageError for what is no backup."""
         Store.restore(self.directory, file, self._secret)
 
     def adopt(self) -> None:
