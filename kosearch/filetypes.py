@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 KINDS = (
-    *("code", "csv", "doc", "docx", "epub", "html", "hwp", "json", "mail", "markdown", "notebook", "odp", "ods", "odt"),
-    *("pdf", "ppt", "pptx", "rst", "rtf", "text", "xls", "xlsx"),
+    *("asciidoc", "calendar", "code", "csv", "doc", "docx", "epub", "html", "hwp", "json", "latex", "mail", "markdown"),
+    *("notebook", "odp", "ods", "odt", "org", "pdf", "ppt", "pptx", "rst", "rtf", "subtitles", "text", "vcard", "vsdx"),
+    *("xls", "xlsx", "xml", "xps"),
 )
 """What a document is: `type` in the JSON output, and what the filter takes."""
 GROUPS = {
@@ -19,6 +20,10 @@ GROUPS = {
     "htm": ("html",),
     "ipynb": ("notebook",),
     "eml": ("mail",),
+    "adoc": ("asciidoc",),
+    "tex": ("latex",),
+    "ics": ("calendar",),
+    "vcf": ("vcard",),
 }
 """Other names for one kind, or for several."""
 FILES = {
@@ -26,6 +31,8 @@ FILES = {
     "hwpml": (".hml", ".hwpml"),
     "mbox": (".mbox", ".mbx"),
     "mhtml": (".mhtml", ".mht"),
+    "msg": (".msg",),
+    "tar": (".tar", ".tgz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz"),
     "zip": (".zip",),
 }
 """Names of files whose documents are of other kinds: those match by what the file, or the member of it, is called."""

@@ -20,7 +20,7 @@ _DEEPEST = 3
 def extract(data: bytes, *, path: str, archives: bool = False) -> Extraction:
     """The documents in a file of this content; `path` is its NFC name, used where content leaves a choice.
 
-    With `archives`, ZIP archives are opened, one level deep. Raises ExtractError when no document in the file has any
+    With `archives`, archives are opened, one level deep. Raises ExtractError when no document in the file has any
     text, and nothing else for any input.
     """
     readers: set[str] = set()
@@ -34,7 +34,7 @@ def extract(data: bytes, *, path: str, archives: bool = False) -> Extraction:
 
 def _extract(data: bytes, path: str, archives: bool, depth: int, readers: set[str]) -> Extraction:
     """The documents in a file; `readers` gathers the versions of all that have a part in it."""
-    from kosearch.extract.formats import detect, read, version
+    from kosearch.extract.formats import ARCHIVES, detect, read, version
 
     if not data:
         raise ExtractError(Reason.EMPTY, "the file is empty")
@@ -44,11 +44,11 @@ def _extract(data: bytes, path: str, archives: bool, depth: int, readers: set[st
             kind = detect(data, path)
         finally:
             readers.add(version(kind))
-        if kind == "zip" and not archives:
+        if kind in ARCHIVES and not archives:
             raise ExtractError(Reason.UNSUPPORTED, "an archive; with --archives the documents in it are read")
 
         def inside(name: str, content: bytes) -> Extraction:
-            return _member(content, path, name, archives and kind != "zip", depth + 1, readers)
+            return _member(content, path, name, archives and kind not in ARCHIVES, depth + 1, readers)
 
         return _with_text(read(kind, data, path, inside))
     except (ExtractError, MemoryError):

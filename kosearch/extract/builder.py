@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import zip_longest
+from functools import cache
+from itertools import pairwise, zip_longest
+from pathlib import Path
 
 from kosearch.extract.decoding import normalise
 from kosearch.records import MAX_TITLE, Extracted, Heading, PageStart
@@ -95,16 +100,11 @@ def _limited(title: str) -> str:
 
 _WORD = re.compile(r"[^\W\d]")
 _AMOUNT = re.compile(r"[\d,.]+(?:원|%|명|개)?$")
-# 업 체 명, 성 명 (인): labels are stretched to the width of their cell. Two syllables may be two words as well.
-_SHORT_LABELS = (
-    "결재 과장 구분 국장 규격 근거 금액 기간 나이 날짜 내용 단가 단위 담당 대상 대표 목적 방법 번호 부서"
-    " 부장 분류 비고 사유 서명 성명 성별 소계 소속 수량 시간 연도 위치 이름 인원 일시 일자 장소 전공 전화"
-    " 제목 주소 직급 직위 직책 총계 팀장 품명 품목 학교 학년 합계 항목 확인"
-)
-_SPACED_LABEL = re.compile(
-    rf"\A(?:(?:[가-힣] ){{2,9}}[가-힣]|{'|'.join(f'{label[0]} {label[1]}' for label in _SHORT_LABELS.split())})"
-    r"(?=\Z| ?[(:（：])"
-)
+# 업 체 명, 성 명 (인): labels are stretched to the width of their cell.
+_STRETCHED = re.compile(r"\A(?:[가-힣] ){1,9}[가-힣](?=\Z| ?[(:（：])")
+_ONE_WORD = -1.0
+"""Mean logarithm of the odds of a space between two syllables: below it they are one word."""
+_TABLE_PRIOR = 0.25
 _LONGEST_NAME = 40
 _ROWS_TO_A_HEADER = 15
 
@@ -115,8 +115,13 @@ def row_line(cells: Sequence[str]) -> str:
 
 
 def together(text: str) -> str:
-    """A short label written one syllable at a time, as one word; any other text as it is."""
-    return _SPACED_LABEL.sub(lambda found: found[0].replace(" ", ""), text)
+    """A label written one syllable at a time as one word, if it is one (표 셀 둘 is none); any other text as it is."""
+    found = _STRETCHED.match(text)
+    if not found:
+        return text
+    word = found[0].replace(" ", "")
+    likely = sum(math.log(space_odds(last, first)) for last, first in pairwise(word)) / (len(word) - 1)
+    return word + text[found.end() :] if likely < _ONE_WORD else text
 
 
 def table_lines(rows: Sequence[Sequence[str]], *, named_columns: bool) -> Iterator[str]:
@@ -146,3 +151,29 @@ def _header(rows: Sequence[Sequence[str]]) -> int | None:
         distinct = len(set(names)) == len(names)
         return number if words and distinct and len(rows) - number > 2 and not any(map(_AMOUNT.match, names)) else None
     return None
+
+
+@cache
+def _spacing() -> dict[str, dict[str, float]]:
+    """dochan's table of Korean spacing: how often a space follows, by pair, last and first syllable."""
+    package = importlib.util.find_spec("dochan")
+    places = package.submodule_search_locations if package else None
+    if not places:
+        return {}
+    table = Path(places[0], "pdf", "korean_spacing.json").read_text(encoding="utf-8")
+    return {name: values for name, values in json.loads(table).items() if isinstance(values, dict)}
+
+
+def space_odds(last: str, first: str) -> float:
+    """The odds of a space between two characters; of the pair, else of each as if independent."""
+    table = _spacing()
+    if (pair := table.get("pairs", {}).get(last + first)) is not None:
+        return odds_of(pair)
+    before = odds_of(table.get("last", {}).get(last, _TABLE_PRIOR))
+    after = odds_of(table.get("first", {}).get(first, _TABLE_PRIOR))
+    return before * after / odds_of(_TABLE_PRIOR)
+
+
+def odds_of(probability: float) -> float:
+    bounded = min(max(probability, 0.005), 0.995)
+    return bounded / (1 - bounded)

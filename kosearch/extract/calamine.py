@@ -6,8 +6,8 @@ import io
 from itertools import islice
 from typing import Any
 
-from kosearch.extract import ExtractError
 from kosearch.extract.builder import LINE, PARAGRAPH, TextBuilder, table_lines
+from kosearch.extract.contract import ExtractError
 from kosearch.records import Extraction, Reason
 
 _MOST_ROWS = 200_000

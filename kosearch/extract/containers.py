@@ -21,7 +21,7 @@ LARGEST_MEMBER = 64 << 20
 LARGEST_TOTAL = 256 << 20
 HIGHEST_RATIO = 200
 """Text packs to a tenth, at best to a hundredth; what swells more than this is made to fill memory."""
-_ALWAYS_FINE = 1 << 20
+ALWAYS_FINE = 1 << 20
 _CHUNK = 1 << 18
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, ValueError)
 
@@ -84,7 +84,7 @@ class Package:
             raise ExtractError(Reason.BROKEN, f"{name} is missing in the container")
         if info.flag_bits & 1:
             raise ExtractError(Reason.ENCRYPTED, "encrypted: opening it needs a password")
-        if info.file_size > max(_ALWAYS_FINE, HIGHEST_RATIO * info.compress_size):
+        if info.file_size > max(ALWAYS_FINE, HIGHEST_RATIO * info.compress_size):
             raise ExtractError(
                 Reason.TOO_LARGE, f"{name} unpacks to {info.file_size // info.compress_size} times its size"
             )

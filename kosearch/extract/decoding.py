@@ -60,6 +60,8 @@ _ZEROS = re.compile(rb"\0+")
 _TEXT = bytes(code for code in range(256) if code in b"\t\n\r\x1b" or (code >= 32 and code != 127))
 _LONGEST_LINE = 2000
 """Bytes, on average: binary files have line ends by chance only."""
+_SYMBOLS = dict.fromkeys(map(ord, "·•°±×÷§©®«»²³µ–—‘’“”…"))
+"""Signs that stand in Latin text by themselves; two of them are a syllable in CP949."""
 _FEWEST_SHIFTED, _MOSTLY = 4, 0.9
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -109,7 +111,7 @@ def decode(data: bytes, *, declared: str = "") -> Decoded:
 
 def repaired(text: str) -> str:
     """Text whose CP949 was read as Latin-1 ("¼\xad¹ö") as it was meant; any other as it is."""
-    if text.isascii() or _HANGUL.search(text):
+    if text.translate(_SYMBOLS).isascii() or _HANGUL.search(text):
         return text
     for encoding in ("latin-1", "cp1252"):
         try:

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from posixpath import splitext
 from typing import NamedTuple
 
-from kosearch.extract import opc
+from kosearch.extract import archives, opc, paged
 from kosearch.extract.containers import Package
 from kosearch.extract.contract import ExtractError, Inside
 from kosearch.records import Extraction, Reason
@@ -27,41 +27,58 @@ class Reader(NamedTuple):
 
 
 READERS = {
-    "code": Reader("plain", "read_code"),
-    "csv": Reader("plain", "read_csv"),
+    "asciidoc": Reader("markup", "read_asciidoc"),
+    "calendar": Reader("cards", "read_calendar"),
+    "code": Reader("plain", "read_code", 2),
+    "compressed": Reader("archives", "read_compressed"),
+    "csv": Reader("plain", "read_csv", 2),
     "doc": Reader("office", "read_doc", 2),
     "docx": Reader("docx", "read", 2),
-    "epub": Reader("html", "read_epub"),
-    "html": Reader("html", "read_html"),
+    "epub": Reader("html", "read_epub", 2),
+    "html": Reader("html", "read_html", 2),
     "hwp": Reader("hwp", "read", 2),
     "hwpml": Reader("hwpml", "read", 2),
-    "json": Reader("plain", "read_json"),
-    "mail": Reader("mail", "read"),
-    "markdown": Reader("markup", "read_markdown"),
-    "mbox": Reader("mail", "read_mbox"),
-    "mhtml": Reader("mail", "read_mhtml"),
+    "json": Reader("plain", "read_json", 2),
+    "latex": Reader("markup", "read_latex"),
+    "mail": Reader("mail", "read", 2),
+    "markdown": Reader("markup", "read_markdown", 2),
+    "mbox": Reader("mail", "read_mbox", 2),
+    "mhtml": Reader("mail", "read_mhtml", 2),
+    "msg": Reader("outlook", "read_msg"),
     "notebook": Reader("plain", "read_notebook"),
     "office-xml": Reader("office", "read_xml"),
     "odf": Reader("opendocument", "read", 2),
-    "pdf": Reader("pdf", "read"),
+    "org": Reader("markup", "read_org"),
+    "pdf": Reader("pdf", "read", 2),
     "ppt": Reader("office", "read_ppt", 2),
     "pptx": Reader("pptx", "read", 2),
     "rst": Reader("markup", "read_rst"),
     "rtf": Reader("rtf", "read", 2),
-    "text": Reader("plain", "read_text"),
+    "subtitles": Reader("cards", "read_subtitles"),
+    "tar": Reader("archives", "read_tar"),
+    "text": Reader("plain", "read_text", 2),
+    "tnef": Reader("outlook", "read_tnef"),
+    "vcard": Reader("cards", "read_vcard"),
+    "vsdx": Reader("paged", "read_vsdx"),
     "xls": Reader("xls", "read", 2),
     "xlsx": Reader("xlsx", "read", 2),
+    "xml": Reader("xmlfiles", "read"),
+    "xps": Reader("paged", "read_xps"),
     "zip": Reader("archives", "read_zip"),
 }
 """Every kind of file and the function in this package that reads it; the only list of its sort."""
 
-DETECTION = 1
+DETECTION = 2
 """Raised when kinds come that were not read before: files that were of no kind are looked at again."""
 
-_HOLDING_FILES = frozenset(("mail", "mbox", "zip"))
+ARCHIVES = frozenset(("compressed", "tar", "zip"))
+"""Kinds that are opened only when asked, one level deep."""
+_HOLDING_FILES = ARCHIVES | {"mail", "mbox", "msg", "pdf", "tnef"}
 """Kinds whose readers take a third argument, which reads the files inside theirs."""
 
 _SUFFIXES = {
+    "asciidoc": "adoc asciidoc",
+    "calendar": "ics ical ifb vcs",
     "code": "bash c cc clj cpp cs css cxx dart el erl ex exs fs go gradle groovy h hh hpp hrl hs hxx java jl"
     " js jsx kt kts less lisp lua m mjs ml mm pas php pl pm proto ps1 py pyi pyx r rb rkt rs sass scala scm"
     " scss sh sql swift tcl ts tsx v vb vue zig zsh",
@@ -69,13 +86,18 @@ _SUFFIXES = {
     "html": "htm html shtml xhtml xht",
     "hwpml": "hml",
     "json": "json jsonl ndjson geojson",
-    "mail": "eml",
+    "latex": "latex ltx tex",
+    "mail": "eml emlx",
     "markdown": "markdown md mdown mdx mkd qmd rmd",
     "mbox": "mbox",
     "mhtml": "mht mhtml",
     "notebook": "ipynb",
+    "org": "org",
     "pdf": "pdf",
     "rst": "rest rst",
+    "subtitles": "smi srt vtt",
+    "vcard": "vcard vcf",
+    "xml": "atom drawio fb2 gpx kml opml rss svg tmx ttml xlf xliff xml",
 }
 KIND_OF_SUFFIX = {f".{suffix}": kind for kind, names in _SUFFIXES.items() for suffix in names.split()}
 
@@ -95,6 +117,63 @@ _HWPML_START = re.compile(rb"\A(?:\xef\xbb\xbf)?\s*<\?xml[^>]*>.{0,1000}?<HWPML\
 _MAIL_START = re.compile(
     rb"\A(?:Return-Path|Received|Delivered-To|Message-ID|MIME-Version|From|Date|Subject|X-[\w-]+): "
 )
+# A mailbox parts its messages by lines that a day and a time of day are written in; Thunderbird leaves them out.
+MESSAGE_START = re.compile(
+    rb"(?:\A|(?<=\n\n)|(?<=\n\r\n))From (?:[^\n]{0,300}\d\d:\d\d[^\n]{0,60}\d{4}[^\n]{0,20}|-?[ \t]*)\r?\n"
+    rb"(?=(?:[!-9;-~]+:[^\n]*\r?\n(?:[ \t][^\n]*\n)*){0,30}?"
+    rb"(?:From|To|Date|Subject|Received|Return-Path|Message-ID|MIME-Version|Content-Type|X-Mozilla-Status|Delivered-To):)",
+    re.IGNORECASE,
+)
+_SUBTITLES_START = re.compile(rb"\A(?:\xef\xbb\xbf)?\s*(?:WEBVTT\b|<sami\b|1\r?\n\d\d:\d\d:\d\d,\d)", re.IGNORECASE)
+_TNEF_START = b"\x78\x9f\x3e\x22"
+# What is told by its first bytes and not read here: the reason, and the way out.
+_IMAGE = (Reason.BINARY, "an image: it needs OCR, which is not part of kosearch")
+_MEDIA = (Reason.BINARY, "sound or film: a transcript beside it (.srt, .txt) is read")
+_ARCHIVE = (Reason.UNSUPPORTED, "an archive of a kind that is not opened: unpack it, or make it a ZIP")
+_REFUSED = (
+    (0, b"\x89PNG\r\n", _IMAGE),
+    (0, b"\xff\xd8\xff", _IMAGE),
+    (0, b"GIF8", _IMAGE),
+    (0, b"II*\0", _IMAGE),
+    (0, b"MM\0*", _IMAGE),
+    (8, b"WEBP", _IMAGE),
+    (4, b"ftypheic", _IMAGE),
+    (4, b"ftypmif1", _IMAGE),
+    (4, b"ftypavif", _IMAGE),
+    (0, b"\0\0\0\x0cjP  ", _IMAGE),
+    (0, b"8BPS", _IMAGE),
+    (0, b"7z\xbc\xaf\x27\x1c", _ARCHIVE),
+    (0, b"Rar!\x1a\x07", _ARCHIVE),
+    (0, b"ALZ\x01", _ARCHIVE),
+    (0, b"EGGA", _ARCHIVE),
+    (0, b"MSCF", _ARCHIVE),
+    (0, b"\x28\xb5\x2f\xfd", _ARCHIVE),
+    (0, b"\x04\x22\x4d\x18", _ARCHIVE),
+    (2, b"-lh", _ARCHIVE),
+    (0, b"AT&TFORM", (Reason.UNSUPPORTED, "a DjVu book: export it as PDF")),
+    (0, b"!BDN", (Reason.UNSUPPORTED, "an Outlook data file: export its mail as .eml, .msg or mbox")),
+    (
+        0,
+        b"// <!-- <mdb:mork",
+        (Reason.UNSUPPORTED, "Thunderbird's list of a folder; the mail is in the file beside it"),
+    ),
+    (0, b"ID3", _MEDIA),
+    (0, b"\xff\xfb", _MEDIA),
+    (0, b"OggS", _MEDIA),
+    (0, b"fLaC", _MEDIA),
+    (8, b"WAVE", _MEDIA),
+    (8, b"AVI ", _MEDIA),
+    (4, b"ftyp", _MEDIA),
+    (0, b"\x1aE\xdf\xa3", _MEDIA),
+    (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", _MEDIA),
+)
+_TEXT_STARTS = {
+    "mbox": MESSAGE_START,
+    "calendar": re.compile(rb"\A(?:\xef\xbb\xbf)?\s*BEGIN:VCALENDAR\r?\n", re.IGNORECASE),
+    "vcard": re.compile(rb"\A(?:\xef\xbb\xbf)?\s*BEGIN:VCARD\r?\n", re.IGNORECASE),
+    "subtitles": _SUBTITLES_START,
+    "xml": re.compile(rb"\A(?:\xef\xbb\xbf)?\s*<\?xml\s"),
+}
 # Members that only this kind of package has.
 _PACKAGE_MARKS = {
     "word/document.xml": "docx",
@@ -104,9 +183,11 @@ _PACKAGE_MARKS = {
     "Contents/header.xml": "hwp",
     "Contents/section0.xml": "hwp",
     "META-INF/container.xml": "epub",
+    "visio/document.xml": "vsdx",
 }
 # Streams that only this kind of compound file has, the outermost first: documents may hold each other.
 _COMPOUND_MARKS = {
+    "__properties_version1.0": "msg",
     "FileHeader": "hwp",
     "WordDocument": "doc",
     "PowerPoint Document": "ppt",
@@ -134,8 +215,22 @@ def detect(data: bytes, path: str) -> str:
         return "hwpml"
     if start.startswith((b"<", b"\xef\xbb\xbf<")) and _OFFICE_XML_START.match(data[:_XML_HEAD]):
         return "office-xml"
+    if head.startswith(_TNEF_START):
+        return "tnef"
+    if archives.packing(head):
+        return "tar" if archives.is_tar(data) else "compressed"
+    if archives.is_tar(head):
+        return "tar"
+    _refuse(head)
     named = KIND_OF_SUFFIX.get(suffix, "text")
     return _text_kind(head) if named == "text" or (named == "pdf" and b"%PDF-" not in head) else named
+
+
+def _refuse(head: bytes) -> None:
+    """Turn away what is known not to be read here, with the way out."""
+    for place, mark, (reason, detail) in _REFUSED:
+        if head.startswith(mark, place):
+            raise ExtractError(reason, detail)
 
 
 def _text_kind(head: bytes) -> str:
@@ -144,6 +239,9 @@ def _text_kind(head: bytes) -> str:
         return "html"
     if _MAIL_START.match(head) and b"\nMIME-Version:" in b"\n" + head:
         return "mhtml" if b"multipart/related" in head else "mail"
+    for kind, start in _TEXT_STARTS.items():
+        if start.match(head):
+            return kind
     return "text"
 
 
@@ -156,6 +254,10 @@ def _package_kind(data: bytes, suffix: str) -> str:
         return stated
     if "mimetype" in package and package.read("mimetype").startswith(b"application/vnd.oasis.opendocument."):
         return "odf"
+    if paged.is_xps(package):
+        return "xps"
+    if any(name.startswith("Index/") and name.endswith(".iwa") for name in package) or "Index.zip" in package:
+        raise ExtractError(Reason.UNSUPPORTED, "a document of Apple's iWork: export it as PDF or for Office")
     if suffix in ("", ".zip"):
         return "zip"
     raise ExtractError(Reason.UNSUPPORTED, "a package of a kind that is not read here")
@@ -168,8 +270,6 @@ def _compound_kind(data: bytes) -> str:
         compound = cfb.OleFileIO(data)
         if compound.exists("EncryptedPackage"):
             raise ExtractError(Reason.ENCRYPTED, "encrypted: opening it needs a password")
-        if compound.exists("__properties_version1.0"):
-            raise ExtractError(Reason.UNSUPPORTED, "an Outlook message: save it as .eml")
         for stream, kind in _COMPOUND_MARKS.items():
             if compound.exists(stream):
                 return kind

@@ -10,9 +10,9 @@ from typing import Any
 from urllib.parse import unquote
 from xml.etree.ElementTree import Element
 
-from kosearch.extract import ExtractError
 from kosearch.extract.builder import LINE, PARAGRAPH, TextBuilder, row_line
 from kosearch.extract.containers import Package, attribute, element_properties, local, parse_xml, standard
+from kosearch.extract.contract import ExtractError
 from kosearch.extract.decoding import decode
 from kosearch.records import MAX_TITLE, Extracted, Extraction, Heading, Reason
 

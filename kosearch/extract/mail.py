@@ -13,20 +13,15 @@ from email.message import Message
 from email.utils import collapse_rfc2231_value, parsedate_to_datetime
 from mimetypes import guess_extension
 
-from kosearch.extract import ExtractError, Inside, html
+from kosearch.extract import html
 from kosearch.extract.builder import LINE, TextBuilder
 from kosearch.extract.containers import standard
+from kosearch.extract.contract import ExtractError, Inside
 from kosearch.extract.decoding import decode
+from kosearch.extract.formats import MESSAGE_START
 from kosearch.records import Extracted, Extraction, Reason, Skipped
 
 _SHOWN = ("From", "To", "Cc", "Date")
-# A mailbox parts its messages by lines that a day and a time of day are written in; Thunderbird leaves them out.
-MESSAGE_START = re.compile(
-    rb"(?:\A|(?<=\n\n)|(?<=\n\r\n))From (?:[^\n]{0,300}\d\d:\d\d[^\n]{0,60}\d{4}[^\n]{0,20}|-?[ \t]*)\r?\n"
-    rb"(?=(?:[!-9;-~]+:[^\n]*\r?\n(?:[ \t][^\n]*\n)*){0,30}?"
-    rb"(?:From|To|Date|Subject|Received|Return-Path|Message-ID|MIME-Version|Content-Type|X-Mozilla-Status|Delivered-To):)",
-    re.IGNORECASE,
-)
 _QUOTED_FROM = re.compile(rb"^>(>*From )", re.MULTILINE)
 _APPLE_SIZE = re.compile(rb"\A(\d{1,10})[ \t]*\r?\n")
 _MOST_ATTACHMENTS = 200

@@ -1,10 +1,10 @@
-"""Markdown and reStructuredText: the text stays as it is, line by line; titles become headings."""
+"""Markdown, reStructuredText, AsciiDoc, Org, LaTeX: the text stays as it is, line by line; titles become headings."""
 
 from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from kosearch.extract.containers import standard
 from kosearch.extract.decoding import decode, normalise
@@ -18,6 +18,18 @@ _INLINE = re.compile(r"!?\[([^\]]*)\]\([^)]*\)|(\*\*|__|`+)(.+?)\2|\s*\{#[\w-]+\
 _YAML_LINE = re.compile(r"([\w-]+):[ \t]+(.*)")
 _ADORNMENT = re.compile(r"([!-/:-@\[-`{-~])\1{2,}[ \t]*$")
 _FIELD = re.compile(r":(\w+):[ \t]+(.*)")
+
+_ORG = re.compile(
+    r"(\*+)[ \t]+(?:(?:TODO|DONE|NEXT|WAIT(?:ING)?|CANCELL?ED)[ \t]+)?(?:\[#\w\][ \t]+)?"
+    r"(.*?)[ \t]*(?::[\w@#%:]+:)?[ \t]*$"
+)
+_ORG_TITLE = re.compile(r"^#\+title:[ \t]*(\S.*)$", re.IGNORECASE | re.MULTILINE)
+_ASCIIDOC = re.compile(r"(={1,6})[ \t]+(\S.*?)(?:[ \t]+=+)?[ \t]*")
+_ASCIIDOC_FENCE = re.compile(r"(-{4,}|\.{4,}|={4,}|\*{4,}|_{4,}|\+{4,}|/{4,}|`{3,})[ \t]*")
+_LATEX_LEVELS = {"part": 1, "chapter": 2, "section": 3, "subsection": 4, "subsubsection": 5, "paragraph": 6}
+_BRACED = r"\{((?:[^{}]|\{(?:[^{}]|\{[^{}]{0,300}\}){0,300}\}){0,1000})\}"
+_LATEX = re.compile(rf"^[ \t]*\\({'|'.join(_LATEX_LEVELS)})\*?(?:\[[^\]]{{0,300}}\])?\s*{_BRACED}", re.MULTILINE)
+_LATEX_TITLE = re.compile(rf"^[ \t]*\\title(?:\[[^\]]{{0,300}}\])?\s*{_BRACED}", re.MULTILINE)
 
 _LONGEST_TITLE = 1000
 """Characters; a longer line is no title, and patterns would be slow on it."""
@@ -112,6 +124,59 @@ def _headings(lines: Lines) -> Iterator[Heading]:
 
 def _plain_title(title: str) -> str:
     return " ".join(_INLINE.sub(lambda match: match[1] or match[3] or "", title).split())
+
+
+def read_org(data: bytes, path: str) -> Extraction:
+    """Org mode: headlines by their stars, without keywords and tags."""
+    return _marked(data, "org", _org_headings, _ORG_TITLE)
+
+
+def read_asciidoc(data: bytes, path: str) -> Extraction:
+    """AsciiDoc: section titles; the document's own is its title."""
+    return _marked(data, "asciidoc", _asciidoc_headings, None)
+
+
+def read_latex(data: bytes, path: str) -> Extraction:
+    """LaTeX: the commands of its sections; the text stays as it is."""
+    return _marked(data, "latex", _latex_headings, _LATEX_TITLE)
+
+
+def _marked(
+    data: bytes, kind: str, find: Callable[[str, Lines], Iterator[Heading]], stated: re.Pattern[str] | None
+) -> Extraction:
+    decoded = decode(data)
+    text = normalise(decoded.text)
+    headings = tuple(find(text, _lines(text)))
+    own = stated.search(text) if stated else None
+    title = _latex_plain(own[1]) if own else headings[0].title if headings else ""
+    return Extraction((Extracted(text, kind, title, headings=headings, warnings=decoded.warnings),))
+
+
+def _org_headings(text: str, lines: Lines) -> Iterator[Heading]:
+    for start, line in lines:
+        found = _ORG.match(line) if len(line) <= _LONGEST_TITLE else None
+        if found and (title := " ".join(found[2].split())):
+            yield Heading(start, len(found[1]), title)
+
+
+def _asciidoc_headings(text: str, lines: Lines) -> Iterator[Heading]:
+    fence = ""
+    for start, line in lines:
+        if found := _ASCIIDOC_FENCE.fullmatch(line):
+            fence = "" if fence == found[1] else fence or found[1]
+        elif not fence and len(line) <= _LONGEST_TITLE and (found := _ASCIIDOC.fullmatch(line)):
+            yield Heading(start, len(found[1]), _plain_title(found[2]))
+
+
+def _latex_headings(text: str, lines: Lines) -> Iterator[Heading]:
+    for found in _LATEX.finditer(text):
+        if title := _latex_plain(found[2]):
+            yield Heading(found.start(), _LATEX_LEVELS[found[1]], title)
+
+
+def _latex_plain(title: str) -> str:
+    """A title without commands and braces."""
+    return " ".join(re.sub(r"\\[a-zA-Z]+\*?|[{}~]", " ", title.replace("\\\\", " ")).split())[:_LONGEST_TITLE]
 
 
 def _rst_headings(lines: Lines) -> Iterator[Heading]:

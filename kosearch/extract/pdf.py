@@ -9,36 +9,58 @@ from collections.abc import Sequence
 from functools import reduce
 from itertools import pairwise
 
-from kosearch.extract import ExtractError
 from kosearch.extract.builder import LINE, PARAGRAPH, TextBuilder
+from kosearch.extract.contract import ExtractError, Inside
 from kosearch.extract.dochan_model import Renderer, parse
 from kosearch.extract.pdf_layout import Before, Joiner, Line, Paragraph, paragraphs, without_leaders
 from kosearch.extract.pdf_pages import Page, Structure, bare_lines, read_pages
-from kosearch.records import Extraction, Reason
+from kosearch.records import Extracted, Extraction, Reason, Skipped
 
-_DIGITS = re.compile(r"\d{1,9}")
+_BARE_NUMBER = re.compile(
+    r"\W*(?:p|pp|page|쪽|페이지)?\W*(?:(?P<digits>\d{1,4})|(?P<roman>[ivxlc]{1,7}))\W*"
+    r"(?:(?:/|of|중|의)\W*\d{1,4}\W*)?(?:쪽|페이지|면|page|p)?\W*",
+    re.IGNORECASE,
+)
+_ROMAN = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100}
 _LETTER = re.compile(r"[^\W\d_]")
 _RUNNING_PAGES = 3
 _EDGE_LINES = 2
-_NUMBERS = 3
 
 
-def read(data: bytes, path: str) -> Extraction:
-    """A PDF file: pages, headings from its outline, title, author and dates."""
+def read(data: bytes, path: str, inside: Inside) -> Extraction:
+    """A PDF file: pages, headings from its outline, title, author and dates; and the files attached to it."""
     structure = Structure(data)
-    pages = read_garbled_again(read_pages(data, structure), structure)
+    pages = read_pages(data, structure)
+    attached = [inside(name, content) for name, content in structure.attachments(pages)]
+    documents = tuple(document for one in attached for document in one.documents)
+    skipped = tuple(problem for one in attached for problem in one.skipped)
+    try:
+        body = _document(read_garbled_again(pages, structure), structure)
+    except ExtractError as error:
+        if not documents:
+            raise
+        return Extraction(documents, (Skipped(path, error.reason, error.detail), *skipped))
+    return Extraction((body, *documents), skipped)
+
+
+def _document(pages: Sequence[Page], structure: Structure) -> Extracted:
+    scanned = [number for number, page in enumerate(pages, 1) if page.scanned]
+    if all(page.scanned or not page.lines for page in pages) and (scanned or not pages) and _only_stamps(pages):
+        raise ExtractError(Reason.SCANNED, f"no text, needs OCR (scanned pages: {len(scanned)})")
     if not any(page.lines for page in pages):
-        if any(page.image for page in pages):
-            raise ExtractError(Reason.SCANNED, f"no text, needs OCR (scanned pages: {len(pages)})")
         raise ExtractError(Reason.NO_TEXT, f"no page has text (pages: {len(pages)})")
     builder = TextBuilder()
     starts = _write(builder, _without_running([page.lines for page in pages]), structure.labels(len(pages)))
-    text = builder.document("pdf").text
-    builder.mark(structure.headings(text, starts))
+    builder.mark(structure.headings(builder.text, starts))
     title, metadata = structure.metadata()
-    textless = [number for number, page in enumerate(pages, 1) if not page.lines and page.image]
-    warnings = (f"scanned pages without text, need OCR: {_ranges(textless)}",) if textless else ()
-    return Extraction((builder.document("pdf", title=title, metadata=metadata, warnings=warnings),))
+    warnings = (f"scanned pages without text, need OCR: {_ranges(scanned)}",) if scanned else ()
+    return builder.document("pdf", title=title, metadata=metadata, warnings=warnings)
+
+
+def _only_stamps(pages: Sequence[Page]) -> bool:
+    """Whether all text on scans is what a program stamped on them: nothing, or the same on each but for numbers."""
+    stamps = {re.sub(r"\d+", "0", "".join(map(_squeezed, page.lines))) for page in pages}
+    return not any(stamps) or (len(pages) >= _RUNNING_PAGES and len(stamps - {""}) == 1)
 
 
 def _write(builder: TextBuilder, pages: Sequence[Sequence[Line]], labels: Sequence[str]) -> list[int]:
@@ -68,30 +90,43 @@ def _gap(tail: str, paragraph: Paragraph, joiner: Joiner) -> str:
 
 
 def _without_running(pages: Sequence[list[Line]]) -> list[list[Line]]:
-    """The pages with each header and footer once: lines at the top or bottom that repeat, page numbers apart."""
-    seen: defaultdict[str, list[tuple[int, str]]] = defaultdict(list)
+    """The pages with each header and footer once: edge lines that repeat word for word; and without page numbers.
+
+    Whatever else an edge says belongs to its page: the date of a daily report, the number of a form or a case.
+    """
+    pages_of: defaultdict[str, set[int]] = defaultdict(set)
+    offsets: Counter[int] = Counter()
     for number, lines in enumerate(pages):
-        for shape, line in {_shape(line): line for line in _edges(lines)}.items():
-            seen[shape].append((number, line.text))
+        for line in _edges(lines):
+            pages_of[_squeezed(line)].add(number)
+        offsets.update({stated - number for line in _edges(lines) for stated in _page_number(line)})
     least = max(_RUNNING_PAGES, len(pages) // 5)
-    running = {shape for shape, found in seen.items() if len(found) >= least and _runs_on(found)}
-    # Lines of numbers alone have nothing to say even once.
-    written = {shape for shape in running if not _LETTER.search(shape)}
+    running = {text for text, found in pages_of.items() if len(found) >= least}
+    counting = {offset for offset, count in offsets.items() if count >= max(least, len(pages) // 2)}
+    written: set[str] = set()
     kept = []
-    for lines in pages:
-        repeated = [line for line in _edges(lines) if _shape(line) in running]
-        dropped = {id(line) for line in repeated if _shape(line) in written}
-        written.update(map(_shape, repeated))
+    for number, lines in enumerate(pages):
+        repeated = {id(line): _squeezed(line) for line in _edges(lines) if _squeezed(line) in running}
+        # Lines of numbers alone have nothing to say even once.
+        dropped = {name for name, text in repeated.items() if text in written or not _LETTER.search(text)}
+        dropped |= {id(line) for line in _edges(lines) if any(n - number in counting for n in _page_number(line))}
+        written.update(repeated.values())
         # A page of nothing else is made of these lines: they are its content.
         kept.append([line for line in lines if id(line) not in dropped] or lines)
     return kept
 
 
-def _runs_on(found: Sequence[tuple[int, str]]) -> bool:
-    """Whether lines of one shape are the same line, or count the pages; "제1조", "제2조" at page tops are neither."""
-    same = Counter(text for _, text in found)
-    steps = Counter(int(digits) - page for page, text in found for digits in _DIGITS.findall(text)[:_NUMBERS])
-    return any(counted and max(counted.values()) * 2 > len(found) for counted in (same, steps))
+def _page_number(line: Line) -> tuple[int, ...]:
+    """The number of a line that says nothing but its page's."""
+    found = _BARE_NUMBER.fullmatch(line.text.strip())
+    if not found:
+        return ()
+    return (int(found["digits"]),) if found["digits"] else (_roman(found["roman"]),)
+
+
+def _roman(numeral: str) -> int:
+    values = [_ROMAN[character] for character in numeral.lower()]
+    return sum(-one if one < following else one for one, following in zip(values, [*values[1:], 0], strict=True))
 
 
 def _edges(lines: Sequence[Line]) -> list[Line]:
@@ -100,8 +135,8 @@ def _edges(lines: Sequence[Line]) -> list[Line]:
     return by_height[:_EDGE_LINES] + by_height[_EDGE_LINES:][-_EDGE_LINES:]
 
 
-def _shape(line: Line) -> str:
-    return _DIGITS.sub("0", "".join(line.text.split()))
+def _squeezed(line: Line) -> str:
+    return "".join(line.text.split())
 
 
 def _ranges(numbers: Sequence[int]) -> str:
@@ -142,7 +177,7 @@ def read_garbled_again(pages: Sequence[Page], structure: Structure) -> list[Page
             Renderer(builder).write(section.elements)
             number = numbers[place - 1]
             if _share(builder.text) > _share(_page_text(pages[number])):
-                result[number] = Page(bare_lines(builder.text), pages[number].image)
+                result[number] = Page(bare_lines(builder.text), pages[number].scanned)
     return result
 
 

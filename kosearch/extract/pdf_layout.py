@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
-import json
 import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from functools import cache
-from itertools import pairwise
-from pathlib import Path
+from itertools import groupby, pairwise
 from statistics import median
+from typing import NamedTuple
+
+from kosearch.extract.builder import odds_of, space_odds
 
 _ITEM = re.compile(
     r"\s*(?:[-–—•·▪■□◆◇○●▶▷※*☞ㅇ❍]\s"
@@ -29,8 +28,19 @@ _PAGE_NUMBER = re.compile(r"[\divxlIVXL -]+$")
 _FARTHEST, _LOOSE = 3.0, 1.25
 # A line that ends this far from the edge, in parts of its width, may still be a full one.
 _RAGGED = 0.2
+# Rows of columns: so many at least, so full, of so many letters and words each.
+_FEWEST_ROWS, _FULL, _FEWEST_LETTERS, _FEWEST_PARTS = 4, 0.7, 9, 3
+_LISTED = re.compile(r"\s*[^\W\d_]{2,}(?=\s)")
 # A block of fewer lines is no column, and its last line goes on nowhere.
 _COLUMN_LINES = 3
+
+
+class Cell(NamedTuple):
+    """A part of a line, from one wide gap to the next."""
+
+    text: str
+    left: float
+    right: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +53,8 @@ class Line:
     base: float
     """How high its base line stands on the page."""
     height: float
-    row: bool = False
-    """Whether wide gaps part it into cells."""
+    cells: tuple[Cell, ...] = ()
+    """Its parts, where wide gaps part it."""
 
 
 class Before(Enum):
@@ -71,10 +81,45 @@ def paragraphs(pages: Sequence[Sequence[Line]]) -> list[list[Paragraph]]:
         found: list[Paragraph] = []
         for block in _blocks(lines):
             before = Before.NOTHING if _column_goes_on(previous, block) else Before.SPACE
-            found += _split(block, before)
+            found += _split(block, before, listed=_is_list(block))
             previous = block
         result.append(found)
     return result
+
+
+def in_columns(lines: Sequence[Line]) -> list[Line]:
+    """The lines, where columns of text were drawn row by row, one column after the other."""
+    result: list[Line] = []
+    for woven, run in groupby(lines, lambda line: len(line.cells)):
+        rows = list(run)
+        result += _unwoven(rows) if woven > 1 and _are_columns(rows) else rows
+    return result
+
+
+def _are_columns(rows: Sequence[Line]) -> bool:
+    """Whether rows are lines of columns and not a table's: enough of them, each part running text as wide as its
+    column, which no part leaves."""
+    if len(rows) < _FEWEST_ROWS:
+        return False
+    columns = list(zip(*(row.cells for row in rows), strict=True))
+    edges = [(min(cell.left for cell in column), max(cell.right for cell in column)) for column in columns]
+    if any(right >= left for (_, right), (left, _) in pairwise(edges)):
+        return False
+    for column, (left, right) in zip(columns, edges, strict=True):
+        texts = [cell.text for cell in column]
+        full = sum(cell.right - left >= _FULL * (right - left) for cell in column)
+        letters = sum(len("".join(text.split())) for text in texts)
+        words = sum(len(text.split()) for text in texts)
+        if full < _FULL * len(rows) or letters < _FEWEST_LETTERS * len(rows) or words < _FEWEST_PARTS * len(rows):
+            return False
+    return True
+
+
+def _unwoven(rows: Sequence[Line]) -> Iterator[Line]:
+    for column in range(len(rows[0].cells)):
+        for row in rows:
+            text, left, right = row.cells[column]
+            yield Line(text, left, right, row.base, row.height)
 
 
 def without_leaders(text: str) -> str:
@@ -82,12 +127,18 @@ def without_leaders(text: str) -> str:
     return _LEADER.sub(lambda found: " " if _PAGE_NUMBER.match(text, found.end()) else "… ", text)
 
 
-def _split(block: Sequence[Line], before: Before) -> Iterator[Paragraph]:
+def _is_list(block: Sequence[Line]) -> bool:
+    """Whether each line is by itself: all begin with one word."""
+    words = {_first_word(line.text) for line in block}
+    return len(block) > 1 and len(words) == 1 and words != {""}
+
+
+def _split(block: Sequence[Line], before: Before, *, listed: bool) -> Iterator[Paragraph]:
     edge = max(line.right for line in block)
     together: list[str] = []
     for line, following in zip(block, [*block[1:], None], strict=True):
         together.append(line.text)
-        if following is None or not _goes_on(line, following, edge):
+        if following is None or listed or not _goes_on(line, following, edge):
             yield Paragraph(tuple(together), before)
             before = Before.SPACE if _SENTENCE_END.search(line.text.rstrip()) else Before.LINE_END
             together = []
@@ -141,6 +192,12 @@ def _column_goes_on(column: Sequence[Line], following: Sequence[Line]) -> bool:
     )
 
 
+def _first_word(text: str) -> str:
+    """The word that a line begins with; rows of a list begin alike, lines of a paragraph hardly ever."""
+    found = _LISTED.match(text)
+    return found[0] if found else ""
+
+
 def _alike(one: float, other: float, factor: float) -> bool:
     return other < one * factor and one < other * factor
 
@@ -149,8 +206,8 @@ def _goes_on(line: Line, following: Line, edge: float) -> bool:
     """Whether a paragraph runs on: nothing new begins, and this line had no room for the next word."""
     ended = _SENTENCE_END.search(line.text.rstrip())
     if (
-        line.row
-        or following.row
+        line.cells
+        or following.cells
         or _ITEM.match(following.text)
         or (ended and _ITEM_OR_END.match(following.text))
         or _LEADER.search(line.text)
@@ -205,7 +262,6 @@ _PARTICLES = frozenset(
         " 들이 들을 들의 적 적인 적으로 년 월 일 명 개 원"
     )
 )
-_TABLE_PRIOR = 0.25
 _ROUNDS = 10
 _LEAST, _MOST = 0.02, 0.98
 
@@ -240,10 +296,10 @@ class Joiner:
         odds = [self._raw_odds(left, right) for left, right in wraps if undecided(left, right)]
         rate = BASE_RATE
         for _ in range(_ROUNDS if odds else 0):
-            factor = _odds(rate) / _odds(BASE_RATE)
+            factor = odds_of(rate) / odds_of(BASE_RATE)
             rate = sum(odd * factor / (1 + odd * factor) for odd in odds) / len(odds)
             rate = min(max(rate, _LEAST), _MOST)
-        self._odds = _odds(rate) / _odds(BASE_RATE)
+        self._odds = odds_of(rate) / odds_of(BASE_RATE)
 
     def join(self, left: str, right: str) -> str:
         """The two lines as one."""
@@ -274,7 +330,7 @@ class Joiner:
         last, first = left[-1], right[0]
         hangul = bool(_HANGUL.match(last)), bool(_HANGUL.match(first))
         return [
-            math.log(_space_odds(last, first)),
+            math.log(space_odds(last, first)),
             math.log1p(self.words[before + after]),
             math.log1p(self.words[before]),
             math.log1p(self.words[after]),
@@ -320,29 +376,3 @@ def korean(left: str, right: str) -> bool:
 def _word(token: str) -> str:
     found = _FIRST_WORD.search(token)
     return found[0] if found else ""
-
-
-@cache
-def _spacing() -> dict[str, dict[str, float]]:
-    """dochan's table of Korean spacing: how often a space follows, by pair, last and first syllable."""
-    package = importlib.util.find_spec("dochan")
-    places = package.submodule_search_locations if package else None
-    if not places:
-        return {}
-    table = Path(places[0], "pdf", "korean_spacing.json").read_text(encoding="utf-8")
-    return {name: values for name, values in json.loads(table).items() if isinstance(values, dict)}
-
-
-def _space_odds(last: str, first: str) -> float:
-    """The odds of a space between two characters; of the pair, else of each as if independent."""
-    table = _spacing()
-    if (pair := table.get("pairs", {}).get(last + first)) is not None:
-        return _odds(pair)
-    before = _odds(table.get("last", {}).get(last, _TABLE_PRIOR))
-    after = _odds(table.get("first", {}).get(first, _TABLE_PRIOR))
-    return before * after / _odds(_TABLE_PRIOR)
-
-
-def _odds(probability: float) -> float:
-    bounded = min(max(probability, 0.005), 0.995)
-    return bounded / (1 - bounded)

@@ -7,16 +7,16 @@ import io
 import logging
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice, pairwise
 from statistics import median
 from typing import Any, NamedTuple
 
-from kosearch.extract import ExtractError
 from kosearch.extract.containers import standard
-from kosearch.extract.decoding import normalise
-from kosearch.extract.pdf_layout import Line
+from kosearch.extract.contract import ExtractError
+from kosearch.extract.decoding import normalise, repaired
+from kosearch.extract.pdf_layout import Cell, Line, in_columns
 from kosearch.records import Heading, Reason
 
 _DATE = re.compile(r"D?:?(\d{4})(\d\d)?(\d\d)?(\d\d)?(\d\d)?(\d\d)?([-+Z])?(\d\d)?'?(\d\d)?")
@@ -98,6 +98,30 @@ class Structure:
                 headings.append(Heading(_find(title, text, starts[page], end), level, title))
         return headings
 
+    def attachments(self, pages: Sequence[Page]) -> Iterator[tuple[str, bytes]]:
+        """The files attached to the document, and those to places on its pages."""
+        left = _LARGEST_FILES
+        for number, (name, content) in enumerate(self._files(pages)):
+            left -= len(content)
+            if number >= _MOST_FILES or left < 0:
+                return
+            yield " ".join(normalise(name).replace("/", "_").split()) or f"attachment {number + 1}", content
+
+    def _files(self, pages: Sequence[Page]) -> Iterator[tuple[str, bytes]]:
+        if self._reader is None:
+            return
+        try:
+            for name, contents in self._reader.attachments.items():
+                yield from ((str(name), bytes(content)) for content in contents)
+            for number in (number for number, page in enumerate(pages) if page.files):
+                for note in self._reader.pages[number].get("/Annots") or ():
+                    file = note.get_object().get("/FS")
+                    if file is not None:
+                        file = file.get_object()
+                        yield str(file.get("/UF") or file.get("/F") or ""), file["/EF"]["/F"].get_object().get_data()
+        except Exception:  # noqa: BLE001 - whatever is wrong with an attachment, the pages are there
+            return
+
     def metadata(self) -> tuple[str, dict[str, str]]:
         """The title and the standard fields."""
         try:
@@ -109,9 +133,9 @@ class Structure:
             )
         except Exception:  # noqa: BLE001
             info = {}
-        title = _PROGRAM.sub("", info.get("/Title", "").strip())
+        title = _PROGRAM.sub("", repaired(info.get("/Title", "").strip()))
         fields = {
-            "author": info.get("/Author", ""),
+            "author": repaired(info.get("/Author", "")),
             "created": _date(info.get("/CreationDate", "")),
             "modified": _date(info.get("/ModDate", "")),
             "language": self._language(),
@@ -130,7 +154,7 @@ class Structure:
                 yield from self._entries(entry, level + 1)
                 continue
             page = self._reader.get_destination_page_number(entry)
-            if (title := " ".join(normalise(str(entry.title or "")).split())) and page is not None:
+            if (title := " ".join(normalise(repaired(str(entry.title or ""))).split())) and page is not None:
                 yield title, level, page
 
 
@@ -164,6 +188,11 @@ _MARKER = 5
 _VISIBLE = re.compile(r"[^\x00-\x20\x7f-\xa0]")
 _GAP = re.compile(r"[ \t]+")
 _MOST_OBJECTS = 5000
+# A page that an image covers so far, with fewer characters on it, is a scan with a stamp.
+_SCAN, _STAMP, _MARGIN = 0.7, 120, 0.12
+_INVISIBLE = 3
+_MOST_FILES = 200
+_LARGEST_FILES = 256 << 20
 _MOST_NOTES = 1000
 # Where annotations keep their text, by subtype (text, free text, highlight to strike-out, stamp; form fields).
 _NOTE_TEXT = dict.fromkeys((1, 3, 9, 10, 11, 12, 13), b"Contents") | {20: b"V"}
@@ -178,12 +207,19 @@ class Box(NamedTuple):
     top: float
 
 
+Along = Callable[[Box], tuple[float, float]]
+"""Where a box begins and ends in the direction of writing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page's lines in the order of its content, and whether it shows an image."""
+    """A page's lines in the order of its content."""
 
     lines: list[Line]
-    image: bool = False
+    scanned: bool = False
+    """Whether the page is an image, with no text but what may be stamped on its margins."""
+    files: bool = False
+    """Whether files are attached to places on it."""
 
 
 def read_pages(data: bytes, structure: Structure) -> list[Page]:
@@ -229,30 +265,57 @@ def _read_page(document: Any, number: int, structure: Structure) -> Page:
     try:
         textpage = page.get_textpage()
         try:
-            lines = list(_PageReader(textpage).lines())
+            lines = in_columns(list(_PageReader(textpage).lines()))
         finally:
             textpage.close()
-        notes = bare_lines(unicodedata.normalize("NFC", "\n".join(_notes(page))))
-        return Page(lines + notes) if lines or notes else _textless_page(page, number, structure)
+        written, files = _notes(page)
+        notes = bare_lines(unicodedata.normalize("NFC", "\n".join(written)))
+        if not lines and not notes:
+            return replace(_textless_page(page, number, structure), files=files)
+        few = sum(len(line.text) for line in lines) < _STAMP
+        return Page(lines + notes, scanned=few and not notes and _is_scan(page, lines), files=files)
     except pypdfium2.PdfiumError:
         return Page(bare_lines(structure.text(number)))
     finally:
         page.close()
 
 
-def _notes(page: Any) -> Iterator[str]:
-    """What was written on the page later: comments, text put on top, and what was filled into its form."""
+def _is_scan(page: Any, lines: Sequence[Line]) -> bool:
+    """Whether an image covers the page, with nothing on it but in its margins: a cover has its title amid the page. And
+    no text hides behind it, as the one that OCR leaves does."""
     import pypdfium2.raw as pdfium
 
+    width, height = page.get_size()
+    if any(_MARGIN * height < line.base < (1 - _MARGIN) * height for line in lines):
+        return False
+    covered = 0.0
+    for item in islice(page.get_objects(max_depth=3), _MOST_OBJECTS):
+        if item.type == pdfium.FPDF_PAGEOBJ_TEXT and pdfium.FPDFTextObj_GetTextRenderMode(item) == _INVISIBLE:
+            return False
+        if item.type == pdfium.FPDF_PAGEOBJ_IMAGE:
+            left, bottom, right, top = item.get_bounds()
+            covered += max(0.0, min(right, width) - max(left, 0)) * max(0.0, min(top, height) - max(bottom, 0))
+    return bool(covered >= _SCAN * width * height)
+
+
+def _notes(page: Any) -> tuple[list[str], bool]:
+    """What was written on the page later (comments, text put on top, what was filled into its form); and whether files
+    are attached to it."""
+    import pypdfium2.raw as pdfium
+
+    written, files = [], False
     for number in range(min(pdfium.FPDFPage_GetAnnotCount(page), _MOST_NOTES)):
         note = pdfium.FPDFPage_GetAnnot(page, number)
         if not note:
             continue
-        key = _NOTE_TEXT.get(pdfium.FPDFAnnot_GetSubtype(note))
+        subtype = pdfium.FPDFAnnot_GetSubtype(note)
+        key = _NOTE_TEXT.get(subtype)
+        files |= subtype == pdfium.FPDF_ANNOT_FILEATTACHMENT
         hidden = pdfium.FPDFAnnot_GetFlags(note) & pdfium.FPDF_ANNOT_FLAG_HIDDEN
         if key and not hidden and _note_entry(note, b"FT") != "Btn" and (text := _note_entry(note, key)) != "Off":
-            yield text
+            written.append(text)
         pdfium.FPDFPage_CloseAnnot(note)
+    return written, files
 
 
 def _note_entry(note: Any, key: bytes) -> str:
@@ -270,7 +333,7 @@ def _textless_page(page: Any, number: int, structure: Structure) -> Page:
 
     kinds = {item.type for item in islice(page.get_objects(max_depth=3), _MOST_OBJECTS)}
     text = structure.text(number) if pdfium.FPDF_PAGEOBJ_TEXT in kinds else ""
-    return Page(bare_lines(text), image=pdfium.FPDF_PAGEOBJ_IMAGE in kinds)
+    return Page(bare_lines(text), scanned=not text.strip() and pdfium.FPDF_PAGEOBJ_IMAGE in kinds)
 
 
 def letter_spaced(text: str) -> bool:
@@ -303,29 +366,42 @@ class _PageReader:
         begin, end = self._cell(first), self._cell(last)
         along, up = end.left - begin.left, end.bottom - begin.bottom
         across, high = self._origin(first)
-        row = False
+        cells: tuple[Cell, ...] = ()
         if abs(along) >= abs(up):
             left, right, base = begin.left, end.right, high
             height = max(begin.top - begin.bottom, end.top - end.bottom, 1.0)
             if spaced:
                 text = self._respaced(first, last, horizontal=True)
             else:
-                row = self._has_cells(first, last, height)
+                cells = self._cells(first, last, height, lambda box: (box.left, box.right))
         else:
             height = max(begin.right - begin.left, end.right - end.left, 1.0)
             left, right, base = begin.bottom, end.top, -across
             if up < 0:  # downwards: vertical writing, or a page turned clockwise; the next line stands to the left
                 left, right, base = -begin.top, -end.bottom, across
-                if not self._turned(first, last):
+                if self._turned(first, last):
+                    cells = self._cells(first, last, height, lambda box: (-box.top, -box.bottom))
+                else:
                     text = self._respaced(first, last, horizontal=False)
-        return Line(unicodedata.normalize("NFC", text), left, right, base, height, row)
+            else:
+                cells = self._cells(first, last, height, lambda box: (box.bottom, box.top))
+        return Line(repaired(unicodedata.normalize("NFC", text)), left, right, base, height, cells)
 
-    def _has_cells(self, first: int, last: int, height: float) -> bool:
-        """Whether the line is a table's row: somewhere behind its first characters there is a wide gap."""
+    def _cells(
+        self, first: int, last: int, height: float, along: Callable[[Box], tuple[float, float]]
+    ) -> tuple[Cell, ...]:
+        """The parts between wide gaps, as in a table's row; none where there is no such gap."""
+        cells, start = [], first
         for gap in _GAP.finditer(self._text, first + _MARKER, last):
-            if self._cell(gap.end()).left - self._cell(gap.start() - 1).right > _WIDE * height:
-                return True
-        return False
+            before, after = along(self._cell(gap.start() - 1))[1], along(self._cell(gap.end()))[0]
+            if after - before > _WIDE * height:
+                cells.append(self._part(start, gap.start(), along))
+                start = gap.end()
+        return (*cells, self._part(start, last + 1, along)) if cells else ()
+
+    def _part(self, start: int, end: int, along: Along) -> Cell:
+        text = repaired(unicodedata.normalize("NFC", self._text[start:end]))
+        return Cell(text, along(self._cell(start))[0], along(self._cell(end - 1))[1])
 
     def _origin(self, position: int) -> tuple[float, float]:
         across, high = ctypes.c_double(), ctypes.c_double()

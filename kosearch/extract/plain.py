@@ -9,8 +9,8 @@ from io import StringIO
 from posixpath import splitext
 from typing import Any
 
-from kosearch.extract import ExtractError
 from kosearch.extract.builder import TextBuilder, table_lines
+from kosearch.extract.contract import ExtractError
 from kosearch.extract.decoding import decode, normalise
 from kosearch.extract.markup import markdown_headings
 from kosearch.records import Extracted, Extraction, Heading, Reason

@@ -6,9 +6,9 @@ import codecs
 import re
 from dataclasses import dataclass, field, replace
 
-from kosearch.extract import ExtractError
 from kosearch.extract.builder import LINE, PARAGRAPH, TextBuilder, table_lines
 from kosearch.extract.containers import standard
+from kosearch.extract.contract import ExtractError
 from kosearch.records import Extraction, Reason
 
 _TOKEN = re.compile(

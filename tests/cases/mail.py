@@ -52,7 +52,7 @@ def named_parts(found: Extraction) -> None:
 
 @case("what winmail.dat holds", file="23-tnef.eml")
 def winmail(found: Extraction) -> None:
-    has(text(found), "TNEF body text 본문", "티냅첨부")
+    has(text(found), "TNEF body text 본문", "티넵첨부")
 
 
 @case('a body line that begins with "From " splits no mail', file="24-from-split.mbox")
