@@ -6,12 +6,13 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
-from kosearch.errors import IndexDamaged
+from kosearch.errors import IndexDamaged, KosearchError
 from kosearch.extract.formats import every_version, outdated
 from kosearch.index import (
     FileState,
@@ -446,10 +447,11 @@ class Run:
     def _publish_before_the_end(self, error: BaseException) -> None:
         """After an error, what is committed becomes searchable; who presses Ctrl-C may not want to wait for that.
 
-        What is not published here is published by the next run.
+        What is not published here is published by the next run. The error is what the user hears of.
         """
         if isinstance(error, Exception) or self._publishing_took < PATIENCE:
-            self._writer.publish()
+            with suppress(KosearchError, OSError):
+                self._writer.publish()
 
     def _record(self, report: IndexReport) -> None:
         took = round(self._publishing_took, 1)

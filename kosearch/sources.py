@@ -26,6 +26,7 @@ UNSETTLED = -1
 """As the time of the last change: no file has it, so that the next run looks into this one."""
 _GIT_RULES = b".gitignore"
 _OWN_RULES = b".kosearchignore"
+_HIDDEN = (".", "~$")  # the second is how Office marks a document that is open
 _VCS_FOLDERS = frozenset({"CVS", "_darcs"})  # those of other systems are hidden
 _OPEN_FLAGS = (
     os.O_RDONLY
@@ -230,7 +231,7 @@ class _Walk:
             yield self._unseen(self._root, Reason.EMPTY, "no file was found here that the rules let in")
 
     def _admits(self, folder: _Folder, path: str, name: str, is_folder: bool) -> bool:
-        if name.startswith(".") or (is_folder and name in _VCS_FOLDERS):
+        if name.startswith(_HIDDEN) or (is_folder and name in _VCS_FOLDERS):
             return False
         if self._exclude.verdict(path, name, is_folder):
             return False

@@ -20,7 +20,7 @@ from kosearch.evaluation.collections import (
     read_questions,
 )
 from kosearch.evaluation.runs import read_run
-from kosearch.globs import Globs
+from kosearch.globs import Globs, TooManyGlobs
 from kosearch.records import Skipped, SourceFile
 from kosearch.sources import Unseen, WalkRules, find
 
@@ -68,7 +68,8 @@ def _ignore(file: Path) -> None:
         path.touch()
     found = list(find({os.fsencode(root): WalkRules()}))
     assert all(isinstance(one, SourceFile | Skipped | Unseen) for one in found)
-    Globs(file.read_bytes().decode("utf-8", "replace").split("\n"), 0).verdict("a/b/c.txt", "c.txt", False)
+    with suppress(TooManyGlobs):
+        Globs(file.read_bytes().decode("utf-8", "replace").split("\n"), 0).verdict("a/b/c.txt", "c.txt", False)
 
 
 def _collection(file: Path) -> None:

@@ -169,7 +169,10 @@ def _inputs(pool: Sequence[Input], words: Sequence[bytes], chance: random.Random
         # The newest are tried more often: they stand where nobody has been.
         one = pool[max(chance.randrange(len(pool)), chance.randrange(len(pool)))]
         others = [pool[chance.randrange(len(pool))].data for _ in range(3)]
-        data = mutate(one.data, others, chance)
+        try:
+            data = mutate(one.data, others, chance)
+        except Exception:  # noqa: BLE001 - a package that is damaged already cannot be packed again
+            data = mutate(b" " + one.data, others, chance)
         for _ in range(chance.choice((0, 0, 1, 3)) if words else 0):
             place = chance.randrange(len(data) + 1)
             data = data[:place] + chance.choice(words) * chance.choice((1, 1, 2, 500)) + data[place:]
