@@ -10,7 +10,7 @@
     │   └── IndexDamaged
     ├── IndexBusy             5   another process is writing to the index
     ├── FilesSkipped          6   `--strict`, and some files could not be made searchable
-    └── ResourcesError        7   the system gives no process or no memory
+    └── ResourcesError        7   the system gives no process, no memory or no more open files
 
 0 is success (for `query`: hits), 1 is "no hit". 129, 130 and 143 follow SIGHUP, SIGINT and SIGTERM, 70 is
 an error of our own.

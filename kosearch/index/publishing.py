@@ -5,6 +5,7 @@ Whatever happens before that commit leaves a folder that nothing names, and the 
 
 from __future__ import annotations
 
+import errno
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,7 +13,7 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from kosearch.errors import IndexStateError
+from kosearch.errors import IndexStateError, ResourcesError
 from kosearch.index import files
 from kosearch.index.codec import BUCKETS, bucket, damaged, decode_lines, decode_vectors, encode_counts, seal
 from kosearch.index.dense import Added, Dense, write_graph, write_vectors
@@ -71,7 +72,7 @@ def publish(directory: Path, store: Store, anew: Identity | None = None) -> int:
 
     `anew` is what the index is from then on, where every passage has terms by other rules that wait for that. Else
     nothing is done where nothing changed and the derived files are whole. Raises IndexStateError where the files
-    cannot be written, and IndexDamaged.
+    cannot be written, ResourcesError where so many may not be open, and IndexDamaged.
     """
     state = store.state()
     old = _Old(directory, store, state)
@@ -91,6 +92,11 @@ def publish(directory: Path, store: Store, anew: Identity | None = None) -> int:
         if store.state().generation != generation:
             shutil.rmtree(target, ignore_errors=True)
         if isinstance(error, OSError | Damaged):
+            if _errno(error) in (errno.EMFILE, errno.ENFILE):
+                raise ResourcesError(
+                    f"the files of the index in {directory} cannot be written: {error}",
+                    "let it open more files (ulimit -n 256), then run `kosearch index` again: nothing is lost",
+                ) from error
             raise IndexStateError(
                 f"the files of the index in {directory} cannot be written: {error}",
                 "make room on the disk, then run `kosearch index` again: nothing that was stored is lost",
@@ -101,6 +107,12 @@ def publish(directory: Path, store: Store, anew: Identity | None = None) -> int:
     step("old generations swept")
     _tidy(store)
     return generation
+
+
+def _errno(error: BaseException) -> int | None:
+    """What the system said, to us or to what reads files for us."""
+    cause = error if isinstance(error, OSError) else error.__cause__
+    return cause.errno if isinstance(cause, OSError) else None
 
 
 class _Old:
