@@ -178,3 +178,36 @@ def test_rtf_skips_what_stands_in_for_unicode_and_reads_surrogates() -> None:
     )
     (document,) = extract(source, path="a.rtf").documents
     assert document.text == "가😀나다가 —"
+
+
+def test_distribution_documents_are_decrypted_as_dochan_does() -> None:
+    from dochan.utils.aes import aes128_ecb_decrypt
+
+    from kosearch.extract.hwp_reader import decrypt
+
+    key, data = bytes(range(16)), bytes(number * 7 % 256 for number in range(16 * 50))
+    assert decrypt(key, data) == aes128_ecb_decrypt(key, data)
+    assert decrypt(key, b"") == b""
+
+
+@pytest.mark.parametrize("text", ["가나다 abc\r", "", "글", "끝\r더", "😀 글\r", "앞\t뒤\r", "한\x0b\x00뒤"])
+def test_plain_paragraphs_are_read_as_dochan_does(text: str) -> None:
+    from dochan.hwp.records.para_text import parse_para_text
+
+    from kosearch.extract.hwp_reader import plain_text
+
+    data = text.encode("utf-16-le")
+    assert plain_text(data) in (None, parse_para_text(data))
+    assert (plain_text(data) is None) == any((letter < " " and letter != "\r") or letter > "\uffff" for letter in text)
+
+
+def test_a_document_is_walked_as_dochan_does(tmp_path: Path) -> None:
+    from dochan.model.document import Document
+
+    from kosearch.extract import hwp_reader
+
+    document = hwp_reader.parse(str(DATA / "numbered.hwp"))
+    for kind in ("paragraph", "table", "image", "header_footer", "note", "equation"):
+        found, right = document.find_all(kind), Document.find_all(document, kind)
+        assert list(map(id, found)) == list(map(id, right))
+    assert document.find_all("paragraph")

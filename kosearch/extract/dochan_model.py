@@ -48,12 +48,12 @@ def parse(data: bytes) -> Any:
     """dochan's document for a compound file or PDF, which it opens by name only."""
     from dochan import Dochan
 
-    with _named(data) as name:
+    with named(data) as name:
         return Dochan(name).doc
 
 
 @contextmanager
-def _named(data: bytes) -> Iterator[str]:
+def named(data: bytes) -> Iterator[str]:
     """A name under which the bytes can be opened: in memory where the system can, else a temporary file."""
     if hasattr(os, "memfd_create") and os.path.isdir("/proc/self/fd"):
         with open(os.memfd_create("document"), "wb", closefd=True) as memory:

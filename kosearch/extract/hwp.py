@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from kosearch.extract import ExtractError, hwp_numbers, hwpx
+from kosearch.extract import ExtractError, hwp_numbers, hwp_reader, hwpx
 from kosearch.extract.builder import TextBuilder
 from kosearch.extract.containers import Package, compound_properties, package_properties
-from kosearch.extract.dochan_model import Renderer, check, parse
+from kosearch.extract.dochan_model import Renderer, check, named
 from kosearch.extract.hwp_numbers import Definitions, Numbers
 from kosearch.records import Extraction, Reason
 
@@ -27,7 +27,9 @@ def read(data: bytes, path: str) -> Extraction:
             builder, document = _written(hwpx.parse(data, prompts=True), definitions, markers=False)
     else:
         stated = compound_properties(data)
-        builder, document = _written(parse(data), hwp_numbers.of_compound(data))
+        with named(data) as name:
+            document = hwp_reader.parse(name)
+        builder, document = _written(document, hwp_numbers.of_compound(data))
     warnings = check(document, builder.text)
     title, metadata = stated
     return Extraction((builder.document("hwp", title=title, metadata=metadata, warnings=warnings),))

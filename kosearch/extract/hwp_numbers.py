@@ -47,6 +47,8 @@ class Definitions:
     bullets: Mapping[int, str] = field(default_factory=dict)
     outlines: Sequence[int] = ()
     """The numbering of each section's outline paragraphs."""
+    gaps: bool = False
+    """Whether the numbers of captions left gaps, as dochan leaves them in HWP 5."""
 
 
 class Numbers:
@@ -64,7 +66,7 @@ class Numbers:
 
     def numbered(self, paragraph: Any, text: str) -> str:
         """The paragraph's text with its number or bullet in front, and a caption with its number."""
-        if caption := _CAPTION.match(text):
+        if self._known.gaps and (caption := _CAPTION.match(text)):
             self._captions[caption[2]] += 1
             return f"{caption[1]}{caption[2]} {self._captions[caption[2]]} {text[caption.end() :]}"
         label = self._label(paragraph.para_shape_id) if text.strip() else ""
@@ -175,7 +177,7 @@ def of_compound(data: bytes) -> Definitions:
             bodies = (decode_distribution_section(body, max_size=_LARGEST) for body in bodies)
         return _definitions(info, [_outline(_unpacked(body, packed)) for body in bodies])
     except (OSError, ValueError, LookupError, struct.error, zlib.error):
-        return Definitions()
+        return Definitions(gaps=True)
 
 
 def _unpacked(data: bytes, packed: bool) -> bytes:
@@ -203,7 +205,7 @@ def _definitions(info: bytes, outlines: Sequence[int]) -> Definitions:
             numberings[len(numberings) + 1] = _levels(record)
         elif tag == _TAG_BULLET:
             bullets[len(bullets) + 1] = record[12:14].decode("utf-16-le", "replace")
-    return Definitions(shapes, numberings, bullets, outlines)
+    return Definitions(shapes, numberings, bullets, outlines, gaps=True)
 
 
 def _levels(record: bytes) -> list[_Level]:
