@@ -26,13 +26,14 @@ from hypothesis import strategies as st
 import kosearch
 from kosearch import config
 from kosearch.errors import UsageError
-from kosearch.records import Answer, Query
 from kosearch.resident import client, forwarding, place, server, wire
+
+PRINTED = {"version": kosearch.__version__, "stdout": "", "stderr": "", "code": 0}
 
 
 @dataclass
 class Fake:
-    """Answers every question with its text, after `seconds`, or with an error."""
+    """Prints every command's arguments and questions, after `seconds`, or raises an error."""
 
     seconds: float = 0.0
     error: Exception | None = None
@@ -43,18 +44,23 @@ class Fake:
     accepting: bool = True
     terminals: list[str | None] = field(default_factory=list)
 
-    def answers(self, directory: str, queries: Sequence[Query]) -> list[Answer]:
+    def run(
+        self,
+        argv: Sequence[str],
+        cwd: str,
+        environ: Mapping[str, str],
+        *,
+        terminal: bool,
+        questions: Sequence[str] | None,
+    ) -> dict[str, Any]:
+        self.terminals.append(environ["COLUMNS"] if terminal else None)
         time.sleep(self.seconds)
         if self.error is not None:
             raise self.error
-        return [Answer(query.text + "x" * self.long, directory, (), 1) for query in queries]
-
-    def run(self, argv: Sequence[str], cwd: str, environ: Mapping[str, str], *, terminal: bool) -> dict[str, Any]:
-        self.terminals.append(environ["COLUMNS"] if terminal else None)
-        (answer,) = self.answers(cwd, [Query(" ".join(argv))])
         if "elsewhere" in argv:
             return {"elsewhere": "it needs its own folder"}
-        return {"stdout": answer.question.encode() + b"\xff\n", "stderr": environ["KOSEARCH_NOTE"].encode(), "code": 3}
+        text = " ".join([*argv, *(questions or ())]) + "x" * self.long
+        return {"stdout": text.encode() + b"\xff\n", "stderr": environ.get("KOSEARCH_NOTE", "").encode(), "code": 3}
 
     def accepts(self, argv: Sequence[str], environ: Mapping[str, str]) -> bool:
         return self.accepting
@@ -74,9 +80,12 @@ class Running:
     fake: Fake
     thread: threading.Thread
 
-    def ask(self, text: str = "무엇?", **more: Any) -> dict[str, Any]:
-        query = {"text": text, "paths": [], "kinds": []}
-        return self.exchange({"do": "answer", "index": "/i", "queries": [query], **more})
+    def ask(self, *argv: str, **more: Any) -> dict[str, Any]:
+        """What comes of a question, after it was accepted."""
+        request = {"do": "run", "argv": ["query", *argv], "cwd": "/", "environ": {}, "terminal": False}
+        with self.connect() as connection:
+            first = wire.exchange(connection, {**request, "questions": None, **more}, 5.0)
+            return wire.receive(connection, 5.0) if "accepted" in first else first
 
     def exchange(self, request: dict[str, Any], seconds: float = 5.0) -> dict[str, Any]:
         with self.connect() as connection:
@@ -87,7 +96,7 @@ class Running:
 
     def works(self) -> bool:
         with suppress(OSError):  # where too many ask, some are turned away
-            return "answers" in self.ask()
+            return "code" in self.ask()
         return False
 
     def ended(self) -> bool:
@@ -137,13 +146,10 @@ def index(tmp_path: Path) -> config.Settings:
 
 
 class TestTheServer:
-    def test_answers_come_in_the_order_of_the_questions(self, start: Start) -> None:
+    def test_a_command_is_run_with_the_questions_that_were_read(self, start: Start) -> None:
         resident = start()
-        queries = [{"text": text, "paths": [], "kinds": []} for text in ("가", "나", "가")]
-        reply = resident.exchange({"do": "answer", "index": "/an/index", "queries": queries})
-        answers = [wire.answer(one) for one in reply["answers"]]
-        assert [one.question for one in answers] == ["가", "나", "가"]
-        assert answers[0].mode == "/an/index"
+        reply = resident.ask("-k", "3", questions=["가", "나", "가"])
+        assert (reply["stdout"], reply["code"]) == ("query -k 3 가 나 가\udcff\n", 3)
         assert reply["version"] == kosearch.__version__
 
     def test_what_pays_later_is_done_after_the_answer(self, start: Start) -> None:
@@ -215,13 +221,10 @@ class TestWhoDoesNotBehave:
     @pytest.mark.parametrize(
         "request_",
         [
-            {"do": "answer"},
-            {"do": "answer", "index": "/i", "queries": 3},
-            {"do": "answer", "index": "/i", "queries": [{"text": "?"}]},
-            {"do": "answer", "index": "/i", "queries": [{"text": "?", "paths": [], "kinds": [], "more": 1}]},
-            {"do": "answer", "index": "/i", "queries": [], "seconds": "long"},
+            {"do": "run"},
             {"do": "run", "argv": ["query", "?"]},
             {"do": "dance"},
+            {"do": "dance", "argv": ["query"], "cwd": "/", "environ": {}, "terminal": False, "questions": None},
         ],
     )
     def test_is_told_that_it_cannot_be(self, start: Start, request_: dict[str, Any]) -> None:
@@ -252,9 +255,9 @@ class TestWhoDoesNotBehave:
     def test_does_not_keep_it_by_not_reading(self, start: Start) -> None:
         resident = start(long=4_000_000)
         with resident.connect() as connection:
-            request = {"version": kosearch.__version__, "do": "answer", "index": "/i", "seconds": 5}
-            query = {"text": "?", "paths": [], "kinds": []}
-            connection.sendall(wire.frame({**request, "queries": [query]}, wire.MAX_REQUEST))
+            request = {"version": kosearch.__version__, "do": "run", "argv": ["query"], "cwd": "/", "seconds": 5}
+            more = {"environ": {}, "terminal": False, "questions": None}
+            connection.sendall(wire.frame({**request, **more}, wire.MAX_REQUEST))
             time.sleep(1.0)
             received = 0
             with suppress(ConnectionResetError):
@@ -349,7 +352,7 @@ class TestItsEnd:
         time.sleep(0.1)
         client.stop(resident.path)
         asking.join()
-        assert "answers" in replies[0]
+        assert "code" in replies[0]
 
 
 class TestForwarding:
@@ -485,30 +488,29 @@ class TestForwarding:
 class TestTheClient:
     def test_it_gets_the_answers(self, start: Start, index: config.Settings) -> None:
         start()
-        assert client.ask(index, [Query("가"), Query("나")]) == [
-            Answer(text, index.index, (), 1) for text in ("가", "나")
-        ]
+        reply = _run(index, "가", "나")
+        assert reply == client.Reply("query 가 나".encode() + b"\xff\n", b"", 3)
 
     def test_it_starts_nothing_without_an_index(self, folder: Path, index: config.Settings) -> None:
         with pytest.raises(client.Unavailable, match="no index"):
-            client.ask(replace(index, index=str(folder / "none")), [Query("?")])
+            _run(replace(index, index=str(folder / "none")), "?")
         assert not list(folder.iterdir())
 
     def test_many_questions_are_for_the_asking_process(self, folder: Path, index: config.Settings) -> None:
         with pytest.raises(client.Unavailable, match="too many"):
-            client.ask(index, [Query("?")] * 33)
+            _run(index, questions=["?"] * 33)
         assert not list(folder.iterdir())
 
     def test_a_question_beyond_all_bounds_is_not_sent(self, start: Start, index: config.Settings) -> None:
         resident = start()
         with pytest.raises(client.Unavailable, match="TooLong"):
-            client.ask(index, [Query("x" * wire.MAX_REQUEST)])
+            _run(index, "x" * wire.MAX_REQUEST)
         assert resident.works()
 
     def test_an_error_is_told_as_a_reason(self, start: Start, index: config.Settings) -> None:
         start(error=UsageError("no such date"))
         with pytest.raises(client.Unavailable, match="no such date"):
-            client.ask(index, [Query("?")])
+            _run(index, "?")
 
     def test_one_that_cannot_be_started(
         self, folder: Path, index: config.Settings, monkeypatch: pytest.MonkeyPatch
@@ -516,16 +518,16 @@ class TestTheClient:
         monkeypatch.setattr(sys, "executable", shutil.which("false"))
         begun = time.monotonic()
         with pytest.raises(client.Unavailable, match="Connection"):
-            client.ask(index, [Query("?")])
+            _run(index, "?")
         assert time.monotonic() - begun < 5
         monkeypatch.setattr(sys, "executable", str(folder / "none"))
         with pytest.raises(client.Unavailable, match="FileNotFoundError"):
-            client.ask(index, [Query("?")])
+            _run(index, "?")
 
     def test_a_folder_that_others_can_enter(self, folder: Path, index: config.Settings) -> None:
         (folder / "kosearch").mkdir(mode=0o755)
         with pytest.raises(client.Unavailable, match="PermissionError"):
-            client.ask(index, [Query("?")])
+            _run(index, "?")
 
     @pytest.mark.parametrize(
         "reply",
@@ -536,10 +538,11 @@ class TestTheClient:
             pytest.param(struct.pack(">I", wire.MAX_REPLY + 1), id="too long"),
             pytest.param(struct.pack(">I", 2) + b"[]", id="no object"),
             pytest.param(struct.pack(">I", 2) + b"{}", id="no version"),
-            pytest.param(wire.frame({"version": "0.0.1", "answers": []}, 100), id="another version"),
-            pytest.param(wire.frame({"version": kosearch.__version__}, 100), id="no answers"),
-            pytest.param(wire.frame({"version": kosearch.__version__, "answers": [1]}, 100), id="no record"),
-            pytest.param(wire.frame({"version": kosearch.__version__, "answers": [{}]}, 100), id="half a record"),
+            pytest.param(wire.frame({"version": "0.0.1", "code": 0}, 100), id="another version"),
+            pytest.param(wire.frame({"version": kosearch.__version__}, 100), id="nothing printed"),
+            pytest.param(wire.frame({"version": kosearch.__version__, "code": 0}, 100), id="half a reply"),
+            pytest.param(wire.frame({**PRINTED, "stdout": 1}, 100), id="no text"),
+            pytest.param(wire.frame({**PRINTED, "code": "x"}, 100), id="no code"),
         ],
     )
     def test_one_that_answers_nonsense(self, folder: Path, index: config.Settings, reply: bytes) -> None:
@@ -547,7 +550,7 @@ class TestTheClient:
             thread = threading.Thread(target=_reply, args=(listener, reply))
             thread.start()
             with pytest.raises(client.Unavailable):
-                client.ask(index, [Query("?")])
+                _run(index, "?")
             thread.join()
 
     def test_one_that_hangs_costs_its_patience_once(
@@ -558,7 +561,7 @@ class TestTheClient:
             os.utime(path, (0, 0))  # it is not just starting
             begun = time.monotonic()
             with pytest.raises(client.Unavailable, match="TimeoutError"):
-                client.ask(index, [Query("?")], patience=0.3)
+                _run(index, "?", patience=0.3)
             assert 0.3 <= time.monotonic() - begun < 2
             assert not path.exists()
 
@@ -570,7 +573,7 @@ class TestTheClient:
         with place.listen(path):
             begun = time.monotonic()
             with pytest.raises(client.Unavailable, match="TimeoutError"):
-                client.ask(index, [Query("?")], patience=0.1)
+                _run(index, "?", patience=0.1)
             assert time.monotonic() - begun > 0.5
             assert path.exists()
 
@@ -594,6 +597,10 @@ class TestTheClient:
         assert (path, others) == (resident.path, [])
         assert state is not None
         assert state["pid"] == os.getpid()
+
+
+def _run(settings: config.Settings, *words: str, **more: Any) -> client.Reply:
+    return client.run(settings, ["query", *words], {}, terminal=False, **more)
 
 
 def _one(start: Start, running: list[Running] = []) -> Running:  # noqa: B006 - one for all examples

@@ -22,7 +22,6 @@ from conftest import PROGRAM, Program, make_program, until
 from kosearch import config, terms
 from kosearch.cli import main
 from kosearch.library import Index
-from kosearch.records import Query
 from kosearch.resident import client, place, wire
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # those of other people's imports
@@ -318,18 +317,37 @@ def test_one_who_is_limited_for_good_starts_none(own: Resident) -> None:
 
 
 def test_those_of_other_installations_are_left_alone(own: Resident) -> None:
-    assert own.ask()
-    [path] = (own.runtime / "kosearch").glob("*.sock")
-    other = path.with_name(f"00000000{path.name[8:]}")
-    path.rename(other)
-    with place.listen(path):
-        pass  # one of ours, that was killed
-    for arguments, code in ((["--status"], 1), (["--status", "--json"], 1), (["--stop"], 0)):
-        done = own.program.run("serve", *arguments)
-        assert (done.returncode, "none is running" in done.stderr + done.stdout) == (code, "--json" not in arguments)
-        assert str(other) not in done.stdout
-    with place.connect(other, 5) as connection:
-        assert place.peer_pid(connection) not in (None, 0)
+    other = own.runtime / "kosearch" / "00000000-00000000.sock"
+    with place.listen(other) as listener:
+        for arguments, code in ((["--status"], 1), (["--status", "--json"], 1), (["--stop"], 0)):
+            done = own.program.run("serve", *arguments)
+            assert (done.returncode, str(other) in done.stdout + done.stderr) == (code, False)
+        assert own.program.run("query", "rotate keys", "--mode", "lexical").returncode == 0
+        assert "ended process" in own.program.run("serve", "--stop").stderr
+        listener.settimeout(0.1)
+        with pytest.raises(TimeoutError):
+            listener.accept()  # nobody has even asked
+        assert other.exists()
+
+
+def test_an_index_in_a_folder_and_questions_from_an_input_are_for_it_too(own: Resident) -> None:
+    data = Path(own.program.environment["XDG_DATA_HOME"]) / "kosearch/indexes"
+    ask = ("query", "rotate keys", "--mode", "lexical", "--paths", "-k", "1")
+    inside = data / "default"
+    for folder, name in ((data, "./default"), (inside, "."), (inside, "../default"), (data, str(inside))):
+        done = own.program.run(*ask, "--index", name, cwd=folder)
+        assert (done.returncode, "rotate_keys" in done.stdout) == (0, True)
+    state = own.state
+    assert state is not None
+    assert (state["requests"], state["indexes"]) == (4, [str(inside)])
+    loud = {**own.program.environment, "KOSEARCH_DEBUG": "1"}
+    for questions in ("rotate\nvinegar\n", "rotate\n" * 33):
+        done = replace(own.program, environment=loud).run("query", "--jsonl", "--mode", "lexical", stdin=questions)
+        assert done.returncode == 0
+        assert ("too many questions" in done.stderr) == (questions.count("\n") > 32)
+    state = own.state
+    assert state is not None
+    assert state["requests"] == 5
 
 
 def test_an_index_that_changes_goes_and_comes_again(changing: Resident) -> None:
@@ -382,7 +400,7 @@ def test_one_that_was_killed_or_hangs_is_replaced(own: Resident, monkeypatch: py
     for name, value in own.program.environment.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(client.Unavailable, match="Timeout"):
-        client.ask(config.load({}), [Query("keys")], patience=0.5)
+        client.run(config.load({}), ["query", "keys"], os.environ, terminal=False, patience=0.5)
     assert not path.exists()
     os.kill(second, signal.SIGCONT)
     assert until(lambda: not _runs(second))

@@ -9,72 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kosearch.records import Answer, Hit, Passage, Query, Score
-from kosearch.resident import wire
+from kosearch.resident import forwarding, wire
 
 TEXT = st.text(st.characters(), max_size=20) | st.sampled_from(["한글 \u202e\x1b[31m", "\ud800\udc80", "\udcff", "\0"])
-NUMBER = st.integers(0, 2**62)
-SCORES = st.builds(
-    Score,
-    value=st.floats(allow_nan=False),
-    scaled=st.floats(0, 1),
-    rank=st.integers(1, 1000),
-)
-PASSAGES = st.builds(
-    Passage,
-    start=NUMBER,
-    end=NUMBER,
-    line_start=NUMBER,
-    line_end=NUMBER,
-    page=st.none() | NUMBER,
-    page_label=TEXT,
-    headings=st.lists(TEXT, max_size=3).map(tuple),
-)
-HITS = st.builds(
-    Hit,
-    rank=NUMBER,
-    score=st.floats(allow_nan=False),
-    dense=st.none() | SCORES,
-    lexical=st.none() | SCORES,
-    document_id=NUMBER,
-    document_hash=TEXT,
-    path=TEXT,
-    raw=st.binary(max_size=20),
-    member=TEXT,
-    kind=TEXT,
-    title=TEXT,
-    metadata=st.dictionaries(TEXT, TEXT, max_size=3),
-    passage=PASSAGES,
-    text=TEXT,
-    best=st.tuples(NUMBER, NUMBER),
-    state=st.sampled_from(["current", "changed", "gone"]),
-    also=st.lists(TEXT, max_size=3).map(tuple),
-    more=NUMBER,
-    before=TEXT,
-    after=TEXT,
-)
-ANSWERS = st.builds(
-    Answer,
-    question=TEXT,
-    mode=TEXT,
-    hits=st.lists(HITS, max_size=2).map(tuple),
-    generation=NUMBER,
-    warnings=st.lists(TEXT, max_size=2).map(tuple),
-    terms=st.lists(st.tuples(TEXT, NUMBER), max_size=3).map(tuple),
-)
-QUERIES = st.builds(
-    Query,
-    text=TEXT,
-    k=NUMBER,
-    mode=TEXT,
-    weight=st.floats(0, 1),
-    min_score=st.none() | st.floats(-1, 1),
-    paths=st.lists(TEXT, max_size=3).map(tuple),
-    kinds=st.lists(TEXT, max_size=3).map(tuple),
-    after=st.none() | TEXT,
-    before=st.none() | TEXT,
-    group=st.booleans(),
-    context=NUMBER,
+REQUESTS = st.fixed_dictionaries(
+    {
+        "argv": st.lists(TEXT, max_size=4),
+        "environ": st.dictionaries(TEXT, TEXT, max_size=3),
+        "terminal": st.booleans(),
+        "questions": st.none() | st.lists(TEXT, max_size=3),
+        "seconds": st.floats(allow_nan=False, allow_infinity=False) | st.integers(0, 2**62),
+    }
 )
 
 
@@ -86,22 +31,16 @@ def sent(message: dict[str, object]) -> dict[str, object]:
     return wire.message(body)
 
 
-@given(ANSWERS)
-def test_an_answer_arrives_as_it_was(answer: Answer) -> None:
-    received = wire.answer(sent({"answers": [answer]})["answers"][0])  # type: ignore[index]
-    assert received == answer
-    assert repr(received) == repr(answer)  # 1 is not 1.0, and a list no tuple
+@given(REQUESTS)
+def test_a_request_arrives_as_it_was(request: dict[str, object]) -> None:
+    received = sent(request)
+    assert received == request
+    assert repr(received) == repr(request)  # 1 is not 1.0
 
 
-@given(QUERIES)
-def test_a_query_arrives_as_it_was(query: Query) -> None:
-    received = wire.query(sent({"queries": [query]})["queries"][0])  # type: ignore[index]
-    assert repr(received) == repr(query)
-
-
-def test_a_record_with_another_field_is_refused() -> None:
-    with pytest.raises(TypeError):
-        wire.query({"text": "", "paths": [], "kinds": [], "colour": "red"})
+@given(st.binary(max_size=200))
+def test_what_was_printed_arrives_byte_by_byte(printed: bytes) -> None:
+    assert forwarding.printed(str(sent({"stdout": printed})["stdout"])) == printed
 
 
 def test_what_is_too_long_is_not_sent_and_not_received() -> None:

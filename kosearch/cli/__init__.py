@@ -27,7 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     output = standard()
     previous = {number: signal.signal(number, _terminate) for number in _endings()}
     try:
-        code = invoke(list(sys.argv[1:] if argv is None else argv), Caller(output))
+        argv = list(sys.argv[1:] if argv is None else argv)
+        code = invoke(argv, Caller(output, argv))
         output.flush()
     except ClosedPipe:
         discard(sys.stdout)

@@ -65,6 +65,14 @@ class Output:
                 self.stdout.buffer.write(name + end)
             self.stdout.buffer.flush()
 
+    def as_printed(self, stdout: bytes, stderr: bytes) -> None:
+        """What another process has made of the command, byte by byte."""
+        self._message_bytes(stderr)
+        self.flush()
+        with _writing():
+            self.stdout.buffer.write(stdout)
+            self.stdout.buffer.flush()
+
     def note(self, text: str) -> None:
         """Something to know, unless told to be quiet."""
         if not self.quiet:
@@ -177,9 +185,13 @@ class Output:
             self.stdout.write(text)
 
     def _message(self, text: str) -> None:
+        self._message_bytes(f"{render.block(text)}\n".encode("utf-8", "replace"))
+
+    def _message_bytes(self, text: bytes) -> None:
         try:
-            self.stderr.write(render.block(text) + "\n")
             self.stderr.flush()
+            self.stderr.buffer.write(text)
+            self.stderr.buffer.flush()
         except OSError:  # nobody can be told: the exit code has to say it all
             discard(self.stderr)
 
@@ -215,9 +227,12 @@ class Caller:
     """The process whose command is run: mostly this one, and for the resident one that asks it."""
 
     output: Output
+    argv: Sequence[str] = ()
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     ask: Callable[[Settings, Sequence[Query]], Sequence[Answer]] | None = None
     """Answers that are at hand. May raise anything: then the command ends with it."""
+    questions: Sequence[str] | None = None
+    """What was read from its file or its input."""
 
 
 class Counter:

@@ -104,7 +104,7 @@ def command(
         resident="off" if no_resident else None,
     )
     many = batch is not None or not text or text == ["-"]
-    if many and caller.ask:
+    if many and caller.ask and caller.questions is None:
         raise Elsewhere("its questions come from a file or its input")
     filtered = bool(path or kind or after or before or min_score is not None)
     query = Query(
@@ -123,7 +123,12 @@ def command(
         exact=exact,
     )
     filters.check(query, "--")
-    queries = [replace(query, text=question) for question in _questions(text, batch)]
+    questions = caller.questions or _questions(text, batch)
+    if settings.resident and not caller.ask:
+        code = _run_by_resident(settings, caller, questions if many else None)
+        if code is not None:
+            return code
+    queries = [replace(query, text=question) for question in questions]
     found: list[Answer] = []
     for one in _answers(queries, settings, caller):
         found.append(one)
@@ -142,18 +147,25 @@ def command(
     return OK if any(one.hits for one in found) else NO_HIT
 
 
+def _run_by_resident(settings: Settings, caller: Caller, questions: Sequence[str] | None) -> int | None:
+    """Print what a warm process makes of this command, and return its exit code; None where there is no such."""
+    from kosearch.resident import client
+
+    terminal = caller.output.stdout.isatty()
+    try:
+        reply = client.run(settings, caller.argv, caller.environ, terminal=terminal, questions=questions)
+    except client.Unavailable as reason:
+        if os.environ.get("KOSEARCH_DEBUG"):
+            caller.output.warning(f"answered in this process: {render.one_line(str(reason))}")
+        return None
+    caller.output.as_printed(reply.stdout, reply.stderr)
+    return reply.code
+
+
 def _answers(queries: Sequence[Query], settings: Settings, caller: Caller) -> Iterable[Answer]:
-    """What a warm process says, or else this one."""
+    """The answers of a process that runs this command for another, or of this one."""
     if caller.ask:
         return caller.ask(settings, queries)
-    if settings.resident:
-        from kosearch.resident import client
-
-        try:
-            return client.ask(settings, queries)
-        except client.Unavailable as reason:
-            if os.environ.get("KOSEARCH_DEBUG"):
-                caller.output.warning(f"answered in this process: {render.one_line(str(reason))}")
     from kosearch.library import Index
 
     library = Index(settings, questions=len(queries))

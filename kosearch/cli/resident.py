@@ -21,7 +21,7 @@ from kosearch.config import Settings
 from kosearch.errors import KosearchError
 from kosearch.records import Answer, Query
 from kosearch.resident import forwarding, place
-from kosearch.resident.server import Answers, serve
+from kosearch.resident.server import serve
 from kosearch.resident.warm import Warm
 
 _PLACES = ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME")
@@ -32,7 +32,7 @@ _FOLDERS = ("KOSEARCH_CONFIG", "KOSEARCH_DATA_DIR", "KOSEARCH_CACHE_DIR")
 class Commands:
     """Runs questions' command lines for other processes of the same user. May be called from any thread."""
 
-    def __init__(self, path: Path, answers: Answers) -> None:
+    def __init__(self, path: Path, answers: Warm) -> None:
         self._path = path
         self._answers = answers
 
@@ -51,27 +51,38 @@ class Commands:
         except KosearchError:
             return False
 
-    def run(self, argv: Sequence[str], cwd: str, environ: Mapping[str, str], *, terminal: bool) -> dict[str, Any]:
+    def run(
+        self,
+        argv: Sequence[str],
+        cwd: str,
+        environ: Mapping[str, str],
+        *,
+        terminal: bool,
+        questions: Sequence[str] | None,
+    ) -> dict[str, Any]:
         """What the command prints, as bytes, and its exit code. Raises what the command raises."""
         stdout, stderr = _Stream(terminal), _Stream()
 
         def ask(settings: Settings, queries: Sequence[Query]) -> list[Answer]:
-            return self._asked(settings, queries, environ)
+            return self._asked(settings, queries, environ, cwd)
 
+        caller = Caller(Output(stdout, stderr, cwd=cwd, environ=environ), argv, environ, ask, questions)
         try:
-            code = invoke(list(argv), Caller(Output(stdout, stderr, cwd=cwd, environ=environ), environ, ask))
+            code = invoke(list(argv), caller)
         except Elsewhere as reason:
             return {"elsewhere": str(reason)}
         return {"stdout": stdout.written(), "stderr": stderr.written(), "code": code}
 
-    def _asked(self, settings: Settings, queries: Sequence[Query], environ: Mapping[str, str]) -> list[Answer]:
+    def _asked(
+        self, settings: Settings, queries: Sequence[Query], environ: Mapping[str, str], cwd: str
+    ) -> list[Answer]:
         name = os.path.expanduser(settings.index)
-        if not os.path.isabs(name) and (os.sep in name or name.startswith(".")):
-            raise Elsewhere("the index's folder depends on where it runs")
-        directory = config.index_directory(settings.index, settings)
+        if os.sep in name or name.startswith("."):
+            name = os.path.join(cwd, name)
+        directory = config.index_directory(name, settings)
         if not self._is_for_me(settings, environ) or not directory.is_dir():
             raise Elsewhere("it is for another process, or there is no index")
-        return self._answers.answers(str(directory), queries)
+        return self._answers.answers(os.path.realpath(directory), queries)
 
     def _is_for_me(self, settings: Settings, environ: Mapping[str, str]) -> bool:
         return settings.resident and place.socket_path(settings, environ) == self._path

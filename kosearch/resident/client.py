@@ -14,43 +14,63 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from kosearch import __version__, processes
 from kosearch.config import Settings, index_directory
-from kosearch.records import Answer, Query
-from kosearch.resident import place, wire
+from kosearch.resident import forwarding, place, wire
 
 PROCESS = "kosearch.cli.resident"
 """The module that is the resident: it runs commands, which are above this room."""
+
+
+MAX_QUESTIONS = 32
+"""More are worth loading the model for where they are asked."""
+
+
+class Reply(NamedTuple):
+    """What a command printed, and its exit code."""
+
+    stdout: bytes
+    stderr: bytes
+    code: int
 
 
 class Unavailable(Exception):
     """There is no answer to be had from a resident; why."""
 
 
-def ask(settings: Settings, queries: Sequence[Query], *, patience: float = place.PATIENCE) -> list[Answer]:
-    """The resident's answers, which are those that the asking process would find.
+def run(
+    settings: Settings,
+    argv: Sequence[str],
+    environ: Mapping[str, str],
+    *,
+    terminal: bool,
+    questions: Sequence[str] | None = None,
+    patience: float = place.PATIENCE,
+) -> Reply:
+    """What a question's command prints, run by the resident with these settings, and its exit code.
 
     Starts a resident where there is none. Raises Unavailable for whatever goes wrong, an error in the question
     too: the asking process then does the work, and meets the error itself.
     """
-    directory = index_directory(settings.index, settings)
-    if len(queries) > wire.MAX_QUESTIONS:
+    if questions is not None and len(questions) > MAX_QUESTIONS:
         raise Unavailable("there are too many questions")
-    if not directory.is_dir():
-        raise Unavailable("there is no index")
-    request = {"do": "answer", "index": str(directory), "queries": [asdict(one) for one in queries]}
     try:
-        path = place.socket_path(settings)
-        reply = _ask(path, settings, request, patience)
+        if not index_directory(settings.index, settings).is_dir():
+            raise Unavailable("there is no index")
+        told = {**environ, **_decisive(settings), "KOSEARCH_DATA_DIR": str(settings.data_dir)}
+        if environ.get("KOSEARCH_CONFIG"):
+            told["KOSEARCH_CONFIG"] = str(settings.config_file)
+        request = forwarding.request(argv, told, terminal=terminal, questions=questions)
+        reply = _ask(place.socket_path(settings), settings, request, patience)
         if reply.get("version") != __version__:
             raise Unavailable(f"the resident is of version {reply.get('version')}")
-        if "cannot" in reply:
-            raise Unavailable(str(reply["cannot"]))
-        return [wire.answer(one) for one in reply["answers"]]
+        for reason in ("cannot", "elsewhere"):
+            if reason in reply:
+                raise Unavailable(str(reply[reason]))
+        return Reply(forwarding.printed(reply["stdout"]), forwarding.printed(reply["stderr"]), int(reply["code"]))
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise Unavailable(f"{type(error).__name__}: {error}") from error
 
@@ -107,8 +127,10 @@ def stop(path: Path, *, patience: float = place.PATIENCE) -> bool:
 def _ask(path: Path, settings: Settings, request: Mapping[str, Any], patience: float) -> dict[str, Any]:
     with _connected(path, settings) as connection:
         age = time.time() - path.stat().st_mtime
+        patience = max(patience, place.STARTING - age)
         try:
-            return wire.exchange(connection, request, max(patience, place.STARTING - age))
+            reply = wire.exchange(connection, {"seconds": patience, **request}, patience)
+            return wire.receive(connection, patience) if "accepted" in reply else reply
         except TimeoutError:
             # One that hangs must not cost every question so much: without its socket it is none, and knows it.
             if age > place.STARTING:
@@ -164,9 +186,16 @@ def _environment(settings: Settings) -> dict[str, str]:
         # Sharing small products among cores costs more than it brings, and a multiple when one of them is busy.
         "OPENBLAS_NUM_THREADS": "1",
         **processes.environment({KEY, *(one.key for one in PROVIDERS.values())}),
+        **_decisive(settings),
+        "KOSEARCH_RESIDENT_IDLE": str(settings.resident_idle),
+    }
+
+
+def _decisive(settings: Settings) -> dict[str, str]:
+    """The settings that a resident is for, wherever they were given: see `place.socket_path`."""
+    return {
         "KOSEARCH_CACHE_DIR": str(settings.cache_dir),
         "KOSEARCH_MODEL": settings.model or "auto",
         "KOSEARCH_ENDPOINT": settings.endpoint or "auto",
         "KOSEARCH_DEVICE": settings.device,
-        "KOSEARCH_RESIDENT_IDLE": str(settings.resident_idle),
     }

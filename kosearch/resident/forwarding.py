@@ -38,17 +38,15 @@ def run(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> int | N
     Raises NoAnswerError where asking again makes no sense, and OSError where nothing can be printed.
     """
     wanted = environ.get("KOSEARCH_RESIDENT", "").lower() != "off" and not environ.get("KOSEARCH_DEBUG")
-    if not wanted or not is_question(argv):
+    if not wanted or not is_question(argv) or any(one.startswith(_OWN) for one in argv):
         return None
-    terminal = sys.stdout.isatty()
-    request = {"argv": list(argv), "cwd": os.getcwd(), "environ": _kept(environ, terminal), "terminal": terminal}
-    reply = _reply(request, environ)
+    reply = _reply(request(argv, environ, terminal=sys.stdout.isatty()), environ)
     if reply is None:
         return None
-    sys.stderr.buffer.write(_bytes(reply["stderr"]))
+    sys.stderr.buffer.write(printed(reply["stderr"]))
     sys.stderr.flush()
     try:
-        sys.stdout.buffer.write(_bytes(reply["stdout"]))
+        sys.stdout.buffer.write(printed(reply["stdout"]))
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains at exit
@@ -58,7 +56,21 @@ def run(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> int | N
 
 def is_question(argv: Sequence[str]) -> bool:
     """Whether it is a command that a resident may run."""
-    return argv[:1] == ["query"] and not any(one.startswith(_OWN) for one in argv)
+    return list(argv[:1]) == ["query"]
+
+
+def request(
+    argv: Sequence[str], environ: Mapping[str, str], *, terminal: bool, questions: Sequence[str] | None = None
+) -> dict[str, object]:
+    """What a resident is told to run."""
+    return {
+        "do": "run",
+        "argv": list(argv),
+        "cwd": os.getcwd(),
+        "environ": _kept(environ, terminal),
+        "terminal": terminal,
+        "questions": questions,
+    }
 
 
 def _kept(environ: Mapping[str, str], terminal: bool) -> dict[str, str]:
@@ -92,7 +104,7 @@ def _reply(request: Mapping[str, object], environ: Mapping[str, str]) -> dict[st
             continue
         with connection:
             try:
-                first = wire.exchange(connection, {"do": "run", "seconds": place.PATIENCE, **request}, _AT_ONCE)
+                first = wire.exchange(connection, {"seconds": place.PATIENCE, **request}, _AT_ONCE)
             except (OSError, ValueError):
                 continue
             if first.get("version") == __version__ and "accepted" in first:
@@ -112,5 +124,6 @@ def _result(connection: socket) -> dict[str, Any] | None:
     return reply
 
 
-def _bytes(text: str) -> bytes:
+def printed(text: str) -> bytes:
+    """What a command printed, as it was before it was sent."""
     return text.encode("utf-8", "surrogateescape")

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import kosearch
-from kosearch.records import Answer, Query
 from kosearch.resident import place, wire
 from kosearch.system import usable_cores
 
@@ -36,13 +35,11 @@ TICK = 1.0
 Result = TypeVar("Result")
 
 
-class Answers(Protocol):
-    """What is asked; `Warm`, and in tests whatever answers."""
+class Holdings(Protocol):
+    """What is held ready; `Warm`, and in tests whatever answers."""
 
     @property
     def indexes(self) -> Sequence[str]: ...
-
-    def answers(self, directory: str, queries: Sequence[Query]) -> list[Answer]: ...
 
     def settle(self) -> None: ...
 
@@ -56,12 +53,20 @@ class Commands(Protocol):
         """Whether such a command is for this process. Asked in the loop that serves all: it takes no time."""
         ...
 
-    def run(self, argv: Sequence[str], cwd: str, environ: Mapping[str, str], *, terminal: bool) -> Mapping[str, Any]:
+    def run(
+        self,
+        argv: Sequence[str],
+        cwd: str,
+        environ: Mapping[str, str],
+        *,
+        terminal: bool,
+        questions: Sequence[str] | None,
+    ) -> Mapping[str, Any]:
         """stdout, stderr and code, or elsewhere: why only the asking process can run it. May raise anything."""
         ...
 
 
-def serve(listener: socket.socket, path: Path, answers: Answers, idle: float, commands: Commands) -> int | None:
+def serve(listener: socket.socket, path: Path, holdings: Holdings, idle: float, commands: Commands) -> int | None:
     """Answer whoever connects, until nobody does for `idle` seconds, or for another of the reasons to end.
 
     The socket at `path` is removed at the end, unless another one lies there by then. Returns the signal that asked
@@ -73,7 +78,7 @@ def serve(listener: socket.socket, path: Path, answers: Answers, idle: float, co
         return own is not None and _identity(path) == own
 
     try:
-        return asyncio.run(_Server(answers, idle, commands).run(listener, is_in_place))
+        return asyncio.run(_Server(holdings, idle, commands).run(listener, is_in_place))
     finally:
         listener.close()
         if is_in_place():
@@ -81,8 +86,8 @@ def serve(listener: socket.socket, path: Path, answers: Answers, idle: float, co
 
 
 class _Server:
-    def __init__(self, answers: Answers, idle: float, commands: Commands) -> None:
-        self._answers = answers
+    def __init__(self, holdings: Holdings, idle: float, commands: Commands) -> None:
+        self._holdings = holdings
         self._commands = commands
         self._idle = idle
         self._began = time.time()
@@ -108,7 +113,7 @@ class _Server:
                 break
             if not is_in_place() or _identity(Path(kosearch.__file__)) != program:
                 break
-            if self._answers.drop_gone():
+            if self._holdings.drop_gone():
                 break
         server.close()
         ends = time.monotonic() + ENDING
@@ -142,8 +147,8 @@ class _Server:
             writer.write(reply)
             async with asyncio.timeout(TAKING):
                 await writer.drain()
-            if request["do"] in ("answer", "run"):
-                await self._work(self._answers.settle)
+            if request["do"] == "run":
+                await self._work(self._holdings.settle)
         except Exception:  # noqa: BLE001 - a client that says nothing, or nonsense, or has gone
             pass
         finally:
@@ -165,11 +170,13 @@ class _Server:
         if request["version"] != kosearch.__version__:
             self._told_to_end.set()
             return _framed({"cannot": "the resident is of another version, and ends"})
+        if request["do"] != "run":
+            return _framed({"cannot": "there is no such request"})
         self._busy += 1
         try:
             ends = time.monotonic() + min(LONGEST, float(request["seconds"]))
             async with asyncio.timeout(ends - time.monotonic()):
-                reply = await self._work(self._answer, request, ends)
+                reply = await self._work(self._run_command, request, ends)
             self._asked += 1
             return reply
         except Exception as error:  # noqa: BLE001 - the client finds out by itself what is wrong
@@ -177,17 +184,15 @@ class _Server:
         finally:
             self._last, self._busy = time.monotonic(), self._busy - 1
 
-    def _answer(self, request: Mapping[str, Any], ends: float) -> bytes:
+    def _run_command(self, request: Mapping[str, Any], ends: float) -> bytes:
         if time.monotonic() > ends:
             raise TimeoutError("the question waited too long")
-        if request["do"] == "run":
-            argv, cwd, environ = request["argv"], request["cwd"], request["environ"]
-            try:
-                return _framed(self._commands.run(argv, cwd, environ, terminal=request["terminal"]))
-            except SystemExit as end:  # a command's, not this process's
-                raise RuntimeError("it ended") from end
-        queries = [wire.query(one) for one in request["queries"]]
-        return _framed({"answers": self._answers.answers(str(request["index"]), queries)})
+        argv, cwd, environ = request["argv"], request["cwd"], request["environ"]
+        terminal, questions = request["terminal"], request["questions"]
+        try:
+            return _framed(self._commands.run(argv, cwd, environ, terminal=terminal, questions=questions))
+        except SystemExit as end:  # a command's, not this process's
+            raise RuntimeError("it ended") from end
 
     def _status(self) -> dict[str, Any]:
         return {
@@ -195,7 +200,7 @@ class _Server:
             "since": self._began,
             "idle": self._idle,
             "requests": self._asked,
-            "indexes": list(self._answers.indexes),
+            "indexes": list(self._holdings.indexes),
         }
 
     async def _work(self, task: Callable[..., Result], *arguments: Any) -> Result:

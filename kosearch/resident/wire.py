@@ -1,12 +1,11 @@
 """What client and resident say: a length of four bytes, big-endian, and as many bytes of JSON, in both directions.
 
-Request: version, do (answer, run, status or stop), seconds (patience); to answer also index (a directory) and queries;
-to run argv, cwd, environ and terminal (whether stdout is one).
-Reply: version, and answers, or cannot (why there are none), or what `status` tells. To run there are two: accepted or
-cannot, at once, and then stdout, stderr and code, or elsewhere (why only the asking process can run it), or cannot.
+Request: version, do (run, status or stop), seconds (patience); to run also argv, cwd, environ, terminal (whether stdout
+is one) and questions (those from a file or an input, else null).
+Reply: version, and cannot (why not), or what `status` tells. To run there are two: accepted or cannot, at once, and
+then stdout, stderr and code, or elsewhere (why only the asking process can run it), or cannot.
 
-Nothing is lost on the way: floats are written so that they read the same, bytes as text with surrogates. The asking
-process waits for this module's import, so that records are imported only where there are any.
+Nothing is lost on the way: bytes are text with surrogates. The asking process waits for this module's import.
 """
 
 from __future__ import annotations
@@ -23,14 +22,9 @@ TYPE_CHECKING = False  # type checkers know the name; see `place` for why it is 
 if TYPE_CHECKING:
     from typing import Any
 
-    from kosearch.records import Answer, Hit, Query
-
 MAX_REQUEST = 1 << 20
 MAX_REPLY = 16 << 20
-MAX_QUESTIONS = 32
-"""More are worth loading the model for where they are asked."""
 HEAD = struct.Struct(">I")
-_SIDES = ("dense", "lexical", "sparse", "multi_vector")
 
 
 class TooLong(ValueError):
@@ -95,50 +89,8 @@ def _bytes(connection: socket.socket, count: int, ends: float) -> bytes:
     return bytes(received)
 
 
-def query(value: Mapping[str, Any]) -> Query:
-    """A query as it was sent. Raises TypeError or KeyError for anything else."""
-    from kosearch.records import Query
-
-    return Query(**{**value, "paths": tuple(value["paths"]), "kinds": tuple(value["kinds"])})
-
-
-def answer(value: Mapping[str, Any]) -> Answer:
-    """An answer as it was sent."""
-    from kosearch.records import Answer
-
-    return Answer(
-        **{
-            **value,
-            "hits": tuple(_hit(hit) for hit in value["hits"]),
-            "warnings": tuple(value["warnings"]),
-            "terms": tuple((term, count) for term, count in value["terms"]),
-        }
-    )
-
-
-def _hit(value: Mapping[str, Any]) -> Hit:
-    from kosearch.records import Hit, Passage, Place, Score
-
-    passage = value["passage"]
-    return Hit(
-        **{
-            **value,
-            **{side: value[side] and Score(**value[side]) for side in _SIDES},
-            "raw": value["raw"].encode("utf-8", "surrogateescape"),
-            "passage": Passage(**{**passage, "headings": tuple(passage["headings"])}),
-            "best": tuple(value["best"]),
-            "cited": Place(**{**value["cited"], "headings": tuple(value["cited"]["headings"])}),
-            "also": tuple(value["also"]),
-        }
-    )
-
-
 def _plain(value: object) -> object:
-    """Records as objects and bytes as text: what `json` does not know by itself."""
+    """Bytes as text: what `json` does not know by itself."""
     if isinstance(value, bytes):
         return value.decode("utf-8", "surrogateescape")
-    if isinstance(value, Mapping):
-        return dict(value)
-    if fields := getattr(type(value), "__dataclass_fields__", None):
-        return {name: getattr(value, name) for name in fields}
     raise TypeError(f"{type(value).__name__} cannot be sent")

@@ -48,7 +48,6 @@ from kosearch.evaluation.collections import Collection, CollectionDocument
 from kosearch.evaluation.experiment import DocumentPreparer, index_collection
 from kosearch.indexing import Run
 from kosearch.library import Index
-from kosearch.records import Query
 from kosearch.resident import client
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "eval"
@@ -207,7 +206,7 @@ def inside(questions: Sequence[str], settings: config.Settings) -> Times:
     wall, before = [], cpu_of(state["pid"])
     for question in questions:
         begun = time.perf_counter()
-        client.ask(settings, [Query(question)])
+        client.run(settings, ["query", question], os.environ, terminal=False)
         wall.append(time.perf_counter() - begun)
     return Times(wall, cpu_of(state["pid"]) - before)
 

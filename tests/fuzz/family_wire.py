@@ -1,0 +1,164 @@
+"""What a stranger could say to the warm process, and what one that is none could answer."""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from fuzz.frame import Family, Input
+from kosearch import __version__, config
+from kosearch.cli.resident import Commands
+from kosearch.resident import forwarding, place, server, wire
+
+REPLY = {"version": __version__, "stdout": "{}\n", "stderr": "", "code": 0}
+
+
+def _environ(pid: int) -> dict[str, str]:
+    """What decides which process a question is for; `pid` is the fuzzer's, so that each has its own."""
+    own = {name: value for name, value in os.environ.items() if name in ("HOME", "KOSEARCH_CACHE_DIR")}
+    runtime = f"/tmp/ks-fuzz-{os.geteuid()}-{pid}"
+    Path(runtime).mkdir(mode=0o700, exist_ok=True)
+    return {**own, "XDG_RUNTIME_DIR": runtime, "KOSEARCH_DATA_DIR": f"{runtime}/data"}
+
+
+def attempt(one: Input) -> str:
+    """A request is answered by messages or by hanging up, and the next one is served; a reply is one, or an error."""
+    data = one.data[: 1 << 16]
+    if one.name.startswith("reply"):
+        return _reply(data if one.name == "reply-frame" else wire.HEAD.pack(len(data)) + data)
+    if one.name == "request-frame":
+        return _served(data)
+    _followed(data)
+    return _served(wire.HEAD.pack(len(data)) + data)
+
+
+def _followed(body: bytes) -> None:
+    """Run the command in this thread, where the lines that it reaches are seen. The server bears whatever it raises."""
+    with suppress(Exception, SystemExit):
+        request = wire.message(body)
+        _, commands, _ = _serving()
+        if request["do"] == "run" and commands.accepts(request["argv"], request["environ"]):
+            terminal, questions = request["terminal"], request["questions"]
+            commands.run(request["argv"], request["cwd"], request["environ"], terminal=terminal, questions=questions)
+
+
+def _served(data: bytes) -> str:
+    path, _, thread = _serving()
+    with place.connect(path, 5.0) as connection:
+        with suppress(BrokenPipeError, ConnectionResetError):
+            connection.sendall(data)
+            connection.shutdown(socket.SHUT_WR)
+        with suppress(ConnectionResetError):
+            while head := connection.recv(wire.HEAD.size, socket.MSG_WAITALL):
+                reply = wire.message(connection.recv(wire.length(head, wire.MAX_REPLY), socket.MSG_WAITALL))
+                if reply.get("version") != __version__:
+                    return f"a reply without a version: {reply}"
+    if _may_end(data):
+        path.unlink(missing_ok=True)  # so that it ends now
+        thread.join(10.0)
+        _serving.cache_clear()
+        return ""
+    with place.connect(path, 5.0) as connection:
+        state = wire.exchange(connection, {"do": "status"}, 5.0)
+    return "" if state.get("pid") == os.getpid() else f"it does not say what it is: {state}"
+
+
+def _may_end(data: bytes) -> bool:
+    """Whether it was told to end, or asked by another version."""
+    with suppress(ValueError, struct.error):
+        length = wire.length(data[: wire.HEAD.size], wire.MAX_REQUEST)
+        request = wire.message(data[wire.HEAD.size :][:length])
+        return request.get("do") not in ("run", "status") or request.get("version") != __version__
+    return False
+
+
+def _reply(data: bytes) -> str:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.sendall(data)
+        theirs.shutdown(socket.SHUT_WR)
+        try:
+            reply = wire.receive(ours, 5.0)
+            forwarding.printed(reply["stdout"])
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):  # those that `client.run` expects
+            return ""
+    return "" if isinstance(reply["stdout"], str) else f"what was printed is no text: {reply}"
+
+
+class _Nothing:
+    """A warm process that holds nothing, and has no index to ask."""
+
+    indexes: Sequence[str] = ()
+
+    def answers(self, directory: str, queries: Sequence[Any]) -> list[Any]:
+        raise AssertionError("there is no index")
+
+    def settle(self) -> None: ...
+
+    def drop_gone(self) -> bool:
+        return False
+
+
+@cache
+def _serving() -> tuple[Path, Commands, threading.Thread]:
+    """The socket of a server in a thread, and its commands, which are the real ones."""
+    os.environ.update(_environ(os.getppid()))
+    path = place.socket_path(config.load({}))
+    listener, holdings = place.listen(path), _Nothing()
+    commands: Any = Commands(path, holdings)  # type: ignore[arg-type]
+    thread = threading.Thread(target=server.serve, args=(listener, path, holdings, 600.0, commands), daemon=True)
+    thread.start()
+    ends = time.monotonic() + 10.0
+    while time.monotonic() < ends:
+        with suppress(OSError), place.connect(path, 1.0):
+            return path, commands, thread
+    raise AssertionError("it does not listen")
+
+
+def _seeds() -> Iterator[Input]:
+    run = {"version": __version__, "do": "run", "seconds": 5, "cwd": "/", "environ": _environ(os.getpid())}
+    run |= {"argv": ["query", "휴가", "--json"], "terminal": False, "questions": None}
+    requests: list[Mapping[str, Any]] = [
+        run,
+        {**run, "argv": ["query", "--batch", "-"], "questions": ["가", "나"]},
+        {**run, "argv": ["query", "x", "-i", "./here", "--type", "PDF", "--after", "2024", "-C", "3", "--group"]},
+        {**run, "argv": ["query", "--help"]},
+        {**run, "argv": ["index", "/"]},
+        {"do": "status", "seconds": 1, "version": __version__},
+        {"do": "stop", "seconds": 1, "version": __version__},
+    ]
+    for request in requests:
+        framed = wire.frame(request, wire.MAX_REQUEST)
+        yield from (Input("request-frame", framed), Input("request", framed[wire.HEAD.size :]))
+    for reply in (REPLY, {"version": __version__, "cannot": "why"}, {"version": __version__, "accepted": True}):
+        framed = wire.frame(reply, wire.MAX_REPLY)
+        yield from (Input("reply-frame", framed), Input("reply", framed[wire.HEAD.size :]))
+
+
+FAMILY = Family(
+    _seeds,
+    attempt,
+    words=(
+        *(
+            b"\0\0\0\2{}",
+            b"\0\0\0\2[]",
+            b"\xff\xff\xff\xff",
+            b"[" * 500,
+            b'{"a":' * 200,
+            b"null",
+            b"1e999",
+            b"NaN",
+            b"-1",
+        ),
+        *(b'"do"', b'"run"', b'"argv"', b'"environ"', b'"KOSEARCH_CONFIG":"/dev/stdin"', b'"seconds":"x"', b"\\ud800"),
+        *(b'"--index"', b'"~"', b'"query"', b'"\\u0000"', b'"--no-resident"', b'"--version"', b'"-k","1"', b"true"),
+    ),
+)
