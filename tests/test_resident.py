@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 import kosearch
 from kosearch import config
 from kosearch.errors import UsageError
-from kosearch.resident import client, forwarding, place, server, wire
+from kosearch.resident import client, launcher, protocol, server, sockets
 
 PRINTED = {"version": kosearch.__version__, "stdout": "", "stderr": "", "code": 0}
 
@@ -84,15 +84,15 @@ class Running:
         """What comes of a question, after it was accepted."""
         request = {"do": "run", "argv": ["query", *argv], "cwd": "/", "environ": {}, "terminal": False}
         with self.connect() as connection:
-            first = wire.exchange(connection, {**request, "questions": None, **more}, 5.0)
-            return wire.receive(connection, 5.0) if "accepted" in first else first
+            first = protocol.exchange(connection, {**request, "questions": None, **more}, 5.0)
+            return protocol.receive(connection, 5.0) if "accepted" in first else first
 
     def exchange(self, request: dict[str, Any], seconds: float = 5.0) -> dict[str, Any]:
         with self.connect() as connection:
-            return wire.exchange(connection, request, seconds)
+            return protocol.exchange(connection, request, seconds)
 
     def connect(self) -> socket.socket:
-        return place.connect(self.path, 5.0)
+        return sockets.connect(self.path, 5.0)
 
     def works(self) -> bool:
         with suppress(OSError):  # where too many ask, some are turned away
@@ -125,8 +125,8 @@ def start(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
     running: list[Running] = []
 
     def begin(idle: float = 60.0, **fake: Any) -> Running:
-        path = place.socket_path(config.load({}))
-        answers, listener = Fake(**fake), place.listen(path)
+        path = sockets.socket_path(config.load({}))
+        answers, listener = Fake(**fake), sockets.listen(path)
         thread = threading.Thread(target=server.serve, args=(listener, path, answers, idle, answers))
         thread.start()
         running.append(Running(path, answers, thread))
@@ -191,7 +191,7 @@ class TestTheServer:
         assert time.monotonic() - begun < 1.2
 
     def test_an_answer_beyond_all_bounds_is_not_sent(self, start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(wire, "MAX_REPLY", 10_000)
+        monkeypatch.setattr(protocol, "MAX_REPLY", 10_000)
         resident = start(long=20_000)
         assert "TooLong" in resident.ask()["cannot"]
 
@@ -203,7 +203,7 @@ class TestWhoDoesNotBehave:
             pytest.param(b"", id="nothing"),
             pytest.param(b"\0\0", id="half a head"),
             pytest.param(struct.pack(">I", 100) + b"{", id="half a message"),
-            pytest.param(struct.pack(">I", wire.MAX_REQUEST + 1), id="too long"),
+            pytest.param(struct.pack(">I", protocol.MAX_REQUEST + 1), id="too long"),
             pytest.param(b"GET / HTTP/1.1\r\n\r\n", id="another protocol"),
             pytest.param(struct.pack(">I", 2) + b"[]", id="no object"),
             pytest.param(struct.pack(">I", 2) + b"{}", id="an empty object"),
@@ -257,7 +257,7 @@ class TestWhoDoesNotBehave:
         with resident.connect() as connection:
             request = {"version": kosearch.__version__, "do": "run", "argv": ["query"], "cwd": "/", "seconds": 5}
             more = {"environ": {}, "terminal": False, "questions": None}
-            connection.sendall(wire.frame({**request, **more}, wire.MAX_REQUEST))
+            connection.sendall(protocol.frame({**request, **more}, protocol.MAX_REQUEST))
             time.sleep(1.0)
             received = 0
             with suppress(ConnectionResetError):
@@ -285,9 +285,9 @@ class TestWhoDoesNotBehave:
     def test_is_refused_as_another_user(self, start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
         resident = start()
         connection = resident.connect()
-        monkeypatch.setattr(place, "peer_uid", lambda _: os.geteuid() + 1)
+        monkeypatch.setattr(sockets, "peer_uid", lambda _: os.geteuid() + 1)
         with connection, pytest.raises((ConnectionError, OSError)):
-            wire.exchange(connection, {"do": "status"}, 2.0)
+            protocol.exchange(connection, {"do": "status"}, 2.0)
         monkeypatch.undo()
 
 
@@ -311,7 +311,7 @@ class TestItsEnd:
 
     def test_when_it_is_told_to(self, start: Start) -> None:
         resident = start()
-        assert client.stop(resident.path)
+        assert launcher.stop(resident.path)
         assert resident.ended()
         assert not resident.path.exists()
 
@@ -325,7 +325,7 @@ class TestItsEnd:
         resident = start()
         assert resident.works()
         resident.path.unlink()
-        with place.listen(resident.path):
+        with sockets.listen(resident.path):
             assert resident.ended()
             assert resident.path.exists()
 
@@ -350,7 +350,7 @@ class TestItsEnd:
         asking = threading.Thread(target=lambda: replies.append(resident.ask()))
         asking.start()
         time.sleep(0.1)
-        client.stop(resident.path)
+        launcher.stop(resident.path)
         asking.join()
         assert "code" in replies[0]
 
@@ -366,7 +366,7 @@ class TestForwarding:
         self, start: Start, environ: dict[str, str], capfdbinary: pytest.CaptureFixture[bytes]
     ) -> None:
         resident = start()
-        assert forwarding.run(["query", "무엇?"], environ) == 3
+        assert client.run(["query", "무엇?"], environ) == 3
         assert capfdbinary.readouterr() == ("query 무엇?".encode() + b"\xff\n", "주의\n".encode())
         assert until(lambda: resident.fake.settled == 1, seconds=5.0)
 
@@ -387,97 +387,97 @@ class TestForwarding:
         self, start: Start, environ: dict[str, str], argv: list[str], more: dict[str, str]
     ) -> None:
         resident = start()
-        assert forwarding.run(argv, environ | more) is None
+        assert client.run(argv, environ | more) is None
         assert resident.exchange({"do": "status"})["requests"] == 0
 
     def test_a_terminal_is_told_of(
         self, start: Start, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         resident = start()
-        assert forwarding.run(["query", "?"], environ) == 3
+        assert client.run(["query", "?"], environ) == 3
         assert resident.fake.terminals == [None]
         monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
         monkeypatch.setattr(os, "get_terminal_size", lambda _: os.terminal_size((57, 20)))
-        assert forwarding.run(["query", "?"], environ) == 3
-        assert forwarding.run(["query", "?"], environ | {"COLUMNS": "33"}) == 3
+        assert client.run(["query", "?"], environ) == 3
+        assert client.run(["query", "?"], environ | {"COLUMNS": "33"}) == 3
         assert resident.fake.terminals == [None, "57", "33"]
 
     def test_what_is_not_for_it_is_for_this_process(
         self, start: Start, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        assert forwarding.run(["query", "?"], environ) is None
+        assert client.run(["query", "?"], environ) is None
         resident = start(accepting=False, idle=0.5)
-        assert forwarding.run(["query", "?"], environ) is None
-        assert forwarding.run(["query", "?"], environ) is None
+        assert client.run(["query", "?"], environ) is None
+        assert client.run(["query", "?"], environ) is None
         assert resident.ended()  # it was asked by nobody whose settings it has
         resident = start()
-        assert forwarding.run(["query", "elsewhere"], environ) is None
+        assert client.run(["query", "elsewhere"], environ) is None
         assert resident.works()
 
     def test_after_an_error_nobody_is_asked_again(self, start: Start, environ: dict[str, str]) -> None:
         start(error=UsageError("no such date"))
-        with pytest.raises(forwarding.NoAnswerError):
-            forwarding.run(["query", "?"], environ)
+        with pytest.raises(client.NoAnswerError):
+            client.run(["query", "?"], environ)
 
     def test_nor_after_too_long_a_time(
         self, start: Start, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(place, "PATIENCE", 0.3)
+        monkeypatch.setattr(sockets, "PATIENCE", 0.3)
         resident = start(seconds=0.6)
-        with pytest.raises(forwarding.NoAnswerError):
-            forwarding.run(["query", "?"], environ)
+        with pytest.raises(client.NoAnswerError):
+            client.run(["query", "?"], environ)
         resident.fake.seconds = 0.0
 
     def test_one_that_ends_the_program_is_an_error_like_others(self, start: Start, environ: dict[str, str]) -> None:
         resident = start(error=SystemExit(1))
-        with pytest.raises(forwarding.NoAnswerError):
-            forwarding.run(["query", "?"], environ)
+        with pytest.raises(client.NoAnswerError):
+            client.run(["query", "?"], environ)
         resident.fake.error = None
         assert resident.works()
 
     def test_the_right_one_of_several_is_found(
         self, start: Start, environ: dict[str, str], capfdbinary: pytest.CaptureFixture[bytes]
     ) -> None:
-        folder, name = place.socket_path(config.load({})).parent, place.socket_path(config.load({})).name
+        folder, name = sockets.socket_path(config.load({})).parent, sockets.socket_path(config.load({})).name
         start()
         for other in ("00000000", "zzzzzzzz"):
-            with place.listen(folder / f"{name[:8]}-{other}.sock"):
+            with sockets.listen(folder / f"{name[:8]}-{other}.sock"):
                 pass  # its process was killed
         (folder / f"{name[:8]}-11111111.sock").write_text("not even a socket")
-        assert forwarding.run(["query", "?"], environ) == 3
+        assert client.run(["query", "?"], environ) == 3
         assert capfdbinary.readouterr().out == b"query ?\xff\n"
 
     def test_those_of_another_installation_and_in_open_folders_are_not_asked(
         self, folder: Path, start: Start, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         resident = start()
-        monkeypatch.setattr(place, "__file__", "/somewhere/else/kosearch/resident/place.py")
-        assert forwarding.run(["query", "?"], environ) is None
+        monkeypatch.setattr(sockets, "__file__", "/somewhere/else/kosearch/resident/sockets.py")
+        assert client.run(["query", "?"], environ) is None
         monkeypatch.undo()
         (folder / "kosearch").chmod(0o755)
-        assert forwarding.run(["query", "?"], environ) is None
+        assert client.run(["query", "?"], environ) is None
         (folder / "kosearch").chmod(0o700)
         assert resident.exchange({"do": "status"})["requests"] == 0
 
     def test_one_that_hangs_is_for_others_to_wait_for(
         self, folder: Path, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(forwarding, "_AT_ONCE", 0.2)
-        path = place.socket_path(config.load({}))
-        with place.listen(path):
+        monkeypatch.setattr(client, "_AT_ONCE", 0.2)
+        path = sockets.socket_path(config.load({}))
+        with sockets.listen(path):
             os.utime(path, (0, 0))
-            assert forwarding.run(["query", "?"], environ) is None
+            assert client.run(["query", "?"], environ) is None
             assert path.exists()
 
     def test_no_key_is_sent(self, environ: dict[str, str]) -> None:
-        kept = forwarding._kept(environ | {"KOSEARCH_API_KEY": "secret", "OPENAI_API_KEY": "secret"}, terminal=False)
+        kept = client._kept(environ | {"KOSEARCH_API_KEY": "secret", "OPENAI_API_KEY": "secret"}, terminal=False)
         assert "secret" not in kept.values()
         assert kept["KOSEARCH_RESIDENT"] == "on"
 
     def test_a_closed_pipe_ends_it_without_a_word(self, start: Start, environ: dict[str, str]) -> None:
         start()
-        call = f"forwarding.run(['query', '?'], {environ})"
-        script = f"from kosearch.resident import forwarding; raise SystemExit({call})"
+        call = f"client.run(['query', '?'], {environ})"
+        script = f"from kosearch.resident import client; raise SystemExit({call})"
         reading, writing = os.pipe()
         os.close(reading)
         done = subprocess.run([sys.executable, "-c", script], stdout=writing, stderr=subprocess.PIPE, check=False)
@@ -489,27 +489,27 @@ class TestTheClient:
     def test_it_gets_the_answers(self, start: Start, index: config.Settings) -> None:
         start()
         reply = _run(index, "가", "나")
-        assert reply == client.Reply("query 가 나".encode() + b"\xff\n", b"", 3)
+        assert reply == launcher.Reply("query 가 나".encode() + b"\xff\n", b"", 3)
 
     def test_it_starts_nothing_without_an_index(self, folder: Path, index: config.Settings) -> None:
-        with pytest.raises(client.Unavailable, match="no index"):
+        with pytest.raises(launcher.Unavailable, match="no index"):
             _run(replace(index, index=str(folder / "none")), "?")
         assert not list(folder.iterdir())
 
     def test_many_questions_are_for_the_asking_process(self, folder: Path, index: config.Settings) -> None:
-        with pytest.raises(client.Unavailable, match="too many"):
+        with pytest.raises(launcher.Unavailable, match="too many"):
             _run(index, questions=["?"] * 33)
         assert not list(folder.iterdir())
 
     def test_a_question_beyond_all_bounds_is_not_sent(self, start: Start, index: config.Settings) -> None:
         resident = start()
-        with pytest.raises(client.Unavailable, match="TooLong"):
-            _run(index, "x" * wire.MAX_REQUEST)
+        with pytest.raises(launcher.Unavailable, match="TooLong"):
+            _run(index, "x" * protocol.MAX_REQUEST)
         assert resident.works()
 
     def test_an_error_is_told_as_a_reason(self, start: Start, index: config.Settings) -> None:
         start(error=UsageError("no such date"))
-        with pytest.raises(client.Unavailable, match="no such date"):
+        with pytest.raises(launcher.Unavailable, match="no such date"):
             _run(index, "?")
 
     def test_one_that_cannot_be_started(
@@ -517,16 +517,16 @@ class TestTheClient:
     ) -> None:
         monkeypatch.setattr(sys, "executable", shutil.which("false"))
         begun = time.monotonic()
-        with pytest.raises(client.Unavailable, match="Connection"):
+        with pytest.raises(launcher.Unavailable, match="Connection"):
             _run(index, "?")
         assert time.monotonic() - begun < 5
         monkeypatch.setattr(sys, "executable", str(folder / "none"))
-        with pytest.raises(client.Unavailable, match="FileNotFoundError"):
+        with pytest.raises(launcher.Unavailable, match="FileNotFoundError"):
             _run(index, "?")
 
     def test_a_folder_that_others_can_enter(self, folder: Path, index: config.Settings) -> None:
         (folder / "kosearch").mkdir(mode=0o755)
-        with pytest.raises(client.Unavailable, match="PermissionError"):
+        with pytest.raises(launcher.Unavailable, match="PermissionError"):
             _run(index, "?")
 
     @pytest.mark.parametrize(
@@ -535,32 +535,32 @@ class TestTheClient:
             pytest.param(b"", id="hangs up"),
             pytest.param(b"\0\0", id="hangs up early"),
             pytest.param(struct.pack(">I", 9) + b"{}", id="hangs up in the middle"),
-            pytest.param(struct.pack(">I", wire.MAX_REPLY + 1), id="too long"),
+            pytest.param(struct.pack(">I", protocol.MAX_REPLY + 1), id="too long"),
             pytest.param(struct.pack(">I", 2) + b"[]", id="no object"),
             pytest.param(struct.pack(">I", 2) + b"{}", id="no version"),
-            pytest.param(wire.frame({"version": "0.0.1", "code": 0}, 100), id="another version"),
-            pytest.param(wire.frame({"version": kosearch.__version__}, 100), id="nothing printed"),
-            pytest.param(wire.frame({"version": kosearch.__version__, "code": 0}, 100), id="half a reply"),
-            pytest.param(wire.frame({**PRINTED, "stdout": 1}, 100), id="no text"),
-            pytest.param(wire.frame({**PRINTED, "code": "x"}, 100), id="no code"),
+            pytest.param(protocol.frame({"version": "0.0.1", "code": 0}, 100), id="another version"),
+            pytest.param(protocol.frame({"version": kosearch.__version__}, 100), id="nothing printed"),
+            pytest.param(protocol.frame({"version": kosearch.__version__, "code": 0}, 100), id="half a reply"),
+            pytest.param(protocol.frame({**PRINTED, "stdout": 1}, 100), id="no text"),
+            pytest.param(protocol.frame({**PRINTED, "code": "x"}, 100), id="no code"),
         ],
     )
     def test_one_that_answers_nonsense(self, folder: Path, index: config.Settings, reply: bytes) -> None:
-        with place.listen(place.socket_path(index)) as listener:
+        with sockets.listen(sockets.socket_path(index)) as listener:
             thread = threading.Thread(target=_reply, args=(listener, reply))
             thread.start()
-            with pytest.raises(client.Unavailable):
+            with pytest.raises(launcher.Unavailable):
                 _run(index, "?")
             thread.join()
 
     def test_one_that_hangs_costs_its_patience_once(
         self, folder: Path, index: config.Settings, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        path = place.socket_path(index)
-        with place.listen(path):
+        path = sockets.socket_path(index)
+        with sockets.listen(path):
             os.utime(path, (0, 0))  # it is not just starting
             begun = time.monotonic()
-            with pytest.raises(client.Unavailable, match="TimeoutError"):
+            with pytest.raises(launcher.Unavailable, match="TimeoutError"):
                 _run(index, "?", patience=0.3)
             assert 0.3 <= time.monotonic() - begun < 2
             assert not path.exists()
@@ -568,39 +568,39 @@ class TestTheClient:
     def test_one_that_starts_has_more_time(
         self, folder: Path, index: config.Settings, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(place, "STARTING", 1.0)
-        path = place.socket_path(index)
-        with place.listen(path):
+        monkeypatch.setattr(sockets, "STARTING", 1.0)
+        path = sockets.socket_path(index)
+        with sockets.listen(path):
             begun = time.monotonic()
-            with pytest.raises(client.Unavailable, match="TimeoutError"):
+            with pytest.raises(launcher.Unavailable, match="TimeoutError"):
                 _run(index, "?", patience=0.1)
             assert time.monotonic() - begun > 0.5
             assert path.exists()
 
     def test_a_hung_one_is_ended_by_force(self, folder: Path, index: config.Settings) -> None:
-        path = place.socket_path(index)
+        path = sockets.socket_path(index)
         path.parent.mkdir(mode=0o700)
         child = os.fork()
         if not child:  # it listens, and never answers
-            with place.listen(path):
+            with sockets.listen(path):
                 time.sleep(60)
             os._exit(0)
         assert until(path.exists, seconds=5.0)
-        assert [(path, None)] == list(client.residents(index, patience=0.2))
-        assert client.stop(path, patience=0.2)
+        assert [(path, None)] == list(launcher.residents(index, patience=0.2))
+        assert launcher.stop(path, patience=0.2)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -9
         assert not path.exists()
 
     def test_all_that_run_are_known(self, start: Start, index: config.Settings) -> None:
         resident = start()
-        (path, state), *others = client.residents(replace(index, device="cpu"))
+        (path, state), *others = launcher.residents(replace(index, device="cpu"))
         assert (path, others) == (resident.path, [])
         assert state is not None
         assert state["pid"] == os.getpid()
 
 
-def _run(settings: config.Settings, *words: str, **more: Any) -> client.Reply:
-    return client.run(settings, ["query", *words], {}, terminal=False, **more)
+def _run(settings: config.Settings, *words: str, **more: Any) -> launcher.Reply:
+    return launcher.run(settings, ["query", *words], {}, terminal=False, **more)
 
 
 def _one(start: Start, running: list[Running] = []) -> Running:  # noqa: B006 - one for all examples

@@ -22,7 +22,7 @@ from conftest import PROGRAM, Program, make_program, until
 from kosearch import config, terms
 from kosearch.cli import main
 from kosearch.library import Index
-from kosearch.resident import client, place, wire
+from kosearch.resident import launcher, protocol, sockets
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # those of other people's imports
 
@@ -38,8 +38,8 @@ class Resident:
     def state(self) -> dict[str, Any] | None:
         """What its resident says of itself; None where there is none."""
         for path in (self.runtime / "kosearch").glob("*.sock"):
-            with suppress(OSError), place.connect(path, 5) as connection:
-                return wire.exchange(connection, {"do": "status"}, 5)
+            with suppress(OSError), sockets.connect(path, 5) as connection:
+                return protocol.exchange(connection, {"do": "status"}, 5)
         return None
 
     @property
@@ -56,7 +56,7 @@ class Resident:
 
     def stop(self) -> None:
         for path in (self.runtime / "kosearch").glob("*.sock"):
-            client.stop(path)
+            launcher.stop(path)
 
 
 def _resident(program: Program, runtime: Path) -> Resident:
@@ -228,8 +228,8 @@ def test_a_question_in_a_pipe_imports_next_to_nothing(resident: Resident) -> Non
     script = (
         "import sys\n"
         "before = set(sys.modules)\n"
-        "from kosearch.resident import forwarding\n"
-        "code = forwarding.run(['query', '휴가 이월', '--jsonl', '-k', '3'])\n"
+        "from kosearch.resident import client\n"
+        "code = client.run(['query', '휴가 이월', '--jsonl', '-k', '3'])\n"
         "much = {'typer', 'dataclasses', 'inspect', 'pathlib', 'typing', 'kosearch.config', 'kosearch.records'}\n"
         "assert not much & set(sys.modules), much & set(sys.modules)\n"
         "assert len(set(sys.modules) - before) < 50, sorted(set(sys.modules) - before)\n"
@@ -318,7 +318,7 @@ def test_one_who_is_limited_for_good_starts_none(own: Resident) -> None:
 
 def test_those_of_other_installations_are_left_alone(own: Resident) -> None:
     other = own.runtime / "kosearch" / "00000000-00000000.sock"
-    with place.listen(other) as listener:
+    with sockets.listen(other) as listener:
         for arguments, code in ((["--status"], 1), (["--status", "--json"], 1), (["--stop"], 0)):
             done = own.program.run("serve", *arguments)
             assert (done.returncode, str(other) in done.stdout + done.stderr) == (code, False)
@@ -399,8 +399,8 @@ def test_one_that_was_killed_or_hangs_is_replaced(own: Resident, monkeypatch: py
     os.utime(path, (0, 0))  # it is not just starting
     for name, value in own.program.environment.items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(client.Unavailable, match="Timeout"):
-        client.run(config.load({}), ["query", "keys"], os.environ, terminal=False, patience=0.5)
+    with pytest.raises(launcher.Unavailable, match="Timeout"):
+        launcher.run(config.load({}), ["query", "keys"], os.environ, terminal=False, patience=0.5)
     assert not path.exists()
     os.kill(second, signal.SIGCONT)
     assert until(lambda: not _runs(second))

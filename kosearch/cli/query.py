@@ -149,12 +149,12 @@ def command(
 
 def _run_by_resident(settings: Settings, caller: Caller, questions: Sequence[str] | None) -> int | None:
     """Print what a warm process makes of this command, and return its exit code; None where there is no such."""
-    from kosearch.resident import client
+    from kosearch.resident import launcher
 
     terminal = caller.output.stdout.isatty()
     try:
-        reply = client.run(settings, caller.argv, caller.environ, terminal=terminal, questions=questions)
-    except client.Unavailable as reason:
+        reply = launcher.run(settings, caller.argv, caller.environ, terminal=terminal, questions=questions)
+    except launcher.Unavailable as reason:
         if os.environ.get("KOSEARCH_DEBUG"):
             caller.output.warning(f"answered in this process: {render.one_line(str(reason))}")
         return None

@@ -20,12 +20,10 @@ from kosearch.cli.output import Caller, Elsewhere, Output
 from kosearch.config import Settings
 from kosearch.errors import KosearchError
 from kosearch.records import Answer, Query
-from kosearch.resident import forwarding, place
+from kosearch.resident import client, sockets
 from kosearch.resident.server import serve
 from kosearch.resident.warm import Warm
 
-_PLACES = ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME")
-"""What decides where a user's files lie, and is read from this process's own environment."""
 _FOLDERS = ("KOSEARCH_CONFIG", "KOSEARCH_DATA_DIR", "KOSEARCH_CACHE_DIR")
 
 
@@ -40,8 +38,8 @@ class Commands:
         """Whether it is a question, asked with the settings that this process was started for."""
         file = environ.get("KOSEARCH_CONFIG")
         if (
-            not forwarding.is_question(argv)
-            or any(environ.get(name) != os.environ.get(name) for name in _PLACES)
+            not client.is_question(argv)
+            or any(environ.get(name) != os.environ.get(name) for name in client.HOMES)
             or any(environ.get(name) and not os.path.isabs(environ[name]) for name in _FOLDERS)
             or (file and not os.path.isfile(file))  # a pipe is the asking process's to read
         ):
@@ -85,7 +83,7 @@ class Commands:
         return self._answers.answers(os.path.realpath(directory), queries)
 
     def _is_for_me(self, settings: Settings, environ: Mapping[str, str]) -> bool:
-        return settings.resident and place.socket_path(settings, environ) == self._path
+        return settings.resident and sockets.socket_path(settings, environ) == self._path
 
 
 class _Stream(TextIOWrapper):

@@ -57,12 +57,12 @@ def command(
 def _serve(settings: Settings, output: Output) -> int:
     from kosearch.cli.resident import Commands
     from kosearch.library import Index
-    from kosearch.resident import place, server
+    from kosearch.resident import server, sockets
     from kosearch.resident.warm import Warm
 
     try:
-        path = place.socket_path(settings)
-        listener = place.listen(path)
+        path = sockets.socket_path(settings)
+        listener = sockets.listen(path)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise UsageError("one is running already", "kosearch serve --stop ends it") from error
@@ -81,10 +81,10 @@ def _serve(settings: Settings, output: Output) -> int:
 
 
 def _detach(settings: Settings, output: Output) -> int:
-    from kosearch.resident import client
+    from kosearch.resident import launcher
 
     try:
-        state = client.start(settings)
+        state = launcher.start(settings)
     except (OSError, ValueError) as error:
         raise _no_socket(error) from error
     output.note(f"process {state['pid']} answers questions; kosearch serve --stop ends it")
@@ -92,11 +92,11 @@ def _detach(settings: Settings, output: Output) -> int:
 
 
 def _stop(settings: Settings, output: Output) -> int:
-    from kosearch.resident import client
+    from kosearch.resident import launcher
 
     count = 0
-    for path, state in client.residents(settings):
-        if not client.stop(path):
+    for path, state in launcher.residents(settings):
+        if not launcher.stop(path):
             raise KosearchError(
                 f"the process that listens at {path} does not end", "end it with the system's own means, and ask again"
             )
@@ -108,9 +108,9 @@ def _stop(settings: Settings, output: Output) -> int:
 
 
 def _status(settings: Settings, output: Output, *, json: bool) -> int:
-    from kosearch.resident import client
+    from kosearch.resident import launcher
 
-    found = list(client.residents(settings))
+    found = list(launcher.residents(settings))
     if json:
         rows = [{"socket": str(path), "answers": state is not None, **(state or {})} for path, state in found]
         output.json({"schema": STATUS, "residents": rows})

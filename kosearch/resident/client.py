@@ -1,201 +1,131 @@
-"""Asks the resident, and starts it where there is none. Nothing heavy is imported here.
+"""A whole command line, run by a resident that is there already: the asking process imports next to nothing.
 
-The one who finds no resident makes its socket, starts a process that inherits it, and connects at once: the
-question waits in the socket until the process takes it, and if that fails to start the connection just ends.
+Which resident it is for depends on settings that would take longer to read than it takes to answer. So every one of
+this user and installation is asked, and says at once whether it is the one.
 """
 
 from __future__ import annotations
 
-import errno
 import os
-import signal
-import socket
 import sys
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
 
-from kosearch import __version__, processes
-from kosearch.config import Settings, index_directory
-from kosearch.resident import forwarding, place, wire
+from kosearch import __version__
+from kosearch.resident import protocol, sockets
 
-PROCESS = "kosearch.cli.resident"
-"""The module that is the resident: it runs commands, which are above this room."""
+TYPE_CHECKING = False  # type checkers know the name; see `sockets` for why it is not imported
+if TYPE_CHECKING:
+    from socket import socket
+    from typing import Any
 
-
-MAX_QUESTIONS = 32
-"""More are worth loading the model for where they are asked."""
-
-
-class Reply(NamedTuple):
-    """What a command printed, and its exit code."""
-
-    stdout: bytes
-    stderr: bytes
-    code: int
+_PREFIX, _SECRET = "KOSEARCH_", "_KEY"
+HOMES = ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")
+"""What decides where a user's files lie: a resident is for those who have the same."""
+_SOCKETS = ("TMPDIR", "XDG_RUNTIME_DIR")
+_TERMINAL = ("TERM", "COLORTERM", "COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
+"""What of the environment decides about settings and places, and how a terminal is written to."""
+_OWN = ("--no-resident", "--device", "--batch", "--help", "-h")
+"""Options with which a command is not for the resident, or not for the one that it is asked for."""
+_AT_ONCE = 1.0
+"""Seconds in which a resident that can answer says so. One that only starts, or hangs, is `launcher`'s to wait for."""
 
 
-class Unavailable(Exception):
-    """There is no answer to be had from a resident; why."""
+class NoAnswerError(Exception):
+    """A resident took the command, and could not answer it."""
 
 
-def run(
-    settings: Settings,
-    argv: Sequence[str],
-    environ: Mapping[str, str],
-    *,
-    terminal: bool,
-    questions: Sequence[str] | None = None,
-    patience: float = place.PATIENCE,
-) -> Reply:
-    """What a question's command prints, run by the resident with these settings, and its exit code.
+def run(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> int | None:
+    """Print what the command prints and return its exit code; None where this process must run it by itself.
 
-    Starts a resident where there is none. Raises Unavailable for whatever goes wrong, an error in the question
-    too: the asking process then does the work, and meets the error itself.
+    Raises NoAnswerError where asking again makes no sense, and OSError where nothing can be printed.
     """
-    if questions is not None and len(questions) > MAX_QUESTIONS:
-        raise Unavailable("there are too many questions")
+    wanted = environ.get("KOSEARCH_RESIDENT", "").lower() != "off" and not environ.get("KOSEARCH_DEBUG")
+    if not wanted or not is_question(argv) or any(one.startswith(_OWN) for one in argv):
+        return None
+    reply = _reply(request(argv, environ, terminal=sys.stdout.isatty()), environ)
+    if reply is None:
+        return None
+    sys.stderr.buffer.write(printed(reply["stderr"]))
+    sys.stderr.flush()
     try:
-        if not index_directory(settings.index, settings).is_dir():
-            raise Unavailable("there is no index")
-        told = {**environ, **_decisive(settings), "KOSEARCH_DATA_DIR": str(settings.data_dir)}
-        if environ.get("KOSEARCH_CONFIG"):
-            told["KOSEARCH_CONFIG"] = str(settings.config_file)
-        request = forwarding.request(argv, told, terminal=terminal, questions=questions)
-        reply = _ask(place.socket_path(settings), settings, request, patience)
-        if reply.get("version") != __version__:
-            raise Unavailable(f"the resident is of version {reply.get('version')}")
-        for reason in ("cannot", "elsewhere"):
-            if reason in reply:
-                raise Unavailable(str(reply[reason]))
-        return Reply(forwarding.printed(reply["stdout"]), forwarding.printed(reply["stderr"]), int(reply["code"]))
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise Unavailable(f"{type(error).__name__}: {error}") from error
+        sys.stdout.buffer.write(printed(reply["stdout"]))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains at exit
+        return 0
+    return int(reply["code"])
 
 
-def start(settings: Settings) -> dict[str, Any]:
-    """Start a resident where there is none of this version; what it says of itself. Raises OSError, ValueError."""
-    path = place.socket_path(settings)
-    with _connected(path, settings) as connection:
-        state = wire.exchange(connection, {"do": "status"}, place.STARTING)
-    if state.get("version") == __version__:
-        return state
-    stop(path)
-    with _connected(path, settings) as connection:
-        return wire.exchange(connection, {"do": "status"}, place.STARTING)
+def is_question(argv: Sequence[str]) -> bool:
+    """Whether it is a command that a resident may run."""
+    return list(argv[:1]) == ["query"]
 
 
-def residents(settings: Settings, *, patience: float = place.PATIENCE) -> Iterator[tuple[Path, dict[str, Any] | None]]:
-    """The sockets of this installation's residents in the runtime directory, whatever their settings.
+def request(
+    argv: Sequence[str], environ: Mapping[str, str], *, terminal: bool, questions: Sequence[str] | None = None
+) -> dict[str, object]:
+    """What a resident is told to run."""
+    return {
+        "do": "run",
+        "argv": list(argv),
+        "cwd": os.getcwd(),
+        "environ": _kept(environ, terminal),
+        "terminal": terminal,
+        "questions": questions,
+    }
 
-    With what each says of itself, and None for one that does not answer. Raises OSError.
-    """
-    folder = place.socket_path(settings).parent
-    for path in map(Path, place.sockets_in(folder) if folder.exists() else ()):
+
+def _kept(environ: Mapping[str, str], terminal: bool) -> dict[str, str]:
+    """What the resident is told of the environment: no keys."""
+    kept = {
+        name: value
+        for name, value in environ.items()
+        if name in (*HOMES, *_SOCKETS, *_TERMINAL) or (name.startswith(_PREFIX) and not name.endswith(_SECRET))
+    }
+    if terminal and not kept.get("COLUMNS", "").isdigit():
+        kept["COLUMNS"] = _columns()
+    return kept
+
+
+def _columns() -> str:
+    """The width of this process's terminal."""
+    for stream in range(3):
         try:
-            with place.connect(path, patience) as connection:
-                yield path, wire.exchange(connection, {"do": "status"}, patience)
-        except (ConnectionRefusedError, FileNotFoundError, PermissionError):
+            return str(os.get_terminal_size(stream).columns)
+        except OSError:
             continue
-        except (OSError, ValueError):
-            yield path, None
+    return "80"
 
 
-def stop(path: Path, *, patience: float = place.PATIENCE) -> bool:
-    """End the resident at a socket and wait until it is gone, or end it by force; False where even that fails."""
-    try:
-        with place.connect(path, patience) as connection:
-            pid = place.peer_pid(connection)
-            with suppress(OSError, ValueError):
-                wire.exchange(connection, {"do": "stop"}, patience)
-                ends = time.monotonic() + patience
-                while path.exists() and time.monotonic() < ends:
-                    time.sleep(0.02)
-                return True
-    except OSError:
-        return not path.exists()
-    if pid is None:
-        return False
-    with suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
-    path.unlink(missing_ok=True)
-    return True
-
-
-def _ask(path: Path, settings: Settings, request: Mapping[str, Any], patience: float) -> dict[str, Any]:
-    with _connected(path, settings) as connection:
-        age = time.time() - path.stat().st_mtime
-        patience = max(patience, place.STARTING - age)
+def _reply(request: Mapping[str, object], environ: Mapping[str, str]) -> dict[str, Any] | None:
+    """What a resident says that has run it; None where none wants to."""
+    for path in sockets.sockets(environ):
         try:
-            reply = wire.exchange(connection, {"seconds": patience, **request}, patience)
-            return wire.receive(connection, patience) if "accepted" in reply else reply
-        except TimeoutError:
-            # One that hangs must not cost every question so much: without its socket it is none, and knows it.
-            if age > place.STARTING:
-                path.unlink(missing_ok=True)
-            raise
+            connection = sockets.connect(path, _AT_ONCE)
+        except OSError:
+            continue
+        with connection:
+            try:
+                first = protocol.exchange(connection, {"seconds": sockets.PATIENCE, **request}, _AT_ONCE)
+            except (OSError, ValueError):
+                continue
+            if first.get("version") == __version__ and "accepted" in first:
+                return _result(connection)
+    return None
 
 
-def _connected(path: Path, settings: Settings) -> socket.socket:
-    """A connection to the resident, which is started if need be."""
+def _result(connection: socket) -> dict[str, Any] | None:
     try:
-        return place.connect(path, place.PATIENCE)
-    except (FileNotFoundError, ConnectionRefusedError):
-        pass
-    try:
-        with place.listen(path) as listener:
-            _spawn(listener, path, settings)
-    except OSError as error:
-        if error.errno != errno.EADDRINUSE:  # else somebody was faster
-            raise
-    return place.connect(path, place.PATIENCE)
+        reply = protocol.receive(connection, sockets.PATIENCE)
+    except (OSError, ValueError) as error:
+        raise NoAnswerError from error
+    if "elsewhere" in reply:
+        return None
+    if "code" not in reply:
+        raise NoAnswerError
+    return reply
 
 
-def _spawn(listener: socket.socket, path: Path, settings: Settings) -> None:
-    """Start a resident that takes over the listening socket, and nothing else of this process.
-
-    Raises OSError, where this process is limited too: a resident works for others, and would be as limited.
-    """
-    if processes.is_limited():
-        raise OSError(errno.EPERM, "this process is limited (ulimit), and so would be one that it starts")
-    listener.set_inheritable(True)
-    files = [
-        (os.POSIX_SPAWN_DUP2, listener.fileno(), 0),
-        (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
-        (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0),
-        *((os.POSIX_SPAWN_CLOSE, number) for number in processes.inheritable_files()),
-    ]
-    # -P: the working folder, which may be anybody's, is no place for modules.
-    os.posix_spawn(
-        sys.executable,
-        [sys.executable, "-P", "-m", PROCESS, str(path)],
-        _environment(settings),
-        file_actions=files,
-        setsigmask=(),
-        setsigdef=processes.default_signals(),
-    )
-
-
-def _environment(settings: Settings) -> dict[str, str]:
-    """What a resident needs of this process's environment, and the settings, wherever they were given."""
-    from kosearch.embedding.providers import KEY, PROVIDERS
-
-    return {
-        # Sharing small products among cores costs more than it brings, and a multiple when one of them is busy.
-        "OPENBLAS_NUM_THREADS": "1",
-        **processes.environment({KEY, *(one.key for one in PROVIDERS.values())}),
-        **_decisive(settings),
-        "KOSEARCH_RESIDENT_IDLE": str(settings.resident_idle),
-    }
-
-
-def _decisive(settings: Settings) -> dict[str, str]:
-    """The settings that a resident is for, wherever they were given: see `place.socket_path`."""
-    return {
-        "KOSEARCH_CACHE_DIR": str(settings.cache_dir),
-        "KOSEARCH_MODEL": settings.model or "auto",
-        "KOSEARCH_ENDPOINT": settings.endpoint or "auto",
-        "KOSEARCH_DEVICE": settings.device,
-    }
+def printed(text: str) -> bytes:
+    """What a command printed, as it was before it was sent."""
+    return text.encode("utf-8", "surrogateescape")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import kosearch
-from kosearch.resident import place, wire
+from kosearch.resident import protocol, sockets
 from kosearch.system import usable_cores
 
 CONNECTIONS = 64
@@ -105,7 +105,7 @@ class _Server:
             with suppress(ValueError, RuntimeError):  # only the main thread hears them
                 asyncio.get_running_loop().add_signal_handler(number, self._heard, number)
         program = _identity(Path(kosearch.__file__))
-        server = await asyncio.start_unix_server(self._serve, sock=listener, backlog=place.BACKLOG)
+        server = await asyncio.start_unix_server(self._serve, sock=listener, backlog=sockets.BACKLOG)
         while not self._told_to_end.is_set():
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._told_to_end.wait(), TICK)
@@ -130,12 +130,12 @@ class _Server:
         transport = writer.transport
         self._open += 1
         try:
-            if self._open > CONNECTIONS or place.peer_uid(writer.get_extra_info("socket")) != os.geteuid():
+            if self._open > CONNECTIONS or sockets.peer_uid(writer.get_extra_info("socket")) != os.geteuid():
                 return
             async with asyncio.timeout(SENDING):
-                head = await reader.readexactly(wire.HEAD.size)
-                body = await reader.readexactly(wire.length(head, wire.MAX_REQUEST))
-            request = wire.message(body)
+                head = await reader.readexactly(protocol.HEAD.size)
+                body = await reader.readexactly(protocol.length(head, protocol.MAX_REQUEST))
+            request = protocol.message(body)
             transport.set_write_buffer_limits(0)
             if request["do"] == "run":
                 if not self._accepts(request):
@@ -208,7 +208,7 @@ class _Server:
 
 
 def _framed(reply: Mapping[str, Any]) -> bytes:
-    return wire.frame({"version": kosearch.__version__, **reply}, wire.MAX_REPLY)
+    return protocol.frame({"version": kosearch.__version__, **reply}, protocol.MAX_REPLY)
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

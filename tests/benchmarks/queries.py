@@ -48,7 +48,7 @@ from kosearch.evaluation.collections import Collection, CollectionDocument
 from kosearch.evaluation.experiment import DocumentPreparer, index_collection
 from kosearch.indexing import Run
 from kosearch.library import Index
-from kosearch.resident import client
+from kosearch.resident import launcher
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "eval"
 COLLECTIONS = ("msmarco_ko", "korquad1_dev", "welfare_ko", "cranfield_en", "autorag_ko_embed")
@@ -90,8 +90,8 @@ def main(arguments: Sequence[str]) -> int:
         try:
             measure(questions, settings, options.cold)
         finally:
-            for path, _ in client.residents(settings):
-                client.stop(path)
+            for path, _ in launcher.residents(settings):
+                launcher.stop(path)
     return 0
 
 
@@ -171,7 +171,7 @@ def measure(questions: Sequence[str], settings: config.Settings, cold: int) -> N
     print(asked(questions, settings).row("resident"))
     print(loop(questions, settings).row("loop"))
     print(inside(questions, settings).row("inside"))
-    _, state = next(client.residents(settings))
+    _, state = next(launcher.residents(settings))
     if state and Path("/proc").is_dir():
         status = Path(f"/proc/{state['pid']}/status").read_text(encoding="utf-8")
         memory = {line.split()[0]: int(line.split()[1]) // 1024 for line in status.splitlines() if "kB" in line}
@@ -201,12 +201,12 @@ def loop(questions: Sequence[str], settings: config.Settings) -> Times:
 
 def inside(questions: Sequence[str], settings: config.Settings) -> Times:
     """The resident alone: this process connects, asks, and reads."""
-    _, state = next(client.residents(settings))
+    _, state = next(launcher.residents(settings))
     assert state is not None
     wall, before = [], cpu_of(state["pid"])
     for question in questions:
         begun = time.perf_counter()
-        client.run(settings, ["query", question], os.environ, terminal=False)
+        launcher.run(settings, ["query", question], os.environ, terminal=False)
         wall.append(time.perf_counter() - begun)
     return Times(wall, cpu_of(state["pid"]) - before)
 

@@ -268,8 +268,8 @@ PROMISES: dict[str, Promise] = {
             ),
             "a folder that others can enter is used for sockets": Break(
                 f"{_FLOOD}::test_a_place_that_is_not_ours_alone_is_not_used",
-                "resident/place.py",
-                " or found.st_mode & 0o077",
+                "resident/sockets.py",
+                " and not found.st_mode & 0o077",
                 "",
             ),
         },

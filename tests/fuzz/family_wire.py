@@ -16,7 +16,7 @@ from typing import Any
 from fuzz.frame import Family, Input
 from kosearch import __version__, config
 from kosearch.cli.resident import Commands
-from kosearch.resident import forwarding, place, server, wire
+from kosearch.resident import client, protocol, server, sockets
 
 REPLY = {"version": __version__, "stdout": "{}\n", "stderr": "", "code": 0}
 
@@ -33,17 +33,17 @@ def attempt(one: Input) -> str:
     """A request is answered by messages or by hanging up, and the next one is served; a reply is one, or an error."""
     data = one.data[: 1 << 16]
     if one.name.startswith("reply"):
-        return _reply(data if one.name == "reply-frame" else wire.HEAD.pack(len(data)) + data)
+        return _reply(data if one.name == "reply-frame" else protocol.HEAD.pack(len(data)) + data)
     if one.name == "request-frame":
         return _served(data)
     _followed(data)
-    return _served(wire.HEAD.pack(len(data)) + data)
+    return _served(protocol.HEAD.pack(len(data)) + data)
 
 
 def _followed(body: bytes) -> None:
     """Run the command in this thread, where the lines that it reaches are seen. The server bears whatever it raises."""
     with suppress(Exception, SystemExit):
-        request = wire.message(body)
+        request = protocol.message(body)
         _, commands, _ = _serving()
         if request["do"] == "run" and commands.accepts(request["argv"], request["environ"]):
             terminal, questions = request["terminal"], request["questions"]
@@ -52,13 +52,13 @@ def _followed(body: bytes) -> None:
 
 def _served(data: bytes) -> str:
     path, _, thread = _serving()
-    with place.connect(path, 5.0) as connection:
+    with sockets.connect(path, 5.0) as connection:
         with suppress(BrokenPipeError, ConnectionResetError):
             connection.sendall(data)
             connection.shutdown(socket.SHUT_WR)
         with suppress(ConnectionResetError):
-            while head := connection.recv(wire.HEAD.size, socket.MSG_WAITALL):
-                reply = wire.message(connection.recv(wire.length(head, wire.MAX_REPLY), socket.MSG_WAITALL))
+            while head := connection.recv(protocol.HEAD.size, socket.MSG_WAITALL):
+                reply = protocol.message(connection.recv(protocol.length(head, protocol.MAX_REPLY), socket.MSG_WAITALL))
                 if reply.get("version") != __version__:
                     return f"a reply without a version: {reply}"
     if _may_end(data):
@@ -66,16 +66,16 @@ def _served(data: bytes) -> str:
         thread.join(10.0)
         _serving.cache_clear()
         return ""
-    with place.connect(path, 5.0) as connection:
-        state = wire.exchange(connection, {"do": "status"}, 5.0)
+    with sockets.connect(path, 5.0) as connection:
+        state = protocol.exchange(connection, {"do": "status"}, 5.0)
     return "" if state.get("pid") == os.getpid() else f"it does not say what it is: {state}"
 
 
 def _may_end(data: bytes) -> bool:
     """Whether it was told to end, or asked by another version."""
     with suppress(ValueError, struct.error):
-        length = wire.length(data[: wire.HEAD.size], wire.MAX_REQUEST)
-        request = wire.message(data[wire.HEAD.size :][:length])
+        length = protocol.length(data[: protocol.HEAD.size], protocol.MAX_REQUEST)
+        request = protocol.message(data[protocol.HEAD.size :][:length])
         return request.get("do") not in ("run", "status") or request.get("version") != __version__
     return False
 
@@ -86,8 +86,8 @@ def _reply(data: bytes) -> str:
         theirs.sendall(data)
         theirs.shutdown(socket.SHUT_WR)
         try:
-            reply = wire.receive(ours, 5.0)
-            forwarding.printed(reply["stdout"])
+            reply = protocol.receive(ours, 5.0)
+            client.printed(reply["stdout"])
         except (OSError, ValueError, TypeError, KeyError, AttributeError):  # those that `client.run` expects
             return ""
     return "" if isinstance(reply["stdout"], str) else f"what was printed is no text: {reply}"
@@ -111,14 +111,14 @@ class _Nothing:
 def _serving() -> tuple[Path, Commands, threading.Thread]:
     """The socket of a server in a thread, and its commands, which are the real ones."""
     os.environ.update(_environ(os.getppid()))
-    path = place.socket_path(config.load({}))
-    listener, holdings = place.listen(path), _Nothing()
+    path = sockets.socket_path(config.load({}))
+    listener, holdings = sockets.listen(path), _Nothing()
     commands: Any = Commands(path, holdings)  # type: ignore[arg-type]
     thread = threading.Thread(target=server.serve, args=(listener, path, holdings, 600.0, commands), daemon=True)
     thread.start()
     ends = time.monotonic() + 10.0
     while time.monotonic() < ends:
-        with suppress(OSError), place.connect(path, 1.0):
+        with suppress(OSError), sockets.connect(path, 1.0):
             return path, commands, thread
     raise AssertionError("it does not listen")
 
@@ -136,11 +136,11 @@ def _seeds() -> Iterator[Input]:
         {"do": "stop", "seconds": 1, "version": __version__},
     ]
     for request in requests:
-        framed = wire.frame(request, wire.MAX_REQUEST)
-        yield from (Input("request-frame", framed), Input("request", framed[wire.HEAD.size :]))
+        framed = protocol.frame(request, protocol.MAX_REQUEST)
+        yield from (Input("request-frame", framed), Input("request", framed[protocol.HEAD.size :]))
     for reply in (REPLY, {"version": __version__, "cannot": "why"}, {"version": __version__, "accepted": True}):
-        framed = wire.frame(reply, wire.MAX_REPLY)
-        yield from (Input("reply-frame", framed), Input("reply", framed[wire.HEAD.size :]))
+        framed = protocol.frame(reply, protocol.MAX_REPLY)
+        yield from (Input("reply-frame", framed), Input("reply", framed[protocol.HEAD.size :]))
 
 
 FAMILY = Family(

@@ -23,7 +23,7 @@ import pytest
 from conftest import Program, Tally, until
 
 from kosearch import __version__
-from kosearch.resident import client, place, wire
+from kosearch.resident import launcher, protocol, sockets
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
 
@@ -85,17 +85,17 @@ def resident(indexed: Program) -> Iterator[Resident]:
     program = replace(indexed, environment=environment)
     assert program.run("query", "rotate keys", "--mode", "lexical").returncode == 0
     (path,) = (runtime / "kosearch").glob("*.sock")
-    with place.connect(path, 5) as connection:
-        pid = wire.exchange(connection, {"do": "status"}, 5)["pid"]
+    with sockets.connect(path, 5) as connection:
+        pid = protocol.exchange(connection, {"do": "status"}, 5)["pid"]
     yield Resident(program, path, pid)
-    client.stop(path)
+    launcher.stop(path)
     shutil.rmtree(runtime)
 
 
 def request(**more: Any) -> bytes:
     query = {"text": "keys", "paths": [], "kinds": [], "mode": "lexical"}
     message = {"version": __version__, "do": "answer", "index": "/none", "queries": [query], "seconds": 2, **more}
-    return wire.frame(message, wire.MAX_REQUEST)
+    return protocol.frame(message, protocol.MAX_REQUEST)
 
 
 def framed(body: bytes) -> bytes:
@@ -107,8 +107,8 @@ UNKIND = {
     "half a head": [b"\0\0"] * 20,
     "half a message": [struct.pack(">I", 1000) + b"{" * 500] * 20,
     "four gigabytes announced": [b"\xff\xff\xff\xff" + b"x" * 100_000] * 20,
-    "a byte too many": [struct.pack(">I", wire.MAX_REQUEST + 1)] * 5,
-    "a megabyte of brackets": [framed(b"[" * wire.MAX_REQUEST)] * 5,
+    "a byte too many": [struct.pack(">I", protocol.MAX_REQUEST + 1)] * 5,
+    "a megabyte of brackets": [framed(b"[" * protocol.MAX_REQUEST)] * 5,
     "a megabyte of digits": [framed(b'{"do":' + b"9" * 1_000_000 + b"}")] * 3,
     "not a number": [request(seconds=float("nan")), request(seconds=float("inf")), request(seconds=-1)],
     "odd indexes": [request(index=name) for name in ("", "\0", "/etc", "/dev/zero", "/" * 5000, "../..", "\udcff")],
@@ -131,7 +131,7 @@ def test_it_lives_through_all_of_it_and_does_not_grow(resident: Resident, tally:
                 stack.enter_context(resident.connect())
         # 64 are kept. One that is turned away is closed five turns of the event loop after it was accepted, and each
         # turn accepts as many as the backlog holds, 64 again.
-        most = before[1] + 64 + 5 * place.BACKLOG
+        most = before[1] + 64 + 5 * sockets.BACKLOG
         assert not until(lambda: resident.files > most, seconds=1.0)
         assert resident.ask() == expected  # in the resident or, where that is full, in the asking process
     tally.tried("flood", FLOOD)
@@ -165,8 +165,8 @@ def test_it_lives_through_all_of_it_and_does_not_grow(resident: Resident, tally:
     assert resident.memory < before[0] + GROWTH
     assert resident.threads <= before[2] + 4  # its pool of answering threads fills once
     assert resident.ask() == expected
-    with place.connect(resident.path, 5) as connection:
-        assert wire.exchange(connection, {"do": "status"}, 5)["pid"] == resident.pid
+    with sockets.connect(resident.path, 5) as connection:
+        assert protocol.exchange(connection, {"do": "status"}, 5)["pid"] == resident.pid
 
 
 def drip(resident: Resident, seconds: int = 20) -> bool:
@@ -202,7 +202,7 @@ except OSError:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 def test_it_serves_nobody_else(resident: Resident, tally: Tally) -> None:
     def speak() -> str:
-        message = wire.frame({"version": __version__, "do": "status"}, wire.MAX_REQUEST).hex()
+        message = protocol.frame({"version": __version__, "do": "status"}, protocol.MAX_REQUEST).hex()
         command = [sys.executable, "-S", "-c", SPEAK, str(resident.path), message]
         return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False).stderr.strip()
 

@@ -37,7 +37,7 @@ from kosearch.extract.decoding import decode, normalise
 from kosearch.globs import Globs
 from kosearch.passages import cut
 from kosearch.records import Extracted, Heading, PageStart, Skipped, SourceFile
-from kosearch.resident import wire
+from kosearch.resident import protocol
 from kosearch.searching.excerpts import best_part, shared_spans
 from kosearch.sources import Unseen, WalkRules, find
 from kosearch.terms import Analyzer, matches
@@ -320,5 +320,5 @@ def test_evaluation_files(data: bytes, rest: bytes, tally: Tally) -> None:
 def test_messages(body: bytes, tally: Tally) -> None:
     tally.tried("fuzz")
     with suppress(ValueError):
-        wire.length(body[:4].ljust(4, b"\0"), wire.MAX_REQUEST)
-        wire.message(body)
+        protocol.length(body[:4].ljust(4, b"\0"), protocol.MAX_REQUEST)
+        protocol.message(body)

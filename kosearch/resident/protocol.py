@@ -18,7 +18,7 @@ from collections.abc import Mapping
 
 from kosearch import __version__
 
-TYPE_CHECKING = False  # type checkers know the name; see `place` for why it is not imported
+TYPE_CHECKING = False  # type checkers know the name; see `sockets` for why it is not imported
 if TYPE_CHECKING:
     from typing import Any
 

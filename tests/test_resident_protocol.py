@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kosearch.resident import forwarding, wire
+from kosearch.resident import client, protocol
 
 TEXT = st.text(st.characters(), max_size=20) | st.sampled_from(["한글 \u202e\x1b[31m", "\ud800\udc80", "\udcff", "\0"])
 REQUESTS = st.fixed_dictionaries(
@@ -25,10 +25,10 @@ REQUESTS = st.fixed_dictionaries(
 
 def sent(message: dict[str, object]) -> dict[str, object]:
     """The message as the other side reads it."""
-    framed = wire.frame(message, wire.MAX_REPLY)
-    head, body = framed[: wire.HEAD.size], framed[wire.HEAD.size :]
-    assert wire.length(head, wire.MAX_REPLY) == len(body)
-    return wire.message(body)
+    framed = protocol.frame(message, protocol.MAX_REPLY)
+    head, body = framed[: protocol.HEAD.size], framed[protocol.HEAD.size :]
+    assert protocol.length(head, protocol.MAX_REPLY) == len(body)
+    return protocol.message(body)
 
 
 @given(REQUESTS)
@@ -40,29 +40,29 @@ def test_a_request_arrives_as_it_was(request: dict[str, object]) -> None:
 
 @given(st.binary(max_size=200))
 def test_what_was_printed_arrives_byte_by_byte(printed: bytes) -> None:
-    assert forwarding.printed(str(sent({"stdout": printed})["stdout"])) == printed
+    assert client.printed(str(sent({"stdout": printed})["stdout"])) == printed
 
 
 def test_what_is_too_long_is_not_sent_and_not_received() -> None:
-    with pytest.raises(wire.TooLong):
-        wire.frame({"text": "x" * 100}, 50)
-    with pytest.raises(wire.TooLong):
-        wire.length(b"\xff\xff\xff\xff", wire.MAX_REPLY)
+    with pytest.raises(protocol.TooLong):
+        protocol.frame({"text": "x" * 100}, 50)
+    with pytest.raises(protocol.TooLong):
+        protocol.length(b"\xff\xff\xff\xff", protocol.MAX_REPLY)
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"1", b"{", b"\xff\xfe", b'{"a": ' * 3, b"[" * 100_000])
 def test_nonsense_is_one_kind_of_error(body: bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - whatever it says
-        wire.message(body)
+        protocol.message(body)
 
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_an_object_or_that_error(body: bytes) -> None:
     with suppress(ValueError):
-        assert isinstance(wire.message(body), dict)
+        assert isinstance(protocol.message(body), dict)
 
 
 def test_what_is_no_record_is_not_sent() -> None:
     with pytest.raises(TypeError, match="object"):
-        wire.frame({"thing": object()}, 1000)
-    assert json.loads(wire.frame({"a": 1}, 100)[4:]) == {"a": 1}
+        protocol.frame({"thing": object()}, 1000)
+    assert json.loads(protocol.frame({"a": 1}, 100)[4:]) == {"a": 1}

@@ -1,0 +1,201 @@
+"""Starts, lists and ends residents, and has a command run by one that is started for it. Nothing heavy is imported.
+
+The one who finds no resident makes its socket, starts a process that inherits it, and connects at once: the
+question waits in the socket until the process takes it, and if that fails to start the connection just ends.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from kosearch import __version__, processes
+from kosearch.config import Settings, index_directory
+from kosearch.resident import client, protocol, sockets
+
+PROCESS = "kosearch.cli.resident"
+"""The module that is the resident: it runs commands, which are above this room."""
+MAX_QUESTIONS = 32
+"""More are worth loading the model for where they are asked."""
+
+
+class Reply(NamedTuple):
+    """What a command printed, and its exit code."""
+
+    stdout: bytes
+    stderr: bytes
+    code: int
+
+
+class Unavailable(Exception):
+    """There is no answer to be had from a resident; why."""
+
+
+def run(
+    settings: Settings,
+    argv: Sequence[str],
+    environ: Mapping[str, str],
+    *,
+    terminal: bool,
+    questions: Sequence[str] | None = None,
+    patience: float = sockets.PATIENCE,
+) -> Reply:
+    """What a question's command prints, run by the resident with these settings, and its exit code.
+
+    Starts a resident where there is none. Raises Unavailable for whatever goes wrong, an error in the question
+    too: the asking process then does the work, and meets the error itself.
+    """
+    if questions is not None and len(questions) > MAX_QUESTIONS:
+        raise Unavailable("there are too many questions")
+    try:
+        if not index_directory(settings.index, settings).is_dir():
+            raise Unavailable("there is no index")
+        told = {**environ, **_decisive(settings), "KOSEARCH_DATA_DIR": str(settings.data_dir)}
+        if environ.get("KOSEARCH_CONFIG"):
+            told["KOSEARCH_CONFIG"] = str(settings.config_file)
+        request = client.request(argv, told, terminal=terminal, questions=questions)
+        reply = _ask(sockets.socket_path(settings), settings, request, patience)
+        if reply.get("version") != __version__:
+            raise Unavailable(f"the resident is of version {reply.get('version')}")
+        for reason in ("cannot", "elsewhere"):
+            if reason in reply:
+                raise Unavailable(str(reply[reason]))
+        return Reply(client.printed(reply["stdout"]), client.printed(reply["stderr"]), int(reply["code"]))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise Unavailable(f"{type(error).__name__}: {error}") from error
+
+
+def start(settings: Settings) -> dict[str, Any]:
+    """Start a resident where there is none of this version; what it says of itself. Raises OSError, ValueError."""
+    path = sockets.socket_path(settings)
+    with _connected(path, settings) as connection:
+        state = protocol.exchange(connection, {"do": "status"}, sockets.STARTING)
+    if state.get("version") == __version__:
+        return state
+    stop(path)
+    with _connected(path, settings) as connection:
+        return protocol.exchange(connection, {"do": "status"}, sockets.STARTING)
+
+
+def residents(
+    settings: Settings, *, patience: float = sockets.PATIENCE
+) -> Iterator[tuple[Path, dict[str, Any] | None]]:
+    """The sockets of this installation's residents in the runtime directory, whatever their settings.
+
+    With what each says of itself, and None for one that does not answer. Raises OSError.
+    """
+    folder = sockets.socket_path(settings).parent
+    for path in map(Path, sockets.sockets_in(folder) if folder.exists() else ()):
+        try:
+            with sockets.connect(path, patience) as connection:
+                yield path, protocol.exchange(connection, {"do": "status"}, patience)
+        except (ConnectionRefusedError, FileNotFoundError, PermissionError):
+            continue
+        except (OSError, ValueError):
+            yield path, None
+
+
+def stop(path: Path, *, patience: float = sockets.PATIENCE) -> bool:
+    """End the resident at a socket and wait until it is gone, or end it by force; False where even that fails."""
+    try:
+        with sockets.connect(path, patience) as connection:
+            pid = sockets.peer_pid(connection)
+            with suppress(OSError, ValueError):
+                protocol.exchange(connection, {"do": "stop"}, patience)
+                ends = time.monotonic() + patience
+                while path.exists() and time.monotonic() < ends:
+                    time.sleep(0.02)
+                return True
+    except OSError:
+        return not path.exists()
+    if pid is None:
+        return False
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+    path.unlink(missing_ok=True)
+    return True
+
+
+def _ask(path: Path, settings: Settings, request: Mapping[str, Any], patience: float) -> dict[str, Any]:
+    with _connected(path, settings) as connection:
+        age = time.time() - path.stat().st_mtime
+        patience = max(patience, sockets.STARTING - age)
+        try:
+            reply = protocol.exchange(connection, {"seconds": patience, **request}, patience)
+            return protocol.receive(connection, patience) if "accepted" in reply else reply
+        except TimeoutError:
+            # One that hangs must not cost every question so much: without its socket it is none, and knows it.
+            if age > sockets.STARTING:
+                path.unlink(missing_ok=True)
+            raise
+
+
+def _connected(path: Path, settings: Settings) -> socket.socket:
+    """A connection to the resident, which is started if need be."""
+    try:
+        return sockets.connect(path, sockets.PATIENCE)
+    except (FileNotFoundError, ConnectionRefusedError):
+        pass
+    try:
+        with sockets.listen(path) as listener:
+            _spawn(listener, path, settings)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:  # else somebody was faster
+            raise
+    return sockets.connect(path, sockets.PATIENCE)
+
+
+def _spawn(listener: socket.socket, path: Path, settings: Settings) -> None:
+    """Start a resident that takes over the listening socket, and nothing else of this process.
+
+    Raises OSError, where this process is limited too: a resident works for others, and would be as limited.
+    """
+    if processes.is_limited():
+        raise OSError(errno.EPERM, "this process is limited (ulimit), and so would be one that it starts")
+    listener.set_inheritable(True)
+    files = [
+        (os.POSIX_SPAWN_DUP2, listener.fileno(), 0),
+        (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
+        (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0),
+        *((os.POSIX_SPAWN_CLOSE, number) for number in processes.inheritable_files()),
+    ]
+    # -P: the working folder, which may be anybody's, is no place for modules.
+    os.posix_spawn(
+        sys.executable,
+        [sys.executable, "-P", "-m", PROCESS, str(path)],
+        _environment(settings),
+        file_actions=files,
+        setsigmask=(),
+        setsigdef=processes.default_signals(),
+    )
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    """What a resident needs of this process's environment, and the settings, wherever they were given."""
+    from kosearch.embedding.providers import KEY, PROVIDERS
+
+    return {
+        # Sharing small products among cores costs more than it brings, and a multiple when one of them is busy.
+        "OPENBLAS_NUM_THREADS": "1",
+        **processes.environment({KEY, *(one.key for one in PROVIDERS.values())}),
+        **_decisive(settings),
+        "KOSEARCH_RESIDENT_IDLE": str(settings.resident_idle),
+    }
+
+
+def _decisive(settings: Settings) -> dict[str, str]:
+    """The settings that a resident is for, wherever they were given: see `sockets.socket_path`."""
+    return {
+        "KOSEARCH_CACHE_DIR": str(settings.cache_dir),
+        "KOSEARCH_MODEL": settings.model or "auto",
+        "KOSEARCH_ENDPOINT": settings.endpoint or "auto",
+        "KOSEARCH_DEVICE": settings.device,
+    }
