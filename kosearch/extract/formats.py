@@ -196,6 +196,16 @@ _COMPOUND_MARKS = {
 }
 
 
+_HANCOM = {
+    ".show": "a presentation of Hancom Show: save it as .pptx or PDF",
+    ".hpt": "a presentation of Hancom Show: save it as .pptx or PDF",
+    ".cell": "a workbook of Hancom Cell: save it as .xlsx",
+    ".nxl": "a workbook of Hancom Cell: save it as .xlsx",
+    ".hwt": "a template of an old Hangul: save it as HWPX or PDF",
+}
+"""What is told of files of Hancom's programs whose content is none of the kinds that are read."""
+
+
 def detect(data: bytes, path: str) -> str:
     """The kind of file that `data` is, one of READERS; raises ExtractError for what none of them reads."""
     head = data[:2048]
@@ -206,7 +216,7 @@ def detect(data: bytes, path: str) -> str:
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return _package_kind(data, suffix)
     if head.startswith(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"):
-        return _compound_kind(data)
+        return _compound_kind(data, suffix)
     if head.startswith(b"HWP Document File V"):
         return "hwp"
     if start.startswith(b"{\\rtf"):
@@ -222,6 +232,8 @@ def detect(data: bytes, path: str) -> str:
     if archives.is_tar(head):
         return "tar"
     _refuse(head)
+    if suffix in _HANCOM and b"\0" in head:
+        raise ExtractError(Reason.UNSUPPORTED, _HANCOM[suffix])
     named = KIND_OF_SUFFIX.get(suffix, "text")
     return _text_kind(head) if named == "text" or (named == "pdf" and b"%PDF-" not in head) else named
 
@@ -260,10 +272,10 @@ def _package_kind(data: bytes, suffix: str) -> str:
         raise ExtractError(Reason.UNSUPPORTED, "a document of Apple's iWork: export it as PDF or for Office")
     if suffix in ("", ".zip"):
         return "zip"
-    raise ExtractError(Reason.UNSUPPORTED, "a package of a kind that is not read here")
+    raise ExtractError(Reason.UNSUPPORTED, _HANCOM.get(suffix, "a package of a kind that is not read here"))
 
 
-def _compound_kind(data: bytes) -> str:
+def _compound_kind(data: bytes, suffix: str) -> str:
     from dochan import cfb
 
     try:
@@ -275,7 +287,7 @@ def _compound_kind(data: bytes) -> str:
                 return kind
     except (OSError, ValueError, LookupError) as error:
         raise ExtractError(Reason.BROKEN, f"a broken compound file: {error}") from error
-    raise ExtractError(Reason.UNSUPPORTED, "a compound file of an unknown kind")
+    raise ExtractError(Reason.UNSUPPORTED, _HANCOM.get(suffix, "a compound file of an unknown kind"))
 
 
 def read(kind: str, data: bytes, path: str, inside: Inside) -> Extraction:

@@ -120,6 +120,8 @@ def old_hangul() -> None:
     from tests.cases import refusal
 
     has(refusal(b"HWP Document File V3.00 \x1a\1\2\3\4\5", "a.hwp").detail, "HWPX")
+    has(refusal(b"\0\1Show", "a.show").detail, "Hancom Show", ".pptx")
+    has(refusal(b"\0\1template", "a.hwt").detail, "HWPX")
 
 
 @case("HWPML: the number of a caption, hidden comments and notes")
