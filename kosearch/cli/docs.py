@@ -21,6 +21,7 @@ TOPICS = {
     "quality": "How well it finds",
     "speed": "How fast it is",
     "privacy": "What it never does, and its limits",
+    "threat-model": "Who could do harm, what is promised, and what holds it",
     "architecture": "For developers: rooms, ways, form on disk, promises, glossary",
 }
 """A page's name → what it is about."""
