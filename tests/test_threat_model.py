@@ -15,11 +15,8 @@ NAMED = sorted(set(re.findall(r"`(tests/\S+?\.py::\S+?)`", PAGE)))
 
 @pytest.mark.parametrize("name", NAMED)
 def test_a_named_test_is_there(name: str) -> None:
-    file, *within = name.split("::")
-    text = (ROOT / file).read_text(encoding="utf-8")
-    for one in within[:-1]:
-        assert re.search(rf"^class {one}\b", text, re.MULTILINE)
-    assert re.search(rf"^\s*def {within[-1]}\(", text, re.MULTILINE)
+    file, _, function = name.partition("::")
+    assert re.search(rf"^\s*def {function}\(", (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE)
 
 
 def test_every_promise_names_a_test() -> None:
