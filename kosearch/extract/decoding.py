@@ -60,6 +60,7 @@ _ZEROS = re.compile(rb"\0+")
 _TEXT = bytes(code for code in range(256) if code in b"\t\n\r\x1b" or (code >= 32 and code != 127))
 _LONGEST_LINE = 2000
 """Bytes, on average: binary files have line ends by chance only."""
+_SOFT_HYPHEN = re.compile("(?<=[\xb0-\xc8])[-\u2010]")
 _SYMBOLS = dict.fromkeys(map(ord, "·•°±×÷§©®«»²³µ–—‘’“”…"))
 """Signs that stand in Latin text by themselves; two of them are a syllable in CP949."""
 _FEWEST_SHIFTED, _MOSTLY = 4, 0.9
@@ -93,10 +94,10 @@ def decode(data: bytes, *, declared: str = "") -> Decoded:
         if data.startswith(mark):
             return _forced(data[len(mark) :], encoding)
     if b"\0" in data[:_SAMPLE]:
-        if encoding := _utf16_without_mark(data):
-            return _forced(data[: len(data) & ~1], encoding)
         if appended := _utf16_appended(data):
             return appended
+        if encoding := _utf16_without_mark(data):
+            return _forced(data[: len(data) & ~1], encoding)
         data = _without_zeros(data)
     _refuse_binary(data)
     declared = _canonical(declared)
@@ -113,9 +114,11 @@ def repaired(text: str) -> str:
     """Text whose CP949 was read as Latin-1 ("¼\xad¹ö") as it was meant; any other as it is."""
     if text.translate(_SYMBOLS).isascii() or _HANGUL.search(text):
         return text
-    for encoding in ("latin-1", "cp1252"):
+    # PDF readers show the soft hyphen, which is half of a syllable here, as a hyphen.
+    softened = _SOFT_HYPHEN.sub("\xad", text)
+    for shown, encoding in ((text, "latin-1"), (softened, "latin-1"), (text, "cp1252"), (softened, "cp1252")):
         try:
-            meant = text.encode(encoding).decode("cp949")
+            meant = shown.encode(encoding).decode("cp949")
         except UnicodeError:
             continue
         if _hangul_share(meant) >= 0.5 and len(_HANGUL.findall(meant)) > 1:
@@ -251,7 +254,7 @@ def _utf16_appended(data: bytes) -> Decoded | None:
     place = data.index(b"\0") - 1
     marked = data.rfind(codecs.BOM_UTF16_LE, 0, place)
     place = marked if marked >= 0 else place
-    before = _strict(data[:place], "utf-8") if place > 0 else None
+    before = _strict(data[:place], "utf-8") if b"\n" in data[: max(place, 0)] else None
     rest = data[place:].removeprefix(codecs.BOM_UTF16_LE)
     if before is None or not _utf16_without_mark(rest):
         return None

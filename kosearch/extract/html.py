@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from itertools import count, repeat
 from posixpath import dirname, join, normpath
 from typing import Any
 from urllib.parse import unquote
@@ -112,14 +111,14 @@ class _Page:
         self._below: dict[int, tuple[int, str]] = {}
         """…and the same from the next row on."""
         self._preformatted = 0
-        self._lists: list[Iterator[str]] = []
+        self._lists: list[_List] = []
 
     def enter(self, node: Any) -> None:
         tag = node.tag
         if tag in _BLOCKS or tag in ("td", "th"):
             self.flush()
         if tag == "li":
-            self._bullet = _marker(node, self._lists[-1]) if self._lists else "- "
+            self._bullet = self._lists[-1].marker(node) if self._lists else "- "
         elif tag in ("td", "th"):
             self._span = (_number(node, "rowspan"), _number(node, "colspan"))
         elif tag == "tr" and not _lays_out(node):
@@ -131,7 +130,7 @@ class _Page:
             self._inline.append("\n")
         elif tag in ("ul", "ol"):
             self._gap = LINE if self._lists else PARAGRAPH
-            self._lists.append(_markers(node))
+            self._lists.append(_List(node))
         elif tag == "table":
             self._gap = PARAGRAPH
             self._spanned, self._below = {}, {}
@@ -203,20 +202,21 @@ def _number(node: Any, name: str, default: int = 1) -> int:
     return number if name in ("start", "value") else min(max(number, 1), _MOST_SPANNED)
 
 
-def _markers(node: Any) -> Iterator[str]:
-    """What stands before the items of a list."""
-    if node.tag != "ol":
-        return repeat("- ")
-    kind = node.attributes.get("type") or "1"
-    step = -1 if "reversed" in node.attributes else 1
-    items = sum(child.tag == "li" for child in node.iter()) if step < 0 else 1
-    return (f"{_ordinal(number, kind)}. " for number in count(_number(node, "start", items), step))
+class _List:
+    """What stands before the items of a list: a hyphen, or numbers that count on from what an item states."""
 
+    def __init__(self, node: Any) -> None:
+        self._kind = (node.attributes.get("type") or "1") if node.tag == "ol" else ""
+        self._step = -1 if "reversed" in node.attributes else 1
+        items = sum(child.tag == "li" for child in node.iter()) if self._step < 0 else 1
+        self._next = _number(node, "start", items)
 
-def _marker(node: Any, markers: Iterator[str]) -> str:
-    """An item's own mark: the list's next, or the number that it states."""
-    marker = next(markers)
-    return f"{_number(node, 'value')}. " if "value" in node.attributes and marker != "- " else marker
+    def marker(self, item: Any) -> str:
+        if not self._kind:
+            return "- "
+        number = _number(item, "value", self._next)
+        self._next = number + self._step
+        return f"{_ordinal(number, self._kind)}. "
 
 
 def _ordinal(number: int, kind: str) -> str:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from kosearch.extract.containers import standard
 from kosearch.extract.contract import ExtractError
-from kosearch.extract.decoding import normalise, repaired
+from kosearch.extract.decoding import decode, normalise, repaired
 from kosearch.extract.pdf_layout import Cell, Line, in_columns
 from kosearch.records import Heading, Reason
 
@@ -127,15 +127,15 @@ class Structure:
         try:
             found = self._reader.metadata if self._reader else None
             info = (
-                {key: str(found.get(key) or "") for key in ("/Title", "/Author", "/CreationDate", "/ModDate")}
+                {key: _stated(found.get(key)) for key in ("/Title", "/Author", "/CreationDate", "/ModDate")}
                 if found
                 else {}
             )
         except Exception:  # noqa: BLE001
             info = {}
-        title = _PROGRAM.sub("", repaired(info.get("/Title", "").strip()))
+        title = _PROGRAM.sub("", info.get("/Title", "").strip())
         fields = {
-            "author": repaired(info.get("/Author", "")),
+            "author": info.get("/Author", ""),
             "created": _date(info.get("/CreationDate", "")),
             "modified": _date(info.get("/ModDate", "")),
             "language": self._language(),
@@ -154,8 +154,18 @@ class Structure:
                 yield from self._entries(entry, level + 1)
                 continue
             page = self._reader.get_destination_page_number(entry)
-            if (title := " ".join(normalise(repaired(str(entry.title or ""))).split())) and page is not None:
+            if (title := " ".join(normalise(_stated(entry.title)).split())) and page is not None:
                 yield title, level, page
+
+
+def _stated(value: Any) -> str:
+    """A string of the file; bytes that are in none of PDF's own encodings are read as any others."""
+    if isinstance(value, bytes):
+        try:
+            return decode(value).text
+        except ExtractError:
+            return ""
+    return repaired(str(value or ""))
 
 
 def _find(title: str, text: str, start: int, end: int) -> int:

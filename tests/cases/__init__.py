@@ -6,7 +6,9 @@ A family of formats is a module; a case is a function in it, marked with `case`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import io
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -86,7 +88,7 @@ def only(found: Extraction) -> Extracted:
     return found.documents[0]
 
 
-def text(found: Extraction) -> str:
+def whole(found: Extraction) -> str:
     """The texts of all documents."""
     return "\n".join(one.text for one in found.documents)
 
@@ -98,6 +100,15 @@ def refusal(data: bytes, path: str, *, archives: bool = False) -> ExtractError:
     except ExtractError as error:
         return error
     raise AssertionError(f"read as {[one.kind for one in found.documents]}")
+
+
+def packed(members: Mapping[str, str | bytes]) -> bytes:
+    """A ZIP file of these members."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as package:
+        for name, content in members.items():
+            package.writestr(name, content)
+    return out.getvalue()
 
 
 def has(text: str, *parts: str) -> None:

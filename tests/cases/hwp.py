@@ -7,7 +7,8 @@ import zipfile
 from pathlib import Path
 
 from kosearch.records import Extraction
-from tests.cases import case, has, lacks, only, read, same, text
+
+from . import case, has, lacks, only, read, same, whole
 
 PLAN = Path(__file__).resolve().parents[1] / "data" / "extract" / "plan.hwpx"
 _HP = 'xmlns:hp="http://www.hancom.co.kr/hwpml/2011/paragraph"'
@@ -39,7 +40,7 @@ def sublist(inner: str) -> str:
 
 
 def shown(*paragraphs: str) -> str:
-    return text(read(hwpx(*paragraphs), "a.hwpx"))
+    return whole(read(hwpx(*paragraphs), "a.hwpx"))
 
 
 @case(
@@ -48,7 +49,7 @@ def shown(*paragraphs: str) -> str:
 )
 def _(found: Extraction) -> None:
     has(
-        text(found),
+        whole(found),
         "표 7. 직급별 수당",
         "그림 3. 조직도",
         "그림 4. 글상자 캡션",
@@ -59,19 +60,24 @@ def _(found: Extraction) -> None:
 
 @case("changes are accepted", file="46-revisions.hwpx")
 def _(found: Extraction) -> None:
-    has(text(found), "위약금은 20퍼센트로 한다.")
-    lacks(text(found), "10퍼센트")
+    has(whole(found), "위약금은 20퍼센트로 한다.")
+    lacks(whole(found), "10퍼센트")
 
 
 @case("a memo follows its paragraph, the prompt of an unfilled field is left out", file="41-fields.hwpx")
 def _(found: Extraction) -> None:
-    has(text(found), "메모 달린 말 뒤\n\n[검토자] 메모 내용: 다시 확인할 것", "성명: 홍길동", "앞 뒤\n\n숨은 설명 내용")
-    lacks(text(found), "마우스로")
+    has(
+        whole(found),
+        "메모 달린 말 뒤\n\n[검토자] 메모 내용: 다시 확인할 것",
+        "성명: 홍길동",
+        "앞 뒤\n\n숨은 설명 내용",
+    )
+    lacks(whole(found), "마우스로")
 
 
 @case("the caption of a table and an equation in its line", file="80-doc.hml")
 def _(found: Extraction) -> None:
-    has(text(found), "칸1 | 칸2 칸속글상자\n\n표 캡션", "a / b수식뒤")
+    has(whole(found), "칸1 | 칸2 칸속글상자\n\n표 캡션", "a / b수식뒤")
 
 
 @case("numbers in Hangul's formats, with what stands before and behind them")
@@ -117,7 +123,7 @@ def typed_text() -> None:
 
 @case("an HWP 3 document is turned away with the way out")
 def old_hangul() -> None:
-    from tests.cases import refusal
+    from . import refusal
 
     has(refusal(b"HWP Document File V3.00 \x1a\1\2\3\4\5", "a.hwp").detail, "HWPX")
     has(refusal(b"\0\1Show", "a.show").detail, "Hancom Show", ".pptx")

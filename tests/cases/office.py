@@ -7,7 +7,8 @@ import zipfile
 from xml.sax.saxutils import escape, quoteattr
 
 from kosearch.records import Extraction
-from tests.cases import case, has, lacks, only, read, same, text
+
+from . import case, has, lacks, only, read, same, whole
 
 _W = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
 _R = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
@@ -62,7 +63,7 @@ def level(place: int, form: str, shown: str, more: str = "") -> str:
 
 
 def word(body: str, **parts: str) -> str:
-    return text(read(docx(body, **parts), "a.docx"))
+    return whole(read(docx(body, **parts), "a.docx"))
 
 
 # --- Word -----------------------------------------------------------------------------------------------------------
@@ -78,10 +79,10 @@ def _(found: Extraction) -> None:
 
 @case("numbers as Word prints them", file="04-numbering.docx")
 def _(found: Extraction) -> None:
-    has(text(found), "제1장 총칙", "1.1 목적", "1.2 정의", "가. 가나다첫째")
-    has(text(found), "나. 가나다둘째", "① 동그라미", "ㄱ) 초성")
+    has(whole(found), "제1장 총칙", "1.1 목적", "1.2 정의", "가. 가나다첫째")
+    has(whole(found), "나. 가나다둘째", "① 동그라미", "ㄱ) 초성")
     has(
-        text(found),
+        whole(found),
         "제2장 휴가",
         "2.1 연차",
         "\n번호 없는 제목",
@@ -90,33 +91,33 @@ def _(found: Extraction) -> None:
         "일. 한 둘",
         "一. 일 이",
     )
-    has(text(found), "I. 로마", "1.1 법식", "제7장 일곱째부터", "\n번호지움", "가. 셀안번호 | 값")
+    has(whole(found), "I. 로마", "1.1 법식", "제7장 일곱째부터", "\n번호지움", "가. 셀안번호 | 값")
 
 
 @case("hyphens that do not break stay, soft ones vanish; symbols and the base of ruby stay", file="08-breaks.docx")
 def _(found: Extraction) -> None:
-    has(text(found), "02-123-4567", "외부감사", "cooperation", "기호 ☑체크 α", "漢字", "E=a/b", "소프트하이픈문자")
+    has(whole(found), "02-123-4567", "외부감사", "cooperation", "기호 ☑체크 α", "漢字", "E=a/b", "소프트하이픈문자")
 
 
 @case("notes and comments follow the paragraph that refers to them", file="05-notes.docx")
 def _(found: Extraction) -> None:
     has(
-        text(found),
+        whole(found),
         "보험료는 매월 낸다.\n\n[1] 각주본문하나",
         "단어중간 각주\n\n[2] 각주둘",
         "미주가 있다.\n\n[i] 미주본문",
     )
-    has(text(found), "항목 | 셀각주\n\n[3] 셀각주본문", "주석달린 문장이 이어진다.\n\n[검토자] 이 조항은 삭제 검토")
+    has(whole(found), "항목 | 셀각주\n\n[3] 셀각주본문", "주석달린 문장이 이어진다.\n\n[검토자] 이 조항은 삭제 검토")
 
 
 @case("a main part of another name", file="10-otherpart.docx")
 def _(found: Extraction) -> None:
-    same(text(found), "본문 부품 이름이 다른 문서")
+    same(whole(found), "본문 부품 이름이 다른 문서")
 
 
 def _once(found: Extraction) -> None:
-    same([text(found).count(one) for one in ("결재", "담당", "부장", "주식회사 한빛", "머리말글상자")], [1] * 5)
-    has(text(found), "결재 | 담당 | 부장")
+    same([whole(found).count(one) for one in ("결재", "담당", "부장", "주식회사 한빛", "머리말글상자")], [1] * 5)
+    has(whole(found), "결재 | 담당 | 부장")
 
 
 @case("the table of a header, once", file="13-headers.docx")
@@ -132,10 +133,14 @@ def _(found: Extraction) -> None:
 @case("what a person typed stays, whatever it looks like", file="90-markers.docx")
 def _(found: Extraction) -> None:
     has(
-        text(found), "<https://www.moel.go.kr/info?id=3>", "![설명](a.png)", "[comment 3: 검토의견]", "[bookmark: 절차]"
+        whole(found),
+        "<https://www.moel.go.kr/info?id=3>",
+        "![설명](a.png)",
+        "[comment 3: 검토의견]",
+        "[bookmark: 절차]",
     )
     has(
-        text(found),
+        whole(found),
         "<mailto:help@a.kr>",
         "회사 조직도를 나타낸 그림입니다.",
         "<http://a.kr> | [comment: 사용자가 쓴 글]",
@@ -144,18 +149,18 @@ def _(found: Extraction) -> None:
 
 @case("the texts of diagram and chart; the chart's title is no heading", file="07-smartart-chart.docx")
 def _(found: Extraction) -> None:
-    has(text(found), "기획\n\n개발\n\n배포", "분기별 매출", "서울지점", "1분기 | 120", "본관 앞에서 찍은 단체 사진")
+    has(whole(found), "기획\n\n개발\n\n배포", "분기별 매출", "서울지점", "1분기 | 120", "본관 앞에서 찍은 단체 사진")
     same((only(found).title, only(found).headings), ("", ()))
 
 
 @case("boxes are paragraphs of their own", file="03-textbox.odt")
 def _(found: Extraction) -> None:
-    has(text(found), "본문 앞본문 뒤\n\nabcd\n\nabc\n\nabcd\n\nqqq", "상자표1 | 상자표2", "워드아트글")
+    has(whole(found), "본문 앞본문 뒤\n\nabcd\n\nabc\n\nabcd\n\nqqq", "상자표1 | 상자표2", "워드아트글")
 
 
 @case("a row beside a deleted row stays", file="01-tracked.doc")
 def _(found: Extraction) -> None:
-    has(text(found), "남은행 | 300원", "위약금은 20퍼센트로 한다.")
+    has(whole(found), "남은행 | 300원", "위약금은 20퍼센트로 한다.")
 
 
 @case("a style is what its base style is, and says its level only where a paragraph does not")
@@ -237,9 +242,9 @@ def forms_of_word() -> None:
         "application/vnd.ms-word.template.macroEnabledTemplate.main+xml",
     )
     for kind in kinds:
-        same(text(read(docx(p(t("글")), "doc/main2.xml", kind), "a.dotm")), "글")
+        same(whole(read(docx(p(t("글")), "doc/main2.xml", kind), "a.dotm")), "글")
     strict = docx(p(t("엄격")), content="").replace(_W.encode(), _STRICT.encode())
-    same(text(read(strict, "a.docx")), "엄격")
+    same(whole(read(strict, "a.docx")), "엄격")
 
 
 # --- Excel ----------------------------------------------------------------------------------------------------------
@@ -278,35 +283,40 @@ def row(place: int, *cells: str | float | tuple[float, int]) -> str:
 
 
 def book(rows: str, styles: str = "", spans: str = "") -> str:
-    return text(read(xlsx(rows, styles, spans), "a.xlsx"))
+    return whole(read(xlsx(rows, styles, spans), "a.xlsx"))
 
 
 @case("merged headers stand with their values, spans in each row, numbers as shown", file="16-book.xlsx")
 def _(found: Extraction) -> None:
-    has(text(found), "지역: 서울 | 2025년 상반기: 1 | 2025년 하반기: 2 | 2026년 상반기: 3 | 2026년 하반기: 4")
-    same(text(found).count("구분: 본사"), 3)
-    has(text(found), "비율: 5.0%", "사원번호: 0007", "일자: 2026년 3월 1일", "금액: 1,234,568원")
-    same(text(found).count("부가세가 빠져"), 1)
+    has(whole(found), "지역: 서울 | 2025년 상반기: 1 | 2025년 하반기: 2 | 2026년 상반기: 3 | 2026년 하반기: 4")
+    same(whole(found).count("구분: 본사"), 3)
+    has(whole(found), "비율: 5.0%", "사원번호: 0007", "일자: 2026년 3월 1일", "금액: 1,234,568원")
+    same(whole(found).count("부가세가 빠져"), 1)
 
 
 @case("merged headers stand with their values, spans in each row, numbers as shown", file="16-book.fods")
 def _(found: Extraction) -> None:
-    has(text(found), "지역: 부산 | 2025년 상반기: 5 | 2025년 하반기: 6", "비율: 47.5%", "사원번호: 0012")
-    same(text(found).count("구분: 본사"), 3)
-    same(text(found).count("부가세가 빠져"), 1)
+    has(whole(found), "지역: 부산 | 2025년 상반기: 5 | 2025년 하반기: 6", "비율: 47.5%", "사원번호: 0012")
+    same(whole(found).count("구분: 본사"), 3)
+    same(whole(found).count("부가세가 빠져"), 1)
 
 
 @case("values without the text of their formulas; a chart's title is no title", file="17-formulas.xlsx")
 def _(found: Extraction) -> None:
     has(
-        text(found), "금액: 960,000원 | 비율: 80.0%", "대외비 정산표", "시트차트제목", "2026년 3월 1일 일요일", "△3,000"
+        whole(found),
+        "금액: 960,000원 | 비율: 80.0%",
+        "대외비 정산표",
+        "시트차트제목",
+        "2026년 3월 1일 일요일",
+        "△3,000",
     )
-    lacks(text(found), "VLOOKUP", "=B3/B2")
+    lacks(whole(found), "VLOOKUP", "=B3/B2")
     same((only(found).title, only(found).headings), ("", ()))
 
 
 def _good_rows(found: Extraction) -> None:
-    has(text(found), "열0: 값1-0", "열7: 343")
+    has(whole(found), "열0: 값1-0", "열7: 343")
 
 
 @case("the good rows beside a stray cell", file="18-stray.xlsx")
@@ -321,17 +331,17 @@ def _(found: Extraction) -> None:
 
 @case("both sheets", file="18-twosheets.xlsx")
 def _(found: Extraction) -> None:
-    has(text(found), "총계 | 99", "첫칸", "외톨이")
+    has(whole(found), "총계 | 99", "첫칸", "외톨이")
 
 
 @case("cells at both ends of a sheet", file="18-sparse.xlsx")
 def _(found: Extraction) -> None:
-    has(text(found), "첫칸", "마지막칸")
+    has(whole(found), "첫칸", "마지막칸")
 
 
 @case("cells far apart in a workbook of 2003", file="18-stray.xls")
 def _(found: Extraction) -> None:
-    has(text(found), "항목", "총계", "첫칸", "외톨이")
+    has(whole(found), "항목", "총계", "첫칸", "외톨이")
 
 
 @case("the XML form of 2003", file="19-spreadsheetml.xls")
@@ -395,7 +405,7 @@ def formulas() -> None:
     cells += '<c r="C1" t="s"><v>0</v></c><c r="D1" t="str"><f>A1</f><v>글</v></c>'
     cells += '<c r="E1" t="e"><v>#N/A</v></c></row>'
     strings = "<si><r><t>東京</t></r><rPh sb='0' eb='2'><t>トウキョウ</t></rPh></si>"
-    same(text(read(xlsx(cells, strings=strings), "a.xlsx")), "3 | =NOW() | 東京 | 글 | #N/A")
+    same(whole(read(xlsx(cells, strings=strings), "a.xlsx")), "3 | =NOW() | 東京 | 글 | #N/A")
 
 
 # --- PowerPoint -----------------------------------------------------------------------------------------------------
@@ -415,8 +425,8 @@ def _(found: Extraction) -> None:
 
 @case("a note follows its paragraph", file="20-rtf-footnote.rtf")
 def _(found: Extraction) -> None:
-    has(text(found), "보험료는 매월 납부한다.", "단어중간", "각주 내용은 별표에 따른다.")
-    lacks(text(found), "보험료는 각주")
+    has(whole(found), "보험료는 매월 납부한다.", "단어중간", "각주 내용은 별표에 따른다.")
+    lacks(whole(found), "보험료는 각주")
 
 
 @case("boxes, headers and comments are paragraphs of their own; groups left out end no paragraph")
@@ -427,4 +437,4 @@ def rtf_stories() -> None:
         r"{\shprslt\par box\par}}line{\*\atnid A}{\*\atnauthor Kim}\chatn{\*\annotation\pard note\par}\par"
         r"\trowd\pard\intbl a{\*\footnote\ftnalt\pard foot\par}\cell b\cell\row\pard end\par}"
     )
-    same(text(read(source, "a.rtf")), "head 3\n\none line\n\nbox\ntwo\n\n[Kim] note\n\na | b\n\n[1] foot\n\nend")
+    same(whole(read(source, "a.rtf")), "head 3\n\none line\n\nbox\ntwo\n\n[Kim] note\n\na | b\n\n[1] foot\n\nend")
