@@ -27,10 +27,12 @@ ROWS = "rows.i64"
 _ERROR = np.float32(1e-5)
 """More than float32 sums over unit vectors of some thousand dimensions err."""
 _MARGIN = 64
-"""Rows beyond k, as near as float32 can say, that are scored again."""
+"""So many items beyond k are asked of the graph, and scored again."""
 _FEW = 32
 """So many times fewer rows than there are get copied together; more are scanned with all the others."""
 _CHUNK = 8192
+_SPARSE = 64
+"""Documents' ids that reach so many times higher than there are rows are compared, not looked up in a table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +60,11 @@ class Dense:
                 for name, rows in manifest.parts
             ]
             table = np.fromfile(directory / ROWS, np.int64).reshape(-1, 2)
-        except OSError as error:
+        except (OSError, ValueError, OverflowError) as error:
             raise Damaged(f"the vectors cannot be read: {error}") from error
         self._starts = np.cumsum([0, *(rows for _, rows in manifest.parts)])
+        if self._starts[-1] != len(table) or (np.diff(np.abs(table[:, 0]), prepend=0) <= 0).any():
+            raise Damaged(f"{ROWS} makes no sense")
         self.live: NDArray[np.bool_] = table[:, 0] > 0
         self.ids: Ids = np.abs(table[:, 0])
         self.documents: Ids = np.ascontiguousarray(table[:, 1])
@@ -77,8 +81,7 @@ class Dense:
         """The k best passages by exact scan, with cosines; of some documents only, if given."""
         rows = np.flatnonzero(self.live if documents is None else self.live & self._of(documents))
         scores = self.take(rows) @ query if _FEW * len(rows) < len(self.ids) else self._scan(query)[rows]
-        rows = _nearest(rows, scores, k)
-        return best(self.ids[rows], cosines(self.take(rows), query), k)
+        return self._best(_nearest(rows, scores, k), query, k)
 
     def search_graph(self, query: Vectors, k: int) -> tuple[Ids, Vectors] | None:
         """The k best passages by the graph and a scan of what it lacks; None where it cannot say."""
@@ -92,7 +95,16 @@ class Dense:
         rows = np.concatenate([near[self.live[near]], lacking])
         if len(rows) < k and len(rows) < np.count_nonzero(self.live):
             return None
-        return best(self.ids[rows], cosines(self.take(rows), query), k)
+        return self._best(rows, query, k)
+
+    def _best(self, rows: Ids, query: Vectors, k: int) -> tuple[Ids, Vectors]:
+        """The k best of these rows, exactly; of equals, however many, those with the lowest ids."""
+        ids, scores = np.zeros(0, np.int64), np.zeros(0, np.float32)
+        for start in range(0, len(rows), _CHUNK):
+            part = rows[start : start + _CHUNK]
+            new = cosines(self.take(part), query)
+            ids, scores = best(np.concatenate([ids, self.ids[part]]), np.concatenate([scores, new]), k)
+        return ids, scores
 
     def mapped(self) -> tuple[Ids, Vectors]:
         """The ids of live passages (n,), ascending, and vectors (n, d): their own file where it has no others."""
@@ -137,7 +149,10 @@ class Dense:
 
     def _of(self, documents: Ids) -> NDArray[np.bool_]:
         """Which rows belong to these documents."""
-        wanted = np.zeros(max(self.documents.max(initial=0), documents.max(initial=0)) + 1, np.bool_)
+        highest = int(max(self.documents.max(initial=0), documents.max(initial=0)))
+        if self.documents.min(initial=0) < 0 or highest > _SPARSE * (len(self.ids) + _CHUNK):
+            return np.isin(self.documents, documents)
+        wanted = np.zeros(highest + 1, np.bool_)
         wanted[documents] = True
         return wanted[self.documents]
 
@@ -224,8 +239,8 @@ def _nearest(rows: Ids, scores: Vectors, k: int) -> Ids:
     """Those rows, of which these are the scores in float32, that may be among the k best."""
     if not 0 < k < len(rows):
         return rows
-    near = scores >= np.partition(scores, -k)[-k] - _ERROR
-    return best(rows[near], scores[near], k + _MARGIN)[0]
+    near: Ids = rows[scores >= np.partition(scores, -k)[-k] - _ERROR]
+    return near
 
 
 def _best_of_each(ids: Ids, scores: Vectors, k: int) -> tuple[Ids, Vectors]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sys
 import zlib
@@ -26,6 +27,8 @@ MANIFEST = "manifest.json"
 MAX_DEAD = 0.25
 """Rows that left, among all that a generation drags along, before its files are written anew."""
 _CHUNK = 1 << 20
+_NAME = re.compile(r"(?:lexical/)?[A-Za-z0-9_][A-Za-z0-9_.-]*|lexical/\.[A-Za-z0-9_.-]*[A-Za-z0-9_]")
+"""Of a derived file, in its generation's folder."""
 
 
 class Damaged(Exception):
@@ -132,16 +135,39 @@ def read_manifest(directory: Path, checksum: str) -> Manifest:
         raise Damaged(f"{MANIFEST} cannot be read: {error}") from error
     if _checksum(data) != checksum:
         raise Damaged(f"{MANIFEST} is not what was written")
-    value = json.loads(data)
-    return Manifest(
-        value["generation"],
-        value["dimensions"],
-        value.get("storage", "float16"),
-        tuple((name, rows) for name, rows in value["parts"]),
-        Graph(**value["graph"]) if value["graph"] else None,
-        value.get("declined", 0),
-        {name: Entry(**entry) for name, entry in value["files"].items()},
-    )
+    try:
+        value = json.loads(data)
+        manifest = Manifest(
+            value["generation"],
+            value["dimensions"],
+            value.get("storage", "float16"),
+            tuple((name, rows) for name, rows in value["parts"]),
+            Graph(**value["graph"]) if value["graph"] else None,
+            value.get("declined", 0),
+            {name: Entry(**entry) for name, entry in value["files"].items()},
+        )
+        _require_sense(manifest)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise Damaged(f"{MANIFEST} makes no sense") from error
+    return manifest
+
+
+def _require_sense(manifest: Manifest) -> None:
+    """See that it names files of its own folder and sizes of that sort. Raises ValueError.
+
+    The checksum says that nothing was damaged; an index that came from elsewhere may have been made up.
+    """
+    graph = manifest.graph
+    numbers = [manifest.generation, manifest.dimensions, manifest.declined, *(rows for _, rows in manifest.parts)]
+    numbers += [graph.items, graph.last, graph.ef] if graph else []
+    numbers += [number for entry in manifest.files.values() for number in (entry.size, entry.crc32)]
+    if not all(type(number) is int and 0 <= number < 1 << 60 for number in numbers):
+        raise ValueError
+    names = [name for name, _ in manifest.parts] + ([graph.name] if graph else [])
+    if manifest.dimensions < 1 or manifest.storage not in {"float16", "int8"} or not {*names} <= {*manifest.files}:
+        raise ValueError
+    if not all(_NAME.fullmatch(name) for name in manifest.files):
+        raise ValueError
 
 
 def link(source: Path, target: Path) -> None:

@@ -111,14 +111,18 @@ def test_the_length_of_a_query_does_not_matter(way: Callable[[Vectors], Snapshot
         assert other_scores == pytest.approx(scores, abs=1e-6)
 
 
-def test_ties_are_broken_by_passage(way: Callable[[Vectors], Snapshot]) -> None:
+def test_ties_are_broken_by_path_where_not_all_have_room(way: Callable[[Vectors], Snapshot]) -> None:
     snapshot = way(np.tile(random_vectors(4, 3), (100, 1)))
-    everything, _ = snapshot.dense(QUERY, 1000)  # more than a graph is asked for
+    everything, all_scores = snapshot.dense(QUERY, 1000)  # more than a graph is asked for
     found, scores = snapshot.dense(QUERY, 150)
-    for score in set(scores.tolist()):
+    last = scores == scores[-1]
+    for score in set(scores[~last].tolist()):
         assert (np.diff(found[scores == score]) > 0).all()
+    names = [(one.document.path, one.ordinal) for one in snapshot.stored(found[last])]
+    assert names == sorted(names)
     if not snapshot._derived or not snapshot._derived.dense or snapshot._derived.dense._graph is None:
-        assert np.array_equal(found, everything[:150])  # which of equals a graph finds is its own choice
+        tied = snapshot.stored(everything[all_scores == scores[-1]])  # which of equals a graph finds is its own choice
+        assert names == sorted((one.document.path, one.ordinal) for one in tied)[: len(names)]
 
 
 def test_k_is_capped(way: Callable[[Vectors], Snapshot]) -> None:

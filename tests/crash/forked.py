@@ -138,6 +138,8 @@ def _python_path() -> str:
 class _Here(AbstractContextManager["_Here"]):
     """The interface of a pool, in the process itself."""
 
+    limits = "none"
+
     def __init__(self, task: Any) -> None:
         self._task = task
 
