@@ -99,6 +99,22 @@ class Renderer:
         self._numbered = numbered
         self._seen: set[str] = set()
         self._notes: list[tuple[str, str]] = []
+        self._apart: dict[tuple[str, int], Any] = {}
+
+    def set_apart(self, elements: Sequence[Any]) -> list[Any]:
+        """The elements without the notes at their end, which are to follow the paragraphs that refer to them."""
+        kept = []
+        for element in elements:
+            if type(element).__name__ in ("Footnote", "Comment") and element.number:
+                self._apart[element.type, element.number] = element
+            else:
+                kept.append(element)
+        return kept
+
+    def write_rest(self) -> None:
+        """Add the notes that nothing referred to."""
+        self.write(list(self._apart.values()))
+        self._apart.clear()
 
     def write(self, elements: Sequence[Any], depth: int = 0) -> None:
         """Add these elements in their order."""
@@ -124,11 +140,19 @@ class Renderer:
         path = getattr(paragraph.provenance, "path", "")
         if path in _PROPERTY_PARTS:
             return
-        text = self._numbered(paragraph, paragraph_text(paragraph, markers=self._markers))
+        text = self._text(paragraph)
         if paragraph.heading_level and len(text) <= _LONGEST_HEADING:
             self._builder.heading(text, paragraph.heading_level)
         else:
             self._builder.add(text.strip())
+
+    def _text(self, paragraph: Any) -> str:
+        """A paragraph's text with its number; the notes that it refers to are put aside."""
+        for run in paragraph.runs if self._apart else ():
+            note = self._apart.pop((run.note_reference_type, run.note_reference_number), None)
+            if note is not None:
+                self._notes.append((_label(note), self._plain(note.paragraphs)))
+        return self._numbered(paragraph, paragraph_text(paragraph, markers=self._markers))
 
     def _table(self, table: Any, depth: int) -> None:
         caption = self._plain(table.caption)
@@ -173,7 +197,7 @@ class Renderer:
         for block in blocks:
             kind = type(block).__name__
             if kind == "Paragraph":
-                parts.append(self._numbered(block, paragraph_text(block, markers=self._markers)).strip())
+                parts.append(self._text(block).strip())
             elif kind == "Table":
                 parts += [self._plain(cell.paragraphs, joint=joint, depth=depth + 1) for cell in _cells(block)]
             elif kind in ("Footnote", "Comment"):

@@ -42,11 +42,12 @@ def read_xml(data: bytes, path: str) -> Extraction:
 def _extraction(document: Any, kind: str, stated: tuple[str, dict[str, str]]) -> Extraction:
     builder = TextBuilder()
     renderer = Renderer(builder)
-    for number, section in enumerate(document.sections, 1):
-        place = section.provenance
-        if kind in ("pptx", "ppt"):
-            builder.page(getattr(place, "slide", 0) or number)
-        renderer.write(section.elements)
+    sections = [(section, renderer.set_apart(section.elements)) for section in document.sections]
+    for number, (section, elements) in enumerate(sections, 1):
+        if kind == "ppt":
+            builder.page(getattr(section.provenance, "slide", 0) or number)
+        renderer.write(elements)
+    renderer.write_rest()
     warnings = check(document, builder.document(kind).text)
     title, metadata = stated
     return Extraction((builder.document(kind, title=title, metadata=metadata, warnings=warnings),))

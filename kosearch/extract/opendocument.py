@@ -11,6 +11,7 @@ from xml.etree.ElementTree import Element
 from kosearch.extract import ExtractError, drawing, sheets
 from kosearch.extract.builder import LINE, PARAGRAPH, TextBuilder, table_lines
 from kosearch.extract.containers import Package, attribute, element_properties, local, package_properties, parse_xml
+from kosearch.extract.dochan_model import equation_script
 from kosearch.extract.docx import HEADING_NAME, LONGEST_HEADING
 from kosearch.extract.sheets import Sheet
 from kosearch.extract.word_numbers import Counter, Level, List
@@ -37,6 +38,8 @@ _LONGEST_SPAN = 60
 _DEEPEST = 60
 _ANY_WORD = re.compile(r"\w")
 _WORD = re.compile(r"[^\W\d]")
+_LENGTH = re.compile(r"(-?\d{1,9}(?:\.\d{1,9})?)(\w*)")
+_UNITS = {"in": 2.54, "mm": 0.1, "pt": 0.0353, "pc": 0.423, "px": 0.0265}
 _ENCODED = re.compile(r"_([0-9a-f]{2})_")
 _FORMATS = {
     "1": "decimal", "i": "lowerRoman", "I": "upperRoman", "a": "lowerLetter", "A": "upperLetter", "": "none",
@@ -238,7 +241,7 @@ class _Writer:
 
     def _inline(self, element: Element, anchored: list[Element]) -> Iterator[str]:
         """The text of a paragraph; notes and shapes in it are put aside."""
-        yield element.text or ""
+        yield (element.text or "").replace("\u2011", "-")  # LibreOffice's hyphen that does not break
         for child in element:
             name = local(child)
             if name == "note":
@@ -249,6 +252,8 @@ class _Writer:
                 yield " " * min(int(count) if (count := attribute(child, "c")).isdigit() else 1, _MOST_REPEATS)
             elif name in ("tab", "line-break"):
                 yield "\t" if name == "tab" else "\n"
+            elif name == "frame" and (formula := self._formula(child)):
+                yield formula
             elif name in _SHAPES and name != "a":
                 anchored.append(child)
             elif name == "ruby-text":
@@ -256,7 +261,7 @@ class _Writer:
                 yield f"({said})" if said else ""
             elif name not in _LEFT_OUT and not (self._running and name in _PAGE_FIELDS):
                 yield from self._inline(child, anchored)
-            yield child.tail or ""
+            yield (child.tail or "").replace("\u2011", "-")
 
     def _note(self, note: Element) -> str:
         label = next(("".join(one.itertext()).strip() for one in note if local(one) == "note-citation"), "")
@@ -312,14 +317,9 @@ class _Writer:
 
     def _object(self, element: Element) -> bool:
         """Write the chart that is kept beside the document or in it; whether there is one."""
-        root: Element | None = next(iter(element), None)
-        name = posixpath.normpath(posixpath.join(attribute(element, "href"), "content.xml"))
-        if self._package is not None and name in self._package:
-            try:
-                root = parse_xml(self._package.read(name))
-            except ExtractError:
-                return False
-        chart = next((one for one in root.iter() if local(one) == "chart"), None) if root is not None else None
+        root = self._object_root(element)
+        charts = (one for one in root.iter() if local(one) == "chart") if root is not None else ()
+        chart = next((one for one in charts if any(local(child) == "plot-area" for child in one)), None)
         if chart is None:
             return False
         for kind in ("title", "subtitle"):
@@ -328,14 +328,33 @@ class _Writer:
                     self.builder.add(" ".join(" ".join(one.itertext()).split()))
         for table in chart.iter():
             if local(table) == "table":
-                self._write_rows(_text_rows(table, self._cell))
+                self._write_rows(_text_rows(table, lambda cell: self._cell(_only(cell, ("p",)))))
                 break
         return True
+
+    def _object_root(self, element: Element) -> Element | None:
+        """What is kept of an object beside the document or in it."""
+        root: Element | None = next(iter(element), None)
+        name = posixpath.normpath(posixpath.join(attribute(element, "href"), "content.xml"))
+        if self._package is not None and name in self._package:
+            try:
+                return parse_xml(self._package.read(name))
+            except ExtractError:
+                return None
+        return root
+
+    def _formula(self, frame: Element) -> str:
+        """What the equation in a frame shows, from the words that it was written in."""
+        holder = next((one for one in frame if local(one) == "object"), None)
+        root = self._object_root(holder) if holder is not None else None
+        if root is None or local(root) not in ("math", "semantics"):
+            return ""
+        return equation_script(next((one.text or "" for one in root.iter() if local(one) == "annotation"), ""))
 
     def _slide(self, page: Element) -> None:
         self._page += 1
         self.builder.page(self._page)
-        shapes = sorted(page, key=lambda shape: attribute(shape, "class") != "title")
+        shapes = sorted(page, key=lambda shape: (attribute(shape, "class") != "title", *_corner(shape)))
         for shape in shapes:
             name = local(shape)
             if name in _SHAPES:
@@ -427,6 +446,16 @@ _WRITERS: dict[str, Callable[[_Writer, Element], None]] = {
     "table": _Writer._table,
     "page": _Writer._slide,
 }
+
+
+def _corner(shape: Element) -> tuple[int, float]:
+    """Where a shape begins, in centimetres: from the top, as a whole number, and from the left."""
+    placed = next((one for one in shape.iter() if attribute(one, "y")), shape)
+    top, left = (
+        float(found[1]) * _UNITS.get(found[2], 1.0) if (found := _LENGTH.match(attribute(placed, name))) else 0.0
+        for name in ("y", "x")
+    )
+    return int(top), left
 
 
 def _only(element: Element, names: Collection[str]) -> Element:

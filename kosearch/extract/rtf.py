@@ -55,6 +55,8 @@ class _State:
     fallback: int = 1
     """How many characters after a Unicode character stand for it in old programs."""
     hidden: bool = False
+    in_label: bool = False
+    """In the number of a paragraph, which has a shape of its own."""
 
 
 @dataclass(slots=True)
@@ -99,6 +101,7 @@ class _Reader:
         self._font = 0
         self._style = 0
         self._styles: dict[int, int] = {}
+        self._bases: dict[int, int] = {}
         self._bytes = bytearray()
         self._units: list[int] = []
         self._skip = 0
@@ -181,7 +184,7 @@ class _Reader:
         story = _Story(kind, len(self._outer), self.builder, self._paragraph, self._cells, self._rows)
         self._stories.append(story)
         self.builder, self._paragraph, self._cells, self._rows = TextBuilder(), _Paragraph(), [], []
-        self._state = replace(self._state, target="text", hidden=False)
+        self._state = replace(self._state, target="text", hidden=False, in_label=False)
 
     def _end_story(self) -> None:
         """Note what a text apart says, to be written after the paragraph that it stands in."""
@@ -203,7 +206,8 @@ class _Reader:
         elif story.kind == "comment" and self._author.strip():
             text = f"[{self._author.strip()}] {text}"
         self._waiting.append(text)
-        if not self._stories and not self._paragraph.parts and not self._rows and not self._cells:
+        begun = self._stories or self._paragraph.parts or self._rows or self._cells
+        if story.kind in ("furniture", "box") and not begun:
             self._write_waiting()
 
     def _write_waiting(self) -> None:
@@ -227,18 +231,39 @@ class _Reader:
             self._state = replace(state, hidden=number != 0)
         elif word == "plain":
             self._state = replace(state, hidden=False)
-        elif word == "s" and number is not None:
-            self._style = number
-            self._paragraph.level = self._styles.get(number, 0)
-        elif word == "outlinelevel" and number is not None and number < 9:
-            self._paragraph.level = number + 1
-        elif word == "pard":
+        elif word in ("s", "sbasedon", "outlinelevel"):
+            self._style_property(word, number or 0)
+        elif word in ("listtext", "pntext"):
+            self._state = replace(state, in_label=True)
+        elif word == "pard" and not state.in_label:
             self._paragraph.level = 0
             self._paragraph.in_table = False
         elif word == "intbl":
             self._paragraph.in_table = True
         elif state.target in _INFO and word in ("yr", "mo", "dy"):
             self._emit(f"{number or 0:02}" + ("-" if word != "dy" else ""))
+
+    def _style_property(self, word: str, number: int) -> None:
+        in_sheet = self._state.target == "stylesheet"
+        if word == "s":
+            self._style = number
+            self._paragraph.level = 0 if in_sheet else self._style_level(number)
+        elif word == "sbasedon" and in_sheet:
+            self._bases[self._style] = number
+        elif word == "outlinelevel":
+            level = number + 1 if number < 9 else 0
+            if in_sheet:
+                self._styles[self._style] = level
+            else:
+                self._paragraph.level = level
+
+    def _style_level(self, style: int) -> int:
+        """The level of headings in this style or in those that it is based on; 0 where it is no heading."""
+        seen: set[int] = set()
+        while style not in self._styles and style in self._bases and style not in seen:
+            seen.add(style)
+            style = self._bases[style]
+        return self._styles.get(style, 0)
 
     def _symbol(self, symbol: str) -> None:
         if symbol == "*":
@@ -288,13 +313,15 @@ class _Reader:
             return
         if target == "stylesheet":
             if found := _HEADING_STYLE.search(text):
-                self._styles[self._style] = int(found[1])
+                self._styles.setdefault(self._style, int(found[1]))
         elif target == "atnauthor":
             self._author += text
         elif target in _INFO:
             name = _INFO[target]
             self.info[name] = self.info.get(name, "") + text
         else:
+            if self._rows and not self._paragraph.in_table and text.strip():
+                self._end_table()
             self._paragraph.parts.append(text)
 
     def _take(self) -> str:

@@ -201,7 +201,8 @@ class _Cells:
                     break
         except _DAMAGE:
             self._book.warnings.append(f"partly read: sheet {self._sheet.name} is damaged")
-        for row, identifier, author in self._notes:
+        for row, identifier, named in self._notes:
+            author = named.strip()
             text = " ".join(self._texts.pop(identifier, "").split())
             if author and text.startswith(f"{author}:"):
                 text = text[len(author) + 1 :].strip()
