@@ -97,6 +97,8 @@ class Snapshot:
 
         Exact, except where the snapshot is warm and the graph finds the candidates; cosines are exact always.
         """
+        if k < 1:
+            return np.zeros(0, np.int64), np.zeros(0, np.float32)
         query, wanted = unit(query), k + 1
         while True:
             ids, scores = self._nearest(query, min(wanted, self.passages), documents)
