@@ -1,0 +1,204 @@
+"""What an index offers, whatever it is kept in: a store, its snapshots, and its one writer.
+
+The rooms above use nothing else of a store. `tests/contract/test_store.py` holds every store to what stands here; the
+files of `kosearch.index.Index` are the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kosearch.index.lexical import Alternatives
+from kosearch.index.records import (
+    FileState,
+    Globs,
+    Identity,
+    Ids,
+    NewDocument,
+    Status,
+    StoredDocument,
+    StoredFile,
+    StoredPassage,
+    Vectors,
+)
+from kosearch.records import Heading, PageStart, Skipped, SourceFile, Statistics
+
+
+class SnapshotLike(Protocol):
+    """One generation, which stays the same whatever a writer publishes."""
+
+    @property
+    def identity(self) -> Identity:
+        """What made the index."""
+
+    @property
+    def generation(self) -> int:
+        """The generation that answers; 0 before anything was published."""
+
+    @property
+    def passages(self) -> int:
+        """How many there are."""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader should know: answers are right all the same."""
+
+    def find_documents(
+        self,
+        paths: Sequence[str] = (),
+        kinds: Sequence[str] = (),
+        after: str | None = None,
+        before: str | None = None,
+    ) -> Ids | None:
+        """The ids of documents that fit all filters, ascending; None where there is no filter."""
+
+    def dense(self, query: Vectors, k: int, documents: Ids | None = None) -> tuple[Ids, Vectors]:
+        """The k passages nearest to a query vector (d,): ids and cosines, best first, ties by path and position."""
+
+    def lexical(
+        self,
+        points: Mapping[str, Mapping[str, int]],
+        k: int,
+        documents: Ids | None = None,
+        required: Sequence[Alternatives] = (),
+    ) -> Ids:
+        """The k passages with the most points for the terms they have (field → term → points), ids ascending.
+
+        Ties by path and position. Of each of `required` a passage has all terms of one alternative in their field.
+        """
+
+    def cosines(self, query: Vectors, ids: Ids) -> Vectors:
+        """The exact cosines of passages with a query vector (d,), in their order."""
+
+    def vectors(self) -> tuple[Ids, Vectors]:
+        """All passages' ids (n,), ascending, and unit vectors (n, d)."""
+
+    def statistics(self, terms: Mapping[str, Sequence[str]]) -> Statistics:
+        """Exact counts for terms by field, as if the index had only ever held what it holds now."""
+
+    def vocabulary(self, fields: Sequence[str]) -> list[Mapping[str, int]]:
+        """All terms of these fields, and in how many passages each stands."""
+
+    def terms(self, ids: Ids) -> list[Mapping[str, list[str]]]:
+        """The terms of passages by field, in the passages' order."""
+
+    def stored(self, ids: Ids) -> list[StoredPassage]:
+        """Passages with text and document, in the order asked for."""
+
+    def owners(self, ids: Ids) -> dict[int, int]:
+        """Passage id → document id."""
+
+    def documents(self) -> Iterator[StoredDocument]:
+        """All documents by id."""
+
+    def with_hash(self, text_hash: str) -> list[StoredDocument]:
+        """The documents that have this text, by id."""
+
+    def document_text(self, document_id: int, start: int = 0, end: int | None = None) -> str:
+        """The text of a document, or its slice [start:end] in code points."""
+
+    def structure(self, document_id: int) -> tuple[tuple[Heading, ...], tuple[PageStart, ...]] | None:
+        """A document's headings and page starts; None where an earlier version stored it, which did not keep them."""
+
+
+class WriterLike(Protocol):
+    """The one writer: what it commits stays, and becomes searchable as a whole by `publish`."""
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """All that is written inside is committed together, or not at all. May be nested."""
+
+    def files(self) -> dict[bytes, FileState]:
+        """Every file that a run has looked at, by its raw path."""
+
+    def vectors(self, input_hashes: Sequence[bytes]) -> dict[bytes, NDArray[np.float32]]:
+        """Vectors (d,) that are stored for these inputs."""
+
+    def put(
+        self,
+        source: SourceFile,
+        content_hash: str,
+        documents: Sequence[NewDocument],
+        skipped: Sequence[Skipped] = (),
+        *,
+        reader: str = "",
+    ) -> None:
+        """Replace what the file had by these documents, and note the parts that gave none."""
+
+    def skip(
+        self, source: SourceFile, skipped: Skipped, content_hash: str = "", *, reader: str = "", limits: str = ""
+    ) -> None:
+        """Note that the file as it is now cannot be searched; what it had stays, unless it is empty or gone."""
+
+    def touch(self, source: SourceFile) -> None:
+        """The file has the content that the index knows, and perhaps other times or another root."""
+
+    def move(self, old_raw: bytes, source: SourceFile) -> None:
+        """A file that is known has another name now, and all that it had."""
+
+    def remove(self, raws: Sequence[bytes]) -> int:
+        """Forget files and their documents; returns how many there were."""
+
+    def roots(self) -> dict[bytes, Globs]:
+        """The roots that `index` without a path goes through, and the globs they were indexed with."""
+
+    def add_root(self, raw: bytes, globs: Globs | None = None) -> None:
+        """Remember a root, and its globs where some are given; without, those it had stay."""
+
+    def forget_root(self, raw: bytes) -> None:
+        """Forget a root; its files stay until they are removed."""
+
+    def record_run(self, run: Mapping[str, Any]) -> None:
+        """Keep what a run did, for `status`."""
+
+    def publish(self) -> int:
+        """Make all that was written searchable, in one commit; returns the generation that answers now."""
+
+
+class StoreLike(Protocol):
+    """An index. Readers and one writer may use it at the same time, from any process and thread."""
+
+    @property
+    def identity(self) -> Identity:
+        """What made it."""
+
+    def snapshot(self, *, warm: bool = False) -> AbstractContextManager[SnapshotLike]:
+        """The current generation; `warm` is for a process that asks often."""
+
+    def writer(self, *, wait: bool = False) -> AbstractContextManager[WriterLike]:
+        """The one writer. Raises IndexBusy, naming the other one, unless `wait` says to wait for it."""
+
+    def status(self) -> Status:
+        """What it holds."""
+
+    def roots(self) -> dict[bytes, Globs]:
+        """As the writer's."""
+
+    def problems(self) -> list[Skipped]:
+        """Files and parts of files that are not searchable, by path."""
+
+    def stored_files(self) -> Iterator[StoredFile]:
+        """All that it holds, so that another store can be made of it without reading a file."""
+
+    def check(self) -> list[str]:
+        """Verify everything; a sentence for each thing that is wrong."""
+
+    def repair(self, *, wait: bool = False) -> list[str]:
+        """Make it whole again; the paths of files that have to be read again."""
+
+    def backup(self, target: Path) -> None:
+        """Write it as it is at this moment into one new file, beside any writer."""
+
+    def is_own(self) -> bool:
+        """Whether it was made or adopted by this user on this machine."""
+
+    def adopt(self) -> None:
+        """Make it this user's own on this machine."""
+
+    def close(self) -> None:
+        """Let go of what is kept open between snapshots."""

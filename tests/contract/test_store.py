@@ -1,0 +1,164 @@
+"""What every store of an index promises: see kosearch/index/contract.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from index_making import IDENTITY, QUERY, TERMS, document, quick_folder, source
+
+from kosearch.errors import IndexBusy, UsageError
+from kosearch.index import Index
+from kosearch.index.contract import StoreLike, WriterLike
+from kosearch.records import Reason, Skipped
+
+Make = Callable[[], StoreLike]
+"""Makes an empty store, or opens the one that was made."""
+
+
+@pytest.fixture(params=["files"])
+def make(request: pytest.FixtureRequest) -> Iterator[Make]:
+    """A store that comes later has its way to be made added here, and nothing else in this file."""
+    assert request.param == "files"
+    with quick_folder() as folder:
+        directory = folder / "index"
+        yield (
+            lambda: (
+                Index(directory, b"s" * 32) if Index.exists(directory) else Index.create(directory, IDENTITY, b"s" * 32)
+            )
+        )
+
+
+def put(writer: WriterLike, name: str, version: int = 0) -> None:
+    writer.put(source(name), f"{name}-{version}", [document(name, version)], reader="text/1")
+
+
+def filled(make: Make, names: str = "abc") -> StoreLike:
+    store = make()
+    with store.writer() as writer:
+        with writer.transaction():
+            for name in names:
+                put(writer, name)
+        writer.publish()
+    return store
+
+
+def test_an_empty_one_answers_nothing(make: Make) -> None:
+    store = make()
+    assert (store.identity, store.is_own(), store.check()) == (IDENTITY, True, [])
+    with store.snapshot() as snapshot:
+        assert (snapshot.generation, snapshot.passages, list(snapshot.documents())) == (0, 0, [])
+        assert snapshot.dense(QUERY, 5)[0].size == snapshot.lexical({"body": {"가": 1}}, 5).size == 0
+
+
+def test_a_snapshot_stays_and_the_next_has_all_that_was_published(make: Make) -> None:
+    store = filled(make)
+    with store.writer() as writer:
+        put(writer, "a", 1)
+        writer.remove([source("b").raw])
+        writer.move(source("c").raw, source("moved", 3))
+        with store.snapshot() as before:
+            assert writer.publish() == 2
+            assert sorted(one.title for one in before.documents()) == ["a v0", "b v0", "c v0"]
+            assert before.statistics({"heading": ["제목"]}).frequencies == {"heading": {"제목": 12}}
+    with make().snapshot() as after:
+        assert sorted((one.path, one.title) for one in after.documents()) == [
+            ("/문서/a.txt", "a v1"),
+            ("/문서/moved.txt", "c v0"),
+        ]
+        assert after.statistics({"heading": ["제목"]}).passages == after.passages == 8
+
+
+def test_what_answers_agrees_with_itself(make: Make) -> None:
+    with filled(make).snapshot() as snapshot:
+        ids, cosines = snapshot.dense(QUERY, 100)
+        assert len(ids) == 12
+        assert (np.diff(cosines) <= 0).all()
+        assert np.array_equal(snapshot.cosines(QUERY, ids), cosines)
+        everything, vectors = snapshot.vectors()
+        assert np.array_equal(everything, np.sort(ids))
+        assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
+        some = snapshot.find_documents(["b.txt"])
+        assert some is not None
+        assert {snapshot.owners(ids)[one] for one in snapshot.dense(QUERY, 100, some)[0].tolist()} == set(some.tolist())
+        points = {field: dict.fromkeys(terms, 1) for field, terms in TERMS.items()}
+        found = snapshot.lexical(points, 100)
+        assert (np.diff(found) > 0).all()
+        wanted = {field: set(terms) for field, terms in TERMS.items()}
+        having = [
+            number
+            for number, terms in zip(everything.tolist(), snapshot.terms(everything), strict=True)
+            if any(wanted[field] & set(terms[field]) for field in wanted)
+        ]
+        assert found.tolist() == having
+        for stored in snapshot.stored(ids):
+            text = snapshot.document_text(stored.document.id)
+            assert text[stored.passage.start : stored.passage.end] == stored.text
+            assert stored.document in snapshot.with_hash(stored.document.text_hash)
+            assert snapshot.structure(stored.document.id) == ((), ())
+
+
+def test_a_failed_transaction_leaves_nothing(make: Make) -> None:
+    store = filled(make, "a")
+
+    def interrupted(writer: WriterLike) -> None:
+        with writer.transaction():
+            put(writer, "b")
+            raise KeyboardInterrupt
+
+    with store.writer() as writer:
+        with pytest.raises(KeyboardInterrupt):
+            interrupted(writer)
+        assert writer.publish() == 1
+        assert set(writer.files()) == {source("a").raw}
+
+
+def test_what_was_committed_and_not_published_waits(make: Make) -> None:
+    with filled(make, "a").writer() as writer:
+        put(writer, "b")
+    store = make()
+    assert (store.status().documents, store.status().pending) == (1, 1)
+    with store.writer() as writer:
+        assert len(writer.vectors([one.input_hash for one in document("b").passages])) == 4
+        assert writer.publish() == 2
+    assert store.status().documents == 2
+
+
+def test_the_work_state_is_kept(make: Make) -> None:
+    seen = replace(source("a", -(10**20)), ctime_ns=5, inode=2**64 - 1)
+    problem = Skipped("/문서/a.txt", Reason.MEMORY, "too much")
+    store = filled(make, "a")
+    with store.writer() as writer:
+        writer.skip(seen, problem, reader="pdf/3", limits="60 s")
+        writer.add_root(b"/root", {"include": ("*.md",), "exclude": ()})
+        writer.add_root(b"/other")
+        writer.forget_root(b"/other")
+        writer.record_run({"seconds": 1})
+        writer.publish()
+    (state,) = (one.state for one in make().stored_files())
+    assert (state.mtime_ns, state.ctime_ns, state.inode) == (-(10**20), 5, 2**64 - 1)
+    assert (state.reason, state.reader, state.limits, state.documents) == (Reason.MEMORY, "pdf/3", "60 s", 1)
+    assert (store.problems(), store.roots()) == ([problem], {b"/root": {"include": ("*.md",), "exclude": ()}})
+    assert (make().status().last_run, make().is_own()) == ({"seconds": 1}, True)
+    with store.writer() as writer:
+        writer.touch(replace(seen, inode=7))
+        assert writer.files()[seen.raw].inode == 7
+
+
+def test_one_writer_at_a_time_and_readers_beside_it(make: Make) -> None:
+    store, other = filled(make, "a"), make()
+    with store.writer(), other.snapshot() as snapshot:
+        assert snapshot.passages == 4
+        with pytest.raises(IndexBusy), other.writer():
+            pass
+
+
+def test_it_is_whole_and_stays_so_by_repair(make: Make, tmp_path: Path) -> None:
+    store = filled(make)
+    assert (store.check(), store.repair(), store.check()) == ([], [], [])
+    store.backup(tmp_path / "backup")
+    with pytest.raises(UsageError, match="already"):
+        store.backup(tmp_path / "backup")
