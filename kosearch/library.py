@@ -795,7 +795,9 @@ def _model_for(settings: Settings, *, pull: bool = False, trusting: bool = False
     """The model for a new index."""
     name = settings.model or embedding.default_model(settings.device)
     if not embedding.is_remote(name):
-        return embedding.truncated(_resolve(name, settings, pull=pull, trusting=trusting), settings.dimensions)
+        model = _resolve(name, settings, pull=pull, trusting=trusting)
+        embedding.require_memory(model, settings.device)  # or an empty index would be left, bound to this model
+        return embedding.truncated(model, settings.dimensions)
     return embedding.connect(
         name,
         url=settings.endpoint,

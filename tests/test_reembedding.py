@@ -260,6 +260,8 @@ def test_too_little_memory_is_said_before_a_file_is_read(
     first, hint = result.stderr.splitlines()
     assert "needs 2.2 GiB of memory, and 1." in first
     assert "--model bundled" in hint
+    assert program.run("status").returncode == 4, "no empty index is left that only this model fits"
+    assert program.run("index", tmp_path / "note.txt", "--model", small["one"]).returncode == 0
 
 
 def test_the_model_of_the_source_is_not_needed(small: dict[str, str], corpus: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from kosearch.errors import OK, ModelError, UsageError
 
 if TYPE_CHECKING:
     from kosearch.embedding.checking import Check
-    from kosearch.embedding.models import Known
+    from kosearch.embedding.resolving import ModelStatus
 
 LIST = "kosearch.models/1"
 CHECK = "kosearch.model-check/1"
@@ -31,8 +31,10 @@ def listing(context: typer.Context, json: options.Json = False) -> int:
     """
     if context.invoked_subcommand is not None:
         return OK
+    from kosearch.embedding.resolving import statuses
+
     output = options.output_of(context)
-    rows = list(_rows())
+    rows = [_row(one) for one in statuses()]
     if json:
         output.json({"schema": LIST, "models": rows})
     else:
@@ -144,43 +146,26 @@ def load(
     return OK
 
 
-def _rows() -> Iterator[dict[str, Any]]:
-    """The catalogue, then what else is in the cache."""
-    from kosearch.embedding import hub, names_here
-    from kosearch.embedding.models import CATALOG, known
+def _row(one: ModelStatus) -> dict[str, Any]:
+    from kosearch.embedding import resolving
 
-    for one in CATALOG:
-        yield _row(one.name, one)
-    for name in sorted({*names_here(), *filter(hub.begun, hub.names())}):
-        if known(name) is None:
-            yield _row(name, None)
-
-
-def _row(name: str, one: Known | None) -> dict[str, Any]:
-    from kosearch.embedding import BUNDLED, bundled, hub, resolving
-
-    on_hub = name != BUNDLED and ":" not in name
-    snapshot = hub.cached(name) if on_hub else None
-    count = one.parameters * 10**6 if one and one.parameters else None
-    if snapshot is not None:
-        count = resolving.parameters(snapshot)
-    state = "here" if snapshot or (name == BUNDLED and bundled.source()) else None
-    state = state or ("service" if ":" in name else "part" if on_hub and hub.begun(name) else "absent")
+    count, known = one.parameters, one.known
+    prompts = known.prompts if known else None
     return {
-        "name": name,
-        "state": state,
-        "revision": snapshot.name if snapshot else None,
-        "bytes": hub.size(hub.folder_of(name)) if on_hub else 0,
+        "name": one.name,
+        "state": one.state,
+        "revision": one.revision,
+        "bytes": one.bytes,
         "parameters": count,
         "memory": {"cpu": resolving.on_cpu(count), "gpu": resolving.on_gpu(count)} if count else None,
-        "dimensions": one.dimensions if one else None,
-        "max_tokens": one.max_tokens if one else None,
-        "licence": one.licence if one else None,
-        "languages": one.languages if one else None,
-        "prompts": {"query": one.prompts.query, "passage": one.prompts.passage} if one and one.prompts else None,
-        "matryoshka": one.matryoshka if one else None,
-        "scores": dict(one.scores) if one and one.scores else None,
-        "note": one.note if one else "",
+        "dimensions": known.dimensions if known else None,
+        "max_tokens": known.max_tokens if known else None,
+        "licence": known.licence if known else None,
+        "languages": known.languages if known else None,
+        "prompts": {"query": prompts.query, "passage": prompts.passage} if prompts else None,
+        "matryoshka": known.matryoshka if known else None,
+        "scores": dict(known.scores) if known and known.scores else None,
+        "note": one.note,
     }
 
 

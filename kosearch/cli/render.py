@@ -220,7 +220,7 @@ def failed(by_system: Mapping[str, Sequence[Failure]]) -> list[str]:
 
 
 _MODEL_COLUMNS = (
-    ("here", "<7"),
+    ("here", "<8"),
     ("params", ">6"),
     ("memory", ">9"),
     ("dims", ">5"),
@@ -251,7 +251,7 @@ def _model_row(cells: Iterable[str]) -> str:
 
 def _model_facts(row: Mapping[str, Any]) -> tuple[str, ...]:
     return (
-        {"here": "yes", "part": "a part", "service": "service"}.get(row["state"], "-"),
+        {"here": "yes", "part": "a part", "unusable": "unusable", "service": "service"}.get(row["state"], "-"),
         f"{row['parameters'] / 1e6:.0f}M" if row["parameters"] else "-",
         size_of(row["memory"]["cpu"]) if row["memory"] else "-",
         str(row["dimensions"] or "-"),

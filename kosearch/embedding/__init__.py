@@ -22,6 +22,7 @@ from kosearch.embedding.tokenizer import token_offsets
 from kosearch.errors import ModelError
 
 if TYPE_CHECKING:
+    from kosearch.embedding.torch_embedder import TorchEmbedder
     from kosearch.records import Vectors
 
 __all__ = [
@@ -131,9 +132,7 @@ def load(
         remote = EndpointEmbedder(model)
         remote.embed_passages([])
         return remote
-    from kosearch.embedding.torch_embedder import TorchEmbedder
-
-    return TorchEmbedder(model, device, threads, precision)
+    return _with_torch(model, device, threads, precision)
 
 
 def load_for_queries(model: AnyModel, device: str = "auto", questions: int = 1) -> QueryEmbedder:
@@ -163,10 +162,22 @@ def load_rescorer(model: AnyModel, device: str = "auto") -> Rescorer:
     """The model with BGE-M3's sparse and multi-vector heads. Raises ModelError where it has none."""
     if isinstance(model, Endpoint):
         raise ModelError(f"{model.name} answers over HTTP, with one vector a text", "leave --rerank out")
+    embedder = _with_torch(model, _first(device))
     from kosearch.embedding.sparse_multi_vector import M3Rescorer
-    from kosearch.embedding.torch_embedder import TorchEmbedder
 
-    return M3Rescorer(TorchEmbedder(model, _first(device)))
+    return M3Rescorer(embedder)
+
+
+def _with_torch(
+    model: Model, device: str, threads: int | None = None, precision: Literal["auto", "float32"] = "auto"
+) -> TorchEmbedder:
+    try:
+        from kosearch.embedding.torch_embedder import TorchEmbedder
+    except (ImportError, OSError, MemoryError) as error:  # where memory is limited, libraries can't be mapped
+        raise ModelError(
+            f"torch can't be loaded: {str(error).partition(chr(10))[0]}", "free memory, or install kosearch again"
+        ) from error
+    return TorchEmbedder(model, device, threads, precision)
 
 
 def _first(devices: str) -> str:

@@ -7,6 +7,7 @@ are plain files with plain names of the kinds that a model consists of: no links
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
@@ -113,17 +114,33 @@ def load(source: Path, progress: Progress) -> tuple[str, str]:
     cache = hub.cache()
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        with source.open("rb") as stream, tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=cache) as scratch:
+        with _open(source) as stream, tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=cache) as scratch:
             made = Path(scratch) / "snapshot"
             name, revision = _unpack(source, stream, made, progress)
             _place(made, hub.folder_of(name), revision)
             return name, revision
-    except tarfile.TarError as error:
+    except (tarfile.TarError, ArithmeticError, ValueError, RecursionError) as error:
         raise _damaged(source, f"it is no tar file ({error})") from error
     except OSError as error:
         raise ModelError(
             f"{source} can't be imported: {error.strerror or error}", f"check the file, and the room in {cache}"
         ) from error
+
+
+class _Bounded(io.FileIO):
+    """A file of which little is read at a time: tarfile takes headers into memory whole, whatever size they claim."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        if size is None or not 0 <= size <= _CHUNK:
+            raise tarfile.ReadError("a header of absurd size")
+        return super().read(size) or b""
+
+
+def _open(source: Path) -> IO[bytes]:
+    """The archive; a pipe would be waited for without end. Raises OSError."""
+    if source.exists() and not source.is_file():
+        raise OSError(errno.EINVAL, "it is no plain file")
+    return _Bounded(source)
 
 
 def _member(name: str, size: int) -> tarfile.TarInfo:
@@ -169,7 +186,7 @@ def _read_manifest(source: Path, tar: tarfile.TarFile) -> tuple[str, str, list[_
             )
         name, revision = str(manifest["name"]), str(manifest["revision"])
         files = [_File(str(one["path"]), int(one["size"]), str(one["sha256"])) for one in manifest["files"]]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ArithmeticError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise _damaged(source, "its manifest can't be read") from error
     if not hub.is_name(name) or not _REVISION.fullmatch(revision):
         raise _damaged(source, f"it names no model of the hub: {name!r} at {revision!r}")

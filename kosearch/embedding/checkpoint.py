@@ -10,11 +10,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
+import stat
 import struct
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any, BinaryIO, cast, get_args
 
 from kosearch.embedding.models import (
     HEAD_NAMES,
@@ -55,6 +57,16 @@ FindCode = Callable[[Path, Mapping[str, Any]], RemoteCode | None]
 """From a directory and its `config.json` to the code of the authors that the model needs. Raises ModelError."""
 WORD_EMBEDDINGS = ("word_embeddings.weight", "embed_tokens.weight", "tok_embeddings.weight")
 """How the names of tables of word vectors end."""
+WRONG_FILES = (
+    *(ArithmeticError, AttributeError, LookupError, MemoryError),
+    *(OSError, RecursionError, TypeError, ValueError, struct.error),
+)
+"""What reading a file leads to that says something else than it should."""
+_LARGEST_JSON = 1 << 27
+"""Bytes: four times the largest tokenizer.json that is known."""
+_MOST_DIMENSIONS = 1 << 20
+_MOST_TOKENS = 1 << 20
+"""Where files name no limit, some write 1e30."""
 _NOT_IN_THE_VECTORS = frozenset(
     {"_name_or_path", "architectures", "dtype", "torch_dtype", "transformers_version", "use_cache"}
 )
@@ -67,11 +79,20 @@ def read(directory: Path, *, name: str, revision: str, why: str, cache_dir: Path
     Raises ModelError, with the way out, where weights or tokenizer are missing, pickled, don't fit each other,
     or need code that is not part of transformers and was not trusted.
     """
-    try:
+    with sound_files(directory):
         return _read(directory, name, revision, why, cache_dir, find_code)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+
+
+@contextlib.contextmanager
+def sound_files(directory: Path) -> Iterator[None]:
+    """What files of a model lead to that say something else than a model's files do, as a ModelError."""
+    try:
+        yield
+    except ModelError:
+        raise
+    except WRONG_FILES as error:
         raise ModelError(
-            f"the files of {directory} do not say what a model's files say (config, modules, tokenizer): {error!r}",
+            f"the files of {directory} do not say what a model's files say (config, modules, tokenizer): {_why(error)}",
             "fetch or copy the model again",
         ) from error
 
@@ -81,6 +102,7 @@ def _read(directory: Path, name: str, revision: str, why: str, cache_dir: Path, 
     if config is None:
         raise ModelError(f"{directory} is not a model: it has no config.json", "name a model's own directory")
     _refuse_what_is_no_model(directory, config)
+    is_bert(config)  # settings of another kind than it expects are refused here, not where it is asked again
     code = find_code(directory, config)
     weights = weight_files(directory)
     tokenizer = directory / "tokenizer.json"
@@ -103,6 +125,8 @@ def _read(directory: Path, name: str, revision: str, why: str, cache_dir: Path, 
         revision = f"{revision} code {code.origin}".lstrip()
     truncated = sentence.get("truncate_dim")
     max_tokens = _max_tokens(directory, config, steps.transformer)
+    if not (0 < steps.dimensions <= _MOST_DIMENSIONS and max_tokens > 0 and (truncated is None or truncated > 0)):
+        raise ValueError(f"{steps.dimensions} dimensions, {truncated} of them, and {max_tokens} tokens")
     lower_case = bool(steps.transformer.get("do_lower_case", False))
     content = {
         "weights": [(file.name, cached_fact("sha256", file, cache_dir, sha256)) for file in weights],
@@ -111,7 +135,7 @@ def _read(directory: Path, name: str, revision: str, why: str, cache_dir: Path, 
         "pooling": steps.pooling,
         "include_prompt": steps.include_prompt,
         "layers": [
-            (layer.kind, [(file.name, sha256(file)) for file in sorted(layer.directory.glob("*.*"))])
+            (layer.kind, [(file.name, sha256(file)) for file in sorted(layer.directory.glob("*.*")) if file.is_file()])
             for layer in steps.layers
         ],
         "length": max_tokens,
@@ -162,30 +186,48 @@ def _heads(directory: Path) -> Heads | None:
 
 
 def read_json(path: Path) -> Any:
-    """The file's content; None where there is no such file."""
+    """The file's content; None where there is no such file. Raises ModelError."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        with _opened(path) as file:
+            if os.fstat(file.fileno()).st_size > _LARGEST_JSON:
+                raise ValueError("it is too large")
+            return json.loads(file.read())
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path} can't be read: {error}", "fetch or copy the model again") from error
+    except (OSError, ValueError, RecursionError, MemoryError) as error:
+        raise ModelError(f"{path} can't be read: {_why(error)}", "fetch or copy the model again") from error
+
+
+def _opened(path: Path) -> BinaryIO:
+    """A plain file, open; a pipe would be waited for without end. Raises OSError."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError("it is no plain file")
+    return path.open("rb")
+
+
+def _why(error: Exception) -> str:
+    """What is wrong, in a line for a person."""
+    if isinstance(error, RecursionError):
+        return "it is nested too deep"
+    return f"{error if isinstance(error, OSError | ValueError) and str(error) else repr(error)!s:.200}"
 
 
 def _refuse_what_is_no_model(directory: Path, config: dict[str, Any]) -> None:
     kind = config.get("model_type")
-    if not kind:
+    if not (kind and isinstance(kind, str)):
         raise ModelError(f"{directory / 'config.json'} names no model_type", "name a model's own directory")
     if (directory / "adapter_config.json").exists():
         raise ModelError(f"{directory} is an adapter, not a whole model", "merge it into its base model and save that")
 
 
 def weight_files(directory: Path) -> list[Path]:
-    """The safetensors files that hold the transformer's weights."""
+    """The safetensors files that hold the transformer's weights. Raises ModelError."""
     whole = directory / "model.safetensors"
     index = read_json(directory / "model.safetensors.index.json")
     files = [whole]
     if index is not None and not whole.exists():
-        files = [directory / name for name in sorted(set(index["weight_map"].values()))]
+        with sound_files(directory):
+            files = [directory / name for name in sorted(set(index["weight_map"].values()))]
     missing = [file.name for file in files if not file.is_file()]
     if missing and any(directory.glob("pytorch_model*.bin")):
         raise ModelError(
@@ -198,17 +240,39 @@ def weight_files(directory: Path) -> list[Path]:
     return files
 
 
-def tensor_shapes(path: Path) -> dict[str, list[int]]:
-    """The tensors in a safetensors file and their shapes, from its header alone."""
+@dataclass(frozen=True, slots=True)
+class StoredTensor:
+    """A tensor in a safetensors file: its kind, such as F32, its shape, and where its bytes begin and end."""
+
+    kind: str
+    shape: list[int]
+    begin: int
+    end: int
+
+
+def tensors(path: Path) -> dict[str, StoredTensor]:
+    """The tensors in a safetensors file by name, from its header alone (https://github.com/huggingface/safetensors).
+
+    Raises ModelError.
+    """
     try:
-        with path.open("rb") as file:
+        with _opened(path) as file:
+            size = os.fstat(file.fileno()).st_size
             (length,) = struct.unpack("<Q", file.read(8))
-            if length > path.stat().st_size:
+            if length > min(size - 8, _LARGEST_JSON):
                 raise ValueError("the header does not fit")
             header = json.loads(file.read(length))
-        return {name: entry["shape"] for name, entry in header.items() if name != "__metadata__"}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
-        raise ModelError(f"{path} is not a safetensors file: {error}", "fetch or copy the model again") from error
+        found = {}
+        for name, entry in header.items():
+            if name != "__metadata__":
+                begin, end = (8 + length + offset for offset in entry["data_offsets"])
+                shape = entry["shape"]
+                if not (8 + length <= begin <= end <= size and all(type(one) is int and one >= 0 for one in shape)):
+                    raise ValueError(f"the bytes of {name:.80} don't fit")
+                found[name] = StoredTensor(entry["dtype"], shape, begin, end)
+        return found
+    except WRONG_FILES as error:
+        raise ModelError(f"{path} is not a safetensors file: {_why(error)}", "fetch or copy the model again") from error
 
 
 def _check_vocabulary(
@@ -216,9 +280,9 @@ def _check_vocabulary(
 ) -> None:
     rows = config.get("vocab_size", 0)
     for file in weights:
-        for name, shape in tensor_shapes(file).items():
+        for name, tensor in tensors(file).items():
             if name.endswith(WORD_EMBEDDINGS):
-                rows = shape[0]
+                rows = tensor.shape[0]
     ids = int(cached_fact("ids", tokenizer, cache_dir, _count_ids))
     if ids > rows:
         raise ModelError(
@@ -323,7 +387,7 @@ def _max_tokens(directory: Path, config: dict[str, Any], transformer: dict[str, 
     stated = transformer.get("max_seq_length")
     if stated is None:
         stated = (read_json(directory / "tokenizer_config.json") or {}).get("model_max_length", positions or 512)
-    return int(min(stated, positions) if positions > 0 else stated)
+    return int(min(stated, positions if positions > 0 else _MOST_TOKENS))
 
 
 # What the torch and the numpy encoder both know about models of BERT's kind: names, positions, limits.

@@ -22,11 +22,12 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kosearch.embedding.checkpoint import sha256
+from kosearch.embedding.checkpoint import read_json, sha256
 from kosearch.embedding.models import HEAD_NAMES, RemoteCode
 from kosearch.errors import ModelError
 
@@ -88,13 +89,10 @@ def missing(snapshot: Path) -> list[str]:
     `modules.json`, say, a model would be pooled in another way than its authors meant.
     """
     folder = snapshot.parents[1]
-    listing = folder / "trees" / f"{snapshot.name}.json"
-    if listing.is_file():
-        from kosearch.embedding.checkpoint import read_json
-
-        wanted = [name for name in (read_json(listing) or {}).get("files", ()) if _wanted(name)]
-    else:
-        wanted = ["config.json"]
+    wanted = ["config.json"]
+    with suppress(ModelError, AttributeError, TypeError):  # a listing that can't be read says nothing
+        files = (read_json(folder / "trees" / f"{snapshot.name}.json") or {}).get("files")
+        wanted = wanted if files is None else [name for name in files if _wanted(name)]
     return [name for name in wanted if not (snapshot / name).is_file()]
 
 
@@ -164,8 +162,10 @@ def _snapshot(folder: Path) -> Path | None:
     reference = folder / "refs" / "main"
     if not reference.is_file():
         return None
-    snapshot = folder / "snapshots" / reference.read_text(encoding="utf-8").strip()
-    return snapshot if snapshot.is_dir() else None
+    with suppress(OSError, ValueError):  # a reference that was written in part, or is not text
+        snapshot = folder / "snapshots" / reference.read_text(encoding="utf-8").strip()
+        return snapshot if snapshot.parent.name == "snapshots" and snapshot.is_dir() else None
+    return None
 
 
 def _wanted(name: str) -> bool:

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import json
 import math
-import struct
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +15,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from kosearch.embedding.checkpoint import LAYER_PARTS, first_position, is_bert, read_json, weight_files, without_prefix
+from kosearch.embedding.checkpoint import (
+    LAYER_PARTS,
+    WRONG_FILES,
+    first_position,
+    is_bert,
+    read_json,
+    tensors,
+    weight_files,
+    without_prefix,
+)
 from kosearch.embedding.models import Model, Pooling
 from kosearch.embedding.tokenizer import FewTokens
 from kosearch.errors import ModelError
@@ -146,7 +153,7 @@ def _problems(model: Model) -> Iterator[None]:
     """What weights and config.json that don't fit each other lead to, as a ModelError."""
     try:
         yield
-    except (KeyError, IndexError, ValueError) as error:
+    except WRONG_FILES as error:
         what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise ModelError(
             f"the weights of {model.name} don't fit its config.json: {what}", "fetch or copy the model again"
@@ -157,11 +164,9 @@ def _mapped(file: Path) -> Iterator[tuple[str, Array]]:
     """The tensors of a safetensors file where they lie in it; bfloat16 as 16-bit integers."""
     kinds = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
     data = np.memmap(file, np.uint8, "r")
-    (length,) = struct.unpack("<Q", data[:8].tobytes())
-    for name, entry in json.loads(data[8 : 8 + length].tobytes()).items():
-        if entry.get("dtype") in kinds:
-            begin, end = (8 + length + offset for offset in entry["data_offsets"])
-            yield name, data[begin:end].view(kinds[entry["dtype"]]).reshape(entry["shape"])
+    for name, one in tensors(file).items():
+        if one.kind in kinds:
+            yield name, data[one.begin : one.end].view(kinds[one.kind]).reshape(one.shape)
 
 
 def _softmax(x: Array) -> Array:

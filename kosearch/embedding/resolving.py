@@ -5,13 +5,17 @@ from __future__ import annotations
 import math
 import os
 import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any, Literal
 
 from kosearch.embedding import bundled, checkpoint, hub
-from kosearch.embedding.checkpoint import WORD_EMBEDDINGS, tensor_shapes, weight_files
+from kosearch.embedding.checkpoint import WORD_EMBEDDINGS, tensors, weight_files
 from kosearch.embedding.hub import Consent
-from kosearch.embedding.models import CATALOG, Model
+from kosearch.embedding.models import CATALOG, Known, Model, known
+from kosearch.embedding.providers import is_remote
 from kosearch.errors import ModelError
 from kosearch.system import available_memory
 
@@ -88,6 +92,47 @@ def names_here() -> list[str]:
     return names
 
 
+@dataclass(frozen=True, slots=True)
+class ModelStatus:
+    """A model that can be had, and what is here of it."""
+
+    name: str
+    state: Literal["here", "unusable", "part", "absent", "service"]
+    """`part` of a download; `unusable` is here, and why it can't be loaded stands in `note`."""
+    revision: str | None
+    bytes: int
+    """In the hub's cache."""
+    parameters: int | None
+    known: Known | None
+    note: str
+
+
+def statuses() -> Iterator[ModelStatus]:
+    """The catalogue's models, then what else is in the hub's cache."""
+    for one in CATALOG:
+        yield _status(one.name, one)
+    for name in sorted({*names_here(), *filter(hub.begun, hub.names())}):
+        if known(name) is None:
+            yield _status(name, None)
+
+
+def _status(name: str, one: Known | None) -> ModelStatus:
+    count = one.parameters * 10**6 if one and one.parameters else None
+    note = one.note if one else ""
+    if name == BUNDLED or is_remote(name):
+        state: Any = "service" if name != BUNDLED else "here" if bundled.source() else "absent"
+        return ModelStatus(name, state, None, 0, count, one, note)
+    snapshot = hub.cached(name)
+    state = "here" if snapshot else "part" if hub.begun(name) else "absent"
+    if snapshot:
+        try:
+            count = parameters(snapshot)
+        except ModelError as error:
+            state, note = "unusable", error.message
+    revision = snapshot.name if snapshot else None
+    return ModelStatus(name, state, revision, hub.size(hub.folder_of(name)), count, one, note)
+
+
 def _because(device: str) -> str:
     if not has_gpu(device):
         return ", the default without a GPU"
@@ -123,8 +168,7 @@ def on_gpu(parameters: int) -> int:
 
 def parameters(directory: Path) -> int:
     """How many weights a model's files hold, by their headers."""
-    shapes = [shape for file in weight_files(directory) for shape in tensor_shapes(file).values()]
-    return sum(map(math.prod, shapes))
+    return sum(math.prod(one.shape) for file in weight_files(directory) for one in tensors(file).values())
 
 
 def require(model: Model, device: str) -> None:
@@ -135,8 +179,8 @@ def require(model: Model, device: str) -> None:
     """
     if device not in ("auto", "cpu") or has_gpu(device):
         return
-    shapes = [entry for file in weight_files(model.directory) for entry in tensor_shapes(file).items()]
-    needed = on_cpu(sum(math.prod(shape) for name, shape in shapes if not name.endswith(WORD_EMBEDDINGS)))
+    stored = [entry for file in weight_files(model.directory) for entry in tensors(file).items()]
+    needed = on_cpu(sum(math.prod(one.shape) for name, one in stored if not name.endswith(WORD_EMBEDDINGS)))
     free = available_memory()
     if free is None or needed <= free:
         return

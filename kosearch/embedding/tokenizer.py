@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kosearch.embedding.checkpoint import read_json
 from kosearch.embedding.models import AnyModel, Endpoint, Model
 from kosearch.errors import ModelError
 from kosearch.records import TokenOffsets
@@ -21,11 +24,21 @@ def load_tokenizer(model: Model) -> Tokenizer:
     from tokenizers import Tokenizer
 
     path = model.directory / "tokenizer.json"
+    with _readable(path):
+        return _prepared(Tokenizer.from_file(str(path)), model)
+
+
+@contextlib.contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """What a tokenizer.json leads to that is none, as a ModelError: the library raises plain Exception, or panics."""
     try:
-        tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:  # the library raises plain Exception for a file it can't read
-        raise ModelError(f"{path} can't be read: {error}", "fetch or copy the model again") from error
-    return _prepared(tokenizer, model)
+        yield
+    except ModelError:
+        raise
+    except BaseException as error:
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        raise ModelError(f"{path} can't be read: {error!r:.200}", "fetch or copy the model again") from error
 
 
 def token_offsets(model: AnyModel) -> TokenOffsets:
@@ -56,12 +69,16 @@ class FewTokens:
 
     def __init__(self, model: Model) -> None:
         self._model = model
+        self._path = model.directory / "tokenizer.json"
 
     def ids(self, texts: Sequence[str]) -> list[list[int]]:
         """The ids of each text. The first texts take .2 s longer than the next."""
+        with _readable(self._path):
+            return self._ids([encodable(text) for text in texts])
+
+    def _ids(self, texts: Sequence[str]) -> list[list[int]]:
         from tokenizers import Tokenizer
 
-        texts = [encodable(text) for text in texts]
         if not self._fits or any(token["content"] in text for token in self._added for text in texts):
             return [encoding.ids for encoding in self._whole.encode_batch(texts)]
         kept = self._pieces_within(texts)
@@ -72,11 +89,7 @@ class FewTokens:
 
     @cached_property
     def _content(self) -> dict[str, Any]:
-        path = self._model.directory / "tokenizer.json"
-        try:
-            content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise ModelError(f"{path} can't be read: {error}", "fetch or copy the model again") from error
+        content: dict[str, Any] = read_json(self._path)
         return content
 
     @property

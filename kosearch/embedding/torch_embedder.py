@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain
 from queue import SimpleQueue
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
@@ -15,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
-from kosearch.embedding.checkpoint import is_bert, read_json, weight_files
+from kosearch.embedding.checkpoint import WRONG_FILES, is_bert, read_json, weight_files
 from kosearch.embedding.models import Layer, Model, Pooling
 from kosearch.embedding.tokenizer import encodable, load_tokenizer
 from kosearch.embedding.torch_encoder import PackedEncoder, TransformersEncoder, pays_to_tune, to_device
@@ -50,8 +51,8 @@ class TorchEmbedder:
         self._model = model
         self._threads = threads or usable_cores()
         self._tokenizer = load_tokenizer(model)
-        torch.set_num_threads(1)  # each step sets its own; see `_Workers`
-        self._replicas = [Replica(model, one, precision) for one in choose_devices(device)]
+        with _OwnThreads():
+            self._replicas = [Replica(model, one, precision) for one in choose_devices(device)]
 
     @property
     def model(self) -> Model:
@@ -132,6 +133,27 @@ class TorchEmbedder:
         return len(encoding.ids) - int(encoding.special_tokens_mask[-1])
 
 
+class _OwnThreads:
+    """Within it each step sets torch's number of threads, which is the process's; the last to leave restores it."""
+
+    _inside = 0
+    _before = 1
+    _lock = Lock()
+
+    def __enter__(self) -> None:
+        with _OwnThreads._lock:
+            if not _OwnThreads._inside:
+                _OwnThreads._before = torch.get_num_threads()
+                torch.set_num_threads(1)
+            _OwnThreads._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with _OwnThreads._lock:
+            _OwnThreads._inside -= 1
+            if not _OwnThreads._inside:
+                torch.set_num_threads(_OwnThreads._before)
+
+
 class _Workers:
     """Threads that compute steps: one for each GPU, or one for each core of a CPU.
 
@@ -148,12 +170,15 @@ class _Workers:
         for number in range(self._count):
             self._free.put(replicas[number % len(replicas)])
         self._pool = ThreadPoolExecutor(self._count)
+        self._threads = _OwnThreads()
 
     def __enter__(self) -> _Workers:
+        self._threads.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._pool.shutdown(cancel_futures=True)
+        self._threads.__exit__()
 
     def begin(
         self, ids: list[list[int]], compute: Callable[[Replica, list[list[int]]], T], *, in_order: bool = False
@@ -211,7 +236,7 @@ _GPU_TOKENS = 32_768
 """Enough to fill a large card; more only takes memory."""
 _LEAST_TOKENS = 256
 """What a budget does not fall below, however little was asked for when memory ran out."""
-_OUT_OF_MEMORY = ("out of memory", "ALLOC_FAILED", "can't allocate memory")
+_OUT_OF_MEMORY = ("out of memory", "ALLOC_FAILED", "can't allocate memory", "Cannot allocate memory")
 _DEVICE_ERRORS = (torch.AcceleratorError,) if hasattr(torch, "AcceleratorError") else ()
 """What torch from 2.8 on raises where a device fails, such as one that it has no kernels for."""
 _FEW_TOKENS = 1024
@@ -233,7 +258,7 @@ class Replica:
             hidden, vectors = self.states([[0]], 0)  # one token through all of it: does it fit together?
             if device.type == "cuda":
                 torch.cuda.synchronize(device)  # what is wrong there shows now
-        except (RuntimeError, KeyError, IndexError, SafetensorError) as error:
+        except (*WRONG_FILES, RuntimeError, SafetensorError) as error:
             if _is_out_of_memory(error):
                 raise ModelError(f"{model.name} has no room on {device}", _other_place(device)) from error
             if isinstance(error, _DEVICE_ERRORS) and "device-side assert" not in str(error):
@@ -343,7 +368,7 @@ class Replica:
 def _is_out_of_memory(error: Exception) -> bool:
     """Only a GPU's own allocator has a class for it: Apple's devices, CUDA's libraries and the CPU just say so."""
     said = str(error)
-    return isinstance(error, torch.OutOfMemoryError) or any(sign in said for sign in _OUT_OF_MEMORY)
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(sign in said for sign in _OUT_OF_MEMORY)
 
 
 def _other_place(device: torch.device) -> str:

@@ -389,13 +389,10 @@ class TransformersEncoder:
                 use_safetensors=True,
                 output_loading_info=True,
             )
-        except (OSError, ValueError, RuntimeError, ImportError) as error:
-            raise ModelError(f"{directory} can't be loaded: {error}", "choose another model") from error
-        except Exception as error:
-            if code is None:
-                raise
+        except Exception as error:  # transformers, and what it calls, raise of all kinds for files that are wrong
+            what = "can't be loaded" if code is None else "brings code that does not work here"
             raise ModelError(
-                f"the code of {directory} does not work here: {type(error).__name__}: {error}", "choose another model"
+                f"{directory} {what}: {type(error).__name__}: {error!s:.400}", "choose another model"
             ) from error
         missing = sorted(name for name in found["missing_keys"] if "pooler." not in name)
         if missing:
