@@ -15,7 +15,7 @@ import pytest
 from embedding_making import TEXTS, minilm, save_model, write_weights
 
 from kosearch.embedding import Embedder, load, resolve, torch_embedder, torch_encoder
-from kosearch.embedding.checkpoint import tensor_shapes
+from kosearch.embedding.checkpoint import tensors
 from kosearch.errors import ModelError
 
 if TYPE_CHECKING:
@@ -401,7 +401,8 @@ def test_missing_tensors_are_named(architecture: str, tmp_path: Path, cache_dir:
     pytest.importorskip("sentence_transformers")
     directory = save_model(tmp_path, architecture)
     weights = directory / "model.safetensors"
-    write_weights(weights, {name: shape for name, shape in tensor_shapes(weights).items() if "layer.1." not in name})
+    kept = {name: one.shape for name, one in tensors(weights).items() if "layer.1." not in name}
+    write_weights(weights, kept)
     with pytest.raises(ModelError, match=r"don't fit its config.json: .*encoder\.layer\.1\."):
         load(resolve(str(directory), cache_dir=cache_dir), "cpu")
 
