@@ -693,7 +693,11 @@ class Index:
             model = self._resolve(name)
             return embedding.truncated(model, min(identity.dimensions, model.dimensions))
         return embedding.connect(
-            name, kept=identity.endpoint, dimensions=identity.dimensions, url=self.settings.endpoint
+            name,
+            kept=identity.endpoint,
+            own=not self.is_foreign,
+            dimensions=identity.dimensions,
+            url=self.settings.endpoint,
         )
 
     def _resolve(self, name: str) -> embedding.Model:

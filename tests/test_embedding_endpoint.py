@@ -32,7 +32,7 @@ from kosearch.embedding import (
 )
 from kosearch.embedding.http_client import RetryPolicy
 from kosearch.embedding.tokenizer import cut_to_estimate, estimated_length, estimated_offsets
-from kosearch.errors import ConfigError, IndexMismatch, KosearchError, ModelError
+from kosearch.errors import ConfigError, IndexDamaged, IndexMismatch, IndexStateError, KosearchError, ModelError
 
 KEYS = ("OPENAI_API_KEY", "UPSTAGE_API_KEY", "COHERE_API_KEY")
 
@@ -418,7 +418,7 @@ class TestTheSameModel:
 
     def recalled(self, model: Endpoint, url: str | None = None) -> Endpoint:
         kept = json.loads(json.dumps(model.kept()))
-        return connect(model.name, kept=kept, dimensions=model.dimensions, url=url)
+        return connect(model.name, kept=kept, own=True, dimensions=model.dimensions, url=url)
 
     def test_what_is_kept_makes_the_same_model(self, server: Server) -> None:
         model = met(server, prompts=Prompts("q", "p"), dimensions=16)
@@ -476,6 +476,34 @@ class TestTheSameModel:
         for _ in range(3):
             embedder.embed_queries(["가"])
         assert [len(asked.texts) for asked in server.asked] == [2, 1, 1]
+
+
+def test_an_index_of_somebody_elses_says_not_where_text_and_key_go(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = met(server)
+    kept = json.loads(json.dumps(model.kept()))
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    with pytest.raises(IndexStateError, match="not made by you on this machine") as caught:
+        connect(model.name, kept=kept, dimensions=model.dimensions)
+    assert server.url in caught.value.message
+    assert "kosearch indexes adopt" in caught.value.hint
+    assert not server.asked
+    named = connect(
+        model.name, kept={**kept, "url": "http://127.0.0.1:1/v1"}, dimensions=model.dimensions, url=server.url
+    )
+    load_for_queries(named).embed_queries(["가"])
+    assert len(server.asked) == 1, "what the user names is asked"
+
+
+@pytest.mark.parametrize(
+    "change", [{"known": ["x"]}, {"known": 5}, {"url": None}, {"prompts": 7}, {"url": "ftp://a b"}]
+)
+def test_what_an_index_kept_may_be_damaged(change: dict[str, Any], server: Server) -> None:
+    model = met(server)
+    with pytest.raises(IndexDamaged, match="what the index kept of"):
+        connect(model.name, kept={**model.kept(), **change}, own=True, dimensions=model.dimensions)
+    assert not server.asked
 
 
 def test_a_proxy_is_used_but_not_for_this_machine(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

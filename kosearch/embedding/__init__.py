@@ -95,6 +95,7 @@ def connect(
     *,
     url: str | None = None,
     kept: Mapping[str, Any] | None = None,
+    own: bool = False,
     dimensions: int | None = None,
     prompts: Prompts | None = None,
     tokens: int | None = None,
@@ -103,13 +104,14 @@ def connect(
 
     With what an index `kept` of it, and that index's `dimensions`, nothing is asked before there is text to embed.
     Otherwise its model is asked for a known text, with prompts of ours, in so many `dimensions`, for texts of so many
-    `tokens`, each where that is given. `url` defaults to the one kept, else to the provider's own. Raises ModelError
-    where the endpoint cannot be used, ConfigError for a key that is missing.
+    `tokens`, each where that is given. `url` is what the user names. It defaults to the one kept where the index is
+    the user's `own`, for nobody else's decides where text and key go, else to the provider's own. Raises ModelError
+    where the endpoint cannot be used, ConfigError for a key that is missing, IndexStateError for an index of another.
     """
     from kosearch.embedding import endpoint
 
     if kept is not None and dimensions is not None:
-        return endpoint.recall(name, kept, dimensions, url)
+        return endpoint.recall(name, kept, dimensions, url, own=own)
     return endpoint.meet(name, url=url, dimensions=dimensions, prompts=prompts, tokens=tokens)
 
 

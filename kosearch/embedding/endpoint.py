@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import os
+import re
 import threading
 import urllib.parse
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,7 +21,7 @@ from kosearch.embedding.http_client import HttpClient, Refused, RetryPolicy, is_
 from kosearch.embedding.models import SAME_COSINE, Endpoint, Prompts
 from kosearch.embedding.providers import PROVIDERS, Side
 from kosearch.embedding.tokenizer import TOKENS_PER_PIECE, cut_to_estimate, encodable, estimated_length
-from kosearch.errors import ConfigError, IndexMismatch, ModelError
+from kosearch.errors import ConfigError, IndexDamaged, IndexMismatch, ModelError
 
 if TYPE_CHECKING:
     from kosearch.records import Vectors
@@ -88,29 +89,39 @@ def meet(
         raise _refusal(untyped, str(refusal)) from refusal
 
 
-def recall(name: str, kept: Mapping[str, Any], dimensions: int, url: str | None = None) -> Endpoint:
+def recall(
+    name: str, kept: Mapping[str, Any], dimensions: int, url: str | None = None, *, own: bool = False
+) -> Endpoint:
     """The endpoint that an index was made with, from what it kept; nothing is asked yet.
 
-    With `url`, the same model is asked at another place, and the known text tells whether it is the same.
+    With `url`, the same model is asked at another place, and the known text tells whether it is the same. Raises
+    IndexStateError where only an index that is not the user's `own` says which place that is.
     """
     kind, _ = providers.split(name)
-    query, passage = (base64.b64decode(text) for text in kept["known"])
-    asked = _based(kind, url) if url else kept["url"]
-    return _named(
-        Endpoint(
-            name=name,
-            url=asked,
-            dimensions=dimensions,
-            max_tokens=kept["max_tokens"],
-            prompts=Prompts(*kept["prompts"]),
-            asked_dimensions=kept["asked_dimensions"],
-            typed=kept["typed"],
-            known=(query, passage),
-            origin=kept["url"],
-            fingerprint="",
-            why=_why(name, asked),
+    named = _based(kind, url) if url else None
+    try:
+        if not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", kept["url"]):
+            raise ValueError("no URL")
+        query, passage = (base64.b64decode(text) for text in kept["known"])
+        prompts = Prompts(*kept["prompts"])
+        asked = providers.permitted(kept["url"], named, own=own)
+        return _named(
+            Endpoint(
+                name=name,
+                url=asked,
+                dimensions=dimensions,
+                max_tokens=kept["max_tokens"],
+                prompts=prompts,
+                asked_dimensions=kept["asked_dimensions"],
+                typed=kept["typed"],
+                known=(query, passage),
+                origin=kept["url"],
+                fingerprint="",
+                why=_why(name, asked),
+            )
         )
-    )
+    except (LookupError, TypeError, ValueError) as error:
+        raise IndexDamaged(f"what the index kept of {name} is no endpoint", "run: kosearch check") from error
 
 
 class EndpointEmbedder:

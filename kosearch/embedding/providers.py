@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from kosearch.errors import IndexStateError
+
 Side = Literal["query", "passage"]
 
 
@@ -73,6 +75,19 @@ def split(name: str) -> tuple[str, str]:
     if kind == "upstage":
         model = model.removesuffix("-query").removesuffix("-passage")
     return kind, model
+
+
+def permitted(stored: str, named: str | None, *, own: bool) -> str:
+    """Where text and key may go: the URL that this user named, or the one stored in an index of their own.
+
+    What stands in an index of somebody else's is that other's choice. Raises IndexStateError.
+    """
+    if named is None and not own:
+        raise IndexStateError(
+            f"nothing is sent to {stored}: it stands in an index that was not made by you on this machine",
+            "take the index over, if you trust it: kosearch indexes adopt NAME",
+        )
+    return named or stored
 
 
 def request(name: str, texts: Sequence[str], side: Side, *, dimensions: int | None, typed: bool) -> Mapping[str, Any]:
