@@ -46,6 +46,8 @@ TEXTS = {
     "sheet.xlsx": "분야 | 비율 | 날짜\n분야: 서울 교통 | 비율: 3.50% | 날짜: 2024-02-29\n"
     "분야: 복지 | 비율: 12.00% | 날짜: 2024-03-01\n\n한 칸",
     "old.doc": "서울시 예산안\n\n교통 분야가 늘었다.",
+    "numbers.doc": "제1장 서울시 예산안\n\n교통\n\n가. 지하철\n\n나. 버스\n\n[1] 각주의 글\n\n① 마을버스\n\n"
+    "제2장 보칙\n\n제7장 별표\n\n끝",
     "old.ppt": "서울시 예산안\n\n교통 분야",
     "old.xls": "분야 | 원\n분야: 서울 교통 | 원: 1조\n분야: 복지 | 원: 2조",
     "text.odt": "서울시 예산안\n\n교통  분야가 늘었다.\n\n[1] 각주의 글\n\n- 하나\n- 둘\n\n해 | 원\n2024 | 45조",
@@ -90,6 +92,12 @@ def test_slides_and_sheets_are_pages() -> None:
         ("예산", "분야 "),
         ("인구", "한 칸"),
     ]
+
+
+def test_levels_of_old_word() -> None:
+    """By the place of the style, and by the outline level of a style of the user's own."""
+    found = [(heading.level, heading.title) for heading in read("numbers.doc").headings]
+    assert found == [(1, "제1장 서울시 예산안"), (2, "교통"), (1, "제2장 보칙")]
 
 
 def test_a_long_table_repeats_its_header() -> None:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+from kosearch.extract import doc
 from kosearch.extract.builder import TextBuilder
 from kosearch.extract.containers import compound_properties, element_properties, local, parse_xml
-from kosearch.extract.dochan_model import Renderer, check, parse
+from kosearch.extract.dochan_model import Renderer, check, named, parse
 from kosearch.extract.opc import Parts
 from kosearch.records import Extraction
 
 
 def read_doc(data: bytes, path: str) -> Extraction:
     """Word, to 2003."""
-    return _extraction(parse(data), "doc", compound_properties(data))
+    with named(data) as name:
+        document = doc.parse(name)
+    return _extraction(document, "doc", compound_properties(data))
 
 
 def read_ppt(data: bytes, path: str) -> Extraction:

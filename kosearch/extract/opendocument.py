@@ -110,6 +110,14 @@ class _Styles:
         """Whether paragraphs of this style are the document's title."""
         return any(shown.lower() in ("title", "제목") for _, shown in self._chain(name))
 
+    def is_numbered(self, name: str) -> bool:
+        """Whether headings of this style have the numbers of outlines; a style may say that it has none."""
+        for element, _ in self._chain(name):
+            for key, value in element.attrib.items() if element is not None else ():
+                if key.rpartition("}")[2] == "list-style-name":
+                    return bool(value)
+        return True
+
     def _chain(self, name: str) -> Iterator[tuple[Element | None, str]]:
         seen: set[str] = set()
         while name and name not in seen:
@@ -196,8 +204,9 @@ class _Writer:
             stated = attribute(paragraph, "outline-level")
             level = int(stated) if stated.isdigit() else level or 1
         label, self._label = self._label, ""
-        if level and text and not label and not self._lists and attribute(paragraph, "is-list-header") != "true":
-            label = self._counter.label("", level - 1) if local(paragraph) == "h" else ""
+        outlined = local(paragraph) == "h" and not self._lists and attribute(paragraph, "is-list-header") != "true"
+        if outlined and text and self._styles.is_numbered(style):
+            label = self._counter.label("", level - 1)
         whole = label + text if text else ""
         if not self.title and not self._flat and text and self._styles.is_title(style):
             self.title = text

@@ -420,6 +420,59 @@ def _(found: Extraction) -> None:
     lacks("\n".join(one.title for one in document.headings), "월별 매출 추이")
 
 
+# --- OpenDocument ---------------------------------------------------------------------------------------------------
+
+
+def flat(body: str, styles: str = "", kind: str = "text") -> bytes:
+    """An OpenDocument file in a single XML file."""
+    spaces = "".join(
+        f' xmlns:{name}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"'
+        for name in ("office", "text", "table", "style", "draw", "presentation")
+    )
+    inner = f"<office:automatic-styles>{styles}</office:automatic-styles><office:body><office:{kind}>{body}"
+    return f"<office:document{spaces}>{inner}</office:{kind}></office:body></office:document>".encode()
+
+
+@case("numbers of lists and headings, headings by the names of styles")
+def lists_of_opendocument() -> None:
+    levels = '<text:list-level-style-number text:level="1" style:num-format="가, 나" style:num-suffix="."/>'
+    levels += '<text:list-level-style-number text:level="2" style:num-format="1" text:display-levels="2"/>'
+    styles = f'<text:list-style style:name="L">{levels}</text:list-style>'
+    styles += '<style:style style:name="P1" style:family="paragraph" style:parent-style-name="Heading_20_2"/>'
+    styles += '<text:outline-style><text:outline-level-style text:level="1" style:num-prefix="제" style:num-format="1"'
+    styles += ' style:num-suffix="장"/></text:outline-style>'
+    nested = "<text:list><text:list-item><text:p>둘</text:p></text:list-item></text:list>"
+    item = f"<text:list-item><text:p>하나</text:p>{nested}</text:list-item>"
+    body = '<text:h text:outline-level="1">머리</text:h><text:p text:style-name="P1">작은 머리</text:p>'
+    body += f'<text:list text:style-name="L">{item}<text:list-item text:start-value="5"><text:p>다섯</text:p>'
+    body += '</text:list-item></text:list><text:list text:style-name="L"><text:list-item><text:p>다시</text:p>'
+    body += "</text:list-item></text:list>"
+    found = only(read(flat(body, styles), "a.fodt"))
+    same([(one.level, one.title) for one in found.headings], [(1, "제1장 머리"), (2, "작은 머리")])
+    same(found.text, "제1장 머리\n\n작은 머리\n\n가. 하나\n가.1 둘\n마. 다섯\n가. 다시")
+
+
+@case("cells far apart, merged cells, a note once, and slides by their titles")
+def sheets_and_slides() -> None:
+    cell = '<table:table-cell table:number-rows-spanned="2"><text:p>본사</text:p><office:annotation>'
+    cell += "<text:p>메모</text:p></office:annotation></table:table-cell>"
+    rows = f"<table:table-row>{cell}<table:table-cell><text:p>1</text:p></table:table-cell></table:table-row>"
+    rows += "<table:table-row><table:covered-table-cell/><table:table-cell><text:p>2</text:p></table:table-cell>"
+    rows += (
+        '</table:table-row><table:table-row table:number-rows-repeated="1048000"><table:table-cell/></table:table-row>'
+    )
+    rows += '<table:table-row><table:table-cell table:number-columns-repeated="16000"/><table:table-cell>'
+    rows += "<text:p>외톨이</text:p></table:table-cell></table:table-row>"
+    table = f'<table:table table:name="장">{rows}</table:table>'
+    same(only(read(flat(table, kind="spreadsheet"), "a.fods")).text, "본사 | 1\n메모\n본사 | 2\n외톨이")
+    title = '<draw:frame presentation:class="title"><draw:text-box><text:p>제목</text:p></draw:text-box></draw:frame>'
+    body = "<draw:frame><draw:text-box><text:p>글</text:p></draw:text-box></draw:frame>"
+    notes = "<presentation:notes><draw:frame><draw:text-box><text:p>노트</text:p></draw:text-box></draw:frame>"
+    page = f"<draw:page>{body}{title}{notes}</presentation:notes></draw:page>"
+    found = only(read(flat(page, kind="presentation"), "a.fodp"))
+    same((found.text, [one.title for one in found.headings]), ("제목\n\n글\n\n노트", ["제목"]))
+
+
 # --- RTF ------------------------------------------------------------------------------------------------------------
 
 
