@@ -21,6 +21,10 @@ from kosearch.records import Answer, Query
 _MODES = ("hybrid", "dense", "lexical")
 
 
+_AT_ONCE = 64
+"""Questions of a file that are embedded together: by themselves they take twice as long."""
+
+
 def command(
     context: typer.Context,
     text: Annotated[
@@ -169,7 +173,8 @@ def _answers(queries: Sequence[Query], settings: Settings, caller: Caller) -> It
     from kosearch.library import Index
 
     library = Index(settings, questions=len(queries))
-    return (library.answer(query) for query in queries)
+    parts = (queries[start : start + _AT_ONCE] for start in range(0, len(queries), _AT_ONCE))
+    return (answer for part in parts for answer in library.answers(part))
 
 
 def _questions(text: list[str] | None, batch: Path | None) -> list[str]:
