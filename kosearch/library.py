@@ -30,7 +30,7 @@ from kosearch.errors import (
 from kosearch.index import Identity, Status, StoredPassage, ownership
 from kosearch.index import Index as Store
 from kosearch.passages import CONTEXT
-from kosearch.records import Answer, Extraction, IndexProgress, IndexReport, Query, Reason, Shown, Skipped
+from kosearch.records import Answer, Extraction, IndexProgress, IndexReport, Query, Reason, Shown, Skipped, TokenOffsets
 from kosearch.sources import WalkRules, canonical, display_path, lies_under
 from kosearch.system import usable_cores
 
@@ -564,7 +564,7 @@ class Index:
                 why = (self._why_empty(),)
                 return [Answer(one.text, one.mode, (), snapshot.generation, why) for one in queries]
             meant = synonyms.read((self.settings.config_file.parent, self.directory))
-            found = answers(queries, snapshot, self.analyzer, self.embed_queries, self.rescore, meant)
+            found = answers(queries, snapshot, self.analyzer, self.embed_queries, self.rescore, meant, self._pieces)
             return [replace(one, warnings=(*warnings, *one.warnings)) for one in found]
 
     def _as_a_guest(self, queries: Sequence[Query]) -> tuple[list[Query], tuple[str, ...]]:
@@ -662,6 +662,14 @@ class Index:
                 return self._first_embedder.embed_passages(texts, progress)
             self._first_embedder = None
         return self.embedder.embed_passages(texts, progress)
+
+    def _pieces(self, text: str) -> int:
+        """Into how many tokens of the model a text falls."""
+        return len(self._token_offsets(text))
+
+    @cached_property
+    def _token_offsets(self) -> TokenOffsets:
+        return embedding.token_offsets(self.model)
 
     def embed_queries(self, texts: Sequence[str]) -> Vectors:
         """The same for questions."""

@@ -6,6 +6,7 @@ as well.
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import unicodedata
@@ -13,10 +14,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
+from conftest import SHARED
 
+from kosearch import filters
 from kosearch.config import load
+from kosearch.errors import UsageError
+from kosearch.index.files import Damaged
+from kosearch.index.lexical import Lexical
+from kosearch.index.snapshot import Snapshot
 from kosearch.library import Index
 from kosearch.records import Answer, Query
+from kosearch.searching import ranking
 
 Ask = Callable[..., Answer]
 
@@ -75,6 +83,7 @@ def library_of(tmp_path_factory: pytest.TempPathFactory, cache_dir: Path) -> Cal
             vars(library)[name] = shared.setdefault(name, getattr(library, name))
 
         def ask(question: str, **options: object) -> Answer:
+            filters.check_text(question)
             return library.answer(Query(question, **options))  # type: ignore[arg-type]
 
         return ask
@@ -116,3 +125,155 @@ def test_a_rare_word_is_found_whatever_meaning_says(
         for mode in ("hybrid", "lexical")
     }
     assert len(missed["hybrid"]) <= 1 or len(missed["hybrid"]) <= len(missed["lexical"]), missed
+
+
+SHARED_CASES = SHARED / "cases" / "questions"
+EITHER_WILL_DO = {'회의에서 부장이 "연차를'}
+"""Questions that two documents answer as well: the one named is among the first two."""
+
+
+@pytest.mark.skipif(not SHARED_CASES.is_dir(), reason="the shared cases are not beside this checkout")
+@pytest.mark.parametrize("case", sorted(path.name for path in SHARED_CASES.glob("*")) or ["none"])
+def test_shared_case(library_of: Callable[..., Ask], case: str) -> None:
+    """Each question's first hit; none (exit 1 or 2) where the case says so."""
+    ask = library_of({}, SHARED_CASES / case / "docs")
+    wrong = {}
+    for question, expected, *_ in json.loads((SHARED_CASES / case / "ask.json").read_text(encoding="utf-8")):
+        try:
+            answer = ask(question)
+        except UsageError:
+            answer = None
+        names = [unicodedata.normalize("NFC", Path(hit.path).name) for hit in answer.hits] if answer else []
+        among = 2 if question.startswith(tuple(EITHER_WILL_DO)) else 1
+        if expected not in (names[:among] or [""]):
+            wrong[question] = names[:2]
+    assert not wrong
+
+
+TWINS = {
+    "date": ["2024. 3. 5.", "2023. 3. 5.", "2024. 5. 3.", "2022. 3. 15.", "2024. 8. 5."],
+    "amount": ["30,000원", "50,000원", "13,000원", "300,000원", "3,000원"],
+    "code": ["AB-1234", "AB-1243", "AC-1234", "AB-2134", "BA-1234"],
+    "article": ["제12조", "제21조", "제2조", "제112조", "제12조의2"],
+    "phone": ["02-123-4567", "02-132-4567", "031-123-4567", "010-1234-5678", "1588-1234"],
+    "temperature": ["-18℃", "2℃", "25℃", "4℃", "18℃"],
+    "share": ["1/2", "1/4", "3.5%", "35%", "0.5%p"],
+}
+ASKED = {
+    "date": {"2024년 3월 5일": 0, "2023-03-05": 1, "20240503": 2, "'22.3.15": 3, "2024/8/5 시행": 4, "240305": 0},
+    "amount": {"3만원": 0, "5만 원": 1, "1만3천원": 2, "삼십만원": 3, "3000원": 4, "삼만원인 것": 0},
+    "code": {"AB1234": 0, "ab 1243": 1, "AC_1234": 2, "품번 AB2134": 3, "BA1234": 4},
+    "article": {"12조": 0, "제이십일조": 1, "제 2 조": 2, "제112조": 3, "제 12조의 2": 4},
+    "phone": {"+82-2-123-4567": 0, "02 132 4567": 1, "(031) 123-4567": 2, "01012345678": 3, "1588-1234": 4},
+    "temperature": {"-18도": 0, "2도": 1, "섭씨 25도": 2, "4도": 3, "영하 18도": 0, "18도": 4},
+    "share": {"2분의 1": 0, "¼": 1, "3.5퍼센트": 2, "35 퍼센트": 3, "0.5퍼센트포인트": 4},
+}
+
+
+@pytest.mark.parametrize("kind", TWINS)
+def test_texts_that_differ_by_one_form_are_told_apart(library_of: Callable[..., Ask], kind: str) -> None:
+    ask = library_of(
+        {
+            f"{number}.txt": f"업무 안내\n신청자는 서류를 갖추어 제출한다. 기준은 {value} 이다. 문의는 담당 부서로 한다.\n"
+            for number, value in enumerate(TWINS[kind])
+        }
+    )
+    found = {question: first(ask(question)) for question in ASKED[kind]}
+    assert found == {question: f"{number}.txt" for question, number in ASKED[kind].items()}
+
+
+def test_what_is_meant_is_found_and_said(library_of: Callable[..., Ask]) -> None:
+    ask = library_of(
+        {
+            "a.txt": "연차 휴가 이월 절차. 다음 해 삼월까지 쓴다.",
+            "b.txt": "출장 여비 정산 절차. 열흘 안에 낸다.",
+            "c.txt": "보안 취약점 점검 절차. 분기마다 한다.",
+            "d.txt": "Annual vacation and receipts of the corporate card.",
+        }
+    )
+    for question, name, searched in [
+        ("dusck gbrk", "a.txt", "연차 휴가"),
+        ("cnfwkd duql", "b.txt", "출장 여비"),
+        ("ㅇㅊ ㅎㄱ", "a.txt", "연차 휴가"),
+        ("췌약점", "c.txt", "취약점"),
+        ("보안취약졈", "c.txt", "보안취약점"),
+        ("vacaiton", "d.txt", "vacation"),
+        ("receits", "d.txt", "receipts"),
+        ("ㅍㅁㅊㅁ샤ㅐㅜ", "d.txt", "vacation"),
+    ]:
+        answer = ask(question)
+        assert (first(answer), answer.searched) == (name, searched)
+        assert any(f"searched for {searched}" in warning for warning in answer.warnings)
+        exact = ask(question, exact=True)
+        assert exact.searched == question
+        assert not any("searched for" in warning for warning in exact.warnings)
+    for question in ("감사 절차", "여비 신청서", "work", "ㅋㅋㅋ", "vacation"):
+        assert ask(question).searched == question
+
+
+def test_a_miss_says_what_was_demanded_and_what_there_is_without(library_of: Callable[..., Ask]) -> None:
+    ask = library_of({"a.txt": "백신은 -18℃ 이하에서 보관한다.", "b.txt": "인슐린은 2℃에서 보관한다."})
+    answer = ask('보관 +"얼음 상자"')
+    assert not answer.hits
+    assert any('"얼음 상자"' in warning and "a.txt" in warning for warning in answer.warnings) or any(
+        '"얼음 상자"' in warning and "b.txt" in warning for warning in answer.warnings
+    )
+    assert first(ask("-18℃ 보관")) == "a.txt"
+    assert first(ask("보관 온도는 -18℃")) == "a.txt"
+    assert first(ask("보관 -백신")) == "b.txt"
+    assert [Path(hit.path).name for hit in ask("보관 -백신").hits] == ["b.txt"]
+
+
+def test_a_copy_that_lives_is_shown_for_one_that_is_gone(library_of: Callable[..., Ask], tmp_path: Path) -> None:
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    for name in ("가.txt", "나.txt"):
+        (folder / name).write_text("도서관은 주말에 아홉 시부터 연다.\n", encoding="utf-8")
+    ask = library_of({}, folder)
+    assert (first(ask("도서관 주말")), len(ask("도서관 주말").hits[0].also)) == ("가.txt", 1)
+    (folder / "가.txt").unlink()
+    hit = ask("도서관 주말").hits[0]
+    assert (Path(hit.path).name, hit.state, [Path(one).name for one in hit.also]) == ("나.txt", "current", ["가.txt"])
+
+
+def test_synonyms_hold_at_once_and_a_wrong_line_is_named(library_of: Callable[..., Ask], tmp_path: Path) -> None:
+    ask = library_of({"a.txt": "법인카드는 회식에 쓰지 못한다.", "b.txt": "법원의 카운터에서 접수한다."})
+    settings = Path(os.environ["XDG_CONFIG_HOME"]) / "kosearch"
+    settings.mkdir(parents=True)
+    (settings / "synonyms.txt").write_text("# 우리 말\n법카 = 법인카드 = corporate card\n", encoding="utf-8")
+    assert first(ask("법카", mode="lexical")) == "a.txt"
+    assert first(ask("Corporate Card 규정", mode="lexical")) == "a.txt"
+    assert not ask("법카", mode="lexical", exact=True).hits
+    (settings / "synonyms.txt").write_text("법카 = 법인카드\n법카\n", encoding="utf-8")
+    with pytest.raises(UsageError, match="line 2"):
+        ask("법카")
+
+
+def test_candidates_and_scores_are_those_of_an_engine_that_looks_at_everything(
+    rare: tuple[Ask, dict[str, list[tuple[str, str]]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ids and scores are the same where SQLite alone is read, one passage after the other, and ties go by path."""
+    ask, placed = rare
+    monkeypatch.setattr(ranking, "CANDIDATES", 20)  # fewer than there are, so that it matters which
+    questions = [word for found in placed.values() for word, _ in found[:3]]
+    questions += [
+        "신청 서류",
+        "회의는 언제 열리나요?",
+        "점검",
+        "전문 업체",
+        "주차장 주말",
+        '+예산 "남은 금액"',
+        "담당자 -신청",
+    ]
+
+    def found() -> list[list[tuple[str, float]]]:
+        return [[(hit.id, hit.score) for hit in ask(question, k=40).hits] for question in questions]
+
+    ours = found()
+    monkeypatch.setattr(Lexical, "search", _damaged)
+    monkeypatch.setattr(Snapshot, "_nearest", lambda self, query, k, documents: self._scan_vectors(query, k, documents))
+    assert found() == ours
+
+
+def _damaged(*_: object) -> None:
+    raise Damaged("not asked in this test")

@@ -18,9 +18,6 @@ from kosearch.config import Settings
 from kosearch.errors import NO_HIT, OK, UsageError
 from kosearch.records import Answer, Query
 
-_MODES = ("hybrid", "dense", "lexical")
-
-
 _AT_ONCE = 64
 """Questions of a file that are embedded together: by themselves they take twice as long."""
 

@@ -11,7 +11,7 @@ from kosearch.records import Answer, Hit, Place, Query, Score
 from kosearch.searching.excerpts import best_part
 from kosearch.searching.folding import Chosen, chosen_passages, file_state
 from kosearch.searching.ranking import Embed, Ranking, Rescore, Side, Vectors, rank, rerank
-from kosearch.searching.spelling import corrected
+from kosearch.searching.spelling import Pieces, corrected
 from kosearch.terms import BIGRAMS, MORPHEMES, Analyzer, Question
 from kosearch.terms.synonyms import Synonyms
 
@@ -27,9 +27,10 @@ def answers(
     embed: Embed,
     rescore: Rescore,
     synonyms: Synonyms = NO_SYNONYMS,
+    pieces: Pieces | None = None,
 ) -> list[Answer]:
     """The best passages of one generation for each question."""
-    questions = [_read(query, snapshot, analyzer, synonyms) for query in queries]
+    questions = [_read(query, snapshot, analyzer, synonyms, pieces) for query in queries]
     vectors = embed_questions(queries, questions, embed)
     found = []
     for query, question, vector in zip(queries, questions, vectors, strict=True):
@@ -41,14 +42,14 @@ def answers(
     return found
 
 
-def _read(query: Query, snapshot: Snapshot, analyzer: Analyzer, synonyms: Synonyms) -> Question:
+def _read(query: Query, snapshot: Snapshot, analyzer: Analyzer, synonyms: Synonyms, pieces: Pieces | None) -> Question:
     """The question, corrected where its words stand nowhere, and with what its words mean here."""
     question = analyzer.question(query.text, exact=query.exact)
     if query.exact or not question.text:
         return question
     statistics = snapshot.statistics({name: list(weights) for name, weights in question.terms.items()})
     others = synonyms.others(question.text)
-    if not others and (text := corrected(question, statistics, analyzer, snapshot)):
+    if not others and (text := corrected(question, statistics, analyzer, snapshot, pieces)):
         note = f"no passage has every word of the question as it was typed: searched for {text}; --exact does not"
         meant = analyzer.question(text, operators=False)
         question = replace(question, text=text, terms=meant.terms, by_word=False, notes=(*question.notes, note))

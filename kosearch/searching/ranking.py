@@ -35,7 +35,7 @@ from kosearch.scoring import (
     side_by_side,
     worth,
 )
-from kosearch.terms import FORMS, MORPHEMES, Question, matches
+from kosearch.terms import FORMS, MORPHEMES, Question, is_hanja, matches
 
 Ids = NDArray[np.int64]
 Vectors = NDArray[np.float32]
@@ -198,7 +198,9 @@ def _matched(question: Question, terms: Sequence[Terms], statistics: Statistics)
     return Matches(
         found + np.array(others, dtype=np.float64),
         found / whole if whole else None,
-        full_match([frequencies[word] for word in words], alone=named or len(question.text.split()) == 1),
+        full_match(
+            [frequencies[word] for word in words if not is_hanja(word)], alone=named or len(question.text.split()) == 1
+        ),
     )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from kosearch.index import Snapshot
 from kosearch.records import Statistics
@@ -25,26 +25,38 @@ _MOST_HANGUL = 12
 """Syllables of one."""
 _CLEARLY = 4.0
 """How much likelier (in nats) a word has to be than what was typed; a word that is just not in this index is not."""
+_BROKEN = 3
+"""A word that falls into so many tokens is none that the model knows."""
 _TRIED = 60
 _ALIKE = 24
 """So many words with the same initials are tried, the most frequent."""
 
 
-def corrected(question: Question, statistics: Statistics, analyzer: Analyzer, snapshot: Snapshot) -> str:
-    """The question's text as it was meant; empty where every word stands in a passage, or nothing better is known."""
+Pieces = Callable[[str], int]
+"""Into how many tokens of the model a text falls: a usual word is one."""
+
+
+def corrected(
+    question: Question, statistics: Statistics, analyzer: Analyzer, snapshot: Snapshot, pieces: Pieces | None = None
+) -> str:
+    """The question's text as it was meant; empty where every word stands in a passage, or nothing better is known.
+
+    Where none does, an English word may also be one that the model knows.
+    """
     counts = statistics.frequencies
     words = question.terms[MORPHEMES]
     is_known = {word: counts[MORPHEMES][word] + counts[CONTEXT][word] > 0 for word in words}
     has_jamo = re.search("[ㄱ-ㅣ]", question.text) is not None
     if (all(is_known.values()) and not has_jamo) or not snapshot.passages:
         return ""
-    return _Corrector(analyzer, snapshot).corrected(question.text)
+    return _Corrector(analyzer, snapshot, None if any(is_known.values()) else pieces).corrected(question.text)
 
 
 class _Corrector:
     """The words of one index, for one question."""
 
-    def __init__(self, analyzer: Analyzer, snapshot: Snapshot) -> None:
+    def __init__(self, analyzer: Analyzer, snapshot: Snapshot, pieces: Pieces | None) -> None:
+        self._pieces = pieces
         self._analyzer = analyzer
         self._snapshot = snapshot
         self._words, self._pairs, above = snapshot.vocabulary((MORPHEMES, BIGRAMS, CONTEXT))
@@ -76,8 +88,12 @@ class _Corrector:
             return typed
         if len(word) < _LEAST_LATIN:
             return ""
-        near = (one for one in slips(word.casefold()) if one[0] == word[0].casefold() and self._has_all(one))
-        return next(near, "")
+        near = [one for one in slips(word.casefold()) if one[0] == word[0].casefold()]
+        if found := next(filter(self._has_all, near), ""):
+            return found
+        if self._pieces is None or self._pieces(word) < _BROKEN:
+            return ""
+        return next((one for one in near if self._pieces(one) == 1), "")
 
     def _hangul(self, word: str) -> str:
         if len(word) > _MOST_HANGUL or len(word) < 2 or self._has_all(word):

@@ -14,6 +14,7 @@ from kosearch.terms.analysis import (
     is_korean,
     matches,
 )
+from kosearch.terms.hanja import is_hanja
 from kosearch.terms.normal_forms import normal_forms
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "Analyzer",
     "Question",
     "Wanted",
+    "is_hanja",
     "is_korean",
     "matches",
     "normal_forms",

@@ -35,6 +35,11 @@ def has_hanja(text: str) -> bool:
     return _RUN.search(text) is not None
 
 
+def is_hanja(text: str) -> bool:
+    """Whether there is nothing else: such a word is a part of one that is read as Hangul."""
+    return _RUN.fullmatch(text) is not None
+
+
 def in_hangul(text: str) -> str:
     """The text with its Hanja as they are read, and as long as before.
 
