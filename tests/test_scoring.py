@@ -124,7 +124,7 @@ def test_statistics_of_hardly_any_passages_are_real_positive_and_in_order(passag
 @given(st.integers(0, 2), st.lists(st.tuples(st.floats(-1, 1), st.floats(0, 500)), max_size=2))
 def test_hardly_any_passages_are_scaled_like_many(passages: int, pairs: list[tuple[float, float]]) -> None:
     cosines, lexical = (np.array([pair[side] for pair in pairs]) for side in (0, 1))
-    for side in scale_both(cosines, lexical, FULL_MATCH * rarest(passages)):
+    for side in scale_both(cosines, lexical, passages):
         assert side.dtype == np.float64
         assert ((side >= 0) & (side <= 1)).all()
 
@@ -212,25 +212,25 @@ FULL = FULL_MATCH * idf(1, PASSAGES)
 
 
 def test_a_weak_best_match_does_not_scale_to_one() -> None:
-    dense, lexical = scale_both(np.array([0.8, 1.0, 0.9]), np.array([0.0, FULL / 4, FULL / 2]), FULL)
+    dense, lexical = scale_both(np.array([0.8, 1.0, 0.9]), np.array([0.0, FULL / 4, FULL / 2]), PASSAGES)
     assert dense == pytest.approx([0, 1, 0.5])
     assert lexical == pytest.approx([0, 0.25, 0.5])
 
 
 def test_the_best_of_either_side_reaches_one() -> None:
-    dense, lexical = scale_both(np.array([0.8, 0.9, 0.85]), np.array([0.0, FULL, 2 * FULL]), FULL)
+    dense, lexical = scale_both(np.array([0.8, 0.9, 0.85]), np.array([0.0, FULL, 2 * FULL]), PASSAGES)
     assert dense == pytest.approx([0, 0.25, 0.125])
     assert lexical == pytest.approx([0, 0.5, 1])
-    dense, lexical = scale_both(np.array([0.8, 0.9, 0.85]), np.array([0.0, FULL / 8, FULL / 4]), FULL)
+    dense, lexical = scale_both(np.array([0.8, 0.9, 0.85]), np.array([0.0, FULL / 8, FULL / 4]), PASSAGES)
     assert dense == pytest.approx([0, 1, 0.5])
     assert lexical == pytest.approx([0, 0.25, 0.5])
 
 
 def test_both_scales_of_equal_scores_and_of_none() -> None:
-    dense, lexical = scale_both(np.array([0.5, 0.5]), np.array([FULL / 4, FULL / 4]), FULL)
+    dense, lexical = scale_both(np.array([0.5, 0.5]), np.array([FULL / 4, FULL / 4]), PASSAGES)
     assert dense.tolist() == [1, 1]
     assert lexical == pytest.approx([0.25, 0.25])
-    assert [side.tolist() for side in scale_both(np.array([]), np.array([]), FULL)] == [[], []]
+    assert [side.tolist() for side in scale_both(np.array([]), np.array([]), PASSAGES)] == [[], []]
 
 
 @given(st.lists(st.floats(0, 500), min_size=1), st.floats(0, 500))
@@ -244,8 +244,8 @@ def test_a_lexical_score_does_not_depend_on_what_else_was_found(scores: list[flo
 @given(st.lists(st.tuples(st.floats(-1, 1), st.floats(0, 500)), min_size=1), st.integers(1, 10**7))
 def test_both_sides_lie_in_zero_to_one_and_keep_their_order(pairs: list[tuple[float, float]], passages: int) -> None:
     sides = np.array(pairs).T
-    assert max(side.max() for side in scale_both(sides[0], sides[1], FULL_MATCH * rarest(passages))) == 1
-    for raw, scaled in zip(sides, scale_both(sides[0], sides[1], FULL_MATCH * rarest(passages)), strict=True):
+    assert max(side.max() for side in scale_both(sides[0], sides[1], passages)) == 1
+    for raw, scaled in zip(sides, scale_both(sides[0], sides[1], passages), strict=True):
         assert ((scaled >= 0) & (scaled <= 1)).all()
         assert (np.diff(scaled[np.argsort(raw, kind="stable")]) >= 0).all()
 
@@ -256,8 +256,8 @@ def test_the_order_of_candidates_does_not_count(pairs: list[tuple[float, float]]
     random.shuffle(shuffled)
     sides = np.array(pairs).T
     for side, again in zip(
-        scale_both(sides[0], sides[1], FULL),
-        scale_both(sides[0][shuffled], sides[1][shuffled], FULL),
+        scale_both(sides[0], sides[1], PASSAGES),
+        scale_both(sides[0][shuffled], sides[1][shuffled], PASSAGES),
         strict=True,
     ):
         np.testing.assert_array_equal(side[shuffled], again)

@@ -174,7 +174,7 @@ ASKED = {
 def test_texts_that_differ_by_one_form_are_told_apart(library_of: Callable[..., Ask], kind: str) -> None:
     ask = library_of(
         {
-            f"{number}.txt": f"업무 안내\n신청자는 서류를 갖추어 제출한다. 기준은 {value} 이다. 문의는 담당 부서로 한다.\n"
+            f"{number}.txt": f"업무 안내\n신청자는 서류를 갖추어 낸다. 기준은 {value} 이다. 문의는 담당 부서로 한다.\n"
             for number, value in enumerate(TWINS[kind])
         }
     )

@@ -23,7 +23,7 @@ _LEAST = 80
 """So many characters at least: a sentence that two documents share makes no copies of them."""
 _ANCHOR = 32
 
-_BETWEEN_DIGITS = re.compile(r"(?<=\d)\s*([^\w\s]*)\s+(?=\d)|(?<=\d)\s+([^\w\s]+)(?=\d)")
+_BETWEEN_DIGITS = re.compile(r"(?<=\d)\W+(?=\d)")
 _MINUS = re.compile(r"(?<!\w)[-−](?=\d)")
 _LAYOUT = re.compile(r"(?<!\d)[^\w$€£¥₩%‰°+<>=±×÷−?]+|[^\w$€£¥₩%‰°+<>=±×÷−?]+(?!\d)|_+")
 _DATED = re.compile(
@@ -85,7 +85,7 @@ def _in_turn(ranking: Ranking, snapshot: Snapshot, step: int = 20) -> Iterator[t
 def without_layout(text: str) -> str:
     """What a text says: letters, digits and signs in their order, without spaces, line ends, bullets and most marks."""
     text = unicodedata.normalize("NFKC", text).casefold()
-    text = _BETWEEN_DIGITS.sub(lambda found: found[1] or found[2] or "·", text)
+    text = _BETWEEN_DIGITS.sub(lambda found: "".join(found.group().split()) or "·", text)
     return _LAYOUT.sub("", _MINUS.sub("−", text))
 
 

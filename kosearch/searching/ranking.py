@@ -35,7 +35,7 @@ from kosearch.scoring import (
     side_by_side,
     worth,
 )
-from kosearch.terms import FORMS, MORPHEMES, Question, is_hanja, matches
+from kosearch.terms import CONTEXT, FORMS, MORPHEMES, Question, is_hanja, is_name_pair, matches
 
 Ids = NDArray[np.int64]
 Vectors = NDArray[np.float32]
@@ -193,11 +193,18 @@ def _matched(question: Question, terms: Sequence[Terms], statistics: Statistics)
     rest = {name: weights for name, weights in question.terms.items() if name != MORPHEMES}
     found = np.array([bm25({MORPHEMES: asked}, one, statistics) for one in terms], dtype=np.float64)
     others = [bm25(rest, one, statistics) + NEIGHBOURS * side_by_side(words, one[MORPHEMES], worths) for one in terms]
-    named = any(0 < count <= NAMING for count in statistics.frequencies[FORMS].values())
+    pairs = {term: weight for term, weight in question.terms[CONTEXT].items() if is_name_pair(term)}
+    above, forms = statistics.frequencies[CONTEXT], statistics.frequencies[FORMS]
+    named = any(0 < count <= NAMING for count in (*forms.values(), *(above[pair] for pair in pairs)))
     whole = sum(weight * worths[word] for word, weight in asked.items())
+    covers = found / whole if whole else None
+    if covers is not None and any(above[pair] for pair in pairs):  # a file's name that says it covers it as well
+        most = sum(weight * worth(above[pair], statistics.passages) for pair, weight in pairs.items())
+        names = np.array([bm25({CONTEXT: pairs}, one, statistics) for one in terms], dtype=np.float64)
+        covers = np.maximum(covers, names / most)
     return Matches(
         found + np.array(others, dtype=np.float64),
-        found / whole if whole else None,
+        covers,
         full_match(
             [frequencies[word] for word in words if not is_hanja(word)], alone=named or len(question.text.split()) == 1
         ),

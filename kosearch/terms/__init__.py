@@ -12,6 +12,7 @@ from kosearch.terms.analysis import (
     Question,
     Wanted,
     is_korean,
+    is_name_pair,
     matches,
 )
 from kosearch.terms.hanja import is_hanja
@@ -30,6 +31,7 @@ __all__ = [
     "Wanted",
     "is_hanja",
     "is_korean",
+    "is_name_pair",
     "matches",
     "normal_forms",
 ]

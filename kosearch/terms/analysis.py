@@ -265,6 +265,11 @@ class Analyzer:
         return tokens
 
 
+def is_name_pair(term: str) -> bool:
+    """Whether it is a pair of syllables of a file's name."""
+    return term.startswith(_NAME_PAIR)
+
+
 def is_korean(text: str) -> bool:
     """Whether reading it needs Kiwi."""
     return _HANGUL.search(text) is not None or has_hanja(text)
