@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from kosearch.config import load
 from kosearch.evaluation.collections import Collection, read_collection
 from kosearch.evaluation.experiment import collection_task
-from kosearch.library import Library
+from kosearch.library import Index
 from kosearch.records import WEAK, Query
 from kosearch.searching.ranking import Ranking, rank
 
@@ -56,9 +56,9 @@ KINDS = ("right", "wrong", "none")
 
 def asked(collection: Collection, others: Sequence[Collection], indexes: Path) -> list[tuple[str, float]]:
     """(kind, confidence of the first hit) of every question asked of this collection's index."""
-    library = Library(load({"index": str(indexes / collection.name)}))
+    library = Index(load({"index": str(indexes / collection.name)}))
     rows: list[tuple[str, float]] = []
-    with library.index.snapshot(warm=True) as snapshot:
+    with library.store.snapshot(warm=True) as snapshot:
         judged = collection_task(collection, snapshot).judged
         for asking in others:
             if korean(asking) != korean(collection):
