@@ -24,7 +24,7 @@ from kosearch.index import (
     UnanalysedDocument,
     Writer,
 )
-from kosearch.preparing import FAILURES, Job, Prepared, PreparedDocument
+from kosearch.processing import FAILURES, Job, Processed, ProcessedDocument
 from kosearch.records import IndexProgress, IndexReport, Reason, Skipped, SourceFile
 from kosearch.sources import Unseen, WalkRules, find, lies_under
 from kosearch.workers import Failure, Pool
@@ -106,7 +106,7 @@ class _Ended(Exception):
 class _Batch:
     """Files that are committed together, and where the vectors of their passages come from, by input hash."""
 
-    files: Sequence[Prepared]
+    files: Sequence[Processed]
     stored: Mapping[bytes, Vectors]
     shared: Sequence[bytes]
     """These are stored when the batch before is."""
@@ -138,7 +138,7 @@ class Run:
         self._known: Mapping[bytes, FileState] = writer.files()
         self._missing = set(self._known)
         """Files that were known before and have not been met."""
-        self._refused: list[Prepared] = []
+        self._refused: list[Processed] = []
         self._unseen: list[Unseen] = []
         self._skipped: list[Skipped] = []
         self._warnings: list[Skipped] = []
@@ -154,7 +154,7 @@ class Run:
     def over(
         self,
         roots: Mapping[bytes, WalkRules],
-        pool: Pool[Job, Prepared],
+        pool: Pool[Job, Processed],
         again: Again | None = None,
     ) -> Generator[IndexProgress, None, IndexReport]:
         """Bring everything under the roots up to date.
@@ -165,7 +165,7 @@ class Run:
         """
         self._again, self._limits = again or Again(), pool.limits
         try:
-            yield from self._take(self._prepared(roots, pool))
+            yield from self._take(self._processed(roots, pool))
             self._remove_vanished(roots)
         except BaseException as error:
             self._publish_before_the_end(error)
@@ -194,17 +194,17 @@ class Run:
             self._readers[known.reader] = kinds if kinds or not known.reader else None
         return self._readers[known.reader]
 
-    def take(self, prepared: Iterable[Prepared]) -> Iterator[IndexProgress]:
-        """Index what is no file on disk, prepared elsewhere."""
+    def take(self, processed: Iterable[Processed]) -> Iterator[IndexProgress]:
+        """Index what is no file on disk, processed elsewhere."""
         try:
-            yield from self._take(prepared)
+            yield from self._take(processed)
         except BaseException as error:
             self._publish_before_the_end(error)
             raise
         self._publish()
 
     def from_stored(
-        self, files: Iterable[StoredFile], total: int, roots: Mapping[bytes, Globs], pool: Pool[StoredFile, Prepared]
+        self, files: Iterable[StoredFile], total: int, roots: Mapping[bytes, Globs], pool: Pool[StoredFile, Processed]
     ) -> Generator[IndexProgress, None, IndexReport]:
         """Take over what another index holds of its files, cut and embedded anew. What is here already stays.
 
@@ -224,7 +224,7 @@ class Run:
         self._record(report)
         return report
 
-    def _restored(self, files: Iterable[StoredFile], pool: Pool[StoredFile, Prepared]) -> Iterator[Prepared]:
+    def _restored(self, files: Iterable[StoredFile], pool: Pool[StoredFile, Processed]) -> Iterator[Processed]:
         def new() -> Iterator[StoredFile]:
             for stored in files:
                 if self._known.get(stored.state.raw) == stored.state:
@@ -244,13 +244,13 @@ class Run:
                     state.raw, stored.path, state.root, state.size, state.mtime_ns, state.ctime_ns, state.inode
                 )
                 problem = Skipped(stored.path, state.reason, state.detail)
-                yield Prepared(source, state.hash, (), (problem,), state.reader, state.limits)
+                yield Processed(source, state.hash, (), (problem,), state.reader, state.limits)
 
-    def _take(self, prepared: Iterable[Prepared]) -> Iterator[IndexProgress]:
+    def _take(self, processed: Iterable[Processed]) -> Iterator[IndexProgress]:
         thread = _Thread("embedding")
         try:
             before: _Batch | None = None
-            for files in self._batches(prepared):
+            for files in self._batches(processed):
                 if isinstance(files, IndexProgress):
                     yield files
                     continue
@@ -264,11 +264,11 @@ class Run:
             self._ending = True
             thread.end(PATIENCE)
 
-    def _batches(self, prepared: Iterable[Prepared]) -> Iterator[IndexProgress | list[Prepared]]:
+    def _batches(self, processed: Iterable[Processed]) -> Iterator[IndexProgress | list[Processed]]:
         """Files that belong together, and between them how far it is."""
-        files: list[Prepared] = []
+        files: list[Processed] = []
         passages, enough = 0, FIRST_BATCH
-        for one in prepared:
+        for one in processed:
             files.append(one)
             passages += _passages_in(one)
             self._counts.done += 1
@@ -280,7 +280,7 @@ class Run:
         if files:
             yield files
 
-    def _prepared(self, roots: Mapping[bytes, WalkRules], pool: Pool[Job, Prepared]) -> Iterator[Prepared]:
+    def _processed(self, roots: Mapping[bytes, WalkRules], pool: Pool[Job, Processed]) -> Iterator[Processed]:
         """The files that are new or may have changed, read and cut by the workers, in the order found."""
         for job, result in pool.map(self._jobs(roots)):
             if isinstance(result, Failure):
@@ -290,13 +290,13 @@ class Run:
             yield from self._turned_away()
         yield from self._turned_away()
 
-    def _failed(self, source: SourceFile, failure: Failure) -> Prepared:
+    def _failed(self, source: SourceFile, failure: Failure) -> Processed:
         """It is left alone as long as it, the limits and the readers are what they were."""
         detail = f"{failure.detail}; kosearch index --retry tries it again"
         problem = Skipped(source.path, FAILURES[failure.kind], detail)
-        return Prepared(source, "", (), (problem,), " ".join(every_version()), self._limits)
+        return Processed(source, "", (), (problem,), " ".join(every_version()), self._limits)
 
-    def _turned_away(self) -> Iterator[Prepared]:
+    def _turned_away(self) -> Iterator[Processed]:
         """The files that the walk has refused since the last look."""
         refused, self._refused = self._refused, []
         yield from refused
@@ -325,7 +325,7 @@ class Run:
         else:
             self._counts.total += 1
             source = SourceFile(problem.raw, problem.path, root, UNKNOWN, UNKNOWN)
-            self._refused.append(Prepared(source, "", (), (problem,)))
+            self._refused.append(Processed(source, "", (), (problem,)))
         if root is not None:
             self._missing.discard(problem.raw)
 
@@ -353,12 +353,12 @@ class Run:
         if known.reason is not None:
             self._skipped.append(Skipped(source.path, known.reason, known.detail))
 
-    def _begin(self, files: Sequence[Prepared], before: _Batch | None, thread: _Thread) -> _Batch:
+    def _begin(self, files: Sequence[Processed], before: _Batch | None, thread: _Thread) -> _Batch:
         """See which vectors these files need, and have those made that there are none of."""
         texts = {
             one.input_hash: one.model_text
-            for prepared in files
-            for document in prepared.documents or ()
+            for processed in files
+            for document in processed.documents or ()
             for one in document.passages
         }
         stored = self._writer.vectors(list(texts))
@@ -386,33 +386,33 @@ class Run:
         made = dict(zip(batch.missing, batch.coming.result(), strict=True))
         vectors = {**batch.stored, **made, **self._writer.vectors(batch.shared)}
         with self._writer.transaction():
-            for prepared in batch.files:
-                self._store(prepared, vectors)
+            for processed in batch.files:
+                self._store(processed, vectors)
         self._publish_when_due()
 
-    def _store(self, prepared: Prepared, vectors: Mapping[bytes, Vectors]) -> None:
-        source, counts = prepared.source, self._counts
+    def _store(self, processed: Processed, vectors: Mapping[bytes, Vectors]) -> None:
+        source, counts = processed.source, self._counts
         known = self._known.get(source.raw)
-        if prepared.documents is None:
+        if processed.documents is None:
             assert known is not None
             self._writer.touch(source)
             self._leave(source, known)
-        elif prepared.documents:
-            documents = [_new_document(document, vectors) for document in prepared.documents]
-            self._writer.put(source, prepared.content_hash, documents, prepared.skipped, reader=prepared.reader)
-            self._warnings += prepared.skipped
-            as_before = known is not None and (known.reason, known.hash) == (None, prepared.content_hash)
+        elif processed.documents:
+            documents = [_new_document(document, vectors) for document in processed.documents]
+            self._writer.put(source, processed.content_hash, documents, processed.skipped, reader=processed.reader)
+            self._warnings += processed.skipped
+            as_before = known is not None and (known.reason, known.hash) == (None, processed.content_hash)
             counts.added += known is None
             counts.unchanged += as_before
             counts.changed += known is not None and not as_before
         else:
-            self._skipped += prepared.skipped
+            self._skipped += processed.skipped
             self._writer.skip(
                 source,
-                prepared.skipped[0],
-                prepared.content_hash,
-                reader=prepared.reader,
-                limits=prepared.limits,
+                processed.skipped[0],
+                processed.content_hash,
+                reader=processed.reader,
+                limits=processed.limits,
             )
 
     def _remove_vanished(self, roots: Iterable[bytes]) -> None:
@@ -508,11 +508,11 @@ def _now() -> str:
     return datetime.now().astimezone().isoformat(timespec="seconds")
 
 
-def _passages_in(prepared: Prepared) -> int:
-    return sum(len(document.passages) for document in prepared.documents or ())
+def _passages_in(processed: Processed) -> int:
+    return sum(len(document.passages) for document in processed.documents or ())
 
 
-def _new_document(document: PreparedDocument, vectors: Mapping[bytes, Vectors]) -> NewDocument:
+def _new_document(document: ProcessedDocument, vectors: Mapping[bytes, Vectors]) -> NewDocument:
     passages = [
         NewPassage(one.passage, one.input_hash, vectors[one.input_hash], one.terms) for one in document.passages
     ]

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kosearch.index.records import Ids
-    from kosearch.preparing import Preparer
+    from kosearch.processing import DocumentProcessor
     from kosearch.records import Vectors
     from kosearch.terms import Analyzer
     from kosearch.workers import Pool
@@ -111,7 +111,7 @@ def read(
     in bytes, or text such as "64M"; `timeout` in seconds. The file is read in a process of its own, so that one that
     crashes or eats memory costs nothing else. Raises FilesSkipped, which says why, where nothing can be read.
     """
-    from kosearch.preparing import FAILURES, FileReader
+    from kosearch.processing import FAILURES, FileReader
     from kosearch.workers import Failure, Pool
 
     settings = load({"max_file_size": max_file_size, "timeout": timeout})
@@ -468,7 +468,7 @@ class Index:
         Raises UsageError where nothing of what is named is there, or ever was.
         """
         from kosearch.indexing import Again, Run
-        from kosearch.preparing import FilePreparer
+        from kosearch.processing import FileProcessor
 
         named = [canonical(root) for root in roots]
         if named and not any(os.path.lexists(one) or self._knows(one) for one in named):
@@ -479,9 +479,9 @@ class Index:
         yield from self._notes()
         yield from self._renew_terms(wait=wait)
         max_size = self.settings.max_file_size
-        preparer = FilePreparer(self.preparer, max_size, archives)
+        processor = FileProcessor(self.processor, max_size, archives)
         reasons = frozenset(Reason) if retry else frozenset({Reason.UNSUPPORTED}) if archives else frozenset()
-        with self.store.writer(wait=wait) as writer, self.pool(preparer) as pool:
+        with self.store.writer(wait=wait) as writer, self.pool(processor) as pool:
             for root in filter(os.path.lexists, named):
                 writer.add_root(root, globs)
             known = writer.roots()
@@ -509,14 +509,14 @@ class Index:
         self, source: Index, *, pull: bool, wait: bool
     ) -> Generator[IndexProgress | str, None, IndexReport]:
         from kosearch.indexing import Run
-        from kosearch.preparing import StoredPreparer
+        from kosearch.processing import StoredFileProcessor
 
         source._refuse_foreign("its texts are given to no model")
         total, roots = source.status().files, source.roots()
         self._check_new(source, self._planned(pull=pull))
         self.prepare()
         yield from self._notes()
-        with self.store.writer(wait=wait) as writer, self.pool(StoredPreparer(self.preparer)) as pool:
+        with self.store.writer(wait=wait) as writer, self.pool(StoredFileProcessor(self.processor)) as pool:
             run = Run(writer, self.embed_passages)
             return (yield from run.from_stored(source.store.stored_files(), total, roots, pool))
 
@@ -527,13 +527,13 @@ class Index:
         rules.check(self.store.identity, self.settings)
 
     @property
-    def preparer(self) -> Preparer:
+    def processor(self) -> DocumentProcessor:
         """Cuts and analyses documents by the index's rules; for worker processes."""
-        from kosearch.preparing import PassageRules, Preparer
+        from kosearch.processing import DocumentProcessor, PassageRules
 
         identity = self.store.identity
         context = CONTEXT * rules.context_tokens(self.model) // rules.CONTEXT_TOKENS
-        return Preparer(self.model, PassageRules(identity.passage_tokens, identity.overlap, context))
+        return DocumentProcessor(self.model, PassageRules(identity.passage_tokens, identity.overlap, context))
 
     def pool(self, task: Callable[[Item], Result]) -> Pool[Item, Result]:
         """Worker processes for a task: half the cores, since embedding wants the others."""
@@ -732,7 +732,7 @@ class Index:
     def _renew_terms(self, *, wait: bool) -> Iterator[IndexProgress | str]:
         """Bring the terms to the rules of this version, where an earlier one made them. Reads no file."""
         from kosearch.indexing import renew_terms
-        from kosearch.preparing import TermPreparer
+        from kosearch.processing import TermPreparer
         from kosearch.terms import FIELDS, RULES
 
         identity = self.store.identity

@@ -68,7 +68,7 @@ _CLAUSE_END = re.compile(r"(?<=[,;:)\]」』])\s+|(?<=[가-힣][고며나면서�
 _KOREAN_END = "다요까죠음함임됨"
 
 
-def cut(document: Extracted, tokens: TokenOffsets, *, size: int, overlap: int) -> list[Passage]:
+def chunk(document: Extracted, tokens: TokenOffsets, *, size: int, overlap: int) -> list[Passage]:
     """The document's passages in order, each at most `size` tokens by `tokens` unless one code point is more.
 
     Every character that is not white space lies in some passage; starts and ends ascend strictly, and no

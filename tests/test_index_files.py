@@ -10,7 +10,7 @@ import pytest
 from index_making import IDENTITY, answers, document, make, put, source, vector
 
 from kosearch.index import Index, NewDocument, NewPassage, schema
-from kosearch.passages import cut
+from kosearch.passages import chunk
 from kosearch.records import MAX_TITLE, Extracted, Heading, PageStart, Passage, Reason, Skipped
 
 BEFORE_1677, AFTER_2262 = -11_644_473_600 * 10**9, 30_000_000_000 * 10**9
@@ -70,7 +70,7 @@ def test_headings_stand_once_however_many_passages_lie_below(tmp_path: Path) -> 
     text = "\n".join(lines)
     headings = tuple(Heading(0, level, f"{level} " + "제목" * 240_000) for level in range(1, 300))
     extracted = Extracted(text, "html", title="제" * 480_000, headings=headings, pages=(PageStart(0, 1),))
-    passages = cut(extracted, lambda part: [(at, at + 1) for at in range(len(part))], size=12, overlap=0)
+    passages = chunk(extracted, lambda part: [(at, at + 1) for at in range(len(part))], size=12, overlap=0)
     assert len(passages) > 1000
     hashes = [number.to_bytes(16, "little") for number in range(len(passages))]
     new = [NewPassage(one, key, vector("x"), {}) for one, key in zip(passages, hashes, strict=True)]
@@ -89,7 +89,7 @@ def test_headings_stand_once_however_many_passages_lie_below(tmp_path: Path) -> 
 
 def test_a_passage_knows_the_pages_it_begins_and_ends_on(tmp_path: Path) -> None:
     extracted = Extracted("one two", "pdf", pages=(PageStart(0, 1), PageStart(4, 2)))
-    (passage,) = cut(extracted, lambda part: [(at, at + 1) for at in range(len(part))], size=20, overlap=0)
+    (passage,) = chunk(extracted, lambda part: [(at, at + 1) for at in range(len(part))], size=20, overlap=0)
     assert (passage.page, passage.page_end) == (1, 2)
     index = Index.create(tmp_path / "index", IDENTITY)
     with index.writer() as writer:
@@ -130,5 +130,5 @@ def test_places_of_the_first_format_are_read_as_they_are(tmp_path: Path) -> None
 
 
 def test_a_passage_without_pages_has_none() -> None:
-    (passage,) = cut(Extracted("one", "text"), lambda part: [(0, len(part))], size=20, overlap=0)
+    (passage,) = chunk(Extracted("one", "text"), lambda part: [(0, len(part))], size=20, overlap=0)
     assert passage == Passage(0, 3, 1, 1)

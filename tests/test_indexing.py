@@ -16,7 +16,7 @@ from kosearch.extract import formats
 from kosearch.extract.formats import READERS, version
 from kosearch.index import Index, Writer
 from kosearch.indexing import BATCH, Again, Run
-from kosearch.preparing import Job, Prepared, PreparedDocument, PreparedPassage, input_hash
+from kosearch.processing import Job, Processed, ProcessedDocument, ProcessedPassage, input_hash
 from kosearch.records import Extracted, IndexReport, Passage, Reason
 from kosearch.sources import WalkRules
 from kosearch.workers import Failure
@@ -25,20 +25,20 @@ if TYPE_CHECKING:
     from kosearch.records import Vectors
 
 
-def prepare(job: Job) -> Prepared:
+def prepare(job: Job) -> Processed:
     data = Path(os.fsdecode(job.source.raw)).read_bytes()
     content_hash = hashlib.sha256(data).hexdigest()
     if content_hash == job.known_hash:
-        return Prepared(job.source, content_hash, None, ())
+        return Processed(job.source, content_hash, None, ())
     text = data.decode()
     passages = []
     start = 0
     for number, line in enumerate(text.splitlines(), 1):
         place = Passage(start, start + len(line), number, number)
-        passages.append(PreparedPassage(place, line, input_hash(line), {"body": line.split(), "heading": []}))
+        passages.append(ProcessedPassage(place, line, input_hash(line), {"body": line.split(), "heading": []}))
         start += len(line) + 1
-    document = PreparedDocument(Extracted(text, "text"), tuple(passages))
-    return Prepared(job.source, content_hash, (document,), (), version("text"))
+    document = ProcessedDocument(Extracted(text, "text"), tuple(passages))
+    return Processed(job.source, content_hash, (document,), (), version("text"))
 
 
 class Workers:
@@ -49,7 +49,7 @@ class Workers:
         self.failing: dict[str, Failure] = {}
         self.read: list[str] = []
 
-    def map(self, jobs: Iterable[Job]) -> Iterator[tuple[Job, Prepared | Failure]]:
+    def map(self, jobs: Iterable[Job]) -> Iterator[tuple[Job, Processed | Failure]]:
         for job in jobs:
             name = job.source.path.rpartition("/")[2]
             self.read.append(name)

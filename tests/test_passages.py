@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kosearch.passages import CONTEXT, context, cut, whereabouts
+from kosearch.passages import CONTEXT, chunk, context, whereabouts
 from kosearch.records import Extracted, Heading, PageStart, Passage, TokenOffsets
 
 PIECES = [
@@ -46,7 +46,7 @@ def characters(text: str) -> list[tuple[int, int]]:
 
 
 def texts(document: Extracted, size: int, overlap: int = 0, tokens: TokenOffsets = words) -> list[str]:
-    passages = cut(document, tokens, size=size, overlap=overlap)
+    passages = chunk(document, tokens, size=size, overlap=overlap)
     return [document.text[passage.start : passage.end] for passage in passages]
 
 
@@ -84,7 +84,7 @@ def documents(draw: st.DrawFn) -> Extracted:
 @settings(max_examples=400, deadline=None)
 def test_what_holds_for_every_document(document: Extracted, tokens: TokenOffsets, size: int, overlap: int) -> None:
     text = document.text
-    passages = cut(document, tokens, size=size, overlap=overlap)
+    passages = chunk(document, tokens, size=size, overlap=overlap)
     covered = {at for passage in passages for at in range(passage.start, passage.end)}
     assert all(at in covered or character.isspace() for at, character in enumerate(text))
     for passage in passages:
@@ -101,7 +101,7 @@ def test_what_holds_for_every_document(document: Extracted, tokens: TokenOffsets
         assert before.end < after.end
         if not overlap:
             assert before.end <= after.start
-    assert passages == cut(document, tokens, size=size, overlap=overlap)
+    assert passages == chunk(document, tokens, size=size, overlap=overlap)
 
 
 def page_at(pages: Sequence[PageStart], place: int) -> tuple[int | None, str]:
@@ -120,7 +120,7 @@ def path_at(headings: Sequence[Heading], place: int) -> tuple[str, ...]:
 
 @pytest.mark.parametrize("text", ["", " \n\t\n "])
 def test_no_text_has_no_passage(text: str) -> None:
-    assert cut(plain(text), words, size=20, overlap=5) == []
+    assert chunk(plain(text), words, size=20, overlap=5) == []
 
 
 def test_a_short_text_is_one_passage() -> None:
@@ -131,7 +131,7 @@ def test_a_short_text_is_one_passage() -> None:
 def test_a_long_text_of_anything_is_cut_in_time(unit: str) -> None:
     text = unit * (200_000 // len(unit))
     started = time.process_time()
-    passages = cut(plain(text), words, size=320, overlap=32)
+    passages = chunk(plain(text), words, size=320, overlap=32)
     assert time.process_time() - started < 5
     assert all(len(words(text[one.start : one.end])) <= 320 for one in passages)
     assert passages[0].start == 0
@@ -184,7 +184,7 @@ def test_a_heading_is_never_parted_from_its_text(lengths: list[int], overlap: in
 def test_passages_know_their_headings() -> None:
     holidays, leave, travel = (" ".join(prose(5, seed)) for seed in range(3))
     text = f"# 규정\n\n## 휴가\n\n{holidays}\n\n### 연차\n\n{leave}\n\n## 출장\n\n{travel}"
-    paths = [passage.headings for passage in cut(with_headings(text), words, size=120, overlap=0)]
+    paths = [passage.headings for passage in chunk(with_headings(text), words, size=120, overlap=0)]
     assert paths == [("규정",), ("규정", "휴가", "연차"), ("규정", "출장")]
 
 
@@ -229,7 +229,7 @@ def test_a_sentence_runs_over_the_end_of_its_page() -> None:
     pages = (PageStart(0, 1), PageStart(turn, 2))
     cuts = texts(Extracted(text, "pdf", pages=pages), 70)
     assert any(f"{first}\n- 1 -\n\n{second.strip()}" in one for one in cuts)
-    assert [one.page for one in cut(Extracted(text, "pdf", pages=pages), words, size=70, overlap=0)] == [1, 1, 2]
+    assert [one.page for one in chunk(Extracted(text, "pdf", pages=pages), words, size=70, overlap=0)] == [1, 1, 2]
 
 
 def test_no_tiny_rest_is_left() -> None:
@@ -240,7 +240,7 @@ def test_no_tiny_rest_is_left() -> None:
 
 def test_overlap_repeats_whole_sentences_where_they_fit() -> None:
     text = " ".join(prose(60))
-    spans = [(one.start, one.end) for one in cut(plain(text), words, size=120, overlap=30)]
+    spans = [(one.start, one.end) for one in chunk(plain(text), words, size=120, overlap=30)]
     for (_, end), (start, _) in pairwise(spans):
         repeated = text[start:end]
         assert repeated.startswith("제")
@@ -250,7 +250,7 @@ def test_overlap_repeats_whole_sentences_where_they_fit() -> None:
 def test_overlap_repeats_a_part_of_a_long_sentence_and_nothing_across_a_heading() -> None:
     text = "길고 긴 문장이 쉼 없이 이어지는데 " * 30 + f"끝이다.\n\n# 둘째\n\n{' '.join(prose(6))}"
     document = with_headings(text)
-    passages = cut(document, words, size=80, overlap=12)
+    passages = chunk(document, words, size=80, overlap=12)
     title = document.headings[0].start
     for before, after in pairwise(passages):
         assert after.start == title or after.start < before.end
@@ -341,20 +341,20 @@ def slides(*texts: str, titles: Sequence[str] = ()) -> Extracted:
 
 def test_slides_never_share_a_passage_unless_tiny_and_of_one_heading() -> None:
     deck = slides("현황\n하나 둘", "계획\n셋 넷", "예산\n다섯", titles=("현황", "계획", "예산"))
-    assert [(one.page, one.page_end, one.headings) for one in cut(deck, words, size=64, overlap=16)] == [
+    assert [(one.page, one.page_end, one.headings) for one in chunk(deck, words, size=64, overlap=16)] == [
         (1, 1, ("현황",)),
         (2, 2, ("계획",)),
         (3, 3, ("예산",)),
     ]
     tiny = slides("사진\n하나", "사진\n둘", "사진\n셋", titles=("사진",) * 3)
-    assert [(one.page, one.page_end) for one in cut(tiny, words, size=64, overlap=16)] == [(1, 3)]
+    assert [(one.page, one.page_end) for one in chunk(tiny, words, size=64, overlap=16)] == [(1, 3)]
     full = slides(f"사진\n{'글 ' * 20}", f"사진\n{'글 ' * 20}", titles=("사진",) * 2)
-    assert [(one.page, one.page_end) for one in cut(full, words, size=64, overlap=16)] == [(1, 1), (2, 2)]
+    assert [(one.page, one.page_end) for one in chunk(full, words, size=64, overlap=16)] == [(1, 1), (2, 2)]
 
 
 def test_a_slide_without_a_title_is_not_under_that_of_the_slide_before() -> None:
     deck = slides("현황\n하나 둘", "셋 넷 다섯", titles=("현황",))
-    assert [one.headings for one in cut(deck, words, size=64, overlap=16)] == [("현황",), ()]
+    assert [one.headings for one in chunk(deck, words, size=64, overlap=16)] == [("현황",), ()]
 
 
 def test_whereabouts_are_those_of_the_place_itself() -> None:

@@ -43,7 +43,7 @@ class Here:
 @pytest.fixture(autouse=True)
 def _no_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Index, "pool", lambda _self, task: Here(task))
-    monkeypatch.setattr("kosearch.preparing.Analyzer", ANALYZER)
+    monkeypatch.setattr("kosearch.processing.Analyzer", ANALYZER)
 
 
 ANALYZER = functools.cache(Analyzer)
@@ -131,10 +131,10 @@ def test_passages_fit_a_model_that_reads_little(small: dict[str, str], corpus: P
     made = Index(load({"index": "short"}))
     assert made.store.identity.passage_tokens == 64
     tokens = embedding.token_offsets(made.model)
-    preparer = made.preparer
+    processor = made.processor
     for stored in made.store.stored_files():
         for document in stored.documents:
-            for passage in preparer.prepare(document, stored.path).passages:
+            for passage in processor.process(document, stored.path).passages:
                 assert len(tokens(made.model.prompts.passage + passage.model_text)) < made.model.max_tokens
 
 

@@ -31,7 +31,7 @@ from kosearch.evaluation.reports import DEPTH
 from kosearch.index import Snapshot
 from kosearch.indexing import Run
 from kosearch.library import Index
-from kosearch.preparing import Prepared, Preparer
+from kosearch.processing import DocumentProcessor, Processed
 from kosearch.records import Extracted, IndexProgress, Query, SourceFile
 from kosearch.searching.ranking import Embed, Ranking, Rescore, rank, rerank
 from kosearch.terms import Analyzer
@@ -138,7 +138,7 @@ def _index(library: Index, folder: Path) -> Iterator[IndexProgress]:
     collection = read_collection(folder)
     library.prepare()
     yield IndexProgress(0, 0, 0, 0, walking=False, note=f"model: {library.model.why}")
-    with library.store.writer() as writer, library.pool(DocumentPreparer(library.preparer)) as pool:
+    with library.store.writer() as writer, library.pool(CollectionProcessor(library.processor)) as pool:
         for state in index_collection(collection, Run(writer, library.embed_passages), pool):
             yield replace(state, files_total=len(collection.documents))
 
@@ -152,31 +152,31 @@ def _task(collection: Path, qrels: Path | None, snapshot: Snapshot) -> Task:
 
 
 @dataclass(frozen=True, slots=True)
-class DocumentPreparer:
+class CollectionProcessor:
     """The worker's task for a collection's documents: cut and analyse."""
 
-    preparer: Preparer
+    processor: DocumentProcessor
 
-    def __call__(self, document: CollectionDocument) -> Prepared:
+    def __call__(self, document: CollectionDocument) -> Processed:
         """One document as if it were a file of its own, named by its id."""
         extracted = Extracted(text=document.text, kind="text", title=document.title)
         source = SourceFile(document.id.encode(), document.id, b"", len(document.text), 0)
-        return Prepared(source, "", (self.preparer.prepare(extracted, ""),), ())
+        return Processed(source, "", (self.processor.process(extracted, ""),), ())
 
 
 def index_collection(
-    collection: Collection, run: Run, pool: Pool[CollectionDocument, Prepared]
+    collection: Collection, run: Run, pool: Pool[CollectionDocument, Processed]
 ) -> Iterator[IndexProgress]:
     """Index every document of a collection. One without text has no passage, and so is never found."""
 
-    def prepared() -> Iterator[Prepared]:
+    def processed() -> Iterator[Processed]:
         for document, result in pool.map(collection.documents):
             if isinstance(result, Failure):
                 hint = "KOSEARCH_TIMEOUT gives it more seconds" if result.kind == "timeout" else ""
                 raise UsageError(f"document {document.id} of {collection.name}: {result.detail}", hint)
             yield result
 
-    yield from run.take(prepared())
+    yield from run.take(processed())
 
 
 def collection_task(collection: Collection, snapshot: Snapshot) -> Task:

@@ -43,11 +43,11 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from kosearch import config, embedding, preparing
+from kosearch import config, embedding, processing
 from kosearch.index import Writer, graph
 from kosearch.indexing import Run
 from kosearch.library import Index
-from kosearch.preparing import FilePreparer, Job, Prepared
+from kosearch.processing import FileProcessor, Job, Processed
 from kosearch.records import Extracted, SourceFile
 from kosearch.sources import WalkRules, canonical, find
 from kosearch.terms import Analyzer
@@ -132,22 +132,22 @@ def one_by_one(folder: Path) -> tuple[dict[str, float], list[str]]:
     """CPU seconds of each step of indexing but embedding, in this process; and the texts to be embedded."""
     library = Index(config.load({"index": "steps"}))
     library.prepare()
-    task = FilePreparer(library.preparer, library.settings.max_file_size, False)
+    task = FileProcessor(library.processor, library.settings.max_file_size, False)
     sources = [one for one in find({canonical(os.fsencode(folder)): WalkRules()}) if isinstance(one, SourceFile)]
-    task.preparer.prepare(Extracted("가", "text"), "")  # loads tokenizer and Kiwi
+    task.processor.process(Extracted("가", "text"), "")  # loads tokenizer and Kiwi
     texts: dict[bytes, str] = {}
     spent: dict[str, float] = {}
     with Clock(spent) as clock:
-        clock.times(preparing, "read", "reading")
-        clock.times(preparing, "extract", "extracting")
-        clock.times(preparing, "cut", "cutting")
+        clock.times(processing, "read", "reading")
+        clock.times(processing, "extract", "extracting")
+        clock.times(processing, "chunk", "cutting")
         clock.times(Analyzer, "passage_terms", "terms")
         clock.times(pickle, "dumps", "to and fro")
         clock.times(pickle, "loads", "to and fro")
         clock.times(Writer, "put", "SQLite")
         clock.times(Writer, "publish", "publishing")
 
-        def prepared() -> Iterator[Prepared]:
+        def processed() -> Iterator[Processed]:
             for source in sources:
                 one = pickle.loads(pickle.dumps(task(Job(source, None))))
                 for document in one.documents or ():
@@ -157,7 +157,7 @@ def one_by_one(folder: Path) -> tuple[dict[str, float], list[str]]:
         dimensions = library.model.dimensions
         with library.store.writer() as writer:
             begun = time.process_time()
-            for _ in Run(writer, lambda some, _: random_vectors(some, dimensions)).take(prepared()):
+            for _ in Run(writer, lambda some, _: random_vectors(some, dimensions)).take(processed()):
                 pass
     spent["everything else"] = time.process_time() - begun - sum(spent.values())
     return spent, list(texts.values())

@@ -45,7 +45,7 @@ from numpy.typing import NDArray
 
 from kosearch import config
 from kosearch.evaluation.collections import Collection, CollectionDocument
-from kosearch.evaluation.experiment import DocumentPreparer, index_collection
+from kosearch.evaluation.experiment import CollectionProcessor, index_collection
 from kosearch.indexing import Run
 from kosearch.library import Index
 from kosearch.resident import launcher
@@ -99,7 +99,7 @@ def build(library: Index, passages: int) -> None:
     """An index of real documents with real terms and random vectors."""
     library.prepare()
     begun = time.monotonic()
-    with library.store.writer() as writer, library.pool(DocumentPreparer(library.preparer)) as pool:
+    with library.store.writer() as writer, library.pool(CollectionProcessor(library.processor)) as pool:
         collection = Collection("queries", tuple(islice(documents(), passages)), (), {})
         dimensions = library.model.dimensions
         for _ in index_collection(collection, Run(writer, lambda texts, _: random_vectors(texts, dimensions)), pool):

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from kosearch.config import load
 from kosearch.evaluation.collections import Collection, read_collection
-from kosearch.evaluation.experiment import DocumentPreparer
+from kosearch.evaluation.experiment import CollectionProcessor
 from kosearch.evaluation.reports import Family, evaluate
 from kosearch.index.codec import codes, vectors_of
 from kosearch.library import Index
@@ -69,9 +69,9 @@ def embedded(collection: Collection) -> tuple[Vectors, Vectors, list[str]]:
         library.prepare()
         texts: list[str] = []
         owners: list[str] = []
-        with library.pool(DocumentPreparer(library.preparer)) as pool:
-            for document, prepared in pool.map(collection.documents):
-                for passage in prepared.documents[0].passages:
+        with library.pool(CollectionProcessor(library.processor)) as pool:
+            for document, processed in pool.map(collection.documents):
+                for passage in processed.documents[0].passages:
                     texts.append(passage.model_text)
                     owners.append(document.id)
         passages = library.embed_passages(texts)

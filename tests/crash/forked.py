@@ -176,7 +176,7 @@ def load() -> None:
 
     import tantivy  # noqa: F401
 
-    from kosearch import config, embedding, indexing, library, preparing, searching, terms  # noqa: F401
+    from kosearch import config, embedding, indexing, library, processing, searching, terms  # noqa: F401
     from kosearch.cli import app  # noqa: F401
 
     settings = config.load({})
@@ -186,8 +186,8 @@ def load() -> None:
         lambda: embedding.token_offsets(embedding.resolve("bundled", cache_dir=settings.cache_dir))
     )
     offsets()
-    preparing.token_offsets = lambda _: offsets()
-    preparing.Analyzer = terms.Analyzer = lambda: analyzer  # type: ignore[assignment,misc]
+    processing.token_offsets = lambda _: offsets()
+    processing.Analyzer = terms.Analyzer = lambda: analyzer  # type: ignore[assignment,misc]
     embedding.load = lambda model, *_: _Words(model)  # type: ignore[assignment]
     embedding.load_for_queries = lambda model, *_: _Words(model)  # type: ignore[assignment]
     embedding.load_for_few = lambda *_: None  # type: ignore[assignment]

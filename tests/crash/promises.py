@@ -293,7 +293,7 @@ PROMISES: dict[str, Promise] = {
             "what the walk turns away is not told": Break(
                 f"{_PRIVATE}::test_what_is_no_file_is_skipped_with_a_reason",
                 "indexing.py",
-                'self._refused.append(Prepared(source, "", (), (problem,)))',
+                'self._refused.append(Processed(source, "", (), (problem,)))',
                 "pass",
             ),
         },

@@ -10,7 +10,7 @@ from crash.mutations import attempt as read_damaged
 
 from fuzz.frame import LARGEST, Family, Input
 from kosearch.extract import ExtractError, extract
-from kosearch.passages import cut
+from kosearch.passages import chunk
 
 
 def attempt(one: Input) -> str:
@@ -26,7 +26,7 @@ def attempt(one: Input) -> str:
         tokens = [match.span() for match in re.finditer(r"\w{1,4}|[^\w\s]", document.text)]
         if any(broken_promise(document) for document in documents):
             return "another text when it is read again"
-        passages = cut(document, lambda _, tokens=tokens: tokens, size=320, overlap=32)  # type: ignore[misc]
+        passages = chunk(document, lambda _, tokens=tokens: tokens, size=320, overlap=32)  # type: ignore[misc]
         if not all(0 <= passage.start < passage.end <= len(document.text) for passage in passages):
             return "a passage outside its document"
     return ""

@@ -16,7 +16,7 @@ from conftest import Tally
 from crash.mutations import Damaged, attempt
 
 from kosearch.extract import ExtractError, extract
-from kosearch.passages import cut
+from kosearch.passages import chunk
 from kosearch.records import Extracted, Reason
 from kosearch.searching.excerpts import best_part
 from kosearch.workers import Failure, Pool
@@ -309,7 +309,7 @@ LINES = {"dots": "." * 200_000 + "x", "marks": '?"' * 100_000 + "x", "spaces": "
 def pieces(text: str) -> int:
     """What becomes of a line between a file and its passages, and of a passage on its way to a person."""
     spans = [match.span() for match in re.finditer(r"\w{1,4}|[^\w\s]", text)]
-    passages = cut(Extracted(text, "text"), lambda _: spans, size=320, overlap=32)
+    passages = chunk(Extracted(text, "text"), lambda _: spans, size=320, overlap=32)
     return len(passages) + sum(best_part(text[:20_000], "word", 240))
 
 

@@ -35,7 +35,7 @@ from kosearch.evaluation.runs import read_run
 from kosearch.extract import ExtractError, extract
 from kosearch.extract.decoding import decode, normalise
 from kosearch.globs import Globs
-from kosearch.passages import cut
+from kosearch.passages import chunk
 from kosearch.records import Extracted, Heading, PageStart, Skipped, SourceFile
 from kosearch.resident import protocol
 from kosearch.searching.excerpts import best_part, shared_spans
@@ -229,7 +229,7 @@ def test_passages(
         ),
         pages=tuple(sorted((PageStart(int(at * len(text)), n + 1) for n, at in enumerate(pages)), key=_start)),
     )
-    passages = cut(document, tokens, size=size, overlap=overlap)
+    passages = chunk(document, tokens, size=size, overlap=overlap)
     covered = bytearray(len(text))
     for one in passages:
         assert 0 <= one.start < one.end <= len(text)

@@ -12,7 +12,7 @@ from kosearch.embedding import AnyModel, token_offsets
 from kosearch.extract import ExtractError, extract
 from kosearch.extract.formats import version
 from kosearch.index import StoredFile, UnanalysedDocument
-from kosearch.passages import CONTEXT, context, cut
+from kosearch.passages import CONTEXT, chunk, context
 from kosearch.records import MAX_TITLE, Extracted, Extraction, Passage, Reason, Skipped, SourceFile, TokenOffsets
 from kosearch.sources import ReadError, display_path, read
 from kosearch.terms import Analyzer, is_korean
@@ -53,7 +53,7 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class PreparedPassage:
+class ProcessedPassage:
     """A passage, the text its model sees, that text's hash, and its terms by field."""
 
     passage: Passage
@@ -63,20 +63,20 @@ class PreparedPassage:
 
 
 @dataclass(frozen=True, slots=True)
-class PreparedDocument:
+class ProcessedDocument:
     """One document of a file, cut and analysed."""
 
     extracted: Extracted
-    passages: tuple[PreparedPassage, ...]
+    passages: tuple[ProcessedPassage, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class Processed:
     """All that a worker found in a file. `documents` is None where the content has not changed."""
 
     source: SourceFile
     content_hash: str
-    documents: tuple[PreparedDocument, ...] | None
+    documents: tuple[ProcessedDocument, ...] | None
     skipped: tuple[Skipped, ...]
     reader: str = ""
     """What read the content, or refused it, with versions."""
@@ -84,7 +84,7 @@ class Prepared:
     """Those under which reading failed, where it was too slow, too large or ended the worker."""
 
 
-class Preparer:
+class DocumentProcessor:
     """Cuts and analyses documents. Made in the parent, pickled once, and loaded in each worker on first use."""
 
     def __init__(self, model: AnyModel, rules: PassageRules) -> None:
@@ -95,19 +95,19 @@ class Preparer:
         """Load what every document needs, before the time of the first one begins."""
         self._tokens("warm")
 
-    def prepare(self, document: Extracted, name: str) -> PreparedDocument:
+    def process(self, document: Extracted, name: str) -> ProcessedDocument:
         """The document's passages and their terms; `name` is its path."""
         if is_korean(document.text):
             with off_the_clock():  # it takes seconds, once, and is not this document's fault
                 self._analyzer.load()
-        passages = cut(document, self._tokens, size=self._rules.size, overlap=self._rules.overlap)
-        return PreparedDocument(document, tuple(self._passage(document, one, name) for one in passages))
+        passages = chunk(document, self._tokens, size=self._rules.size, overlap=self._rules.overlap)
+        return ProcessedDocument(document, tuple(self._passage(document, one, name) for one in passages))
 
-    def _passage(self, document: Extracted, passage: Passage, name: str) -> PreparedPassage:
+    def _passage(self, document: Extracted, passage: Passage, name: str) -> ProcessedPassage:
         text = document.text[passage.start : passage.end]
         model_text = context(document.title, passage, text, limit=self._rules.context) + text
         terms = _terms(self._analyzer, document.title, passage, text, name)
-        return PreparedPassage(passage, model_text, input_hash(model_text), terms)
+        return ProcessedPassage(passage, model_text, input_hash(model_text), terms)
 
     @cached_property
     def _tokens(self) -> TokenOffsets:
@@ -119,43 +119,43 @@ class Preparer:
 
 
 @dataclass(frozen=True, slots=True)
-class FilePreparer:
+class FileProcessor:
     """The worker's task for files: read, extract, cut and analyse."""
 
-    preparer: Preparer
+    processor: DocumentProcessor
     max_bytes: int
     archives: bool
     """Whether the documents in archives are read too."""
 
     def warm(self) -> None:
         """Load what every document needs."""
-        self.preparer.warm()
+        self.processor.warm()
 
-    def __call__(self, job: Job) -> Prepared:
+    def __call__(self, job: Job) -> Processed:
         """All that is in a file. One that cannot be read is a result, not an error."""
         source = job.source
         try:
             content = read(source.raw, self.max_bytes)
         except ReadError as error:
-            return Prepared(source, "", (), (Skipped(source.path, error.reason, error.detail),))
+            return Processed(source, "", (), (Skipped(source.path, error.reason, error.detail),))
         source = replace(
             source, size=content.size, mtime_ns=content.mtime_ns, ctime_ns=content.ctime_ns, inode=content.inode
         )
         if content.sha256 == job.known_hash:
-            return Prepared(source, content.sha256, None, ())
+            return Processed(source, content.sha256, None, ())
         try:
             extraction = extract(content.data, path=source.path, archives=self.archives or job.searchable)
         except ExtractError as error:
             skipped = (Skipped(source.path, error.reason, error.detail),)
-            return Prepared(source, content.sha256, (), skipped, _reader(error.readers, skipped))
-        documents = tuple(self.preparer.prepare(one, one.member or source.path) for one in extraction.documents)
+            return Processed(source, content.sha256, (), skipped, _reader(error.readers, skipped))
+        documents = tuple(self.processor.process(one, one.member or source.path) for one in extraction.documents)
         partial = [
             Skipped(source.path, Reason.PARTIAL, warning, one.member)
             for one in extraction.documents
             for warning in one.warnings
         ]
         reader = _reader(extraction.readers, extraction.skipped)
-        return Prepared(source, content.sha256, documents, (*extraction.skipped, *partial), reader)
+        return Processed(source, content.sha256, documents, (*extraction.skipped, *partial), reader)
 
 
 def _reader(readers: Sequence[str], skipped: Sequence[Skipped]) -> str:
@@ -181,23 +181,23 @@ class FileReader:
 
 
 @dataclass(frozen=True, slots=True)
-class StoredPreparer:
+class StoredFileProcessor:
     """The worker's task for what another index holds: cut and analyse, without the file."""
 
-    preparer: Preparer
+    processor: DocumentProcessor
 
     def warm(self) -> None:
         """Load what every document needs."""
-        self.preparer.warm()
+        self.processor.warm()
 
-    def __call__(self, stored: StoredFile) -> Prepared:
+    def __call__(self, stored: StoredFile) -> Processed:
         """The file's documents. One that never was on disk, of a collection, has no name to be found by."""
         state = stored.state
         size, mtime_ns = (state.size, state.mtime_ns) if state.reason is None else stored.read_as
         source = SourceFile(state.raw, stored.path, state.root, size, mtime_ns, state.ctime_ns, state.inode)
         name = stored.path if state.root else ""
-        documents = tuple(self.preparer.prepare(one, one.member or name) for one in stored.documents)
-        return Prepared(source, state.hash, documents, stored.partial, state.reader)
+        documents = tuple(self.processor.process(one, one.member or name) for one in stored.documents)
+        return Processed(source, state.hash, documents, stored.partial, state.reader)
 
 
 class TermPreparer:
