@@ -112,7 +112,7 @@ def decode(data: bytes, *, declared: str = "") -> Decoded:
 
 def repaired(text: str) -> str:
     """Text whose CP949 was read as Latin-1 ("¼\xad¹ö") as it was meant; any other as it is."""
-    if text.translate(_SYMBOLS).isascii() or _HANGUL.search(text):
+    if text.isascii() or _HANGUL.search(text) or text.translate(_SYMBOLS).isascii():
         return text
     # PDF readers show the soft hyphen, which is half of a syllable here, as a hyphen.
     softened = _SOFT_HYPHEN.sub("\xad", text)
@@ -153,7 +153,7 @@ def _seven_bit(data: bytes, declared: str) -> Decoded | None:
 
 
 def _certain(data: bytes, declared: str) -> Decoded | None:
-    utf8, stated = _strict(data, "utf-8"), _strict(data, declared) if declared else None
+    utf8, stated = _strict(data, "utf-8"), _strict(data, declared) if declared not in ("", "utf-8") else None
     if utf8 is not None and stated is not None and _hangul_share(utf8) < 0.5 <= _hangul_share(stated):
         return Decoded(stated, declared)  # bytes that are both; only one of the two is Korean
     if utf8 is not None:

@@ -53,8 +53,10 @@ class Line:
     base: float
     """How high its base line stands on the page."""
     height: float
+    row: bool = False
+    """Whether wide gaps part it into cells."""
     cells: tuple[Cell, ...] = ()
-    """Its parts, where wide gaps part it."""
+    """Its parts between them, where the first is long enough for a line of a column."""
 
 
 class Before(Enum):
@@ -85,6 +87,12 @@ def paragraphs(pages: Sequence[Sequence[Line]]) -> list[list[Paragraph]]:
             previous = block
         result.append(found)
     return result
+
+
+def of_a_column(text: str) -> bool:
+    """Whether a part of a line is long enough for a line of a column of text."""
+    words = text.split()
+    return len(words) >= _FEWEST_PARTS and sum(map(len, words)) >= _FEWEST_LETTERS
 
 
 def in_columns(lines: Sequence[Line]) -> list[Line]:
@@ -206,8 +214,8 @@ def _goes_on(line: Line, following: Line, edge: float) -> bool:
     """Whether a paragraph runs on: nothing new begins, and this line had no room for the next word."""
     ended = _SENTENCE_END.search(line.text.rstrip())
     if (
-        line.cells
-        or following.cells
+        line.row
+        or following.row
         or _ITEM.match(following.text)
         or (ended and _ITEM_OR_END.match(following.text))
         or _LEADER.search(line.text)

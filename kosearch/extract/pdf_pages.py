@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from kosearch.extract.containers import standard
 from kosearch.extract.contract import ExtractError
 from kosearch.extract.decoding import decode, normalise, repaired
-from kosearch.extract.pdf_layout import Cell, Line, in_columns
+from kosearch.extract.pdf_layout import Cell, Line, in_columns, of_a_column
 from kosearch.records import Heading, Reason
 
 _DATE = re.compile(r"D?:?(\d{4})(\d\d)?(\d\d)?(\d\d)?(\d\d)?(\d\d)?([-+Z])?(\d\d)?'?(\d\d)?")
@@ -376,6 +376,7 @@ class _PageReader:
         begin, end = self._cell(first), self._cell(last)
         along, up = end.left - begin.left, end.bottom - begin.bottom
         across, high = self._origin(first)
+        row = False
         cells: tuple[Cell, ...] = ()
         if abs(along) >= abs(up):
             left, right, base = begin.left, end.right, high
@@ -383,31 +384,32 @@ class _PageReader:
             if spaced:
                 text = self._respaced(first, last, horizontal=True)
             else:
-                cells = self._cells(first, last, height, lambda box: (box.left, box.right))
+                row, cells = self._parted(first, last, height, lambda box: (box.left, box.right))
         else:
             height = max(begin.right - begin.left, end.right - end.left, 1.0)
             left, right, base = begin.bottom, end.top, -across
             if up < 0:  # downwards: vertical writing, or a page turned clockwise; the next line stands to the left
                 left, right, base = -begin.top, -end.bottom, across
                 if self._turned(first, last):
-                    cells = self._cells(first, last, height, lambda box: (-box.top, -box.bottom))
+                    row, cells = self._parted(first, last, height, lambda box: (-box.top, -box.bottom))
                 else:
                     text = self._respaced(first, last, horizontal=False)
             else:
-                cells = self._cells(first, last, height, lambda box: (box.bottom, box.top))
-        return Line(repaired(unicodedata.normalize("NFC", text)), left, right, base, height, cells)
+                row, cells = self._parted(first, last, height, lambda box: (box.bottom, box.top))
+        return Line(repaired(unicodedata.normalize("NFC", text)), left, right, base, height, row, cells)
 
-    def _cells(
-        self, first: int, last: int, height: float, along: Callable[[Box], tuple[float, float]]
-    ) -> tuple[Cell, ...]:
-        """The parts between wide gaps, as in a table's row; none where there is no such gap."""
-        cells, start = [], first
+    def _parted(self, first: int, last: int, height: float, along: Along) -> tuple[bool, tuple[Cell, ...]]:
+        """Whether wide gaps part the line, as in a table's row; and its parts, where it may be a line of columns."""
+        cells: list[Cell] = []
+        start = first
         for gap in _GAP.finditer(self._text, first + _MARKER, last):
             before, after = along(self._cell(gap.start() - 1))[1], along(self._cell(gap.end()))[0]
             if after - before > _WIDE * height:
+                if not of_a_column(self._text[start : gap.start()]):
+                    return True, ()
                 cells.append(self._part(start, gap.start(), along))
                 start = gap.end()
-        return (*cells, self._part(start, last + 1, along)) if cells else ()
+        return bool(cells), (*cells, self._part(start, last + 1, along)) if cells else ()
 
     def _part(self, start: int, end: int, along: Along) -> Cell:
         text = repaired(unicodedata.normalize("NFC", self._text[start:end]))
