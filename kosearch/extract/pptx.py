@@ -16,7 +16,6 @@ from kosearch.records import Extraction
 _TITLES = frozenset(("title", "ctrTitle"))
 _FURNITURE = frozenset(("sldNum", "dt", "hdr", "sldImg"))
 _LONGEST_TITLE = 150
-_LONGEST_FIRST_LINE = 80
 _LONGEST_SPAN = 60
 _DEEPEST = 60
 _ONE_HEIGHT = 360_000
@@ -64,7 +63,6 @@ class _Writer:
         self._parts = parts
         self._part = ""
         self._seen: set[str] = set()
-        self._titled = False
         self._authors: dict[str, str] = {}
 
     def authors(self, main: str) -> None:
@@ -84,14 +82,12 @@ class _Writer:
         self._part = part
         self.builder.page(number)
         shapes = self._in_order(list(_shapes(tree)))
-        self._titled = any(_placeholder(shape) in _TITLES and "".join(_letters(shape)).strip() for shape in shapes)
         for shape in shapes:
             self._shape(shape, 0)
         for name in self._parts.targets(part, "notesSlide"):
             notes = self._parts.optional(name)
             for shape in notes.iter() if notes is not None else ():
                 if local(shape) == "sp" and _placeholder(shape) == "body":
-                    self._titled = True
                     self._body(shape, "body")
         for name in self._parts.targets(part, "comments"):
             self._comments(self._parts.optional(name))
@@ -155,26 +151,16 @@ class _Writer:
                 self.builder.heading(title, 1)
                 continue
             for text in texts:
-                self._paragraph(text)
-
-    def _paragraph(self, text: str) -> None:
-        # A slide without a title is called by what stands first on it.
-        if not self._titled and len(text.strip()) <= _LONGEST_FIRST_LINE:
-            self.builder.heading(text, 1)
-        else:
-            self.builder.add(text)
-        self._titled = True
+                self.builder.add(text)
 
     def _frame(self, frame: Element) -> None:
         """A table, chart or diagram."""
         for element in frame.iter():
             kind = local(element)
             if kind == "tbl":
-                self._titled = True
                 self._rows([list(_cells(row)) for row in element if local(row) == "tr"])
                 return
             if kind in ("chart", "relIds"):
-                self._titled = True
                 identifier = attribute(element, "id" if kind == "chart" else "dm")
                 root = self._parts.optional(self._parts.target(self._part, identifier))
                 if root is not None and kind == "chart":
