@@ -26,7 +26,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory, cache_dir: Path) -> dict[str
     """The names that the examples have made, in a folder with a copy of the corpus where a clone has it."""
     home = tmp_path_factory.mktemp("clone")
     shutil.copytree(CORPUS, home / "tests/data/corpus")
-    names: dict[str, Any] = {}
+    names: dict[str, Any] = {"__name__": __name__}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KOSEARCH_CACHE_DIR", str(cache_dir))
         patch.setenv("KOSEARCH_DATA_DIR", str(home / "data"))
