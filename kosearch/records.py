@@ -221,18 +221,18 @@ class Hit:
 
     @property
     def page(self) -> int | None:
-        """The page, slide or sheet where the passage begins, from 1; None where there are none."""
-        return self.passage.page
+        """The page, slide or sheet of the part that answers best, from 1; None where there are none."""
+        return self.cited.page
 
     @property
     def lines(self) -> tuple[int, int]:
-        """The passage's first and last line in the document's text, from 1."""
-        return self.passage.line_start, self.passage.line_end
+        """That part's first and last line in the document's text, from 1."""
+        return self.cited.line_start, self.cited.line_end
 
     @property
     def headings(self) -> tuple[str, ...]:
-        """The headings above the passage, outermost first."""
-        return self.passage.headings
+        """The headings above that part, outermost first."""
+        return self.cited.headings
 
     @property
     def id(self) -> str:

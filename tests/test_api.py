@@ -44,7 +44,7 @@ def test_a_question_has_hits_that_say_where_they_stand(corpus: kosearch.Index) -
     assert (len(answer), answer[0], bool(answer)) == (2, first, True)
     assert first.path.endswith("휴가규정.md")
     assert first.score > second.score
-    assert (first.page, first.lines) == (None, (1, 27))
+    assert (first.page, first.lines, first.headings[-1]) == (None, (19, 27), "제8조 (연차의 이월)")
     shown = corpus.show(first.id, context=0)
     assert (shown.text, shown.state) == (first.text, "current")
 

@@ -15,7 +15,7 @@ from kosearch.errors import OK
 def command(
     context: typer.Context,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to read.")],
-    archives: Annotated[bool, typer.Option("--archives", help="Read the documents in a ZIP archive.")] = False,
+    archives: Annotated[bool, typer.Option("--archives", help="Read the documents in an archive.")] = False,
     json: options.Json = False,
 ) -> int:
     """Print a file's text as kosearch reads it.

@@ -41,7 +41,9 @@ def command(
         list[str] | None,
         typer.Option(metavar="GLOB", help="No files that match, in this run and later ones.", show_default=False),
     ] = None,
-    archives: Annotated[bool, typer.Option("--archives", help="Read the documents in ZIP archives too.")] = False,
+    archives: Annotated[
+        bool, typer.Option("--archives", help="Read the documents in archives too (.zip, .tar, .gz, …).")
+    ] = False,
     retry: Annotated[bool, typer.Option("--retry", help="Try again what could not be read.")] = False,
     reread: Annotated[bool, typer.Option("--reread", help="Read every file again, changed or not.")] = False,
     max_file_size: Annotated[
