@@ -25,7 +25,7 @@ complete -c kosearch -n __fish_use_subcommand -s h -l help -d 'Show this message
 complete -c kosearch -n '__fish_seen_subcommand_from index' -F
 complete -c kosearch -n '__fish_seen_subcommand_from index' -l include -x -d 'Only files that match, in this run and later ones'
 complete -c kosearch -n '__fish_seen_subcommand_from index' -l exclude -x -d 'No files that match, in this run and later ones'
-complete -c kosearch -n '__fish_seen_subcommand_from index' -l archives -d 'Read the documents in ZIP archives too'
+complete -c kosearch -n '__fish_seen_subcommand_from index' -l archives -d 'Read the documents in archives too (.zip, .tar, .gz, …)'
 complete -c kosearch -n '__fish_seen_subcommand_from index' -l retry -d 'Try again what could not be read'
 complete -c kosearch -n '__fish_seen_subcommand_from index' -l reread -d 'Read every file again, changed or not'
 complete -c kosearch -n '__fish_seen_subcommand_from index' -l max-file-size -x -d 'Skip larger files'
@@ -87,7 +87,7 @@ complete -c kosearch -n '__fish_seen_subcommand_from remove' -s q -l quiet -d 'P
 complete -c kosearch -n '__fish_seen_subcommand_from remove' -s h -l help -d 'Show this message and exit'
 
 complete -c kosearch -n '__fish_seen_subcommand_from extract' -F
-complete -c kosearch -n '__fish_seen_subcommand_from extract' -l archives -d 'Read the documents in a ZIP archive'
+complete -c kosearch -n '__fish_seen_subcommand_from extract' -l archives -d 'Read the documents in an archive'
 complete -c kosearch -n '__fish_seen_subcommand_from extract' -l json -d 'Print one JSON object'
 complete -c kosearch -n '__fish_seen_subcommand_from extract' -s h -l help -d 'Show this message and exit'
 
