@@ -109,3 +109,10 @@ def saved_page() -> None:
     )
     document = only(read(mail, "a.mht"))
     same((document.title, document.text), ("제목", "바깥\n\n안 하나\n\n안 둘"))
+
+
+@case("a heading or title without end is cut to 500 characters; its text stays")
+def endless_heading() -> None:
+    document = only(read(f"<title>{'가 ' * 9000}</title><h1>{'제목 ' * 9000}</h1>", "a.html"))
+    same((len(document.title), len(document.headings[0].title)), (500, 500))
+    same(document.text.count("제목"), 9000)
