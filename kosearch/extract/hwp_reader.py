@@ -26,15 +26,11 @@ def parse(name: str) -> Any:
 
 
 @cache
-def _quickened() -> Any:
-    """dochan's reader; its decryption, its reading of plain paragraphs and its walks are replaced."""
-    from dochan import reader
-    from dochan.hwp import distdoc, section
+def walked() -> Any:
+    """dochan's document, walked through once for all kinds of elements and not once for each."""
     from dochan.model.document import Document
 
     class Walked(Document):  # type: ignore[misc]
-        """A document that is walked through once, not once for each kind of element."""
-
         _elements: tuple[int, list[Any]] | None = None
 
         def find_all(self, element_type: str) -> list[Any]:
@@ -46,9 +42,18 @@ def _quickened() -> Any:
                 self._elements = (len(self.sections), list(_walk(self.sections)))
             return [one for one in self._elements[1] if _is(one, name)]
 
+    return Walked
+
+
+@cache
+def _quickened() -> Any:
+    """dochan's reader; its decryption, its reading of plain paragraphs and its walks are replaced."""
+    from dochan import reader
+    from dochan.hwp import distdoc, section
+
     class Reader(reader.Dochan):  # type: ignore[misc]
         def _parse_hwp(self) -> None:
-            self.doc = Walked()
+            self.doc = walked()()
             super()._parse_hwp()
 
         def _warn_preview_only_text(self, ole: Any, stream_budget: Any) -> None:

@@ -15,10 +15,13 @@ from xml.etree.ElementTree import Element
 from kosearch.extract.containers import attribute, local
 from kosearch.extract.dochan_model import equation_script
 from kosearch.extract.hwp_numbers import numeral
+from kosearch.extract.hwp_reader import walked
 
 _OBJECTS = frozenset(
     str.split("tbl pic equation rect ellipse line connectLine curve polygon arc container ole chart textart video")
 )
+_HOLDERS = frozenset(("sec", "subList"))
+"""What holds paragraphs."""
 _CAPTIONED_BY_DOCHAN = frozenset(("tbl", "pic"))
 _NUMBERED = frozenset(("TABLE", "PICTURE", "EQUATION"))
 _DIRECTION = re.compile(r"Direction:wstring:\d+:(.*?)(?= HelpState:| Name:|$)", re.DOTALL)
@@ -26,9 +29,11 @@ _DIRECTION = re.compile(r"Direction:wstring:\d+:(.*?)(?= HelpState:| Name:|$)", 
 
 def parse(data: bytes, *, prompts: bool = False) -> Any:
     """dochan's document for a HWPX package; with `prompts`, those of unfilled fields stay."""
-    from dochan.hwpx.parser import HWPXParser
+    from dochan.hwpx import parser
 
-    class Parser(HWPXParser):  # type: ignore[misc]
+    parser.Document = walked()
+
+    class Parser(parser.HWPXParser):  # type: ignore[misc]
         def _limit_body_nodes(self, root: Element) -> None:
             shown(root, prompts=prompts)
             super()._limit_body_nodes(root)
@@ -39,7 +44,7 @@ def parse(data: bytes, *, prompts: bool = False) -> Any:
 def shown(section: Element, *, prompts: bool = False) -> None:
     """Change a section into what Hangul shows of it."""
     _Changes(section).accept(section)
-    for parent in list(section.iter()):
+    for parent in [one for one in section.iter() if local(one) in _HOLDERS]:
         for paragraph in [child for child in parent if local(child) == "p"]:
             before, after = _plain(paragraph, prompts)
             place = list(parent).index(paragraph)
