@@ -198,7 +198,8 @@ def test_other_rules_are_an_error_that_says_what_to_run(
     _, directory = kept
     where = ["--index", str(directory)]
     assert main(["indexes", "adopt", str(directory)]) == 0
-    set_identity(directory, term_rules=terms.RULES, passage_rules="0")
+    assert main(["index", *where]) == 0  # its terms are by the rules of now
+    set_identity(directory, passage_rules="0")
     assert main(["query", "보안취약점", "--mode", "lexical", *where]) == 0  # its passages are what they are
     assert main(["index", *where]) == 4
     assert "passages by rules 0" in capsys.readouterr().err

@@ -33,6 +33,11 @@ else:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
+        except OSError as error:  # as on some network storage
+            raise IndexStateError(
+                f"the index lies where files cannot be locked ({error.strerror}), and two writers would destroy it",
+                "choose a folder on a disk of this machine with --index",
+            ) from error
         return True
 
 

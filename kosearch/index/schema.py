@@ -117,6 +117,7 @@ def translated(directory: Path) -> Iterator[None]:
             sqlite3.SQLITE_READONLY,
             sqlite3.SQLITE_CANTOPEN,
             sqlite3.SQLITE_BUSY,
+            sqlite3.SQLITE_PROTOCOL,  # locks that do not do what locks do
         }:
             raise IndexStateError(
                 f"the index in {directory} cannot be read or written: {error}",
