@@ -78,6 +78,9 @@ def write(builder: TextBuilder, sheet: Sheet, number: int) -> None:
 def _lines(sheet: Sheet) -> list[str]:
     rows, spans = sheet.rows, sheet.spans[:_MOST_SPANS]
     _fill_down(rows, spans)
+    starting: defaultdict[int, list[Span]] = defaultdict(list)
+    for span in spans:
+        starting[span[0]].append(span)
     order = sorted(rows)
     lines: list[str] = []
     names: Mapping[int, str] = {}
@@ -87,10 +90,11 @@ def _lines(sheet: Sheet) -> list[str]:
         place = order[at]
         row = rows[place]
         begins = not found or (at > 0 and place > order[at - 1] + 1)
-        depth = _header_rows(rows, order, at, spans, first=not found) if begins else 0
+        depth = _header_rows(rows, order, at, starting, first=not found) if begins else 0
         if depth:
             found = True
-            names = _names(rows, order[at : at + depth], spans)
+            here = order[at : at + depth]
+            names = _names(rows, here, [span for first in here for span in starting.get(first, ())])
             lines.append(" | ".join(_without_repeats(names)))
             at += depth
         else:
@@ -128,7 +132,9 @@ def _fill_down(rows: dict[int, Row], spans: Sequence[Span]) -> None:
                     rows[place].setdefault(column, text)
 
 
-def _header_rows(rows: dict[int, Row], order: Sequence[int], at: int, spans: Sequence[Span], *, first: bool) -> int:
+def _header_rows(
+    rows: dict[int, Row], order: Sequence[int], at: int, starting: Mapping[int, Sequence[Span]], *, first: bool
+) -> int:
     """How many rows from here on name the columns of a table; 0 where none does.
 
     The first table of a sheet may begin with any row of names that has rows below it; a later one only with a row
@@ -138,18 +144,17 @@ def _header_rows(rows: dict[int, Row], order: Sequence[int], at: int, spans: Seq
     if len(row) < 2:
         return 0
     here = order[at]
-    wide = [span for span in spans if span[0] == here and span[3] > span[2]]
+    wide = any(right > left for _, _, left, right in starting.get(here, ()))
     depth = 1
     if wide:
         # Names over several columns go on with the names of each below them.
-        covered = [span[1] for span in spans if span[0] == here and span[1] > here]
-        end = max([*covered, here + 1])
+        end = max([here + 1, *(last for _, last, _, _ in starting[here])])
         depth = sum(1 for place in order[at : at + _MOST_HEADER_ROWS] if place <= end)
     below = order[at + depth : at + depth + 2]
     if len(below) < (2 if depth == 1 else 1):
         return 0
     if not all(_is_name(text) for place in order[at : at + depth] for text in rows[place].values()):
-        return _header_rows(rows, order, at, (), first=first) if depth > 1 else 0
+        return _header_rows(rows, order, at, {}, first=first) if depth > 1 else 0
     if depth == 1 and len(set(row.values())) != len(row):
         return 0
     if not first and not any(map(_AMOUNT.match, rows[below[0]].values())):
