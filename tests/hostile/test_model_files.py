@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import struct
+import tarfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from embedding_making import write_model, write_small
 from safetensors.numpy import load_file, save_file
 from test_cli_models import models
 
-from kosearch.embedding import load, load_for_few, resolve, token_offsets
+from kosearch.embedding import archive, load, load_for_few, resolve, token_offsets
 from kosearch.errors import ModelError
 
 DEEP = b"[" * 100_000
@@ -177,3 +178,31 @@ def test_torchs_threads_are_those_of_the_program_again(tmp_path: Path) -> None:
         assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME])
+def test_an_archive_whose_header_claims_30_gigabytes(
+    kind: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    header = tarfile.TarInfo("x")
+    header.size, header.type = 30 << 30, kind
+    with (tmp_path / "model.tar").open("wb") as file:
+        file.write(header.tobuf(tarfile.GNU_FORMAT))
+        file.truncate(31 << 30)  # a hole, which takes no room
+    with pytest.raises(ModelError, match=r"model\.tar"):
+        archive.load(tmp_path / "model.tar", lambda *_: None)
+    assert list((tmp_path / "hub").iterdir()) == []
+
+
+def test_an_archive_of_headers_in_headers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    header = tarfile.TarInfo("x")
+    header.size, header.type = 512, tarfile.XHDTYPE
+    record = b"12 path=a.b\n".ljust(512, b"\0")
+    (tmp_path / "model.tar").write_bytes((header.tobuf(tarfile.USTAR_FORMAT) + record) * 20_000)
+    with pytest.raises(ModelError, match="not a whole model archive"):
+        archive.load(tmp_path / "model.tar", lambda *_: None)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ModelError, match="pipe can't be imported"):
+        archive.load(tmp_path / "pipe", lambda *_: None)
