@@ -567,3 +567,12 @@ def test_a_real_server_gives_the_vectors_of_its_model(cache_dir: Path) -> None:
     assert (passages * local.embed_passages(texts)).sum(axis=1).min() >= 0.99
     assert (questions * local.embed_queries(texts)).sum(axis=1).min() >= 0.99
     assert (questions * passages).sum(axis=1).max() < 0.999, "questions and passages have prompts of their own"
+
+
+@pytest.mark.parametrize("url", ["http://localhost:99999/v1", "http://[::1/v1"])
+def test_what_is_no_url(url: str, server: Server) -> None:
+    with pytest.raises(ConfigError, match="is no URL"):
+        connect("openai:small", url=url)
+    model = met(server)
+    with pytest.raises(IndexDamaged):
+        connect(model.name, kept={**model.kept(), "url": url}, own=True, dimensions=model.dimensions)

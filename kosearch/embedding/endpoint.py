@@ -102,6 +102,7 @@ def recall(
     try:
         if not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", kept["url"]):
             raise ValueError("no URL")
+        _based(kind, kept["url"])
         query, passage = (base64.b64decode(text) for text in kept["known"])
         prompts = Prompts(*kept["prompts"])
         asked = providers.permitted(kept["url"], named, own=own)
@@ -120,7 +121,7 @@ def recall(
                 why=_why(name, asked),
             )
         )
-    except (LookupError, TypeError, ValueError) as error:
+    except (ConfigError, LookupError, TypeError, ValueError) as error:
         raise IndexDamaged(f"what the index kept of {name} is no endpoint", "run: kosearch check") from error
 
 
@@ -335,7 +336,12 @@ def _key(kind: str, url: str) -> tuple[str | None, str]:
 def _based(kind: str, url: str) -> str:
     """The base URL: without what the protocol appends itself, and with the usual /v1 where there is no path."""
     url = url.rstrip("/").removesuffix(PROVIDERS[kind].path)
-    return url if urllib.parse.urlsplit(url).path else url + urllib.parse.urlsplit(PROVIDERS[kind].url).path
+    try:
+        parts = urllib.parse.urlsplit(url)
+        parts.port  # noqa: B018 - raises for one that there is not
+    except ValueError as error:
+        raise ConfigError(f"{url} is no URL: {error}", "name one such as http://localhost:8000/v1") from error
+    return url if parts.path else url + urllib.parse.urlsplit(PROVIDERS[kind].url).path
 
 
 def _why(name: str, url: str) -> str:
