@@ -106,7 +106,7 @@ class Endpoint:
     """The base URL that is asked, such as http://localhost:8000/v1."""
     dimensions: int
     max_tokens: int
-    """In the pieces of `pieces.py`, since the model's own tokenizer is not here."""
+    """In pieces (`tokenizer.estimated_offsets`), since the model's own tokenizer is not here."""
     prompts: Prompts
     asked_dimensions: int | None
     """Sent with every request; None asks for all."""

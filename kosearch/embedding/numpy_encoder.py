@@ -1,6 +1,6 @@
 """A few texts in a fresh process: numpy instead of torch, whose import alone takes a second.
 
-The same encoder as in `encoder.py`, one text at a time on one core, over weights that stay in the mapped file.
+The same encoder as in `torch_encoder.py`, one text at a time on one core, over weights that stay in the mapped file.
 """
 
 from __future__ import annotations

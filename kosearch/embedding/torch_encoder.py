@@ -3,7 +3,7 @@
 The architecture is that of BERT (Devlin et al. 2019) and, with positions counted from the padding token's id
 + 1, of RoBERTa (Liu et al. 2019), XLM-RoBERTa and CamemBERT. Against transformers' own classes it saves their
 import (seconds), the padding, passes over memory, and the copies of weights: a float32 tensor stays where it lies in
-the mapped file. Every other architecture goes through transformers (`padded.py`).
+the mapped file. Every other architecture goes through transformers (`TransformersEncoder`).
 """
 
 from __future__ import annotations
