@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from conftest import CORPUS, PROGRAM, Program
 
-CLOSED = ["<&-", ">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"]
-UNUSABLE = ["2>/dev/full", "2</dev/null", "2> >(true)"]
+CLOSED = ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"]
+UNUSABLE = ["2>/dev/full", "2> >(true)"]
 NO_TEXT = "휴가\udcb0\udca1"
 BAD = os.fsdecode(b"caf\xe9.txt")
 
@@ -25,11 +25,8 @@ def test_the_exit_code_is_that_of_the_command(indexed: Program, closed: str) -> 
         "query zzqqx --mode lexical": 1,
         "query x --type pfd": 2,
         "query x --index none": 4,
-        "status": 0,
         "status --index none": 4,
-        "remove x --index none": 4,
         f"extract {CORPUS}/no-such-file": 6,
-        "serach": 2,
         "--help": 0,
     }
     # The file that is read is the index: none of its files may have taken a stream's place.
@@ -56,7 +53,7 @@ def test_a_resident_answers_them_too(indexed: Program) -> None:
         shutil.rmtree(runtime)
 
 
-@pytest.mark.parametrize("arguments", ["--help", "--version", "query --help", "models"])
+@pytest.mark.parametrize("arguments", ["--help", "query --help", "models"])
 def test_a_reader_that_has_gone_is_no_error(program: Program, arguments: str) -> None:
     done = program.shell(f"(sleep 0.3; code=0; kosearch {arguments} || code=$?; echo $code >&2) | true")
     assert done.stderr == "0\n"
