@@ -408,6 +408,29 @@ def formulas() -> None:
     same(whole(read(xlsx(cells, strings=strings), "a.xlsx")), "3 | =NOW() | 東京 | 글 | #N/A")
 
 
+@case("cells at the far ends of a sheet beside good rows, and 210,000 cells")
+def far_apart() -> None:
+    rows = row(1, "품목", "수량") + "".join(row(place, f"물건{place}", place) for place in range(2, 12))
+    stray = '<row r="200000"><c r="H200000"><v>7</v></c></row>'
+    stray += '<row r="1048576"><c r="XFD1048576" t="inlineStr"><is><t>끝</t></is></c></row>'
+    found = book(rows + stray)
+    has(found, "품목: 물건11 | 수량: 11")
+    same(found.split("\n")[-2:], ["7", "끝"])
+    many = "".join(row(place, *range(place, place + 7)) for place in range(1, 30_001))
+    same(book(many).count("\n"), 29_999)
+
+
+@case("a million cells within ten seconds of CPU", slow=True)
+def a_million_cells() -> None:
+    from time import process_time
+
+    many = "".join(row(place, *((place + at / 8, at % 3) for at in range(8))) for place in range(1, 125_001))
+    data = xlsx(many, styles="#,##0.00|yyyy-mm-dd h:mm")
+    began = process_time()
+    same(whole(read(data, "a.xlsx")).count("\n"), 124_999)
+    assert process_time() - began < 10, process_time() - began
+
+
 # --- PowerPoint -----------------------------------------------------------------------------------------------------
 
 
@@ -418,6 +441,43 @@ def _(found: Extraction) -> None:
     same(starts[:4], [(1, "첫 슬라이드 제목"), (2, "숨긴 슬라이드"), (3, "목록 슬라이드"), (4, "월별 매출 추이")])
     has(document.text, "왼쪽 상자\n\n오른쪽 상자", "1. 번호첫째\n\n2. 번호둘째", "발표자 노트: 여기서 환율을 설명한다")
     lacks("\n".join(one.title for one in document.headings), "월별 매출 추이")
+
+
+def pptx(*slides: str, **notes: str) -> bytes:
+    """A presentation of these shapes; notes by the names of their slides."""
+    listed = "".join(f'<p:sldId r:id="slide{at}"/>' for at in range(len(slides)))
+    parts = {"ppt/presentation.xml": f"<p:presentation xmlns:p='p' xmlns:r='r'><p:sldIdLst>{listed}</p:sldIdLst>"}
+    parts["ppt/presentation.xml"] += "</p:presentation>"
+    for at, shapes in enumerate(slides):
+        tree = f"<p:cSld><p:spTree>{shapes}</p:spTree></p:cSld>"
+        parts[f"ppt/slide{at}.xml"] = f"<p:sld xmlns:p='p' xmlns:a='a'>{tree}</p:sld>"
+    for name, words in notes.items():
+        parts[f"ppt/_rels/{name}.xml.rels"] = (
+            f'<Relationships><Relationship Id="n" Type="{_R}/notesSlide" Target="note_{name}.xml"/></Relationships>'
+        )
+        parts[f"ppt/note_{name}.xml"] = f"<p:notes xmlns:p='p' xmlns:a='a'>{box(words, 'body')}</p:notes>"
+    kind = "application/vnd.openxmlformats-officedocument.presentationml.presentation.main+xml"
+    return package("ppt/presentation.xml", kind, parts, {f"slide{at}.xml": "slide" for at in range(len(slides))})
+
+
+def box(words: str, place: str = "", x: int = 0, y: int = 0, shape: str = "") -> str:
+    """A shape with a paragraph a line, a placeholder for `place`."""
+    lines = "".join(f"<a:p>{shape}<a:r><a:t>{escape(one)}</a:t></a:r></a:p>" for one in words.split("\n"))
+    holder = f'<p:nvSpPr><p:nvPr><p:ph type="{place}"/></p:nvPr></p:nvSpPr>' if place else ""
+    return f'<p:sp>{holder}<p:spPr><a:off x="{x}" y="{y}"/></p:spPr><p:txBody>{lines}</p:txBody></p:sp>'
+
+
+@case(
+    "shapes from top to bottom, title first; automatic numbers; notes behind their slide; no title where there is none"
+)
+def slides_in_order() -> None:
+    numbers = '<a:pPr><a:buAutoNum type="circleNumDbPlain" startAt="3"/></a:pPr>'
+    one = box("아래", y=5_000_000) + box("오른쪽", x=4_000_000, y=2_000_000) + box("왼쪽", y=2_100_000)
+    one += box("제목", "title", y=9_000_000) + box("7", "sldNum")
+    found = only(read(pptx(one, box("가\n나", shape=numbers), slide0="노트"), "a.pptx"))
+    same(found.text, "제목\n\n왼쪽\n\n오른쪽\n\n아래\n\n노트\n\n③ 가\n\n④ 나")
+    same([one.title for one in found.headings], ["제목"])
+    same([(one.number, found.text[one.start]) for one in found.pages], [(1, "제"), (2, "③")])
 
 
 # --- OpenDocument ---------------------------------------------------------------------------------------------------
