@@ -83,6 +83,7 @@ class Forked:
     """A process in which the program is loaded, and which forks for each run."""
 
     def __init__(self, environment: Mapping[str, str], folder: Path, faults: Path) -> None:
+        self.environment = environment
         self._folder = folder
         self.faults = faults
         self._process = subprocess.Popen(

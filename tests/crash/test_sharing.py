@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from conftest import Tally, make_program
+from conftest import Tally
 from index_making import quick_folder
 
 from crash.conftest import Place
@@ -23,6 +23,12 @@ from crash.folders import litter
 from crash.forked import HERE, Ended, Fault, Forked
 from crash.test_kill import look
 from kosearch.cli import main
+
+
+@pytest.fixture(autouse=True)
+def _one_user(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What runs in this process is the user whose index it is."""
+    monkeypatch.setenv("XDG_DATA_HOME", place.forked.environment["XDG_DATA_HOME"])
 
 
 @contextmanager
@@ -120,7 +126,7 @@ def test_readers_see_one_generation(
         reading = subprocess.Popen(
             [sys.executable, HERE / "reading.py", *arguments],
             env={
-                **make_program(tmp_path, cache_dir).environment,
+                **forked.environment,
                 "OMP_NUM_THREADS": "1",
                 "PYTHONPATH": str(HERE.parent),
             },
