@@ -197,7 +197,9 @@ def _matched(question: Question, terms: Sequence[Terms], statistics: Statistics)
     above, forms = statistics.frequencies[CONTEXT], statistics.frequencies[FORMS]
     named = any(0 < count <= NAMING for count in (*forms.values(), *(above[pair] for pair in pairs)))
     whole = sum(weight * worths[word] for word, weight in asked.items())
-    covers = found / whole if whole else None
+    asked_forms = question.terms.get(FORMS, {})
+    in_forms = np.array([bm25({FORMS: asked_forms}, one, statistics) if asked_forms else 0.0 for one in terms])
+    covers = np.minimum((found + in_forms) / whole, 1.0) if whole else None  # 3만원 is covered by 30,000원
     if covers is not None and any(above[pair] for pair in pairs):  # a file's name that says it covers it as well
         most = sum(weight * worth(above[pair], statistics.passages) for pair, weight in pairs.items())
         names = np.array([bm25({CONTEXT: pairs}, one, statistics) for one in terms], dtype=np.float64)
