@@ -27,6 +27,8 @@ from kosearch.terms import Analyzer
 class Here:
     """A pool without processes: what those do has tests of its own, and they take seconds to start."""
 
+    limits = "none"
+
     def __init__(self, task: Callable[[Any], Any]) -> None:
         self._task = task
 
