@@ -190,7 +190,7 @@ def test_documents_without_their_structure_say_what_to_run(small: dict[str, str]
 MISTAKES = [
     (["--into", "default"], "would be the index 'default' once more", "--model"),
     (["--into", "other"], "would be the index 'default' once more", "--dimensions"),
-    (["--into", "other", ".", "--model", "two"], "--into reads no files", "leave paths"),
+    (["--into", "other", ".", "--model", "two"], "--into reads no files", "leave out paths"),
     (["--into", "there", "--model", "two"], "there is an index 'there' already", "kosearch index --index there"),
     (["--into", "other", "--index", "none", "--model", "two"], "there is no index 'none'", "kosearch index PATH"),
     (["--into", "other", "--model", "./nowhere"], "there is no such directory", "check the path"),
