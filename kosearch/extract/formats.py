@@ -36,7 +36,7 @@ READERS = {
     "docx": Reader("docx", "read", 2),
     "epub": Reader("html", "read_epub", 2),
     "html": Reader("html", "read_html", 2),
-    "hwp": Reader("hwp", "read", 2),
+    "hwp": Reader("hwp", "read", 3),
     "hwpml": Reader("hwpml", "read", 2),
     "json": Reader("plain", "read_json", 2),
     "latex": Reader("markup", "read_latex"),

@@ -27,9 +27,11 @@ def read(data: bytes, path: str) -> Extraction:
             builder, document = _written(hwpx.parse(data, prompts=True), definitions, markers=False)
     else:
         stated = compound_properties(data)
+        definitions = hwp_numbers.of_compound(data)
         with named(data) as name:
-            document = hwp_reader.parse(name)
-        builder, document = _written(document, hwp_numbers.of_compound(data))
+            builder, document = _written(hwp_reader.parse(name), definitions)
+            if not builder.text.strip():
+                builder, document = _written(hwp_reader.parse(name, prompts=True), definitions)
     warnings = check(document, builder.text)
     title, metadata = stated
     return Extraction((builder.document("hwp", title=title, metadata=metadata, warnings=warnings),))

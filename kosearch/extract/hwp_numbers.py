@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import struct
 import zlib
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,8 +25,6 @@ _TAG_NUMBERING, _TAG_BULLET, _TAG_PARA_SHAPE = 23, 24, 25
 _TAG_CONTROL = 71
 _COMPRESSED, _DISTRIBUTION = 1, 4
 _LARGEST = 64 << 20
-# The paragraph's own number, written by a control that leaves a gap between two spaces: "표  제목".
-_CAPTION = re.compile(r"^(\W?)(표|그림|수식|Table|Figure)  +")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +45,6 @@ class Definitions:
     bullets: Mapping[int, str] = field(default_factory=dict)
     outlines: Sequence[int] = ()
     """The numbering of each section's outline paragraphs."""
-    gaps: bool = False
-    """Whether the numbers of captions left gaps, as dochan leaves them in HWP 5."""
 
 
 class Numbers:
@@ -58,17 +54,13 @@ class Numbers:
         self._known = definitions
         self._outline = 1
         self._counts: defaultdict[int, list[int]] = defaultdict(lambda: [0] * _LEVELS)
-        self._captions: Counter[str] = Counter()
 
     def section(self, place: int) -> None:
         """Go on with this section, counted from 0."""
         self._outline = self._known.outlines[place] if place < len(self._known.outlines) else self._outline
 
     def numbered(self, paragraph: Any, text: str) -> str:
-        """The paragraph's text with its number or bullet in front, and a caption with its number."""
-        if self._known.gaps and (caption := _CAPTION.match(text)):
-            self._captions[caption[2]] += 1
-            return f"{caption[1]}{caption[2]} {self._captions[caption[2]]} {text[caption.end() :]}"
+        """The paragraph's text with its number or bullet in front."""
         label = self._label(paragraph.para_shape_id) if text.strip() else ""
         return f"{label} {text}" if label else text
 
@@ -112,6 +104,11 @@ def numeral(count: int, style: str) -> str:
     """A number in a format of Hangul's, whose letters begin again after the last; a rare one as plain digits."""
     round_ = _ROUNDS.get(style)
     return written((count - 1) % round_ + 1 if round_ and count > 0 else count, _STYLES.get(style, "decimal"))
+
+
+def coded(count: int, code: int) -> str:
+    """A number in the format of this code (table 41)."""
+    return numeral(count, _CODES[code] if code < len(_CODES) else "DIGIT")
 
 
 # --- HWPX ---------------------------------------------------------------------------------------------------------
@@ -177,7 +174,7 @@ def of_compound(data: bytes) -> Definitions:
             bodies = (decode_distribution_section(body, max_size=_LARGEST) for body in bodies)
         return _definitions(info, [_outline(_unpacked(body, packed)) for body in bodies])
     except (OSError, ValueError, LookupError, struct.error, zlib.error):
-        return Definitions(gaps=True)
+        return Definitions()
 
 
 def _unpacked(data: bytes, packed: bool) -> bytes:
@@ -205,7 +202,7 @@ def _definitions(info: bytes, outlines: Sequence[int]) -> Definitions:
             numberings[len(numberings) + 1] = _levels(record)
         elif tag == _TAG_BULLET:
             bullets[len(bullets) + 1] = record[12:14].decode("utf-16-le", "replace")
-    return Definitions(shapes, numberings, bullets, outlines, gaps=True)
+    return Definitions(shapes, numberings, bullets, outlines)
 
 
 def _levels(record: bytes) -> list[_Level]:

@@ -14,15 +14,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from kosearch.extract import hwp_sections
+
 _UNUSUAL = re.compile("[\\x00-\\x1f\\ud800-\\udfff\\U00010000-\\U0010ffff]")
 _ROUNDS = 10
 _BLOCK = 16
 _DEEPEST = 32
 
 
-def parse(name: str) -> Any:
-    """dochan's document for the HWP 5 file of this name, changes accepted."""
-    return _quickened()(name, revision_mode="final").doc
+def parse(name: str, *, prompts: bool = False) -> Any:
+    """dochan's document for the HWP 5 file of this name, changes accepted; with `prompts`, those of unfilled fields."""
+    token = hwp_sections.PROMPTS.set(prompts)
+    try:
+        return _quickened()(name, revision_mode="final").doc
+    finally:
+        hwp_sections.PROMPTS.reset(token)
 
 
 @cache
@@ -59,6 +65,7 @@ def _quickened() -> Any:
         def _warn_preview_only_text(self, ole: Any, stream_budget: Any) -> None:
             """Only a warning, for which the whole text would be made."""
 
+    reader.SectionParser = hwp_sections.parser()
     distdoc.aes128_ecb_decrypt = decrypt
     original = section.parse_para_text
     section.parse_para_text = lambda data: plain_text(data) or original(data)

@@ -7,7 +7,6 @@ and memos, hidden comments and captions made paragraphs after the one that they 
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 from xml.etree.ElementTree import Element
@@ -16,6 +15,7 @@ from kosearch.extract.containers import attribute, local
 from kosearch.extract.dochan_model import equation_script
 from kosearch.extract.hwp_numbers import numeral
 from kosearch.extract.hwp_reader import walked
+from kosearch.extract.hwp_sections import guide, packed
 
 _OBJECTS = frozenset(
     str.split("tbl pic equation rect ellipse line connectLine curve polygon arc container ole chart textart video")
@@ -24,7 +24,6 @@ _HOLDERS = frozenset(("sec", "subList"))
 """What holds paragraphs."""
 _CAPTIONED_BY_DOCHAN = frozenset(("tbl", "pic"))
 _NUMBERED = frozenset(("TABLE", "PICTURE", "EQUATION"))
-_DIRECTION = re.compile(r"Direction:wstring:\d+:(.*?)(?= HelpState:| Name:|$)", re.DOTALL)
 
 
 def parse(data: bytes, *, prompts: bool = False) -> Any:
@@ -113,11 +112,11 @@ class _Field:
         self.texts: list[Element] = []
 
     def begin(self, prompt: str) -> None:
-        self.prompt = "" if self._keeps_prompts else _packed(prompt)
+        self.prompt = "" if self._keeps_prompts else packed(prompt)
         self.texts = []
 
     def end(self) -> None:
-        if self.prompt and _packed("".join("".join(one.itertext()) for one in self.texts)) == self.prompt:
+        if self.prompt and packed("".join("".join(one.itertext()) for one in self.texts)) == self.prompt:
             for one in self.texts:
                 one.clear()
         self.prompt = ""
@@ -161,8 +160,7 @@ def _memo(control: Element) -> list[Element]:
 
 
 def _prompt(control: Element) -> str:
-    command = _DIRECTION.search(_parameter(control, "Command"))
-    return _parameter(control, "Direction") or (command[1] if command else "")
+    return _parameter(control, "Direction") or guide(_parameter(control, "Command"))
 
 
 def _parameter(control: Element, name: str) -> str:
@@ -198,7 +196,3 @@ def _replace(run: Element, child: Element, text: str) -> None:
 
 def _text_of(element: Element, name: str) -> str:
     return next((one.text or "" for one in element if local(one) == name), "")
-
-
-def _packed(text: str) -> str:
-    return "".join(text.split())

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import struct
 import zipfile
 from pathlib import Path
 
 from kosearch.records import Extraction
 
 from . import case, has, lacks, only, read, same, whole
+from .compound import compound
 
 PLAN = Path(__file__).resolve().parents[1] / "data" / "extract" / "plan.hwpx"
 _HP = 'xmlns:hp="http://www.hancom.co.kr/hwpml/2011/paragraph"'
@@ -138,3 +140,106 @@ def hwpml_numbers() -> None:
     table += "<ROW><CELL><PARALIST><P><TEXT><CHAR>칸</CHAR></TEXT></P></PARALIST></CELL></ROW></TABLE>"
     source = f"<?xml version='1.0'?><HWPML><BODY><SECTION><P><TEXT>{table}</TEXT></P></SECTION></BODY></HWPML>"
     same(only(read(source, "a.hml")).text, "표 7. 수당\n\n칸")
+
+
+def record(tag: int, level: int, data: bytes) -> bytes:
+    """A record of HWP 5 (4.1)."""
+    return struct.pack("<I", tag | level << 10 | len(data) << 20) + data
+
+
+def paragraph(text: bytes, *controls: bytes, level: int = 0) -> bytes:
+    """A paragraph of HWP 5: its text, in which `anchor`s stand for its controls."""
+    return b"".join((record(66, level, bytes(24)), record(67, level + 1, text + b"\r\0"), *controls))
+
+
+def anchor(code: int, identifier: bytes) -> bytes:
+    """The characters that stand in a text for a control."""
+    return struct.pack("<H4s8sH", code, identifier, b"", code)
+
+
+def hwp5(*paragraphs: bytes) -> bytes:
+    """An HWP 5 file of these paragraphs, not compressed."""
+    header = b"HWP Document File".ljust(32, b"\0") + struct.pack("<II", 0x05000300, 0)
+    return compound(
+        {
+            "FileHeader": header.ljust(256, b"\0"),
+            "DocInfo": record(16, 0, bytes(26)),
+            "BodyText/Section0": b"".join(paragraphs),
+        }
+    )
+
+
+def caption(side: int, kind: int, name: str, number: int, style: int = 0, *, level: int) -> bytes:
+    """The caption of an object: "name (number) 설명"."""
+    stored = struct.pack("<4sIHHHH", b"onta", kind | style << 4, number, 0, ord("("), ord(")"))
+    text = f"{name} ".encode("utf-16-le") + anchor(18, b"onta") + " 설명".encode("utf-16-le")
+    head = record(72, level, struct.pack("<HHIIHI", 1, 0, 0, side, 0, 0))
+    return head + paragraph(text, record(71, level + 1, stored), level=level)
+
+
+def object_(identifier: bytes, *inner: bytes, in_line: bool = False) -> bytes:
+    return record(71, 1, identifier + struct.pack("<I", in_line).ljust(44, b"\0")) + b"".join(inner)
+
+
+def equation(script: str) -> bytes:
+    return record(88, 2, struct.pack("<IH", 0, len(script)) + script.encode("utf-16-le"))
+
+
+def box(text: str) -> bytes:
+    return record(76, 2, bytes(8)) + record(72, 3, bytes(20)) + paragraph(text.encode("utf-16-le"), level=3)
+
+
+@case("HWP 5: captions stand before or after their equation, box or picture, with the number that Hangul shows")
+def hwp5_captions() -> None:
+    left, right, top, bottom = range(4)
+    between = "앞".encode("utf-16-le"), "뒤".encode("utf-16-le")
+    formula = object_(b"deqe", caption(bottom, 5, "수식", 7, level=2), equation("a over b"), in_line=True)
+    above = object_(b"deqe", caption(top, 5, "식", 3, style=8, level=2), equation("x+y"))
+    boxed = object_(b" osg", caption(left, 3, "그림", 12, style=1, level=2), box("상자 속"))
+    picture = object_(
+        b" osg", caption(right, 3, "그림", 13, level=2), record(76, 2, bytes(8)), record(85, 3, bytes(80))
+    )
+    found = read(
+        hwp5(
+            paragraph(anchor(11, b"deqe").join(between), formula),
+            paragraph(anchor(11, b"deqe"), above),
+            paragraph(anchor(11, b" osg").join(between), boxed),
+            paragraph(anchor(11, b" osg"), picture),
+        ),
+        "a.hwp",
+    )
+    same(
+        whole(found),
+        "앞a / b뒤\n\n수식 (7) 설명\n\n식 (다) 설명\n\nx+y\n\n앞뒤\n\n그림 (⑫) 설명\n\n상자 속\n\n그림 (13) 설명",
+    )
+
+
+@case(
+    "HWP 5: what an unfilled field asks for is left out, what was filled in stays; a form of prompts alone keeps them"
+)
+def hwp5_fields() -> None:
+    command = "Clickhere:set:40:Direction:wstring:5:주소 입력 HelpState:wstring:0:  "
+    field = record(71, 1, b"klc%" + struct.pack("<IBH", 1, 9, len(command)) + command.encode("utf-16-le") + bytes(8))
+    begin, end = anchor(3, b"klc%"), anchor(4, b"klc%")
+
+    def form(before: str, filled: str, after: str) -> bytes:
+        first, second, third = (one.encode("utf-16-le") for one in (before, filled, after))
+        return paragraph(first + begin + second + end + third, field)
+
+    filled = form("이름: ", "김하나", " 님"), form("주소: ", "주소 입력", " (도로명)")
+    same(whole(read(hwp5(*filled), "a.hwp")), "이름: 김하나 님\n\n주소:  (도로명)")
+    same(whole(read(hwp5(form("", "주소 입력", "")), "a.hwp")), "주소 입력")
+    has(whole(read(hwp5(form("표 ", "주소 입력 란", "")), "a.hwp")), "표 주소 입력 란")
+
+
+@case("HWP 5: a note and an equation in a table's caption are kept")
+def hwp5_table_caption() -> None:
+    note = (
+        record(71, 3, b"  nf" + bytes(8)) + record(72, 4, bytes(8)) + paragraph("각주 글".encode("utf-16-le"), level=4)
+    )
+    text = "표 제목".encode("utf-16-le") + anchor(17, b"  nf")
+    head = record(72, 2, struct.pack("<HHIIHI", 1, 0, 0, 2, 0, 0)) + paragraph(text, note, level=2)
+    cell = record(72, 2, struct.pack("<HHIHHHH", 1, 0, 0, 0, 0, 1, 1) + bytes(16))
+    table = record(77, 2, struct.pack("<IHH", 0, 1, 1) + bytes(10))
+    inner = object_(b" lbt", head, table, cell, paragraph("칸".encode("utf-16-le"), level=2))
+    same(whole(read(hwp5(paragraph(anchor(11, b" lbt"), inner)), "a.hwp")), "표 제목\n\n칸\n\n[1] 각주 글")
