@@ -61,7 +61,7 @@ READERS = {
     "vcard": Reader("cards", "read_vcard"),
     "vsdx": Reader("paged", "read_vsdx"),
     "xls": Reader("xls", "read", 2),
-    "xlsx": Reader("xlsx", "read", 2),
+    "xlsx": Reader("xlsx", "read", 3),
     "xml": Reader("xmlfiles", "read"),
     "xps": Reader("paged", "read_xps"),
     "zip": Reader("archives", "read_zip"),

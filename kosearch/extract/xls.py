@@ -23,7 +23,7 @@ _OBJECT, _TEXT_OBJECT, _HEADER, _FOOTER, _SERIES_TEXT = 0x5D, 0x1B6, 0x14, 0x15,
 _BIFF8 = 0x600
 _LARGEST_STREAM = 256 << 20
 _NOTE_OBJECT = 0x19
-_ERRORS = {0: "#NULL!", 7: "#DIV/0!", 15: "#VALUE!", 23: "#REF!", 29: "#NAME?", 36: "#NUM!", 42: "#N/A"}
+ERRORS = {0: "#NULL!", 7: "#DIV/0!", 15: "#VALUE!", 23: "#REF!", 29: "#NAME?", 36: "#NUM!", 42: "#N/A"}
 _DAMAGE = (struct.error, IndexError, ValueError, OSError, LookupError)
 
 
@@ -221,12 +221,12 @@ class _Cells:
             self._put(row, column, self._shown(style, value))
         elif kind == _RK:
             row, column, style, value = struct.unpack_from("<HHHI", record)
-            self._put(row, column, self._shown(style, _rk(value)))
+            self._put(row, column, self._shown(style, unpacked(value)))
         elif kind == _MANY_RK:
             row, column = struct.unpack_from("<HH", record)
             for at in range(4, len(record) - 7, 6):
                 style, value = struct.unpack_from("<HI", record, at)
-                self._put(row, column + (at - 4) // 6, self._shown(style, _rk(value)))
+                self._put(row, column + (at - 4) // 6, self._shown(style, unpacked(value)))
         elif kind in (_LABEL, _RICH_LABEL):
             row, column = struct.unpack_from("<HH", record)
             self._put(row, column, self._book.text(record, 6, 2))
@@ -236,7 +236,7 @@ class _Cells:
     def _other(self, kind: int, record: bytes) -> None:
         if kind == _BOOL_ERROR:
             row, column, _, value, is_error = struct.unpack_from("<HHHBB", record)
-            self._put(row, column, _ERRORS.get(value, "") if is_error else ("TRUE" if value else "FALSE"))
+            self._put(row, column, ERRORS.get(value, "") if is_error else ("TRUE" if value else "FALSE"))
         elif kind == _FORMULA:
             self._formula(record)
         elif kind == _STRING and self._waiting:
@@ -261,7 +261,7 @@ class _Cells:
         elif record[6] == 1:
             self._put(row, column, "TRUE" if record[8] else "FALSE")
         elif record[6] == 2:
-            self._put(row, column, _ERRORS.get(record[8], ""))
+            self._put(row, column, ERRORS.get(record[8], ""))
 
     def _note(self, kind: int, record: bytes) -> None:
         """Notes and boxes: an object, its text in the records behind it, and for a note the cell that it is at."""
@@ -291,7 +291,7 @@ class _Cells:
         return (formats[style] if style < len(formats) else general)(value)
 
 
-def _rk(value: int) -> float:
+def unpacked(value: int) -> float:
     """A number packed into 30 bits (2.5.122)."""
     number: float
     if value & 2:

@@ -26,14 +26,15 @@ _OFF = frozenset(("0", "false"))
 
 
 def read(data: bytes, path: str) -> Extraction:
-    """A workbook: a page a sheet, a line a row; the binary form (.xlsb) gives its values without their formats."""
+    """A workbook: a page a sheet, a line a row; in its binary form (.xlsb) too."""
     package = Package(data)
     stated = package_properties(package)
-    if any(name.endswith("workbook.bin") for name in package):
-        from kosearch.extract import calamine
+    parts = Parts(package)
+    if parts.main("xlsx").endswith(".bin"):
+        from kosearch.extract import xlsb
 
-        return calamine.read(data, "xlsx", stated)
-    return read_parts(Parts(package), stated)
+        return xlsb.read(parts, stated)
+    return read_parts(parts, stated)
 
 
 def read_parts(parts: Parts, stated: tuple[str, dict[str, str]]) -> Extraction:
@@ -86,7 +87,7 @@ class _Book:
             self.warnings.append(self.room.warning(name))
         self._notes(sheet, part)
         for target in self._parts.targets(part, "drawing"):
-            sheet.after += self._drawn(target)
+            sheet.after += drawn(self._parts, target)
         return sheet
 
     def _count(self) -> int:
@@ -134,23 +135,24 @@ class _Book:
                     known = authors[int(author)] if author.isdigit() and int(author) < len(authors) else ""
                     _note(sheet, place, known, "".join(_string_text(comment)))
 
-    def _drawn(self, part: str) -> Iterator[str]:
-        """The texts of boxes, pictures and charts on a sheet."""
-        root = self._parts.optional(part)
-        for element in root.iter() if root is not None else ():
-            kind = local(element)
-            if kind == "txBody":
-                yield "\n".join(drawing.drawn_text(one) for one in element if local(one) == "p")
-            elif kind == "cNvPr":
-                yield drawing.description(attribute(element, "descr"))
-            elif kind in ("chart", "relIds"):
-                target = self._parts.optional(self._parts.target(part, _relation(element)))
-                if target is not None and kind == "chart":
-                    caption, rows = drawing.chart(target)
-                    yield caption
-                    yield "\n".join(table_lines([row for row in rows if any(row)], named_columns=False))
-                elif target is not None:
-                    yield from drawing.diagram(target)
+
+def drawn(parts: Parts, part: str) -> Iterator[str]:
+    """The texts of boxes, pictures and charts on a sheet."""
+    root = parts.optional(part)
+    for element in root.iter() if root is not None else ():
+        kind = local(element)
+        if kind == "txBody":
+            yield "\n".join(drawing.drawn_text(one) for one in element if local(one) == "p")
+        elif kind == "cNvPr":
+            yield drawing.description(attribute(element, "descr"))
+        elif kind in ("chart", "relIds"):
+            target = parts.optional(parts.target(part, _relation(element)))
+            if target is not None and kind == "chart":
+                caption, rows = drawing.chart(target)
+                yield caption
+                yield "\n".join(table_lines([row for row in rows if any(row)], named_columns=False))
+            elif target is not None:
+                yield from drawing.diagram(target)
 
 
 def _relation(element: Element) -> str:

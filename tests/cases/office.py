@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import struct
 import zipfile
+from collections.abc import Mapping
 from xml.sax.saxutils import escape, quoteattr
 
 from kosearch.records import Extraction
@@ -15,7 +17,7 @@ _R = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 _STRICT = "http://purl.oclc.org/ooxml/wordprocessingml/main"
 
 
-def package(main: str, content: str, parts: dict[str, str], related: dict[str, str]) -> bytes:
+def package(main: str, content: str, parts: Mapping[str, str | bytes], related: dict[str, str]) -> bytes:
     """An Office package of this content type; `related` are the main part's relationships, name → type."""
     out = io.BytesIO()
     folder, _, name = main.rpartition("/")
@@ -551,3 +553,99 @@ def rtf_stories() -> None:
         r"\trowd\pard\intbl a{\*\footnote\ftnalt\pard foot\par}\cell b\cell\row\pard end\par}"
     )
     same(whole(read(source, "a.rtf")), "head 3\n\none line\n\nbox\ntwo\n\n[Kim] note\n\na | b\n\n[1] foot\n\nend")
+
+
+def biff(kind: int, content: bytes = b"") -> bytes:
+    """A record of a binary workbook ([MS-XLSB] 2.1.4)."""
+
+    def packed(number: int) -> bytes:
+        return bytes([number & 127 | 128]) + packed(number >> 7) if number > 127 else bytes([number])
+
+    return packed(kind) + packed(len(content)) + content
+
+
+def wide(text: str) -> bytes:
+    return struct.pack("<I", len(text)) + text.encode("utf-16-le")
+
+
+def cell(kind: int, column: int, content: bytes, style: int = 0) -> bytes:
+    return biff(kind, struct.pack("<II", column, style) + content)
+
+
+def at(place: int) -> bytes:
+    """The head of a row, counted from 0."""
+    return biff(0, struct.pack("<IIHBBBI", place, 0, 300, 0, 0, 0, 0))
+
+
+STRINGS = ("분야", "금액", "비율", "날짜", "교통")
+BINARY_ROWS = b"".join(
+    (
+        at(0), *(cell(7, column, struct.pack("<I", column)) for column in range(4)),
+        at(1), cell(7, 0, struct.pack("<I", 4)), cell(5, 1, struct.pack("<d", 1234567), 1),
+        cell(2, 2, struct.pack("<i", 35 << 2 | 3), 2), cell(5, 3, struct.pack("<d", 45351), 3),
+        at(2), cell(6, 0, wide("합 계")), cell(9, 1, struct.pack("<dH", 12.5, 0) + bytes(8), 0),
+        cell(10, 2, b"\1" + bytes(10)), cell(3, 3, b"\7"),
+    )
+)  # fmt: skip
+
+
+def xlsb(rows: Mapping[str, bytes], **parts: bytes) -> bytes:
+    """A binary workbook with these rows in its sheets; further parts of the first sheet by their kind."""
+    sheets_ = {f"worksheets/sheet{number}.bin": content for number, content in enumerate(rows.values(), 1)}
+    bundle = b"".join(
+        biff(156, struct.pack("<II", 0, number) + wide(f"sheet{number}") + wide(name))
+        for number, name in enumerate(rows, 1)
+    )
+    formats = biff(44, struct.pack("<H", 164) + wide("#,##0원")) + biff(44, struct.pack("<H", 165) + wide("yyyy-mm-dd"))
+    styles = b"".join(biff(47, struct.pack("<HH12x", 0, code)) for code in (0, 164, 10, 165))
+    strings = b"".join(biff(19, b"\0" + wide(one)) for one in STRINGS)
+    made: dict[str, str | bytes] = {
+        "xl/workbook.bin": biff(131) + biff(153, bytes(12)) + biff(143) + bundle + biff(144) + biff(132),
+        "xl/styles.bin": biff(278) + biff(615, b"\2\0\0\0") + formats + biff(616)
+        + biff(617, b"\4\0\0\0") + styles + biff(618) + biff(279),
+        "xl/sharedStrings.bin": biff(159, struct.pack("<II", 5, len(STRINGS))) + strings + biff(160),
+    }  # fmt: skip
+    for name, content in sheets_.items():
+        inner = content if content.startswith(b"\xff") else (
+            biff(129) + biff(148, struct.pack("<IIII", 0, 2, 0, 3)) + biff(145) + content + biff(146) + biff(130)
+        )  # fmt: skip
+        made[f"xl/{name}"] = inner
+    links = "".join(f'<Relationship Id="c" Type="{_R}/{kind}" Target="../{kind}.bin"/>' for kind in parts)
+    made["xl/worksheets/_rels/sheet1.bin.rels"] = f"<Relationships>{links}</Relationships>"
+    made |= {f"xl/{kind}.bin": content for kind, content in parts.items()}
+    content = "application/vnd.ms-excel.sheet.binary.macroEnabled.main"
+    related = dict.fromkeys(sheets_, "worksheet") | {"styles.bin": "styles", "sharedStrings.bin": "sharedStrings"}
+    return package("xl/workbook.bin", content, made, related)
+
+
+@case(
+    "a binary workbook (.xlsb) as shown: formats, results of formulas, merged cells, notes; one damaged sheet is lost"
+)
+def binary_workbooks() -> None:
+    author, note = (
+        biff(632, wide("검토자")),
+        biff(635, struct.pack("<IIIII16x", 0, 1, 1, 0, 0)) + biff(637, b"\0" + wide("확인")),
+    )
+    merged = biff(146) + biff(176, struct.pack("<IIII", 3, 4, 0, 0))
+    below = (
+        at(3) + cell(6, 0, wide("본사")) + cell(5, 1, struct.pack("<d", 1)) + at(4) + cell(5, 1, struct.pack("<d", 2))
+    )
+    found = only(read(xlsb({"예산": BINARY_ROWS + below + merged}, comments=author + note), "a.xlsb"))
+    same(
+        found.text,
+        "분야 | 금액 | 비율 | 날짜\n분야: 교통 | 금액: 1,234,567원 | 비율: 35.00% | 날짜: 2024-02-29\n[검토자] 확인\n"
+        "분야: 합 계 | 금액: 12.5 | 비율: TRUE | 날짜: #DIV/0!\n분야: 본사 | 금액: 1\n분야: 본사 | 금액: 2",
+    )
+    broken = only(read(xlsb({"좋은 시트": BINARY_ROWS, "깨진 시트": b"\xff\xff\xff\xff\xff\xff"}), "a.xlsb"))
+    has(broken.text, "교통")
+    has(str(broken.warnings), "partly read: sheet 깨진 시트 is damaged")
+
+
+@case("far-apart cells of a binary workbook are read, other sheets too; what points outside of a sheet is left out")
+def far_apart_binary_cells() -> None:
+    far = at(0) + cell(6, 0, wide("처음")) + at(1_048_575) + cell(6, 16_383, wide("끝"))
+    beyond = at(0xFFFFFFFE) + cell(6, 0xFFFFFFFE, wide("밖"))
+    found = only(read(xlsb({"먼 셀": far + beyond, "예산": BINARY_ROWS}), "a.xlsb"))
+    has(found.text, "처음\n끝", "분야: 교통")
+    lacks(found.text, "밖")
+    same([page.label for page in found.pages], ["먼 셀", "예산"])
