@@ -637,6 +637,8 @@ class Index:
 
         Raises IndexDamaged, saying how to begin anew, where nothing in it can be read.
         """
+        if self.exists:
+            Store.set_aside_strange_log(self.directory, wait=wait)
         try:
             return self.store.repair(wait=wait)
         except IndexDamaged as error:

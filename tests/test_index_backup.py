@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sqlite3
 from collections.abc import Iterator
@@ -138,3 +139,32 @@ def test_a_kill_at_any_step_leaves_a_whole_one_or_none(folder: Path, what: str) 
             break
         at += 1
     assert at >= 1
+
+
+def test_a_database_copied_over_an_index_meets_the_log_of_a_killed_run(folder: Path) -> None:
+    index = make(folder / "index", "abc")
+    index.close()
+    database = folder / "index" / schema.NAME
+    copied = database.read_bytes()
+    with index.writer() as writer:
+        for number in range(60):
+            put(writer, f"m{number}", number)
+        writer.publish()
+    with index.writer() as writer:
+        for number in range(60):
+            put(writer, f"n{number}", number)
+        writer.remove(["/문서/b.txt".encode()])
+        shutil.copytree(folder / "index", folder / "killed")  # as a killed run leaves it
+    killed = folder / "killed"
+    (killed / f"{schema.NAME}-shm").unlink(missing_ok=True)
+    (killed / schema.NAME).write_bytes(copied)
+    for _ in range(2):
+        with pytest.raises(IndexDamaged):
+            Index(killed).check()
+        assert (killed / schema.NAME).read_bytes() == copied, "who only reads does not write the strange log into it"
+    Index.set_aside_strange_log(killed)
+    mended = Index(killed)
+    assert mended.repair() == []
+    assert mended.check() == []
+    with mended.snapshot() as snapshot:
+        assert {one.path for one in snapshot.documents()} == {f"/문서/{name}.txt" for name in "abc"}

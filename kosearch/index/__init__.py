@@ -209,6 +209,12 @@ class Index:
             store.connection.execute("BEGIN")
             return list(checking.check(self.directory, store))
 
+    @staticmethod
+    def set_aside_strange_log(directory: Path, *, wait: bool = False) -> None:
+        """Before an index is repaired: keep its database without a log that belongs to another. Raises IndexBusy."""
+        with exclusive(directory / LOCK, wait=wait), schema.translated(directory):
+            schema.set_aside_strange_log(directory)
+
     def repair(self, *, wait: bool = False) -> list[str]:
         """Make everything anew that can be made from whole rows, and publish.
 

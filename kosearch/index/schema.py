@@ -196,6 +196,33 @@ def is_current(connection: sqlite3.Connection) -> bool:
     return _versions(connection)[1] == VERSION
 
 
+def set_aside_strange_log(directory: Path) -> None:
+    """Keep the database without its log where it is whole alone and not with it. The caller holds the lock.
+
+    A backup copied over an index whose last run was killed meets that run's log. SQLite plays any log whose own
+    checksums are right, and would write it into the database for good.
+    """
+    path = directory / NAME
+    log = _log(path)
+    if not _has_log(path) or _is_sound(path) or not _is_sound(path, "&immutable=1"):
+        return
+    log.replace(log.with_name(f"{log.name}.set-aside"))
+    path.with_name(f"{NAME}-shm").unlink(missing_ok=True)
+    sync_folder(directory)
+
+
+def _is_sound(path: Path, options: str = "") -> bool:
+    """Whether SQLite finds its own structure in order. Reads all of the database, and writes nothing."""
+    try:
+        connection = _open(path, write=False, options=options)
+        try:
+            return connection.execute("PRAGMA quick_check(1)").fetchall() == [("ok",)]
+        finally:
+            connection.close()
+    except sqlite3.DatabaseError:
+        return False
+
+
 def create(directory: Path, identity: Identity, seal: Callable[[Connection], None] | None = None) -> None:
     """Make the database of an empty index, and seal it: whole, or not at all. The caller holds the lock."""
     path = directory / f"{NAME}.new"
@@ -279,8 +306,12 @@ def write_meta(connection: sqlite3.Connection, key: str, value: Any) -> None:
 
 
 def _open(path: Path, *, write: bool, alone: bool = False, options: str = "") -> Connection:
-    """Autocommit: every transaction in this package is begun by name. `alone` keeps everybody else out."""
-    mode = "rw" if write or os.access(path, os.W_OK) else "ro"
+    """Autocommit: every transaction in this package is begun by name. `alone` keeps everybody else out.
+
+    Whoever may write and closes last brings the log home. A reader does so only where it found none: a log that was
+    left may be one that does not belong to the database.
+    """
+    mode = "rw" if write or (os.access(path, os.W_OK) and not _has_log(path)) else "ro"
     connection: Connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode={mode}{options}",
         uri=True,
@@ -336,6 +367,14 @@ def _states(path: Path) -> dict[Path, tuple[int, int] | None]:
 
 def _log(path: Path) -> Path:
     return path.with_name(f"{path.name}-wal")
+
+
+def _has_log(path: Path) -> bool:
+    """Whether something was committed that is not in the database itself yet."""
+    try:
+        return _log(path).stat().st_size > 0
+    except OSError:
+        return False
 
 
 def _is_writable(directory: Path) -> bool:
