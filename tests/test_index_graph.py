@@ -127,7 +127,7 @@ def test_a_graph_that_would_find_too_little_is_not_kept(
 
 
 def test_a_graph_of_an_earlier_version_that_finds_too_little_goes_unused(tmp_path: Path) -> None:
-    np.ones((3, 2), np.int64).tofile(tmp_path / "rows.i64")
+    np.array([[1, 1], [2, 1], [3, 1]], np.int64).tofile(tmp_path / "rows.i64")
     np.eye(3, 4, dtype=np.float32).tofile(tmp_path / "vectors-1.f32")
     dense = Dense(tmp_path, Manifest(1, 4, parts=(("vectors-1.f32", 3),), graph=Graph("graph-1.hnsw", 3, 3, ef=0)))
     dense.load_graph(None)
