@@ -23,6 +23,7 @@ TOPICS = {
     "privacy": "What it never does, and its limits",
     "threat-model": "Who could do harm, what is promised, and what holds it",
     "architecture": "For developers: rooms, ways, form on disk, promises, glossary",
+    "changelog": "What changed",
 }
 """A page's name → what it is about."""
 _TOPICS_KO = {
