@@ -6,12 +6,15 @@ renderer puts the numbers in front.
 
 from __future__ import annotations
 
+import re
 import struct
-from collections.abc import Iterator
+from collections import Counter as Counts
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
 
-from kosearch.extract.numerals import BY_CODE
+from kosearch.extract import word_fields
+from kosearch.extract.numerals import BY_CODE, roman
 from kosearch.extract.word_numbers import Counter, Level, List, bullet
 
 _OUTLINE, _LEVEL, _LIST = 0x2640, 0x260A, 0x460B
@@ -19,6 +22,7 @@ _LISTS, _OVERRIDES = 73, 74
 """Places of PlfLst and PlfLfo among the parts of the table stream."""
 _BULLET, _NO_NUMBER = 23, 255
 _MOST_LISTS = 5000
+_CONTROLS = re.compile(r"[\x00-\x1f]")
 _BODY_TEXT = 9
 
 
@@ -33,7 +37,7 @@ def parse(name: str) -> Any:
 @cache
 def _extended() -> None:
     from dochan.model.document import TextRun
-    from dochan.office_binary import doc_binary, doc_structure
+    from dochan.office_binary import doc_binary, doc_stories, doc_structure
 
     class Renderer(doc_structure.StructureRenderer):  # type: ignore[misc]
         def __init__(self, binary: Any, *args: Any, **options: Any) -> None:
@@ -52,8 +56,37 @@ def _extended() -> None:
                 first.runs.insert(0, TextRun(text=label))
             return blocks
 
+    class Stories(doc_stories.Stories):  # type: ignore[misc]
+        def _read_fields(self, name: str, index: int) -> None:
+            known = len(self.fields)
+            super()._read_fields(name, index)
+            for field in self.fields[known:]:
+                result = self.binary.text[field.separator + 1 : field.end] if field.separator >= 0 else ""
+                text = "" if _CONTROLS.sub("", result) else word_fields.shown(field.instruction)
+                if text:
+                    self._markers.setdefault(field.start, []).append(TextRun(text=text))
+
+        def _read_notes(self) -> None:
+            super()._read_notes()
+            _count_apart([note for note, _, _ in self._notes], [run for runs in self._markers.values() for run in runs])
+
+    doc_stories.Stories = Stories
     doc_binary._VALUE_SPRMS.update({_OUTLINE: "outline", _LEVEL: "list_level", _LIST: "list"})
     doc_structure.StructureRenderer = Renderer
+
+
+def _count_apart(notes: Sequence[Any], references: Sequence[Any]) -> None:
+    """Number endnotes by themselves, in the numerals that Word gives them."""
+    counts: Counts[str] = Counts()
+    numbers = {}
+    for note in notes:
+        if note.type in ("footnote", "endnote"):
+            counts[note.type] += 1
+            numbers[note.type, note.number] = note.number = counts[note.type]
+            note.label = str(note.number) if note.type == "footnote" else roman(note.number).lower()
+    for run in references:
+        kind = run.note_reference_type
+        run.note_reference_number = numbers.get((kind, run.note_reference_number), run.note_reference_number)
 
 
 def _lists(binary: Any) -> dict[str, List]:

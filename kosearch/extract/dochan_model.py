@@ -253,7 +253,9 @@ def equation_script(script: str) -> str:
 
 
 def _label(note: Any) -> str:
-    return f"[{note.number}]" if note.number else ""
+    """Who made a comment, else the number of a note."""
+    stated = getattr(note, "author", "").strip() or getattr(note, "label", "") or note.number
+    return f"[{stated}]" if stated else ""
 
 
 def _cells(table: Any) -> Iterator[Any]:

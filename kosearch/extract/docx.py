@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from xml.etree.ElementTree import Element
 
-from kosearch.extract import ExtractError, drawing, word_numbers
+from kosearch.extract import ExtractError, drawing, word_fields, word_numbers
 from kosearch.extract.builder import LINE, PARAGRAPH, TextBuilder, table_lines
 from kosearch.extract.containers import Package, attribute, element_properties, local, package_properties
 from kosearch.extract.numerals import roman
@@ -280,9 +280,12 @@ class _Writer:
             self._fields.append(_Field(bool(self._fields and self._fields[-1].hides)))
             yield from _form_field(mark)
         elif kind == "separate" and self._fields:
+            self._fields[-1].is_separated = True
             self._fields[-1].shows = not (self._running and _PAGE_FIELD.match(self._fields[-1].code))
         elif kind == "end" and self._fields:
-            self._fields.pop()
+            field = self._fields.pop()
+            if not (field.is_separated or field.outer_hides):
+                yield word_fields.shown(field.code)
 
     # --- notes --------------------------------------------------------------------------------------------------
 
@@ -480,6 +483,8 @@ class _Field:
     outer_hides: bool
     code: str = ""
     shows: bool = False
+    is_separated: bool = False
+    """Whether its code has ended, and its result begun."""
 
     @property
     def hides(self) -> bool:

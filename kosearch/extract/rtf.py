@@ -6,9 +6,11 @@ import codecs
 import re
 from dataclasses import dataclass, field, replace
 
+from kosearch.extract import word_fields
 from kosearch.extract.builder import LINE, PARAGRAPH, TextBuilder, table_lines
 from kosearch.extract.containers import standard
 from kosearch.extract.contract import ExtractError
+from kosearch.extract.numerals import roman
 from kosearch.records import Extraction, Reason
 
 _TOKEN = re.compile(
@@ -27,7 +29,7 @@ _CHARACTERS = {
 _LEFT_OUT = frozenset(
     str.split(
         "colortbl pict object sp themedata colorschememapping datastore listtable listoverridetable rsidtbl generator"
-        " xmlnstbl fldinst bkmkstart bkmkend atnid atntime atndate atnref atnparent atrfstart atrfend revtbl"
+        " xmlnstbl bkmkstart bkmkend atnid atntime atndate atnref atnparent atrfstart atrfend revtbl"
         " latentstyles pgptbl filetbl shprslt nonshppict ftnsep ftnsepc aftnsep aftnsepc"
     )
 )
@@ -37,7 +39,9 @@ _STORIES = {
     "footer": "furniture", "footerl": "furniture", "footerr": "furniture", "footerf": "furniture",
 }  # fmt: skip
 """Groups whose text is not a part of the paragraph that they stand in."""
-_READ_THOUGH_STARRED = frozenset((*_STORIES, "shpinst", "do", "atnauthor"))
+_READ_THOUGH_STARRED = frozenset((*_STORIES, "shpinst", "do", "atnauthor", "fldinst"))
+_IN_CODE = frozenset(("f", "uc", "pict", "object", *_CHARACTERS))
+"""What is heeded in the code of a field."""
 _PAGE_NUMBER = re.compile(r"\W*\d*\W*")
 _PARAGRAPH_ENDS = frozenset(("par", "sect", "page", "column"))
 _INFO = {"title": "title", "author": "author", "creatim": "created", "revtim": "modified"}
@@ -50,7 +54,7 @@ class _State:
     """What a group inherits from the group around it."""
 
     target: str = "text"
-    """Where its text goes: text, fonttbl, stylesheet, atnauthor, a field of _INFO, or nowhere ("")."""
+    """Where its text goes: text, fonttbl, stylesheet, atnauthor, fldinst, a field of _INFO, or nowhere ("")."""
     encoding: str = "cp1252"
     fallback: int = 1
     """How many characters after a Unicode character stand for it in old programs."""
@@ -77,6 +81,15 @@ class _Story:
     paragraph: _Paragraph
     cells: list[str]
     rows: list[list[str]]
+
+
+@dataclass(slots=True)
+class _Field:
+    """A field that is open: its code so far, and whether it has a result."""
+
+    depth: int
+    code: str = ""
+    has_result: bool = False
 
 
 def read(data: bytes, path: str) -> Extraction:
@@ -113,6 +126,8 @@ class _Reader:
         self._waiting: list[str] = []
         self._seen: set[str] = set()
         self._notes = 0
+        self._endnotes = 0
+        self._fields: list[_Field] = []
         self._author = ""
 
     def run(self, text: str) -> None:
@@ -149,6 +164,8 @@ class _Reader:
         elif self._outer:
             if self._stories and self._stories[-1].depth == len(self._outer):
                 self._end_story()
+            if self._fields and self._fields[-1].depth == len(self._outer):
+                self._end_field()
             self._state = self._outer.pop()
 
     def _word(self, word: str, number: int | None) -> None:
@@ -161,6 +178,10 @@ class _Reader:
         star, self._star = self._star, False
         if not self._state.target:  # nothing in a group that is left out ends a paragraph or begins a text
             return
+        if self._state.target == "fldinst" and not star and word not in _IN_CODE:
+            return
+        if self._begins(word, star=star):
+            return
         if word in _CHARACTERS:
             self._emit(_CHARACTERS[word])
         elif word in _PARAGRAPH_ENDS:
@@ -170,15 +191,25 @@ class _Reader:
         elif word == "row":
             self._rows.append(self._cells)
             self._cells = []
-        elif word in _STORIES:
+        elif word == "ftnalt" and self._stories and self._stories[-1].kind == "note":
+            self._stories[-1].kind = "endnote"
+        else:
+            self._property(word, number)
+
+    def _begins(self, word: str, *, star: bool) -> bool:
+        """Begin what a group with this word is; False where the word begins nothing."""
+        if word in _STORIES:
             self._begin_story(_STORIES[word])
         elif word in _LEFT_OUT or (star and word not in _READ_THOUGH_STARRED):
             self._state = replace(self._state, target="")
-        elif word in ("fonttbl", "stylesheet", "atnauthor") or word in _INFO:
+        elif word == "field":
+            self._fields.append(_Field(len(self._outer)))
+        elif word in ("fonttbl", "stylesheet", "atnauthor", "fldinst") or word in _INFO:
             self._author = "" if word == "atnauthor" else self._author
             self._state = replace(self._state, target=word)
         else:
-            self._property(word, number)
+            return False
+        return True
 
     def _begin_story(self, kind: str) -> None:
         story = _Story(kind, len(self._outer), self.builder, self._paragraph, self._cells, self._rows)
@@ -203,12 +234,23 @@ class _Reader:
         if story.kind == "note":
             self._notes += 1
             text = f"[{self._notes}] {text}"
+        elif story.kind == "endnote":
+            self._endnotes += 1
+            text = f"[{roman(self._endnotes).lower()}] {text}"
         elif story.kind == "comment" and self._author.strip():
             text = f"[{self._author.strip()}] {text}"
         self._waiting.append(text)
         begun = self._stories or self._paragraph.parts or self._rows or self._cells
         if story.kind in ("furniture", "box") and not begun:
             self._write_waiting()
+
+    def _end_field(self) -> None:
+        """Write what a field without a result shows."""
+        field = self._fields.pop()
+        if not field.has_result and (text := word_fields.shown(field.code)):
+            self._emit(text)
+        elif field.has_result and self._fields:
+            self._fields[-1].has_result = True
 
     def _write_waiting(self) -> None:
         waiting, self._waiting = self._waiting, []
@@ -316,12 +358,17 @@ class _Reader:
                 self._styles.setdefault(self._style, int(found[1]))
         elif target == "atnauthor":
             self._author += text
+        elif target == "fldinst":
+            if self._fields:
+                self._fields[-1].code += text
         elif target in _INFO:
             name = _INFO[target]
             self.info[name] = self.info.get(name, "") + text
         else:
             if self._rows and not self._paragraph.in_table and text.strip():
                 self._end_table()
+            if self._fields:
+                self._fields[-1].has_result = True
             self._paragraph.parts.append(text)
 
     def _take(self) -> str:

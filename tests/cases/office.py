@@ -6,12 +6,14 @@ import io
 import struct
 import zipfile
 from collections.abc import Mapping
+from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
 
 from kosearch.records import Extraction
 
 from . import case, has, lacks, only, read, same, whole
 
+DATA = Path(__file__).resolve().parents[1] / "data" / "extract"
 _W = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
 _R = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 _STRICT = "http://purl.oclc.org/ooxml/wordprocessingml/main"
@@ -552,7 +554,58 @@ def rtf_stories() -> None:
         r"{\shprslt\par box\par}}line{\*\atnid A}{\*\atnauthor Kim}\chatn{\*\annotation\pard note\par}\par"
         r"\trowd\pard\intbl a{\*\footnote\ftnalt\pard foot\par}\cell b\cell\row\pard end\par}"
     )
-    same(whole(read(source, "a.rtf")), "head 3\n\none line\n\nbox\ntwo\n\n[Kim] note\n\na | b\n\n[1] foot\n\nend")
+    same(whole(read(source, "a.rtf")), "head 3\n\none line\n\nbox\ntwo\n\n[Kim] note\n\na | b\n\n[i] foot\n\nend")
+
+
+@case("RTF: endnotes are counted apart from footnotes")
+def rtf_endnotes() -> None:
+    note, endnote = r"{\*\footnote\pard %s\par}", r"{\*\footnote\ftnalt\pard %s\par}"
+    source = rf"{{\rtf1\ansi a{endnote % 'e1'}\par b{note % 'f1'}\par c{note % 'f2'}{endnote % 'e2'}\par}}"
+    same(whole(read(source, "a.rtf")), "a\n\n[i] e1\n\nb\n\n[1] f1\n\nc\n\n[2] f2\n\n[ii] e2")
+
+
+_FIELDS = {
+    r'EQ \* jc2 \* "Font:Batang" \* hps10 \o\ad(\s\up 9(とうきょう),東京)': "東京(とうきょう)",
+    r"EQ \o\ac(○,甲)": "甲", r"EQ \o(ㅇ,ㅣ)": "ㅇㅣ", r"EQ \f(1,2)": "1/2", r"EQ \r(3,x)": "3√x",
+    r"EQ \x(확인)": "확인", r"EQ \b\bc\[(a\,b)": "(a,b)", r"EQ \i\su(i=1,n,x)": "∑ i=1 n x", r"EQ \f(1": "1",
+    r"EQ \s\up 4(위)": "위", r'SYMBOL 183 \f "Symbol" \s 10 \h': "•", r"SYMBOL 252 \f Wingdings": "✓",
+    r"SYMBOL 8451 \u": "℃", r"SYMBOL 0xAE \a": "®", r'SYMBOL "한"': "한", r"PAGE": "", r"SYMBOL 99999999": "",
+    r"SYMBOL 55296 \u": "",
+}  # fmt: skip
+"""Codes of Word's fields without a result, and what each shows."""
+
+
+@case("fields that keep no result, in RTF and .docx: the characters under a reading, circled ones, symbols")
+def fields_without_result() -> None:
+    begin, end = (f'<w:r><w:fldChar w:fldCharType="{one}"/></w:r>' for one in ("begin", "end"))
+    for code, right in _FIELDS.items():
+        written = "".join(one if one.isascii() else f"\\u{ord(one)}?" for one in code.replace("\\", "\\\\"))
+        source = rf"{{\rtf1\ansi\ansicpg949 a{{\field{{\*\fldinst {{\f1 {written}}}}}{{\fldrslt }}}}b\par}}"
+        same(whole(read(source, "a.rtf")), f"a{right}b")
+        field = f"{begin}<w:r><w:instrText>{escape(code)}</w:instrText></w:r>{end}"
+        same(word(f"<w:p>{field}<w:r>{t('b')}</w:r></w:p>"), f"{right}b")
+
+
+@case("RTF: a field with a result shows that alone, one within another too; its code ends no paragraph")
+def rtf_results() -> None:
+    inner = r"{\field{\*\fldinst EQ \\o(a,b)}{\fldrslt c}}"
+    outer = rf"{{\field{{\*\fldinst SYMBOL 65\par {inner}}}{{\fldrslt {inner}}}}}"
+    hidden = r"{\v{\field{\*\fldinst SYMBOL 65 \\a}}}"
+    same(whole(read(rf"{{\rtf1\ansi x{outer}y\par {hidden}z\par}}", "a.rtf")), "xcy\n\nz")
+
+
+@case(".doc: comments with their author, endnotes counted apart, fields that keep no result")
+def binary_word() -> None:
+    data = (DATA / "notes.doc").read_bytes()
+    for typed in "<EQ", "9(to),base)>", "<SYMBOL", "s 10>":  # the marks that part a field from the text
+        data = data.replace(
+            typed.encode("utf-16-le"), typed.replace("<", "\x13").replace(">", "\x15").encode("utf-16-le")
+        )
+    same(
+        whole(read(data, "a.doc")),
+        "서울 guide\n\n[Kim Hana] check this\n\n[i] end one\n\nBeta base(to) after\n\n[1] foot one\n\n"
+        "Sym • done\n\n[2] foot two\n\n[ii] end two",
+    )
 
 
 def biff(kind: int, content: bytes = b"") -> bytes:
@@ -613,9 +666,9 @@ def xlsb(rows: Mapping[str, bytes], **parts: bytes) -> bytes:
     links = "".join(f'<Relationship Id="c" Type="{_R}/{kind}" Target="../{kind}.bin"/>' for kind in parts)
     made["xl/worksheets/_rels/sheet1.bin.rels"] = f"<Relationships>{links}</Relationships>"
     made |= {f"xl/{kind}.bin": content for kind, content in parts.items()}
-    content = "application/vnd.ms-excel.sheet.binary.macroEnabled.main"
+    kind_of_content = "application/vnd.ms-excel.sheet.binary.macroEnabled.main"
     related = dict.fromkeys(sheets_, "worksheet") | {"styles.bin": "styles", "sharedStrings.bin": "sharedStrings"}
-    return package("xl/workbook.bin", content, made, related)
+    return package("xl/workbook.bin", kind_of_content, made, related)
 
 
 @case(
