@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from kosearch.extract import ExtractError, hwp_numbers, hwp_reader, hwpx
@@ -39,6 +40,11 @@ def read(data: bytes, path: str) -> Extraction:
 
 def _written(document: Any, definitions: Definitions, *, markers: bool = True) -> tuple[TextBuilder, Any]:
     """dochan's document as text, and the document itself."""
+    counts: Counter[str] = Counter()
+    for note in document.find_all("note"):  # dochan counts footnotes and endnotes as one
+        if note.number and note.type in ("footnote", "endnote"):
+            counts[note.type] += 1
+            note.number = counts[note.type]
     builder = TextBuilder()
     numbers = Numbers(definitions)
     renderer = Renderer(builder, numbered=numbers.numbered, markers=markers)

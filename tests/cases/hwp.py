@@ -243,3 +243,15 @@ def hwp5_table_caption() -> None:
     table = record(77, 2, struct.pack("<IHH", 0, 1, 1) + bytes(10))
     inner = object_(b" lbt", head, table, cell, paragraph("칸".encode("utf-16-le"), level=2))
     same(whole(read(hwp5(paragraph(anchor(11, b" lbt"), inner)), "a.hwp")), "표 제목\n\n칸\n\n[1] 각주 글")
+
+
+@case("HWP: footnotes and endnotes are counted apart, as Hangul numbers them")
+def hwp5_notes() -> None:
+    def note(identifier: bytes, text: str) -> bytes:
+        inner = record(72, 2, bytes(8)) + paragraph(text.encode("utf-16-le"), level=2)
+        return paragraph(
+            "글".encode("utf-16-le") + anchor(17, identifier), record(71, 1, identifier + bytes(8)) + inner
+        )
+
+    found = read(hwp5(note(b"  nf", "각주 하나"), note(b"  ne", "미주 하나"), note(b"  nf", "각주 둘")), "a.hwp")
+    same(whole(found), "글\n\n[1] 각주 하나\n\n글\n\n[1] 미주 하나\n\n글\n\n[2] 각주 둘")
