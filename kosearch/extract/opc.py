@@ -83,6 +83,14 @@ class Parts:
         return [target for found, target in self.related(part).values() if found == kind]
 
 
+def relation(element: Element) -> str:
+    """The identifier of the relationship by which an element names a part."""
+    for key, value in element.attrib.items():
+        if key.rpartition("}")[2] in ("id", "dm") and key.startswith("{"):
+            return value
+    return attribute(element, "id")
+
+
 def kind_of(package: Package) -> str:
     """Which kind of Office document a package says it is: docx, pptx, xlsx or ""."""
     if "[Content_Types].xml" not in package:

@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from kosearch.extract.builder import LINE, TextBuilder
+from kosearch.extract import drawing
+from kosearch.extract.builder import LINE, TextBuilder, table_lines
+from kosearch.extract.containers import attribute, local
+from kosearch.extract.opc import Parts, relation
 
 MOST_CELLS = 3_000_000
 MOST_CHARACTERS = 128 << 20
 """In a workbook; what lies beyond either is named in a warning."""
 _WORD = re.compile(r"[^\W\d]")
+_CODES = re.compile(r'&(?:"[^"]*"|\d+|K[0-9A-F+-]{6,8}|[PNDTFAZGBIUESXYHOLCR&])')
 _AMOUNT = re.compile(r"[\d,.\s]+(?:원|%|명|개)?$")
 _LONGEST_NAME = 40
 _LONGEST_SPAN = 60
@@ -182,3 +186,28 @@ def _names(rows: dict[int, Row], places: Sequence[int], spans: Sequence[Span]) -
             if text not in paths[column]:
                 paths[column].append(text)
     return {column: " ".join(path) for column, path in paths.items()}
+
+
+def furniture(text: str) -> str:
+    """A header or footer of printed pages without the codes that lay it out; "" where no word is left."""
+    shown = " ".join(_CODES.sub(lambda found: "&" if found[0] == "&&" else " ", text).split())
+    return shown if _WORD.search(shown) else ""
+
+
+def drawn(parts: Parts, part: str) -> Iterator[str]:
+    """The texts of boxes, pictures and charts on a sheet."""
+    root = parts.optional(part)
+    for element in root.iter() if root is not None else ():
+        kind = local(element)
+        if kind == "txBody":
+            yield "\n".join(drawing.drawn_text(one) for one in element if local(one) == "p")
+        elif kind == "cNvPr":
+            yield drawing.description(attribute(element, "descr"))
+        elif kind in ("chart", "relIds"):
+            target = parts.optional(parts.target(part, relation(element)))
+            if target is not None and kind == "chart":
+                caption, rows = drawing.chart(target)
+                yield caption
+                yield "\n".join(table_lines([row for row in rows if any(row)], named_columns=False))
+            elif target is not None:
+                yield from drawing.diagram(target)

@@ -12,7 +12,6 @@ from kosearch.extract.builder import TextBuilder
 from kosearch.extract.containers import attribute, compound_properties, element_properties, local
 from kosearch.extract.number_formats import BUILT_IN, compiled, general, is_date
 from kosearch.extract.sheets import Sheet
-from kosearch.extract.xlsx import furniture
 from kosearch.records import Extraction, Reason
 
 _BOF, _EOF, _BOUND_SHEET, _CONTINUE, _FILE_PASS = 0x809, 0x0A, 0x85, 0x3C, 0x2F
@@ -246,7 +245,7 @@ class _Cells:
             for at in range(2, len(record) - 7, 8):
                 self._sheet.spans.append(struct.unpack_from("<HHHH", record, at))
         elif kind in (_HEADER, _FOOTER) and record:
-            if text := furniture(self._book.text(record, 0, 2 if self._book.is_8 else 1)):
+            if text := sheets.furniture(self._book.text(record, 0, 2 if self._book.is_8 else 1)):
                 self._sheet.header.append(text)
         else:
             self._note(kind, record)

@@ -13,7 +13,6 @@ from kosearch.extract.number_formats import BUILT_IN, Format, compiled, general
 from kosearch.extract.opc import Parts
 from kosearch.extract.sheets import Sheet
 from kosearch.extract.xls import ERRORS, unpacked
-from kosearch.extract.xlsx import drawn, furniture
 from kosearch.records import Extraction, Reason
 
 _ROW, _SHARED_STRING, _FORMAT, _STYLE = 0, 19, 44, 47
@@ -145,7 +144,7 @@ class _Book:
             self.damaged += 1
             self.warnings.append(f"partly read: sheet {name} is damaged")
         for target in self._parts.targets(part, "drawing"):
-            sheet.after += drawn(self._parts, target)
+            sheet.after += sheets.drawn(self._parts, target)
         return sheet
 
     def _comments(self, sheet: Sheet, name: str) -> None:
@@ -189,7 +188,7 @@ class _Cells:
             place = 2
             while place + 4 <= len(record):
                 text, place = _text(record, place)
-                if shown := furniture(text):
+                if shown := sheets.furniture(text):
                     self.sheet.header.append(shown)
 
     def _put(self, kind: int, style: int, record: bytes, place: int) -> None:

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from xml.etree.ElementTree import Element
 from xml.parsers import expat
 
-from kosearch.extract import ExtractError, drawing, sheets
-from kosearch.extract.builder import TextBuilder, table_lines
+from kosearch.extract import ExtractError, sheets
+from kosearch.extract.builder import TextBuilder
 from kosearch.extract.containers import Package, attribute, local, package_properties
 from kosearch.extract.number_formats import BUILT_IN, compiled, general
-from kosearch.extract.opc import Parts
+from kosearch.extract.opc import Parts, relation
 from kosearch.extract.sheets import Row, Sheet, Span
 from kosearch.records import Extraction, Reason
 
@@ -20,8 +20,6 @@ _THREADED = re.compile(r"\[[^\]]{1,40}\].{0,400}?(?:Comment|댓글|메모):\s*",
 _MOST_SHOWN = 100_000
 """Numbers of a format whose text is kept, so that it is not made again."""
 _FURNITURE = frozenset(("oddHeader", "oddFooter", "evenHeader", "evenFooter", "firstHeader", "firstFooter"))
-_CODES = re.compile(r'&(?:"[^"]*"|\d+|K[0-9A-F+-]{6,8}|[PNDTFAZGBIUESXYHOLCR&])')
-_WORD = re.compile(r"[^\W\d]")
 _OFF = frozenset(("0", "false"))
 
 
@@ -70,7 +68,7 @@ class _Book:
     def sheets(self) -> Iterator[tuple[str, str]]:
         for element in self._root.iter():
             if local(element) == "sheet":
-                yield attribute(element, "name"), self._parts.target(self._main, _relation(element))
+                yield attribute(element, "name"), self._parts.target(self._main, relation(element))
 
     def sheet(self, name: str, part: str) -> Sheet:
         sheet = Sheet(name)
@@ -87,7 +85,7 @@ class _Book:
             self.warnings.append(self.room.warning(name))
         self._notes(sheet, part)
         for target in self._parts.targets(part, "drawing"):
-            sheet.after += drawn(self._parts, target)
+            sheet.after += sheets.drawn(self._parts, target)
         return sheet
 
     def _count(self) -> int:
@@ -134,33 +132,6 @@ class _Book:
                     author = attribute(comment, "authorId")
                     known = authors[int(author)] if author.isdigit() and int(author) < len(authors) else ""
                     _note(sheet, place, known, "".join(_string_text(comment)))
-
-
-def drawn(parts: Parts, part: str) -> Iterator[str]:
-    """The texts of boxes, pictures and charts on a sheet."""
-    root = parts.optional(part)
-    for element in root.iter() if root is not None else ():
-        kind = local(element)
-        if kind == "txBody":
-            yield "\n".join(drawing.drawn_text(one) for one in element if local(one) == "p")
-        elif kind == "cNvPr":
-            yield drawing.description(attribute(element, "descr"))
-        elif kind in ("chart", "relIds"):
-            target = parts.optional(parts.target(part, _relation(element)))
-            if target is not None and kind == "chart":
-                caption, rows = drawing.chart(target)
-                yield caption
-                yield "\n".join(table_lines([row for row in rows if any(row)], named_columns=False))
-            elif target is not None:
-                yield from drawing.diagram(target)
-
-
-def _relation(element: Element) -> str:
-    """The identifier of the relationship by which an element names a part."""
-    for key, value in element.attrib.items():
-        if key.rpartition("}")[2] in ("id", "dm") and key.startswith("{"):
-            return value
-    return attribute(element, "id")
 
 
 def _note(sheet: Sheet, place: str, author: str, text: str) -> None:
@@ -332,7 +303,7 @@ class _Cells(_Stream):
                 self._row[self._column] = shown
         elif tag in _FURNITURE:
             self._target = ""
-            if text := furniture(self._value):
+            if text := sheets.furniture(self._value):
                 self._sheet.header.append(text)
         elif tag == "row":
             if self._row:
@@ -368,12 +339,6 @@ class _Cells(_Stream):
             return " ".join(value.split())
         formats = self._book.formats
         return (formats[self._style] if self._style < len(formats) else general)(number)
-
-
-def furniture(text: str) -> str:
-    """A header or footer of printed pages without the codes that lay it out; "" where no word is left."""
-    shown = " ".join(_CODES.sub(lambda found: "&" if found[0] == "&&" else " ", text).split())
-    return shown if _WORD.search(shown) else ""
 
 
 def _column(letters: str) -> int:
