@@ -131,7 +131,7 @@ complete -c kosearch -n '__fish_seen_subcommand_from docs' -s h -l help -d 'Show
 
 complete -c kosearch -n '__fish_seen_subcommand_from indexes; and not __fish_seen_subcommand_from backup restore adopt' -a backup -d 'Write an index into one new file, beside any run of indexing'
 complete -c kosearch -n '__fish_seen_subcommand_from indexes; and not __fish_seen_subcommand_from backup restore adopt' -a restore -d 'Make an index of a backup, under a name that is free'
-complete -c kosearch -n '__fish_seen_subcommand_from indexes; and not __fish_seen_subcommand_from backup restore adopt' -a adopt -d 'Take over an index that was made elsewhere: your own on another machine, or somebody else\'s'
+complete -c kosearch -n '__fish_seen_subcommand_from indexes; and not __fish_seen_subcommand_from backup restore adopt' -a adopt -d 'Take over an index that was made elsewhere'
 complete -c kosearch -n '__fish_seen_subcommand_from indexes' -l json -d 'Print one JSON object'
 complete -c kosearch -n '__fish_seen_subcommand_from indexes' -s h -l help -d 'Show this message and exit'
 

@@ -28,9 +28,9 @@ COMMANDS = {
     "serve": ("serve", "command"),
     "check": ("check", "check"),
     "repair": ("check", "repair"),
+    "docs": ("docs", "command"),
     "indexes": ("indexes", "app"),
     "models": ("models", "app"),
-    "docs": ("docs", "command"),
 }
 """Name → module of this package, and function or group in it; in the order that `--help` lists them."""
 _NUMBERS = {int: re.compile(r"[0-9]{1,9}"), float: re.compile(r"[0-9]*\.?[0-9]+")}

@@ -81,7 +81,7 @@ def adopt(
     name: Annotated[str, typer.Argument(metavar="NAME_OR_DIR", help="The index, as after --index.")],
     quiet: options.Quiet = False,
 ) -> int:
-    """Take over an index that was made elsewhere: your own on another machine, or somebody else's.
+    """Take over an index that was made elsewhere.
 
     From then on its folders are read by `kosearch index`, and its model's URL, if it has one, is asked.
     """

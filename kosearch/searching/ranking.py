@@ -204,6 +204,12 @@ def _matched(question: Question, terms: Sequence[Terms], statistics: Statistics)
         most = sum(weight * worth(above[pair], statistics.passages) for pair, weight in pairs.items())
         names = np.array([bm25({CONTEXT: pairs}, one, statistics) for one in terms], dtype=np.float64)
         covers = np.maximum(covers, names / most)
+    rare = {word: weight for word, weight in asked.items() if 0 < above.get(word, 0) <= NAMING}
+    if covers is not None and rare:  # so does one whose name or heading has a word that hardly another has
+        most = sum(weight * worth(above[word], statistics.passages) for word, weight in rare.items())
+        names = np.array([bm25({CONTEXT: rare}, one, statistics) for one in terms], dtype=np.float64)
+        part = sum(weight * worths[word] for word, weight in rare.items()) / whole
+        covers = np.maximum(covers, part * names / most)
     return Matches(
         found + np.array(others, dtype=np.float64),
         covers,
