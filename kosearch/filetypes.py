@@ -36,6 +36,13 @@ FILES = {
     "zip": (".zip",),
 }
 """Names of files whose documents are of other kinds: those match by what the file, or the member of it, is called."""
+SUFFIXES = frozenset(
+    (
+        *("docm", "dot", "dotm", "dotx", "fodp", "fods", "fodt", "hwt", "hwtx", "otp", "ots", "ott", "pot", "potm"),
+        *("potx", "pps", "ppsm", "ppsx", "pptm", "xlsb", "xlsm", "xlt", "xltm", "xltx"),
+    )
+)
+"""Further endings of files that are read as what is in them: templates, with macros, binary."""
 
 
 def plain(name: str) -> str:

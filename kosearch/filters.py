@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import re
+import unicodedata
+
 from kosearch import dates
 from kosearch.errors import UsageError
-from kosearch.filetypes import FILES, GROUPS, KINDS, plain
+from kosearch.filetypes import FILES, GROUPS, KINDS, SUFFIXES, plain
 from kosearch.records import Query
 
 MODES = ("hybrid", "dense", "lexical")
@@ -32,8 +36,8 @@ def check(query: Query, flag: str = "") -> None:
 
         named = {*KINDS, *GROUPS, *FILES}
         for one in query.kinds:
-            if plain(one) not in named and f".{plain(one)}" not in KIND_OF_SUFFIX:
-                hint = f"types are {', '.join(sorted(named))}, and the suffixes of source files, such as py"
+            if plain(one) not in named | SUFFIXES and f".{plain(one)}" not in KIND_OF_SUFFIX:
+                hint = f"types are {', '.join(sorted(named))}, and the suffixes of files, such as py and xlsm"
                 raise UsageError(f"there is no type {one!r}", hint)
 
 
@@ -47,6 +51,18 @@ def check_text(text: str) -> None:
         text.encode()
     except UnicodeEncodeError as error:
         raise UsageError(f"the question is no text: a lone surrogate at character {error.start + 1}") from None
+
+
+def glob(pattern: str, folder: str = "") -> str:
+    """A glob as it is matched: one that begins with . or .. is below `folder`, by default the current one.
+
+    `.`, `./notes` and `../*.md` are typed as for any other program, and no path in an index has such a part.
+    """
+    if pattern.partition("/")[0] not in (".", ".."):
+        return pattern
+    literal = re.sub(r"([*?\[\\])", r"\\\1", unicodedata.normalize("NFC", folder or os.getcwd()))
+    path = os.path.normpath(f"{literal}/{pattern}")
+    return "/**" if path == "/" else path + "/" * pattern.endswith("/")
 
 
 def _named(flag: str, name: str) -> str:

@@ -311,7 +311,7 @@ class Index:
             mode=mode or settings.mode,
             weight=settings.weight if weight is None else weight,
             min_score=min_score,
-            paths=_several(path),
+            paths=tuple(map(filters.glob, _several(path))),
             kinds=_several(type),
             after=None if after is None else str(after),
             before=None if before is None else str(before),

@@ -130,6 +130,9 @@ def test_a_backup_comes_back_under_another_name(program: Program) -> None:
     assert file.stat().st_mode & 0o777 == 0o600
     again = program.run("indexes", "backup", file)
     assert (again.returncode, "is there already" in again.stderr) == (2, True)
+    onto = program.run("indexes", "restore", file)
+    assert onto.returncode == 4
+    assert onto.stderr.splitlines()[1:] == ["  name another one: --index NAME"]
     restored = program.run("indexes", "restore", file, "--index", "second")
     assert restored.returncode == 0, restored.stderr
     assert restored.stderr == "8 documents with 9 passages restored\n"

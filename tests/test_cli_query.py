@@ -162,6 +162,20 @@ def test_path_and_type_filter(indexed: Program) -> None:
         "규정/출장비.html",
     }
     assert ask(indexed, NUMBERS, "--path", "nowhere/") == []
+    everything = paths_of(ask(indexed, NUMBERS))
+    assert paths_of(ask(indexed, NUMBERS, "--path", ".")) == everything
+    assert paths_of(ask(indexed, NUMBERS, "--path", "./")) == everything
+    assert paths_of(ask(indexed, NUMBERS, "--path", "..")) == everything
+    assert paths_of(ask(indexed, NUMBERS, "--path", "./규정")) == inside
+    assert paths_of(ask(indexed, NUMBERS, "--path", "./manuals/../규정/*.md")) == {"규정/휴가규정.md"}
+    assert ask(indexed, NUMBERS, "--path", "./휴가규정.md") == []
+
+
+def test_a_question_that_only_leaves_out_says_so(indexed: Program) -> None:
+    result = indexed.run("query", "--", '-"dried milk"')
+    assert (result.returncode, result.stdout) == (1, "")
+    assert "the question says only what is to be left out" in result.stderr
+    assert "without that" not in result.stderr
 
 
 def test_dates_filter_by_what_a_document_says_of_itself(indexed: Program) -> None:

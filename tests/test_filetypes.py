@@ -9,8 +9,10 @@ import pytest
 from conftest import DATA
 
 import kosearch
-from kosearch.filetypes import FILES, GROUPS, KINDS, plain
+from kosearch import filters
+from kosearch.filetypes import FILES, GROUPS, KINDS, plain, selector
 from kosearch.index import Snapshot, StoredDocument
+from kosearch.records import Query
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # those of other people's imports
 
@@ -90,3 +92,10 @@ def test_every_name_finds_something_or_is_refused(formats: Snapshot) -> None:
         assert all(kind in refused.value.hint for kind in KINDS)
     with pytest.raises(kosearch.IndexMissing):
         index.search("휴가", type=["PDF", ".md", "py"])
+
+
+@pytest.mark.parametrize("name", ["xlsb", ".XLSM", "dotx", "ppsx", "hwt", "fodt"])
+def test_endings_of_office_files_are_types_whatever_is_in_them(name: str) -> None:
+    filters.check(Query(text="x", kinds=(name,)))
+    assert selector([name])("xlsx", f"/docs/예산.{plain(name)}", "")
+    assert not selector([name])("xlsx", "/docs/예산.xlsx", "")

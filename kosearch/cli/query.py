@@ -114,7 +114,7 @@ def command(
         mode=settings.mode,
         weight=settings.weight,
         min_score=min_score,
-        paths=tuple(map(options.glob, path or ())),
+        paths=tuple(filters.glob(options.glob(one), output.cwd) for one in path or ()),
         kinds=tuple(kind or ()),
         after=after,
         before=before,

@@ -332,7 +332,7 @@ class Index:
 
 def _refuse_second(directory: Path) -> None:
     if schema.exists(directory):
-        raise IndexStateError(f"there is an index in {directory} already", "kosearch status")
+        raise IndexStateError(f"there is an index in {directory} already", "name another one: --index NAME")
 
 
 def _ours(directory: Path) -> None:

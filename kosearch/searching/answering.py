@@ -73,6 +73,9 @@ def _without_demands(query: Query, question: Question, vector: Vectors | None, s
     if not demanded:
         return question
     named = ", ".join(f'{sign}"{one.text}"' for sign, one in demanded)
+    if not question.text:
+        note = f"the question says only what is to be left out: {named}; add what to look for"
+        return replace(question, notes=(*question.notes, note))
     ranking = rank(query, replace(question, must=(), must_not=(), phrases=()), vector, snapshot)
     found = snapshot.stored(ranking.ids[:1])
     there = f"without that, {found[0].document.path} comes first" if found else "without that there is none either"
