@@ -84,6 +84,22 @@ def test_statistics_are_exact(tmp_path: Path) -> None:
     assert counts.frequencies["heading"] == {"제목": len(passages)}
 
 
+def test_the_vocabulary_is_read_once_a_generation(tmp_path: Path) -> None:
+    index = make(tmp_path, "ab")
+    with index.snapshot() as snapshot:
+        (before,) = snapshot.vocabulary(("body",))
+        assert before == snapshot.statistics({"body": list(before)}).frequencies["body"]
+    with index.snapshot() as snapshot:
+        assert snapshot.vocabulary(("body",))[0] is before
+    with index.writer() as writer:
+        put(writer, "c")
+        writer.publish()
+    with index.snapshot() as snapshot:
+        (after,) = snapshot.vocabulary(("body",))
+        assert sum(after.values()) > sum(before.values())
+        assert after == snapshot.statistics({"body": list(after)}).frequencies["body"]
+
+
 def test_lexical_finds_the_passages_that_have_a_term(tmp_path: Path) -> None:
     index = make(tmp_path, "abcdefgh")
     with index.snapshot() as snapshot:

@@ -31,6 +31,7 @@ class Derived:
         self.dense: Dense | None = None
         self.lexical: Lexical | None = None
         self.descriptions: Sequence[Description] | None = None
+        self.vocabularies: dict[tuple[str, ...], list[Mapping[str, int]]] = {}
         self.warnings: list[str] = []
         place = files.folder(directory, state.generation)
         try:
@@ -168,8 +169,14 @@ class Snapshot:
         return self._store.statistics(self._state, terms)
 
     def vocabulary(self, fields: Sequence[str]) -> list[Mapping[str, int]]:
-        """All terms of fields with the number of passages that have them. It reads the whole table of counts."""
-        return self._store.vocabulary(fields)
+        """All terms of fields with the number of passages that have them.
+
+        It reads the whole table of counts, once a generation: that takes longer than all else of a warm question.
+        """
+        kept = self._derived.vocabularies if self._derived else {}
+        if tuple(fields) not in kept:
+            kept[tuple(fields)] = self._store.vocabulary(fields)
+        return kept[tuple(fields)]
 
     def terms(self, ids: Ids) -> list[Mapping[str, list[str]]]:
         """The terms of passages by field, in the passages' order."""
