@@ -25,6 +25,8 @@ _CONSONANTS, _SOUNDS = frozenset("ㄱㄲㄴㄷㄸㄹㅁㅂㅃㅅㅆㅇㅈㅉㅊ�
 _ALL_JAMO = "".join(_LETTERS)
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz"
 _SYLLABLE = re.compile("[가-힣]")
+_TYPED_SYLLABLES = re.compile("(?:[{0}][{1}]{{1,2}}[{0}]{{0,2}})+".format("".join(_CONSONANTS), "".join(_SOUNDS)))
+"""Jamo of which nothing but syllables may come."""
 
 
 def is_syllables(text: str) -> bool:
@@ -96,6 +98,8 @@ def slips(word: str) -> Iterator[str]:
     hangul = any("ㄱ" <= character <= "힣" for character in word)
     typed = strokes(word) if hangul else word
     for one in dict.fromkeys(_edits(typed, _ALL_JAMO if hangul else _ALPHABET)):
+        if hangul and not _TYPED_SYLLABLES.fullmatch(one):  # most are not, and joining takes long
+            continue
         made = composed(one) if hangul else one
         if made != word and (not hangul or is_syllables(made)):
             yield made
