@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 
 _LEADS, _VOWELS = "ㄱㄲㄴㄷㄸㄹㅁㅂㅃㅅㅆㅇㅈㅉㅊㅋㅌㅍㅎ", "ㅏㅐㅑㅒㅓㅔㅕㅖㅗㅘㅙㅚㅛㅜㅝㅞㅟㅠㅡㅢㅣ"
 _TAILS = " ㄱㄲㄳㄴㄵㄶㄷㄹㄺㄻㄼㄽㄾㄿㅀㅁㅂㅄㅅㅆㅇㅈㅊㅋㅌㅍㅎ"
@@ -27,6 +28,14 @@ _ALPHABET = "abcdefghijklmnopqrstuvwxyz"
 _SYLLABLE = re.compile("[가-힣]")
 _TYPED_SYLLABLES = re.compile("(?:[{0}][{1}]{{1,2}}[{0}]{{0,2}})+".format("".join(_CONSONANTS), "".join(_SOUNDS)))
 """Jamo of which nothing but syllables may come."""
+_TWO_SOUNDS = "|".join(parts for parts in _JOINED if parts[0] in _SOUNDS)
+_TWO_TAILS = "|".join(parts for parts in _JOINED if parts[0] in _CONSONANTS)
+_ONE_TAIL = "".join(sorted(_CONSONANTS & set(_TAILS)))
+_TYPED_SYLLABLE = re.compile(
+    f"[{''.join(_CONSONANTS)}](?:{_TWO_SOUNDS}|[{''.join(_SOUNDS)}])"
+    f"(?:(?:{_TWO_TAILS}|[{_ONE_TAIL}])(?![{''.join(_SOUNDS)}]))?"
+)
+"""A consonant that a vowel follows begins the next syllable."""
 
 
 def is_syllables(text: str) -> bool:
@@ -49,30 +58,16 @@ def _strokes_of(character: str) -> str:
 
 def composed(jamo: str) -> str:
     """Jamo one by one → syllables, as an input method joins them; what joins with nothing stays a jamo."""
-    done, place = [], 0
-    while place < len(jamo):
-        if jamo[place] not in _CONSONANTS or jamo[place + 1 : place + 2] not in _SOUNDS or place + 1 >= len(jamo):
-            done.append(jamo[place])
-            place += 1
-            continue
-        lead, vowel = jamo[place], jamo[place + 1]
-        place += 2
-        if jamo[place : place + 1] in _SOUNDS and (joined := _JOINED.get(vowel + jamo[place : place + 1])):
-            vowel, place = joined, place + 1
-        tail = ""
-        for length in (2, 1):
-            part = jamo[place : place + length]
-            closing = _JOINED.get(part, "") if length == 2 else part
-            follows = jamo[place + length : place + length + 1]
-            if len(part) == length and closing in _TAILS and closing.strip() and follows not in _SOUNDS:
-                tail, place = closing, place + length
-                break
-            if len(part) == length and closing in _TAILS and closing.strip() and not follows:
-                tail, place = closing, place + length
-                break
-        code = (_LEADS.index(lead) * 21 + _VOWELS.index(vowel)) * 28 + (_TAILS.index(tail) if tail else 0)
-        done.append(chr(0xAC00 + code))
-    return "".join(done)
+    return _TYPED_SYLLABLE.sub(lambda found: _syllable(found[0]), jamo)
+
+
+@cache
+def _syllable(typed: str) -> str:
+    """The jamo of one syllable → that syllable."""
+    vowel = typed[1:3] if typed[1:3] in _JOINED else typed[1]
+    tail = typed[1 + len(vowel) :]
+    code = (_LEADS.index(typed[0]) * 21 + _VOWELS.index(_JOINED.get(vowel, vowel))) * 28
+    return chr(0xAC00 + code + (_TAILS.index(_JOINED.get(tail, tail)) if tail else 0))
 
 
 def in_hangul(typed: str) -> str:
