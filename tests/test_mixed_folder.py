@@ -36,6 +36,15 @@ QUESTIONS = {
     "양봉 벌통의 무게": ("양봉.xml", None, None, None),
     "홍길동 hong@example.com 서울에서 씁니다": ("letter.msg", None, None, "서울 소식"),
     "조직도 서울 본부": ("drawing.vsdx", None, 1, "조직도"),
+    "총칙에서 목적을 정한다": ("numbered.hwp", None, None, None),
+    "복지 2023 44조": ("plan.hwpx", None, None, None),
+    "마을버스": ("numbers.doc", None, None, "교통"),
+    "서울 교통의 비율 3.50%": ("sheet.xlsx", None, 1, None),
+    "느티나무 둘레": ("나무.xls", None, 2, None),
+    "왜가리의 날개 길이": ("새.fods", None, 2, None),
+    "대패의 날을 가는 각도": ("목공.fodt", None, None, "대패"),
+    "바둑의 덤은 몇 집인가요?": ("바둑.rtf", None, None, "덤"),
+    "증기 기관차의 물탱크": ("기차.hml", None, None, None),
 }
 
 
@@ -112,6 +121,39 @@ def book() -> bytes:
     )
 
 
+def workbook() -> bytes:
+    """Two sheets, in Excel's XML of 2003."""
+    sheets = "".join(
+        f"<Worksheet ss:Name='{name}'><Table><Row><Cell><Data ss:Type='String'>{text}</Data></Cell></Row></Table>"
+        "</Worksheet>"
+        for name, text in (("풀", "쑥은 봄에 캔다"), ("나무", "느티나무의 둘레는 육 미터"))
+    )
+    space = "urn:schemas-microsoft-com:office:spreadsheet"
+    return f"<?xml version='1.0'?><Workbook xmlns='{space}' xmlns:ss='{space}'>{sheets}</Workbook>".encode()
+
+
+def opendocument(kind: str, body: str) -> str:
+    """A flat OpenDocument file."""
+    spaces = "".join(
+        f" xmlns:{name}='urn:oasis:names:tc:opendocument:xmlns:{name}:1.0'" for name in ("office", "text", "table")
+    )
+    mime = f"application/vnd.oasis.opendocument.{kind}"
+    return (
+        f"<?xml version='1.0' encoding='UTF-8'?><office:document{spaces} office:mimetype='{mime}'><office:body>"
+        f"<office:{kind}>{body}</office:{kind}></office:body></office:document>"
+    )
+
+
+def escaped(text: str) -> str:
+    """Text as RTF writes it."""
+    return "".join(
+        letter if letter.isascii() else rf"\u{(ord(letter) + 0x8000) % 0x10000 - 0x8000}?" for letter in text
+    )
+
+
+GO = ((r"\s1\outlinelevel0", "포석"), ("", FILLER), (r"\s1\outlinelevel0", "덤"), ("", "바둑의 덤은 여섯 집 반이다."))
+"""Paragraphs of a file in RTF, and how they are styled."""
+
 MADE: dict[str, Callable[[], bytes] | str] = {
     "정원.pdf": pdf,
     "천문.pptx": slides,
@@ -122,6 +164,23 @@ MADE: dict[str, Callable[[], bytes] | str] = {
     "바다.html": f"<h2>상어</h2><p>{FILLER}</p><h2>고래</h2><p>향유고래의 잠수 시간은 한 시간이 넘는다.</p>",
     "화산.tex": f"\\section{{용암}}\n{FILLER}\n\n\\section{{화산재}}\n화산재는 물을 뿌려 청소한다.\n",
     "일정.ics": "BEGIN:VCALENDAR\nBEGIN:VEVENT\nSUMMARY:합창단 연습\nLOCATION:음악관 연습 장소 2층\nEND:VEVENT\n",
+    "나무.xls": workbook,
+    "새.fods": opendocument(
+        "spreadsheet",
+        "<table:table table:name='이름'><table:table-row><table:table-cell><text:p>참새</text:p></table:table-cell>"
+        "</table:table-row></table:table><table:table table:name='크기'><table:table-row><table:table-cell>"
+        "<text:p>왜가리의 날개 길이는 46센티미터</text:p></table:table-cell></table:table-row></table:table>",
+    ),
+    "목공.fodt": opendocument(
+        "text",
+        f"<text:h text:outline-level='1'>톱</text:h><text:p>{FILLER}</text:p>"
+        "<text:h text:outline-level='1'>대패</text:h><text:p>대패의 날은 25도로 간다.</text:p>",
+    ),
+    "바둑.rtf": r"{\rtf1\ansi\ansicpg949{\stylesheet{\s1\outlinelevel0 heading 1;}}"
+    + "".join(rf"\pard{style} {escaped(text)}\par " for style, text in GO)
+    + "}",
+    "기차.hml": '<?xml version="1.0" encoding="UTF-8"?><HWPML Version="2.8"><HEAD/><BODY><SECTION><P><TEXT><CHAR>'
+    "증기 기관차의 물탱크는 십 톤이다.</CHAR></TEXT></P></SECTION></BODY></HWPML>",
     "양봉.xml": '<?xml version="1.0"?><벌><통>벌통의 무게는 오십 킬로그램이다. 양봉을 한다.</통></벌>',
 }
 
