@@ -160,7 +160,10 @@ class Snapshot:
             return ids
         owners = self.owners(ids)
         of = np.array([owners[number] for number in ids.tolist()], dtype=np.int64)
-        by_path = np.array(self._store.by_path(np.unique(of).tolist()), dtype=np.int64)
+        documents = np.unique(of)
+        by_path = np.array(self._store.by_path(documents.tolist()), dtype=np.int64)
+        if not np.array_equal(np.sort(by_path), documents):
+            raise damaged("the row of a document")  # a file beside SQLite names one that there is not
         ranks = np.argsort(by_path)  # of the documents, ascending: where each stands in the order of paths
         return ids[np.lexsort((ids, ranks[np.searchsorted(np.sort(by_path), of)]))[:count]]
 
