@@ -13,6 +13,8 @@ from typing import Any
 from kosearch.index import Index
 
 Answers = Mapping[str, Any]
+SEED = int(os.environ.get("KOSEARCH_SEED", "1"))
+"""Of all chance here: `python -m tests.crash --seed N`. Another one is another run of the same size."""
 QUESTIONS = (
     "harbour crane wind",
     "휴가 이월",
@@ -55,6 +57,11 @@ _WORDS = [
     "승인",
 ]
 _TIME = 1_700_000_000
+
+
+def chance(what: object) -> random.Random:
+    """What is tried at random, the same in every run with one seed."""
+    return random.Random(f"{SEED} {what}")
 
 
 def _text(name: str, version: int) -> str:

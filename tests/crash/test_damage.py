@@ -14,7 +14,7 @@ from conftest import Tally
 from index_making import answers, make, put, quick_folder, source
 
 from crash.conftest import Place
-from crash.folders import answers_in
+from crash.folders import answers_in, chance
 from kosearch.errors import IndexStateError
 from kosearch.index import Index, graph
 
@@ -94,7 +94,7 @@ def whole() -> Iterator[Whole]:
 
 @pytest.mark.parametrize("times", [12, pytest.param(500, marks=pytest.mark.crash)])
 def test_no_damage_goes_unnoticed(whole: Whole, times: int, tally: Tally) -> None:
-    generator = random.Random(times)
+    generator = chance(times)
     seen = {"error": 0, "warning": 0, "the same answers": 0}
     for _ in range(times):
         directory, what = whole.damaged(generator)
@@ -145,7 +145,7 @@ def mend(whole: Whole, directory: Path, what: str) -> None:
 @pytest.mark.parametrize("times", [1, pytest.param(60, marks=pytest.mark.crash)])
 def test_the_program_meets_damage(place: Place, times: int, tally: Tally) -> None:
     """Each command ends with 0 or 4, and where all end with 0 the answers are those of a fresh index."""
-    generator = random.Random(times)
+    generator = chance(times)
     for _ in range(times):
         place.reset()
         files = sorted(path for path in place.index.rglob("*") if path.is_file() and path.name != "lock")

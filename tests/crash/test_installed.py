@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import signal
 import subprocess
 import time
@@ -13,7 +12,7 @@ import pytest
 from conftest import PROGRAM, Program, Tally
 from index_making import quick_folder
 
-from crash.folders import AFTER, BEFORE, QUESTIONS, answers_in, documents_in, lay, litter
+from crash.folders import AFTER, BEFORE, QUESTIONS, answers_in, chance, documents_in, lay, litter
 
 TIMES = int(os.environ.get("KOSEARCH_KILLS", "200"))
 
@@ -45,7 +44,7 @@ def test_the_installed_program_is_killed(program: Program, times: int, tally: Ta
             assert program.run("index", docs, "--passage-tokens", "64", "--index", fresh).returncode == 0
             expected.append(query(program, fresh))
         assert program.run("index", docs, "--passage-tokens", "64", "--index", index).returncode == 0
-        generator = random.Random(times)
+        generator = chance(times)
         took = 0.0
         for number in range(times):
             goal, start = expected[number % 2], expected[1 - number % 2]

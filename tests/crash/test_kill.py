@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -15,7 +14,7 @@ import pytest
 from conftest import Tally
 
 from crash.conftest import Place
-from crash.folders import documents_in, litter
+from crash.folders import chance, documents_in, litter
 from crash.forked import BROKEN, FULL, KILL, TORN, Ended, Fault
 from kosearch.index import Index
 
@@ -56,7 +55,7 @@ def operations(place: Place) -> int:
 @pytest.mark.parametrize("times", [3, pytest.param(200, marks=pytest.mark.crash)])
 def test_killed_at_a_random_operation(place: Place, times: int, tally: Tally) -> None:
     last = operations(place)
-    generator = random.Random(times)
+    generator = chance(times)
     for number in range(times):
         fault = Fault((KILL, TORN)[number % 2], generator.randint(1, last))
         ended = run(place, fault)
@@ -82,7 +81,7 @@ def test_killed_at_every_step(place: Place, every: int, tally: Tally) -> None:
 def test_an_operation_that_fails(place: Place, mode: str, times: int, tally: Tally) -> None:
     """Once, or from then on, as on a disk that stays full. The program says so, and goes on or ends with 4."""
     last = operations(place)
-    generator = random.Random(f"{mode} {times}")
+    generator = chance(f"{mode} {times}")
     for number in range(times):
         ended = run(place, Fault(mode, generator.randint(1, last), more=bool(number % 2)))
         tally.tried("disk")
@@ -162,7 +161,7 @@ def test_interrupted_at_every_step(place: Place, number: signal.Signals, every: 
 def test_the_clock_goes_backwards(place: Place, times: int, tally: Tally) -> None:
     """An hour whenever it is looked at, in a run that is killed, and in one that is not."""
     last = operations(place)
-    generator = random.Random(times)
+    generator = chance(times)
     for number in range(times):
         fault = Fault(KILL, generator.randint(1, last) if number % 2 else 0, clock=3600)
         ended = run(place, fault)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import random
 import shutil
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 from conftest import Tally
 
 from crash.conftest import Place
-from crash.folders import litter
+from crash.folders import chance, litter
 from crash.forked import Fault
 from crash.power import Disk, marks, read_log
 from crash.test_kill import PUBLISHED
@@ -25,7 +24,7 @@ def test_the_power_fails_during_a_run(place: Place, times: int, tally: Tally, tm
     assert place.forked.run("index", index=place.index, fault=Fault(log=str(tmp_path / "log"))).code == 0
     operations = read_log(tmp_path / "log")
     published = next(number for number, name in marks(operations).items() if name == PUBLISHED)
-    generator = random.Random(times)
+    generator = chance(times)
     begins = (0, published)  # every second time the run has published: then nothing at all may be lost
     for number in range(times):
         end = generator.randrange(begins[number % 2], len(operations))

@@ -19,7 +19,7 @@ from conftest import Tally
 from index_making import quick_folder
 
 from crash.conftest import Place
-from crash.folders import litter
+from crash.folders import chance, litter
 from crash.forked import HERE, Ended, Fault, Forked
 from crash.test_kill import look
 from kosearch.cli import main
@@ -114,7 +114,7 @@ def test_readers_see_one_generation(
 ) -> None:
     with quick_folder() as folder:
         pairs = Pairs(folder / "docs", documents // rounds)
-        generator = random.Random(documents)
+        generator = chance(documents)
 
         def write(version: int) -> Ended:
             pairs.change(version, generator, documents // rounds)

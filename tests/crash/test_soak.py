@@ -7,6 +7,7 @@ import os
 import pytest
 from conftest import Tally
 
+from crash.folders import SEED
 from crash.soak import MIB, Sample, Soak, judge, soak
 
 MINUTES = float(os.environ.get("KOSEARCH_SOAK_MINUTES", "30"))
@@ -14,7 +15,7 @@ MINUTES = float(os.environ.get("KOSEARCH_SOAK_MINUTES", "30"))
 
 @pytest.mark.crash
 def test_half_an_hour_of_changes_and_questions(tally: Tally) -> None:
-    outcome = soak(MINUTES, 200, 1, note=True)
+    outcome = soak(MINUTES, 200, SEED, note=True)
     tally.tried("soak", outcome.added + outcome.changed + outcome.removed + outcome.questions + outcome.compared)
     assert outcome.faults == []
 
