@@ -27,7 +27,7 @@ from kosearch.errors import (
     KosearchError,
     UsageError,
 )
-from kosearch.index import Identity, Status, StoredPassage, ownership
+from kosearch.index import Identity, Status, StoredPassage, user_secret
 from kosearch.index import Index as Store
 from kosearch.passages import CONTEXT
 from kosearch.records import Answer, Extraction, IndexProgress, IndexReport, Query, Reason, Shown, Skipped, TokenOffsets
@@ -37,7 +37,7 @@ from kosearch.system import usable_cores
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from kosearch.index.records import Ids
+    from kosearch.index.contract import Ids
     from kosearch.processing import DocumentProcessor
     from kosearch.records import Vectors
     from kosearch.terms import Analyzer
@@ -369,7 +369,7 @@ class Index:
     @_once
     def _secret(self) -> bytes | None:
         """What this user's indexes on this machine are known by."""
-        secret, is_new = ownership.secret(self.settings.data_dir)
+        secret, is_new = user_secret(self.settings.data_dir)
         if is_new:  # those that are there already were made before there were secrets
             for name in index_names(self.settings):
                 with suppress(KosearchError, OSError):

@@ -15,8 +15,8 @@ import tempfile
 from pathlib import Path
 
 from kosearch.cli import main
-from kosearch.index import Index, graph, schema
-from kosearch.index.steps import hooks
+from kosearch.index import Index, database, vectors
+from kosearch.index.files import hooks
 
 DATA = Path(__file__).parent / "data"
 FORMATS = DATA / "index-formats"
@@ -60,7 +60,7 @@ def make(folder: Path) -> Index:
     def index() -> int:
         return main(["index", str(corpus), "--index", str(place), "--quiet", "--model", "bundled"])
 
-    graph.MIN_ROWS = 4
+    vectors.MIN_ROWS = 4
     assert index() == 0
     (corpus / "leaves.txt").unlink()
     (corpus / "second.txt").write_text("The second generation brings a page about harbour cranes.\n")
@@ -78,7 +78,7 @@ def _interrupt(step: str) -> None:
 
 def write() -> None:
     """Pack the index of this version; refuses where there is one, for a format that is out never changes."""
-    target = packed(schema.VERSION)
+    target = packed(database.VERSION)
     if target.exists():
         raise SystemExit(f"{target} is there already: a format keeps the index that was made when it came")
     with tempfile.TemporaryDirectory() as folder:

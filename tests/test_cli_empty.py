@@ -13,7 +13,7 @@ import pytest
 from conftest import Program
 
 from kosearch import config
-from kosearch.index.lock import held_since
+from kosearch.index.files import held_since
 from kosearch.library import Index
 from kosearch.records import Query
 

@@ -12,7 +12,7 @@ import pytest
 from conftest import CORPUS, Program
 from endpoint_making import Server
 
-from kosearch.index import Index, ownership, schema
+from kosearch.index import Index, database, tables
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def test_indexes_from_before_there_were_seals_are_adopted_once(program: Program)
     data = program.home / ".local/share/kosearch"
     (data / "index-secret").unlink()
     mine, outside, later = data / "indexes/default", program.home / "outside", data / "indexes/later"
-    connection = schema.connect(mine, write=True)
+    connection = database.connect(mine, write=True)
     connection.execute("DELETE FROM meta WHERE key LIKE 'owner%'")
     connection.close()
     shutil.copytree(mine, outside)
@@ -111,8 +111,8 @@ def test_a_flipped_bit_makes_no_index_somebody_elses(program: Program) -> None:
     (docs / "vacation.txt").write_text("Ten days of vacation.\n")
     assert program.run("index", docs, "--model", "bundled").returncode == 0
     mine = program.home / ".local/share/kosearch/indexes/default"
-    connection = schema.connect(mine, write=True)
-    connection.execute("UPDATE meta SET value = value || 'x' WHERE key = ?", (ownership.OWNER,))
+    connection = database.connect(mine, write=True)
+    connection.execute("UPDATE meta SET value = value || 'x' WHERE key = ?", (tables.OWNER,))
     connection.close()
     assert program.run("check").returncode == 4
     assert program.run("repair").returncode == 0

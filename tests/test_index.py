@@ -13,8 +13,8 @@ import pytest
 from index_making import DIMENSIONS, IDENTITY, QUERY, TERMS, answers, document, make, put, source, vector
 
 from kosearch.errors import IndexBusy, IndexDamaged, IndexMismatch, IndexMissing, IndexStateError, UsageError
-from kosearch.index import FileState, Index, NewDocument, NewPassage, Writer, steps
-from kosearch.index import schema as tables
+from kosearch.index import FileState, Index, NewDocument, NewPassage, Writer, files
+from kosearch.index import database as tables
 from kosearch.records import Extracted, Passage, Reason, Skipped
 
 
@@ -447,7 +447,7 @@ def test_an_older_format_is_migrated_or_left_alone(tmp_path: Path, monkeypatch: 
         raise KeyboardInterrupt(name)
 
     with monkeypatch.context() as patch:
-        patch.setattr(steps, "hooks", [killed])
+        patch.setattr(files, "hooks", [killed])
         with pytest.raises(KeyboardInterrupt):
             Index(tmp_path)
     connection = tables.connect(tmp_path, write=False)

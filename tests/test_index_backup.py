@@ -14,7 +14,7 @@ import pytest
 from index_making import IDENTITY, answers, make, put, quick_folder, source
 
 from kosearch.errors import IndexDamaged, IndexMismatch, IndexStateError, UsageError
-from kosearch.index import Index, schema, steps
+from kosearch.index import Index, database, files
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 
@@ -79,7 +79,7 @@ def test_what_is_no_backup_is_not_taken(folder: Path) -> None:
     (folder / "zeros").write_bytes(whole[:16384] + bytes(16384) + whole[32768:])
     sqlite3.connect(folder / "database").execute("CREATE TABLE t (a)").connection.close()
     connection = sqlite3.connect(folder / "backup")
-    connection.execute(f"PRAGMA user_version = {schema.VERSION + 1}")
+    connection.execute(f"PRAGMA user_version = {database.VERSION + 1}")
     connection.close()
     (folder / "backup").rename(folder / "newer")
     for name, error in {
@@ -119,7 +119,7 @@ def test_a_kill_at_any_step_leaves_a_whole_one_or_none(folder: Path, what: str) 
                     os.kill(os.getpid(), signal.SIGKILL)
                 count += 1
 
-            steps.hooks.append(kill)
+            files.hooks.append(kill)
             if what == "backup":
                 Index(folder / "index").backup(target)
             else:
@@ -144,8 +144,8 @@ def test_a_kill_at_any_step_leaves_a_whole_one_or_none(folder: Path, what: str) 
 def test_a_database_copied_over_an_index_meets_the_log_of_a_killed_run(folder: Path) -> None:
     index = make(folder / "index", "abc")
     index.close()
-    database = folder / "index" / schema.NAME
-    copied = database.read_bytes()
+    file = folder / "index" / database.NAME
+    copied = file.read_bytes()
     with index.writer() as writer:
         for number in range(60):
             put(writer, f"m{number}", number)
@@ -156,12 +156,12 @@ def test_a_database_copied_over_an_index_meets_the_log_of_a_killed_run(folder: P
         writer.remove(["/문서/b.txt".encode()])
         shutil.copytree(folder / "index", folder / "killed")  # as a killed run leaves it
     killed = folder / "killed"
-    (killed / f"{schema.NAME}-shm").unlink(missing_ok=True)
-    (killed / schema.NAME).write_bytes(copied)
+    (killed / f"{database.NAME}-shm").unlink(missing_ok=True)
+    (killed / database.NAME).write_bytes(copied)
     for _ in range(2):
         with pytest.raises(IndexDamaged):
             Index(killed).check()
-        assert (killed / schema.NAME).read_bytes() == copied, "who only reads does not write the strange log into it"
+        assert (killed / database.NAME).read_bytes() == copied, "who only reads does not write the strange log into it"
     Index.set_aside_strange_log(killed)
     mended = Index(killed)
     assert mended.repair() == []

@@ -13,7 +13,7 @@ from index_making import IDENTITY, answers, document, make, put, quick_folder, s
 
 from kosearch.errors import IndexMissing, IndexStateError
 from kosearch.index import Index, Writer
-from kosearch.index.steps import hooks
+from kosearch.index.files import hooks
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 

@@ -14,7 +14,7 @@ import pytest
 from index_making import QUERY, TERMS, answers, document, make, put, quick_folder, source
 
 from kosearch.errors import IndexDamaged, IndexStateError
-from kosearch.index import Index, graph, lexical
+from kosearch.index import Index, lexical, vectors
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ BREAKS: list[Callable[[Path], None]] = [flip, cut, empty, Path.unlink, become_a_
 def test_any_derived_file_may_break(
     folder: Path, breaking: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(graph, "MIN_ROWS", 4)
+    monkeypatch.setattr(vectors, "MIN_ROWS", 4)
     whole = folder / "whole"
     index = make(whole, "abcdefgh")
     with index.writer() as writer:  # a second part, and something deleted
@@ -128,11 +128,11 @@ def test_a_panic_in_tantivy_is_damage(folder: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_hnswlib_may_be_missing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(graph, "MIN_ROWS", 4)
+    monkeypatch.setattr(vectors, "MIN_ROWS", 4)
     index = make(folder, "abcdef")
     expected = answers(index, warm=True)
     index.close()
-    monkeypatch.setattr(graph, "available", lambda: False)
+    monkeypatch.setattr(vectors, "available", lambda: False)
     assert answers(index, warm=True) == expected
     with index.snapshot(warm=True) as snapshot:
         assert snapshot.warnings == ()

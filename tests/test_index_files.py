@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from index_making import IDENTITY, answers, document, make, put, source, vector
 
-from kosearch.index import Index, NewDocument, NewPassage, schema
+from kosearch.index import Index, NewDocument, NewPassage, database
 from kosearch.passages import chunk
 from kosearch.records import MAX_TITLE, Extracted, Heading, PageStart, Passage, Reason, Skipped
 
@@ -103,7 +103,7 @@ def test_a_passage_knows_the_pages_it_begins_and_ends_on(tmp_path: Path) -> None
 def test_a_damaged_heading_costs_its_document_and_no_other(tmp_path: Path, change: str) -> None:
     """Also where a flipped bit made text of the bytes, which is no UTF-8."""
     index = make(tmp_path, "ab")
-    connection = schema.connect(tmp_path, write=True)
+    connection = database.connect(tmp_path, write=True)
     (number,) = connection.execute("SELECT min(document_id) FROM heading").fetchone()
     connection.execute(f"UPDATE heading SET title = {change} WHERE document_id = ? AND number = 0", (number,))
     connection.close()
@@ -115,8 +115,8 @@ def test_a_damaged_heading_costs_its_document_and_no_other(tmp_path: Path, chang
 def test_places_of_the_first_format_are_read_as_they_are(tmp_path: Path) -> None:
     index = make(tmp_path, "ab")
     before = answers(index)
-    connection = schema.connect(tmp_path, write=True)
-    with schema.transaction(connection):
+    connection = database.connect(tmp_path, write=True)
+    with database.transaction(connection):
         for number, place in connection.execute("SELECT id, place FROM passage").fetchall():
             old = [*json.loads(place)[:7], ["제목", f"절 {json.loads(place)[0]}"]]
             connection.execute(

@@ -21,10 +21,10 @@ from kosearch import rules, terms
 from kosearch.cli import main
 from kosearch.embedding import resolve
 from kosearch.errors import IndexMismatch
-from kosearch.index import Index, schema, steps
+from kosearch.index import Index, database, files
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-VERSIONS = range(1, schema.VERSION + 1)
+VERSIONS = range(1, database.VERSION + 1)
 NEXT = (
     "ALTER TABLE root ADD COLUMN label TEXT NOT NULL DEFAULT ''",
     "CREATE TABLE language (document_id INTEGER PRIMARY KEY, code TEXT NOT NULL)",
@@ -87,14 +87,14 @@ def test_an_index_of_any_format_answers_and_goes_on(kept: tuple[int, Path], prog
 def test_a_newer_format_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     index = make(tmp_path / "index", "ab")
     connection = sqlite3.connect(tmp_path / "index/index.sqlite")
-    connection.execute(f"PRAGMA user_version = {schema.VERSION + 1}")
+    connection.execute(f"PRAGMA user_version = {database.VERSION + 1}")
     connection.close()
     with pytest.raises(IndexMismatch, match="format"), index.snapshot():  # it was open all along
         pass
     for command in (["query", "가"], ["index"], ["status"], ["check"], ["repair"]):
         assert main([*command, "--index", str(tmp_path / "index")]) == 4
         error = capsys.readouterr().err
-        assert f"has format {schema.VERSION + 1}" in error
+        assert f"has format {database.VERSION + 1}" in error
         assert "pip install --upgrade kosearch" in error
 
 
@@ -115,13 +115,13 @@ def killed_opening(directory: Path, at: int | None) -> tuple[int, list[str]]:
                 os.kill(os.getpid(), signal.SIGKILL)
             count += 1
 
-        def connect(path: Path, *, write: bool, plain: Any = schema._open) -> sqlite3.Connection:
+        def connect(path: Path, *, write: bool, plain: Any = database._open) -> sqlite3.Connection:
             connection: sqlite3.Connection = plain(path, write=write)
             connection.set_trace_callback(note if write else None)
             return connection
 
-        steps.hooks.append(note)
-        schema._open = connect
+        files.hooks.append(note)
+        database._open = connect
         try:
             Index(directory)
             os._exit(0)
@@ -144,13 +144,13 @@ def test_a_migration_is_whole_or_was_not(folder: Path, monkeypatch: pytest.Monke
 
     def older(name: str) -> Path:
         with monkeypatch.context() as patch:
-            patch.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:-1])
-            patch.setattr(schema, "VERSION", schema.VERSION - 1)
+            patch.setattr(database, "MIGRATIONS", database.MIGRATIONS[:-1])
+            patch.setattr(database, "VERSION", database.VERSION - 1)
             make(folder / name, "ab").close()
         return folder / name
 
-    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, NEXT))
-    monkeypatch.setattr(schema, "VERSION", schema.VERSION + 1)
+    monkeypatch.setattr(database, "MIGRATIONS", (*database.MIGRATIONS, NEXT))
+    monkeypatch.setattr(database, "VERSION", database.VERSION + 1)
     status, passed = killed_opening(older("whole"), None)
     assert status == 0
     assert set(NEXT) < set(passed)
@@ -160,15 +160,15 @@ def test_a_migration_is_whole_or_was_not(folder: Path, monkeypatch: pytest.Monke
         tally.tried("format")
         status, came_to = killed_opening(directory, number)
         assert (os.WTERMSIG(status), came_to[-1]) == (signal.SIGKILL, name)
-        connection = schema.connect(directory, write=False)
-        assert schema.is_current(connection) == ("after commit" in came_to), name
+        connection = database.connect(directory, write=False)
+        assert database.is_current(connection) == ("after commit" in came_to), name
         connection.close()
         index = Index(directory)
         assert answers(index) == expected, name
         assert index.check() == [], name
         index.close()
-        connection = schema.connect(directory, write=False)
-        assert schema.is_current(connection)
+        connection = database.connect(directory, write=False)
+        assert database.is_current(connection)
         assert connection.execute("SELECT count(*) FROM language").fetchone() == (2,)
         connection.close()
 
@@ -178,16 +178,16 @@ def test_a_migration_that_fails_leaves_the_older_format(tmp_path: Path, monkeypa
     expected = answers(index)
     index.close()
     with monkeypatch.context() as patch:
-        patch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, (*NEXT, "SELECT no_such_function()")))
-        patch.setattr(schema, "VERSION", schema.VERSION + 1)
+        patch.setattr(database, "MIGRATIONS", (*database.MIGRATIONS, (*NEXT, "SELECT no_such_function()")))
+        patch.setattr(database, "VERSION", database.VERSION + 1)
         with pytest.raises(sqlite3.OperationalError, match="no_such_function"):
             Index(tmp_path)
     assert answers(Index(tmp_path)) == expected
 
 
 def set_identity(directory: Path, **changes: str) -> None:
-    connection = schema.connect(directory, write=True)
-    schema.write_meta(connection, "identity", asdict(replace(Index(directory).identity, **changes)))
+    connection = database.connect(directory, write=True)
+    database.write_meta(connection, "identity", asdict(replace(Index(directory).identity, **changes)))
     connection.close()
 
 

@@ -10,16 +10,15 @@ import numpy as np
 import pytest
 from index_making import DIMENSIONS, QUERY, make, put, quick_folder, source
 
-from kosearch.index import Index, Snapshot, graph
-from kosearch.index.dense import Dense, unit
+from kosearch.index import Index, Snapshot, vectors
 from kosearch.index.files import Graph, Manifest
-from kosearch.index.graph import HnswGraph
+from kosearch.index.vectors import Dense, HnswGraph, unit
 
 
 @pytest.fixture
 def folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """For an index of 200 passages, of which a hundred are enough for a graph."""
-    monkeypatch.setattr(graph, "MIN_ROWS", 100)
+    monkeypatch.setattr(vectors, "MIN_ROWS", 100)
     with quick_folder() as folder:
         yield folder
 
@@ -38,9 +37,9 @@ def graph_of(index: Index) -> Graph:
 
 
 def test_a_graph_lacks_a_tenth_at_most_and_never_many_rows() -> None:
-    assert graph.lag(1000) == 100
-    assert graph.lag(100_000) == 10_000
-    assert graph.lag(1_000_000) == 25_000
+    assert vectors.lag(1000) == 100
+    assert vectors.lag(100_000) == 10_000
+    assert vectors.lag(1_000_000) == 25_000
 
 
 def test_changes_extend_a_graph(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,7 +68,7 @@ def test_changes_extend_a_graph(folder: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_a_graph_is_kept_below_the_size_from_which_one_is_built(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     index = make(folder, [f"f{number}" for number in range(50)])
     first = graph_of(index)
-    monkeypatch.setattr(graph, "MIN_ROWS", first.items)
+    monkeypatch.setattr(vectors, "MIN_ROWS", first.items)
     with index.writer() as writer:
         writer.remove([source("f0").raw])
         writer.publish()
@@ -104,8 +103,8 @@ def test_a_graph_that_would_find_too_little_is_not_kept(
     built = []
     create = HnswGraph.create
     monkeypatch.setattr(HnswGraph, "create", lambda *size: built.append(size[1]) or create(*size))
-    monkeypatch.setattr(graph, "TRIAL", trial)
-    monkeypatch.setattr(graph, "RECALL", 1.1)
+    monkeypatch.setattr(vectors, "TRIAL", trial)
+    monkeypatch.setattr(vectors, "RECALL", 1.1)
     index = make(folder, [f"f{number}" for number in range(50)])
     with index.snapshot(warm=True) as snapshot:
         manifest = dense_of(snapshot).manifest
@@ -113,7 +112,7 @@ def test_a_graph_that_would_find_too_little_is_not_kept(
         assert dense_of(snapshot).search_graph(QUERY, 5) is None
         assert len(snapshot.dense(QUERY, 5)[0]) == 5
     assert built == [min(trial, 200)]
-    monkeypatch.setattr(graph, "RECALL", 0.9)
+    monkeypatch.setattr(vectors, "RECALL", 0.9)
     with index.writer() as writer:
         put(writer, "more")
         writer.publish()
@@ -136,28 +135,28 @@ def test_a_graph_of_an_earlier_version_that_finds_too_little_goes_unused(tmp_pat
 
 def test_a_graph_is_searched_as_wide_as_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Vectors without any order, and a graph that is too thin for them."""
-    monkeypatch.setattr(graph, "_M", 4)
-    monkeypatch.setattr(graph, "_EF", 10)
-    monkeypatch.setattr(graph, "_WORTH", 1)
+    monkeypatch.setattr(vectors, "_M", 4)
+    monkeypatch.setattr(vectors, "_EF", 10)
+    monkeypatch.setattr(vectors, "_WORTH", 1)
     chance = np.random.default_rng(0)
-    vectors = np.stack([unit(one) for one in chance.standard_normal((500, DIMENSIONS)).astype(np.float32)])
+    rows = np.stack([unit(one) for one in chance.standard_normal((500, DIMENSIONS)).astype(np.float32)])
     ids = np.arange(1, 501)
     thin = HnswGraph.create(DIMENSIONS, 500)
-    thin.add(ids, vectors)
+    thin.add(ids, rows)
     queries = chance.standard_normal((20, DIMENSIONS)).astype(np.float32)
-    nearest = ids[np.argsort(-queries @ vectors.T, axis=1)[:, :10]]
+    nearest = ids[np.argsort(-queries @ rows.T, axis=1)[:, :10]]
 
     def recall(ef: int) -> Any:
         return np.mean([np.isin(one, thin.search(query, 10, ef)) for query, one in zip(queries, nearest, strict=True)])
 
     ef = thin.measured_ef(queries, nearest)
     assert ef > 10
-    assert recall(10) < graph.RECALL <= recall(ef)
+    assert recall(10) < vectors.RECALL <= recall(ef)
 
 
 def test_the_exact_nearest_of_many_queries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Part by part, some rows at a time, without the dead."""
-    monkeypatch.setattr("kosearch.index.dense._CHUNK", 7)
+    monkeypatch.setattr("kosearch.index.vectors._CHUNK", 7)
     chance = np.random.default_rng(0)
     vectors = chance.standard_normal((50, 4)).astype(np.float32)
     ids = np.where(np.arange(50) % 5, np.arange(1, 51), -np.arange(1, 51))

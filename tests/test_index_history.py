@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from index_making import IDENTITY, answers, document, put, quick_folder, source
 
-from kosearch.index import Index, Writer, graph
+from kosearch.index import Index, Writer, vectors
 from kosearch.records import Reason, Skipped
 
 NAMES = "abcde"
@@ -124,7 +124,7 @@ def test_answers_do_not_depend_on_history(history: list[tuple[object, ...]]) -> 
 
 def test_nor_does_a_graph(monkeypatch: pytest.MonkeyPatch) -> None:
     """With a graph from the first rows on, answers are those of the exact scan on so few."""
-    monkeypatch.setattr(graph, "MIN_ROWS", 4)
+    monkeypatch.setattr(vectors, "MIN_ROWS", 4)
     puts = [("put", name, version) for version in range(3) for name in NAMES]
     check_history(
         [

@@ -18,7 +18,7 @@ from index_making import answers, make, put, quick_folder, source
 
 from kosearch.cli import main
 from kosearch.errors import IndexBusy, IndexStateError
-from kosearch.index import Index, schema
+from kosearch.index import Index, database
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="needs mounts, or users"),
@@ -127,8 +127,8 @@ def test_an_older_format_is_read_as_it_is(folder: Path, capsys: pytest.CaptureFi
         assert capsys.readouterr().err.count("cannot be written where it lies") == 1
         with pytest.raises(IndexStateError, match="Read-only file system"), Index(place).writer():
             pass
-    connection = schema.connect(folder / "index", write=False)
-    assert not schema.is_current(connection)
+    connection = database.connect(folder / "index", write=False)
+    assert not database.is_current(connection)
 
 
 def test_what_changes_from_elsewhere_while_it_is_read_is_no_answer(folder: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from index_making import IDENTITY, answers, document, make, put, quick_folder, source
 
-from kosearch.index import Index, NewDocument, UnanalysedDocument, Writer, steps
+from kosearch.index import Index, NewDocument, UnanalysedDocument, Writer, files
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 RULES, FIELDS = "terms-2", ("body", "heading", "name")
@@ -131,7 +131,7 @@ def test_a_kill_at_any_step_loses_nothing(folder: Path) -> None:
                     os.kill(os.getpid(), signal.SIGKILL)
                 count += 1
 
-            steps.hooks.append(kill)
+            files.hooks.append(kill)
             with Index(directory).writer() as writer:
                 renew(writer)
             os._exit(0)

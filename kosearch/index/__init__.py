@@ -14,15 +14,16 @@ import shutil
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
 
-from kosearch.errors import IndexStateError, UsageError
-from kosearch.index import backup, checking, files, ownership, schema
-from kosearch.index.lock import exclusive, held_since
-from kosearch.index.reanalysis import Reanalysis
-from kosearch.index.records import (
+import numpy as np
+
+from kosearch.errors import IndexDamaged, IndexStateError, UsageError
+from kosearch.index import database, files, tables
+from kosearch.index.contract import (
     FileState,
     Globs,
     Identity,
@@ -34,9 +35,13 @@ from kosearch.index.records import (
     StoredPassage,
     UnanalysedDocument,
 )
+from kosearch.index.database import BUCKETS, read_meta, read_optional_meta, transaction, write_meta
+from kosearch.index.files import Damaged, exclusive, held_since
+from kosearch.index.lexical import Counts, Lexical, decode_lines
 from kosearch.index.snapshot import Derived, Snapshot
-from kosearch.index.store import State, Store
-from kosearch.index.writer import Writer
+from kosearch.index.tables import PUBLISHED, State, Store
+from kosearch.index.vectors import Dense, decode_vectors
+from kosearch.index.writer import Reanalysis, Writer, publish, write_counts
 from kosearch.records import Skipped
 from kosearch.system import make_private
 
@@ -75,7 +80,7 @@ class Index:
         self._secret = secret
         self._database = (0, 0)
         self._derived: Derived | None = None
-        self._idle: list[schema.Connection] = []
+        self._idle: list[database.Connection] = []
         self._lock = threading.Lock()
         _ours(directory)
         self._upgrade()
@@ -90,8 +95,8 @@ class Index:
         UsageError where the folder holds something else.
         """
         with cls._making(directory):
-            sealed = None if secret is None else lambda connection: ownership.seal(Store(connection), secret)
-            schema.create(directory, identity, sealed)
+            sealed = None if secret is None else lambda connection: tables.seal_owner(Store(connection), secret)
+            database.create(directory, identity, sealed)
         return cls(directory, secret)
 
     @classmethod
@@ -100,9 +105,9 @@ class Index:
 
         Raises as `create` does, and UsageError, IndexMismatch and IndexDamaged for a file that cannot be taken.
         """
-        backup.check(source)
+        database.check_backup(source)
         with cls._making(directory):
-            backup.restore(source, directory)
+            database.restore_backup(source, directory)
         index = cls(directory, secret)
         with index.writer() as writer:
             writer.publish()
@@ -115,7 +120,7 @@ class Index:
         _refuse_second(directory)
         make_private(directory)
         _ours(directory)
-        strange = [name for name in os.listdir(directory) if name != LOCK and not name.startswith(schema.NAME)]
+        strange = [name for name in os.listdir(directory) if name != LOCK and not name.startswith(database.NAME)]
         if strange:
             raise UsageError(
                 f"{directory} holds other files ({strange[0]}), and no index",
@@ -129,15 +134,15 @@ class Index:
     @staticmethod
     def exists(directory: Path) -> bool:
         """Whether there is something that can be opened, or that says why it cannot."""
-        return schema.exists(directory)
+        return database.exists(directory)
 
     @staticmethod
     def delete(directory: Path, *, wait: bool = False) -> None:
         """Remove an index with all it holds, so that another may be made in its place. Raises IndexBusy."""
-        if not schema.exists(directory):
+        if not database.exists(directory):
             return
         with exclusive(directory / LOCK, wait=wait):
-            for path in (*files.generations(directory), *directory.glob(f"{schema.NAME}*")):
+            for path in (*files.generations(directory), *directory.glob(f"{database.NAME}*")):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     @contextmanager
@@ -177,20 +182,20 @@ class Index:
         with self._reading() as store:
             store.connection.execute("BEGIN")
             store.state()
-            return ownership.is_sealed(store, self._secret)
+            return tables.is_sealed(store, self._secret)
 
     def adopt(self) -> None:
         """Make the index this user's own on this machine. Raises IndexBusy."""
         if self._secret is not None:
             with self._writing(wait=False) as store:
-                ownership.seal(store, self._secret)
+                tables.seal_owner(store, self._secret)
 
     def backup(self, target: Path) -> None:
         """Write the index as it is at this moment into one new file, beside any writer. Raises UsageError."""
         with self._reading() as store:
             store.connection.execute("BEGIN")
             store.state()
-            backup.write(store.connection, target)
+            database.write_backup(store.connection, target)
 
     def status(self) -> Status:
         """What the index holds."""
@@ -207,13 +212,13 @@ class Index:
         """Verify everything, file by file and row by row; a sentence for each thing that is wrong."""
         with self._reading() as store:
             store.connection.execute("BEGIN")
-            return list(checking.check(self.directory, store))
+            return list(_check(self.directory, store))
 
     @staticmethod
     def set_aside_strange_log(directory: Path, *, wait: bool = False) -> None:
         """Before an index is repaired: keep its database without a log that belongs to another. Raises IndexBusy."""
-        with exclusive(directory / LOCK, wait=wait), schema.translated(directory):
-            schema.set_aside_strange_log(directory)
+        with exclusive(directory / LOCK, wait=wait), database.translated(directory):
+            database.set_aside_strange_log(directory)
 
     def repair(self, *, wait: bool = False) -> list[str]:
         """Make everything anew that can be made from whole rows, and publish.
@@ -222,7 +227,7 @@ class Index:
         Raises IndexBusy, and IndexDamaged where the database itself cannot be read.
         """
         with self._writing(wait=wait) as store:
-            return checking.repair(self.directory, store)
+            return _repair(self.directory, store)
 
     def roots(self) -> dict[bytes, Globs]:
         """The roots that `index` without a path goes through, and the globs they were indexed with."""
@@ -262,54 +267,54 @@ class Index:
         return derived
 
     def _upgrade(self) -> None:
-        with schema.translated(self.directory):
+        with database.translated(self.directory):
             connection, _ = self._take_connection()
             # What cannot be written is read in the format that it has.
-            needs_migration = not schema.is_current(connection) and connection.is_writable
+            needs_migration = not database.is_current(connection) and connection.is_writable
             if connection.is_shared:
                 self._idle.append(connection)
             else:
                 connection.close()
             if needs_migration:
                 with exclusive(self.directory / LOCK, wait=False):
-                    connection = schema.connect(self.directory, write=True)
+                    connection = database.connect(self.directory, write=True)
                     try:
-                        schema.migrate(connection)
+                        database.migrate(connection)
                     finally:
                         connection.close()
 
     @contextmanager
     def _reading(self) -> Iterator[Store]:
         """A connection for reading, kept for the next time."""
-        with schema.translated(self.directory):
-            connection, database = self._take_connection()
+        with database.translated(self.directory):
+            connection, file = self._take_connection()
             try:
-                schema.refuse_newer(connection, self.directory)  # since this process opened it
+                database.refuse_newer(connection, self.directory)  # since this process opened it
                 store = Store(connection)
                 self.identity = store.identity
                 yield store
                 self.identity = store.identity
                 if connection.in_transaction:
                     connection.execute("COMMIT")
-                schema.refuse_changed(connection, self.directory)
+                database.refuse_changed(connection, self.directory)
             except BaseException:
                 connection.close()
                 raise
             with self._lock:
-                if database == self._database and connection.is_shared:
+                if file == self._database and connection.is_shared:
                     self._idle.append(connection)
                 else:
                     connection.close()
 
-    def _take_connection(self) -> tuple[schema.Connection, tuple[int, int]]:
+    def _take_connection(self) -> tuple[database.Connection, tuple[int, int]]:
         """A connection to the database that has the index's name now, which may be another than before."""
-        database = schema.file_of(self.directory)
+        file = database.file_of(self.directory)
         with self._lock:
-            if database != self._database:
+            if file != self._database:
                 self._drop()
-                self._database = database
+                self._database = file
             connection = self._idle.pop() if self._idle else None
-        return connection or schema.connect(self.directory, write=False), database
+        return connection or database.connect(self.directory, write=False), file
 
     def _drop(self) -> None:
         for connection in self._idle:
@@ -320,8 +325,8 @@ class Index:
     @contextmanager
     def _writing(self, *, wait: bool) -> Iterator[Store]:
         """The one connection for writing, under the lock."""
-        with exclusive(self.directory / LOCK, wait=wait), schema.translated(self.directory):
-            connection = schema.connect(self.directory, write=True)
+        with exclusive(self.directory / LOCK, wait=wait), database.translated(self.directory):
+            connection = database.connect(self.directory, write=True)
             try:
                 store = Store(connection)
                 files.sweep(self.directory, keep=store.state().generation)
@@ -331,7 +336,7 @@ class Index:
 
 
 def _refuse_second(directory: Path) -> None:
-    if schema.exists(directory):
+    if database.exists(directory):
         raise IndexStateError(f"there is an index in {directory} already", "name another one: --index NAME")
 
 
@@ -345,3 +350,184 @@ def _ours(directory: Path) -> None:
         return
     if owner not in {os.geteuid(), 0} and not os.statvfs(directory).f_flag & os.ST_RDONLY:  # nobody writes on a CD
         raise IndexStateError(f"{directory} belongs to another user", "choose an index of your own with --index")
+
+
+_RENAMED = "document d JOIN file f ON f.id = d.file_id WHERE d.retired = 0 AND f.moved = 0 AND d.raw <> f.raw"
+"""Documents that carry another name than their file, which has no checksum and is the one that is wrong."""
+_LEFT = "(SELECT count(*) FROM document WHERE file_id = file.id AND retired = 0)"
+
+
+def _check(directory: Path, store: Store) -> Iterator[str]:
+    """Verify all that SQLite and the derived files hold; yields a sentence for each thing that is wrong.
+
+    Call it inside a read transaction.
+    """
+    with _lenient(store):
+        yield from _findings(directory, store)
+
+
+def _findings(directory: Path, store: Store) -> Iterator[str]:
+    state = store.state()
+    for (finding,) in store.rows("PRAGMA integrity_check"):
+        if finding != "ok":
+            yield f"SQLite: {finding}"
+    for table, *_ in store.rows("PRAGMA foreign_key_check"):
+        yield f"SQLite: a row of the table {table} belongs to nothing"
+    for (key,) in list(store.rows("SELECT key FROM meta ORDER BY key")):
+        try:
+            read_meta(store.connection, key)
+        except IndexDamaged as error:
+            yield error.message
+    broken = _broken_documents(store)
+    yield from (f"{path}: {finding}" for path, finding in broken.values())
+    for path in _incomplete_files(store):
+        yield f"{path}: it had more documents"
+    if not broken:
+        counts = _count(store)
+        if _counted(store, counts, state) != state:
+            yield "the totals are not those of the passages"
+        yield from _wrong_counts(store, counts)
+        yield from _wrong_files(directory, store, state)
+
+
+def _repair(directory: Path, store: Store) -> list[str]:
+    """Make the index whole again; returns the paths of files to be read again.
+
+    Derived files and counts are made anew from the passages. A document with a damaged row is given up, and
+    the next `index` reads its file again. Raises IndexDamaged where the database itself cannot be read.
+    """
+    connection = store.connection
+    with transaction(connection), _lenient(store):
+        connection.execute("REINDEX")
+        _mend_meta(store)
+        broken = _broken_documents(store)
+        connection.execute(f"DELETE FROM file WHERE id IN (SELECT f.id FROM {_RENAMED})")
+        for number in broken:
+            connection.execute("DELETE FROM document WHERE id = ?", (number,))
+        paths = {path for path, _ in broken.values()} | set(_incomplete_files(store))
+        # Without a hash the next run takes the file for unread.
+        connection.execute(f"UPDATE file SET hash = '', documents = {_LEFT} WHERE documents <> {_LEFT}")
+        for table in ("passage", "text", "heading"):
+            connection.execute(f"DELETE FROM {table} WHERE document_id NOT IN (SELECT id FROM document)")
+        counts = _count(store)
+        rows = counts.by_bucket()
+        for number in range(BUCKETS):
+            write_counts(store, number, rows.get(number, {}))
+        # Without a manifest nothing derived is used: it may hold what has just been given up.
+        write_meta(connection, "state", asdict(replace(_counted(store, counts, store.state()), manifest="")))
+    publish(directory, store)
+    return sorted(paths)
+
+
+def _mend_meta(store: Store) -> None:
+    """Give up what can be done without: what the last run did, and how far new terms had come."""
+    tables.mend_owner(store)
+    for key in ("run", "new terms"):
+        try:
+            read_optional_meta(store.connection, key)
+        except IndexDamaged:
+            write_meta(store.connection, key, None)
+
+
+@contextmanager
+def _lenient(store: Store) -> Iterator[None]:
+    """Text that is no UTF-8 any more ends no look at the rest: its checksum tells that it is not what was written."""
+    store.connection.text_factory = lambda data: data.decode(errors="replace")
+    try:
+        yield
+    finally:
+        store.connection.text_factory = str
+
+
+def _incomplete_files(store: Store) -> list[str]:
+    """The paths of files of which fewer documents are left than were put, or more."""
+    return [path for (path,) in store.rows(f"SELECT path FROM file WHERE documents <> {_LEFT} ORDER BY path")]
+
+
+def _broken_documents(store: Store) -> dict[int, tuple[str, str]]:
+    """Documents of which something is not what was written: id → path, finding."""
+    broken = {}
+    for number, path in store.rows("SELECT id, path FROM document ORDER BY id"):
+        try:
+            store.verify(number)
+        except IndexDamaged as error:
+            broken[number] = (str(path), error.message)
+    for number, path in store.rows(f"SELECT d.id, d.path FROM {_RENAMED}"):
+        broken[number] = (str(path), "the name of its file is not what was written")
+    return broken
+
+
+def _count(store: Store) -> Counts:
+    """The published passages and their terms, counted anew."""
+    counts = Counts(store.identity.fields)
+    for _, _, blobs in store.scan("terms", PUBLISHED):
+        for blob in blobs:
+            counts.add(decode_lines(blob))
+    return counts
+
+
+def _counted(store: Store, counts: Counts, state: State) -> State:
+    documents = store.count_documents(PUBLISHED)
+    return replace(state, documents=documents, passages=counts.passages, totals=counts.totals)
+
+
+def _wrong_counts(store: Store, counts: Counts) -> Iterator[str]:
+    rows = counts.by_bucket()
+    for number in range(BUCKETS):
+        try:
+            if store.counts(number) != rows.get(number, {}):
+                yield f"row {number} of the term counts is not that of the passages"
+        except IndexDamaged as error:
+            yield error.message
+
+
+def _wrong_files(directory: Path, store: Store, state: State) -> Iterator[str]:
+    if not state.generation:
+        return
+    place = files.folder(directory, state.generation)
+    try:
+        manifest = files.read_manifest(place, state.manifest)
+        manifest.check(place, "")
+        dense = Dense(place, manifest)
+        if not np.array_equal(dense.live_ids, store.passage_ids(PUBLISHED)):
+            yield "the vector files are not of this generation"
+            return
+        for ids, _, blobs in store.scan("vector", PUBLISHED):
+            if not np.array_equal(
+                dense.take(dense.rows(ids)), decode_vectors(blobs, manifest.dimensions, store.identity.storage)
+            ):
+                yield "the vector files differ from SQLite"
+                return
+        if Lexical(place, manifest, store.identity.fields).passages != state.passages:
+            yield "the lexical files are not of this generation"
+    except Damaged as error:
+        yield f"{place.name}: {error}"
+
+
+_SECRET = "index-secret"
+_BYTES = 32
+
+
+def user_secret(data_dir: Path) -> tuple[bytes | None, bool]:
+    """This user's secret on this machine, and whether it was made only now; None where none can be kept."""
+    path = data_dir / _SECRET
+    with suppress(OSError):
+        return (found, False) if len(found := path.read_bytes()) == _BYTES else (None, False)
+    try:
+        make_private(data_dir)
+        scratch = path.with_name(f"{_SECRET}.{os.getpid()}-{os.urandom(4).hex()}")
+        descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with open(descriptor, "wb") as file:
+            file.write(os.urandom(_BYTES))
+            file.flush()
+            os.fsync(descriptor)
+        try:
+            os.link(scratch, path)  # whoever is first
+            made = True
+        except FileExistsError:
+            made = False
+        finally:
+            scratch.unlink()
+        return path.read_bytes(), made
+    except OSError:
+        return None, False

@@ -9,21 +9,22 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kosearch.index.contract import Alternatives, Ids
+from kosearch.index.database import bucket, storable
 from kosearch.index.files import MAX_DEAD, Damaged, Manifest, link
-from kosearch.index.records import Ids
 
 if TYPE_CHECKING:
     import tantivy
 
-Alternatives = Sequence[tuple[str, Sequence[str]]]
-"""Fields with terms: a passage has one of these where it has all of its terms in that field."""
 FOLDER = "lexical"
 _META = ("meta.json", ".managed.json")
 _HEAP = 64_000_000
@@ -189,3 +190,62 @@ def _panics() -> Iterator[None]:
         if isinstance(error, OSError | ValueError) or type(error).__name__ == "PanicException":
             raise Damaged(f"the lexical index cannot be used: {error}") from error
         raise
+
+
+_COMPRESSION = 1
+"""zlib's fastest: 25 µs and 45% of the size for a Korean passage; level 6 takes 3 times as long for 40%."""
+
+
+def encode_terms(fields: Sequence[str], terms: Mapping[str, Sequence[str]]) -> bytes:
+    """The terms of a passage → a compressed line for each field, terms between blanks."""
+    lines = []
+    for field in fields:
+        line = storable(" ".join(terms.get(field, ())))
+        if " ".join(line.split()) != line or len(line.split()) != len(terms.get(field, ())):
+            raise ValueError(f"a term of the field {field!r} is empty or has white space in it")
+        lines.append(line)
+    return zlib.compress("\n".join(lines).encode(), _COMPRESSION)
+
+
+def decode_lines(data: bytes) -> list[str]:
+    """What `encode_terms` made → a line for each field."""
+    return zlib.decompress(data).decode().split("\n")
+
+
+class Counts:
+    """Passages, and how many of them have which term: what a generation adds to the one before."""
+
+    def __init__(self, fields: Sequence[str]) -> None:
+        self._fields = fields
+        self._by_field: list[Counter[str]] = [Counter() for _ in fields]
+        self.passages = 0
+        self.totals = dict.fromkeys(fields, 0)
+
+    def add(self, lines: Sequence[str]) -> None:
+        """Count the terms of a passage in."""
+        self._count(lines, 1, Counter.update)
+
+    def subtract(self, lines: Sequence[str]) -> None:
+        """Count the terms of a passage out."""
+        self._count(lines, -1, Counter.subtract)
+
+    def by_bucket(self) -> dict[int, dict[str, int]]:
+        """Row of the table of term counts → field number, blank, term → passages.
+
+        Hands the counts over: a large corpus has millions of terms, and they are not held twice.
+        """
+        rows: dict[int, dict[str, int]] = {}
+        for number, counts in enumerate(self._by_field):
+            while counts:
+                term, count = counts.popitem()
+                if count:
+                    name = f"{number} {term}"
+                    rows.setdefault(bucket(name), {})[name] = count
+        return rows
+
+    def _count(self, lines: Sequence[str], sign: int, change: Callable[[Counter[str], set[str]], None]) -> None:
+        self.passages += sign
+        for field, counts, line in zip(self._fields, self._by_field, lines, strict=True):
+            terms = line.split()
+            self.totals[field] += sign * len(terms)
+            change(counts, set(terms))

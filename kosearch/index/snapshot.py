@@ -13,12 +13,12 @@ from kosearch import dates
 from kosearch.filetypes import selector
 from kosearch.globs import Globs
 from kosearch.index import files
-from kosearch.index.codec import REPAIR, damaged, decode_lines, decode_vectors
-from kosearch.index.dense import Dense, best, cosines, mapped, unit
+from kosearch.index.contract import Alternatives, Identity, Ids, StoredDocument, StoredPassage, Vectors
+from kosearch.index.database import REPAIR, damaged
 from kosearch.index.files import Damaged
-from kosearch.index.lexical import Alternatives, Lexical
-from kosearch.index.records import Identity, Ids, StoredDocument, StoredPassage, Vectors
-from kosearch.index.store import PUBLISHED, Description, State, Store
+from kosearch.index.lexical import Lexical, decode_lines
+from kosearch.index.tables import PUBLISHED, Description, State, Store
+from kosearch.index.vectors import Dense, best, cosines, decode_vectors, mapped, unit
 from kosearch.records import Heading, PageStart, Statistics
 
 

@@ -6,31 +6,41 @@ last generation had, until `publish` ends the one and begins the other in a sing
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kosearch.index import ownership, publishing
-from kosearch.index.codec import (
+from kosearch.errors import IndexStateError, ResourcesError
+from kosearch.index import files, tables
+from kosearch.index.contract import FileState, Globs, Identity, Ids, NewDocument, UnanalysedDocument, Vectors
+from kosearch.index.database import (
+    BUCKETS,
+    BUSY_SECONDS,
     checksum,
-    decode_vectors,
-    encode_terms,
-    encode_vectors,
+    damaged,
+    encode_counts,
+    read_meta,
+    read_optional_meta,
     seal,
     storable,
     storable_integer,
+    transaction,
     unseal,
+    write_meta,
 )
-from kosearch.index.reanalysis import Reanalysis
-from kosearch.index.records import FileState, Globs, NewDocument
-from kosearch.index.schema import read_meta, transaction, write_meta
-from kosearch.index.store import DOCUMENT, PART, STRUCTURE, Store
+from kosearch.index.files import Damaged, Manifest, step
+from kosearch.index.lexical import FOLDER, Counts, Lexical, decode_lines, encode_terms, write_lexical
+from kosearch.index.tables import DOCUMENT, MOVED, NEXT, PART, PENDING, PUBLISHED, RETIRED, STRUCTURE, State, Store
+from kosearch.index.vectors import Added, Dense, decode_vectors, encode_vectors, write_graph, write_vectors
 from kosearch.records import MAX_TITLE, Reason, Skipped, SourceFile
 
 LEAVES = frozenset({Reason.EMPTY, Reason.VANISHED})
@@ -47,7 +57,7 @@ class Writer:
         """With the user's secret an index that is this user's own stays so when its roots change."""
         self._directory = directory
         self._store = store
-        self._secret = secret if secret is not None and ownership.is_sealed(store, secret) else None
+        self._secret = secret if secret is not None and tables.is_sealed(store, secret) else None
         self._connection = store.connection
 
     def transaction(self) -> AbstractContextManager[None]:
@@ -166,11 +176,11 @@ class Writer:
         Does nothing where nothing changed and the derived files are whole. Raises IndexStateError where the
         disk is full: what was written stays, and the next run publishes it.
         """
-        return publishing.publish(self._directory, self._store)
+        return publish(self._directory, self._store)
 
     def _seal(self) -> None:
         if self._secret is not None:
-            ownership.seal(self._store, self._secret)
+            tables.seal_owner(self._store, self._secret)
 
     def _file(self, source: SourceFile, content_hash: str, reader: str, limits: str = "") -> int:
         """The file's row, brought up to date, its problems forgotten."""
@@ -318,3 +328,252 @@ def _seen(source: SourceFile) -> tuple[str | bytes | int, ...]:
 def _title(text: str) -> str:
     """A title or heading as it is stored: however long a document says it is, it stands in every hit."""
     return storable(text)[:MAX_TITLE]
+
+
+_FREE_SHARE = 0.25
+"""Free pages among all of the database before they are given back to the disk."""
+
+
+def publish(directory: Path, store: Store, anew: Identity | None = None) -> int:
+    """Make what was written since the last generation the next one; returns the current generation.
+
+    `anew` is what the index is from then on, where every passage has terms by other rules that wait for that. Else
+    nothing is done where nothing changed and the derived files are whole. Raises IndexStateError where the files
+    cannot be written, ResourcesError where so many may not be open, and IndexDamaged.
+    """
+    state = store.state()
+    old = _Old(directory, store, state)
+    if old.whole and not store.changed() and not anew:
+        return state.generation
+    _verify(store, state)
+    generation = state.generation + 1
+    target = files.folder(directory, generation)
+    try:
+        files.remove(target)
+        target.mkdir(mode=0o700)
+        step("folder made")
+        manifest = _build(store, old, target, generation, anew)
+        _commit(store, state, generation, manifest, anew)
+        store.identity = anew or store.identity
+    except BaseException as error:
+        if store.state().generation != generation:
+            shutil.rmtree(target, ignore_errors=True)
+        if isinstance(error, OSError | Damaged):
+            if _errno(error) in (errno.EMFILE, errno.ENFILE):
+                raise ResourcesError(
+                    f"the files of the index in {directory} cannot be written: {error}",
+                    "let it open more files (ulimit -n 256), then run `kosearch index` again: nothing is lost",
+                ) from error
+            raise IndexStateError(
+                f"the files of the index in {directory} cannot be written: {error}",
+                "make room on the disk, then run `kosearch index` again: nothing that was stored is lost",
+            ) from error
+        raise
+    step("generation committed")
+    files.sweep(directory, keep=generation)
+    step("old generations swept")
+    _tidy(store)
+    return generation
+
+
+def _errno(error: BaseException) -> int | None:
+    """What the system said, to us or to what reads files for us."""
+    cause = error if isinstance(error, OSError) else error.__cause__
+    return cause.errno if isinstance(cause, OSError) else None
+
+
+class _Old:
+    """The derived files of the current generation, as far as they are what was written."""
+
+    def __init__(self, directory: Path, store: Store, state: State) -> None:
+        self.directory = files.folder(directory, state.generation)
+        self.dense: Dense | None = None
+        self.lexical: Lexical | None = None
+        self.whole = state.generation == 0
+        if self.whole:
+            return
+        try:
+            manifest = files.read_manifest(self.directory, state.manifest)
+        except Damaged:
+            return
+        graph_whole = manifest.graph_whole(self.directory)
+        with suppress(Damaged):
+            self.dense = Dense(self.directory, manifest if graph_whole else replace(manifest, graph=None))
+        with suppress(Damaged):
+            self.lexical = Lexical(self.directory, manifest, store.identity.fields)
+        self.whole = bool(graph_whole and self.dense and self.lexical)
+
+
+def _verify(store: Store, state: State) -> None:
+    """See that the rows whose checksums are about to be written anew are what was written.
+
+    Raises IndexDamaged.
+    """
+    for which in (PENDING, RETIRED, MOVED):
+        for _ in store.documents(which):
+            pass
+    if store.count_documents(PUBLISHED) != state.documents:
+        raise damaged("the table of documents")
+
+
+def _build(store: Store, old: _Old, target: Path, generation: int, anew: Identity | None) -> str:
+    """Write the derived files of a generation; returns the checksum of their manifest."""
+    dead = store.passage_ids(RETIRED)
+    which = PENDING if old.dense else NEXT
+    added = Added(store.count_passages(which), _vectors(store, which))
+    manifest = Manifest(generation, store.identity.dimensions, store.identity.storage)
+    manifest = write_vectors(old.dense, target, manifest, dead, added)
+    step("vectors written")
+    manifest = write_graph(old.dense, Dense(target, manifest))
+    step("graph written")
+    keep = old.lexical is not None and not old.lexical.worn(len(dead)) and not anew
+    lines = _lines(store, PENDING if keep else NEXT, anew=anew is not None)
+    write_lexical(old.directory if keep else None, target, (anew or store.identity).fields, dead, lines)
+    step("terms written")
+    manifest = replace(manifest, files=manifest.files | files.measure_all(target, FOLDER))
+    checksum = files.write_manifest(target, manifest)
+    step("manifest written")
+    return checksum
+
+
+def _vectors(store: Store, which: str) -> Iterator[tuple[Ids, Ids, Vectors]]:
+    for ids, documents, blobs in store.scan("vector", which):
+        yield ids, documents, decode_vectors(blobs, store.identity.dimensions, store.identity.storage)
+
+
+def _lines(store: Store, which: str, *, anew: bool = False) -> Iterator[tuple[int, int, list[str]]]:
+    for ids, documents, blobs in store.scan("terms", which, anew=anew):
+        for number, document, blob in zip(ids.tolist(), documents.tolist(), blobs, strict=True):
+            yield number, document, decode_lines(blob)
+
+
+def _update_counts(store: Store, state: State) -> State:
+    """Bring the term counts to what the next generation has; returns the state with its passages and totals."""
+    counts = Counts(store.identity.fields)
+    for _, _, lines in _lines(store, PENDING):
+        counts.add(lines)
+    for _, _, lines in _lines(store, RETIRED):
+        counts.subtract(lines)
+    totals = {field: state.totals[field] + counts.totals[field] for field in store.identity.fields}
+    for number, changes in counts.by_bucket().items():
+        row = store.counts(number)
+        for name, change in changes.items():
+            row[name] = row.get(name, 0) + change
+        if min(row.values()) < 0:
+            raise damaged(f"row {number} of its term counts")
+        write_counts(store, number, {name: count for name, count in row.items() if count})
+    return replace(state, passages=state.passages + counts.passages, totals=totals)
+
+
+def _take_new_terms(store: Store, state: State, identity: Identity) -> State:
+    """Make the new terms those of the passages, and count them; returns the state with passages and totals."""
+    counts = Counts(identity.fields)
+    for _, _, lines in _lines(store, NEXT, anew=True):
+        counts.add(lines)
+    totals, rows = counts.totals, counts.by_bucket()
+    for number in range(BUCKETS):
+        write_counts(store, number, rows.get(number, {}))
+    connection = store.connection
+    connection.execute("UPDATE passage SET terms = n.terms FROM new_terms n WHERE n.passage_id = passage.id")
+    connection.execute("DELETE FROM new_terms")
+    write_meta(connection, "new terms", None)
+    write_meta(connection, "identity", asdict(identity))
+    return replace(state, passages=counts.passages, totals=totals)
+
+
+def write_counts(store: Store, number: int, counts: Mapping[str, int]) -> None:
+    """Write a row of the table of term counts."""
+    sealed = seal(encode_counts(counts), number)
+    store.connection.execute("INSERT OR REPLACE INTO term VALUES (?, ?)", (number, sealed))
+
+
+def _commit(store: Store, state: State, generation: int, manifest: str, anew: Identity | None) -> None:
+    """Make the generation the current one: the only moment that readers notice."""
+    connection = store.connection
+    with transaction(connection):
+        counted = _take_new_terms(store, state, anew) if anew else _update_counts(store, state)
+        step("term counts written")
+        connection.execute("DELETE FROM document WHERE retired = 1")
+        step("retired rows deleted")
+        columns = DOCUMENT.replace("published", "1")
+        connection.execute(f"UPDATE document SET published = 1, checksum = row_checksum({columns}) WHERE published = 0")
+        # The times of a file that cannot be read are not those of the text that it had.
+        connection.execute(
+            "UPDATE document SET raw = f.raw, path = f.path, size = iif(f.broken, document.size, f.size),"
+            " mtime_ns = iif(f.broken, document.mtime_ns, f.mtime_ns)"
+            " FROM (SELECT *, EXISTS (SELECT 1 FROM problem WHERE file_id = file.id AND whole)"
+            " AS broken FROM file WHERE moved = 1) AS f WHERE file_id = f.id"
+        )
+        connection.execute(f"UPDATE document AS d SET checksum = row_checksum({DOCUMENT}) WHERE {MOVED}")
+        connection.execute("UPDATE file SET moved = 0 WHERE moved = 1")
+        (documents,) = connection.execute("SELECT count(*) FROM document").fetchone()
+        new = replace(counted, generation=generation, manifest=manifest, documents=documents)
+        write_meta(connection, "state", asdict(new))
+        step("state written")
+
+
+def _tidy(store: Store) -> None:
+    """Give free pages back to the disk when there are many, and bring the log home unless a reader needs it."""
+    (free,) = store.connection.execute("PRAGMA freelist_count").fetchone()
+    (pages,) = store.connection.execute("PRAGMA page_count").fetchone()
+    if free > _FREE_SHARE * pages:
+        # A page for each step, and only executescript() steps to the end of a statement without columns.
+        store.connection.executescript("PRAGMA incremental_vacuum")
+    store.connection.execute("PRAGMA busy_timeout = 0")
+    store.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    store.connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000:.0f}")
+
+
+Terms = Mapping[str, Sequence[str]]
+"""Field → terms."""
+_LACKING = (
+    f"{NEXT} AND EXISTS (SELECT 1 FROM passage p WHERE p.document_id = d.id"
+    " AND NOT EXISTS (SELECT 1 FROM new_terms n WHERE n.passage_id = p.id))"
+)
+"""Documents of the next generation of which a passage has no new terms."""
+
+
+class Reanalysis:
+    """Begun, or gone on with, by whoever makes one; `finish` makes the new terms those of the index."""
+
+    def __init__(self, directory: Path, store: Store, rules: str, fields: tuple[str, ...]) -> None:
+        self._directory = directory
+        self._store = store
+        self._identity: Identity = replace(store.identity, term_rules=rules, fields=fields)
+        made_by = {"rules": rules, "fields": list(fields)}
+        if read_optional_meta(store.connection, "new terms") != made_by:
+            with transaction(store.connection):
+                store.connection.execute("DELETE FROM new_terms")
+                write_meta(store.connection, "new terms", made_by)
+
+    def __len__(self) -> int:
+        """How many documents are left to be analysed."""
+        return self._store.count_documents(_LACKING)
+
+    def documents(self) -> Iterator[UnanalysedDocument]:
+        """The documents that are left. Those that get terms meanwhile do not disturb."""
+        for document in list(self._store.documents(_LACKING)):
+            yield self._store.unanalysed(document)
+
+    def put(self, analysed: Iterable[tuple[UnanalysedDocument, Sequence[Terms]]]) -> None:
+        """Keep the terms of these documents' passages, in their order, in one transaction."""
+        with transaction(self._store.connection):
+            for document, rows in analysed:
+                self._store.connection.executemany(
+                    "INSERT OR REPLACE INTO new_terms VALUES (?, ?)",
+                    (
+                        (number, seal(encode_terms(self._identity.fields, one), number))
+                        for number, one in zip(document.ids, rows, strict=True)
+                    ),
+                )
+
+    def give_up(self, document: UnanalysedDocument) -> None:
+        """The document has no terms, and the next run reads its file again."""
+        with transaction(self._store.connection):
+            self.put([(document, [{} for _ in document.ids])])
+            sql = "UPDATE file SET hash = '' WHERE id = (SELECT file_id FROM document WHERE id = ?)"
+            self._store.connection.execute(sql, (document.id,))
+
+    def finish(self) -> int:
+        """Make the new terms those of the index, and publish. Returns the generation that answers now."""
+        return publish(self._directory, self._store, anew=self._identity)

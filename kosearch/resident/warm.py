@@ -12,7 +12,7 @@ from pathlib import Path
 
 from kosearch import embedding
 from kosearch.config import Settings
-from kosearch.index import schema
+from kosearch.index import database
 from kosearch.library import Index
 from kosearch.records import Answer, Query
 from kosearch.terms import Analyzer
@@ -134,7 +134,7 @@ class _Index(Index):
 
 def _identity(directory: Path) -> tuple[int, int] | None:
     try:
-        found = os.stat(directory / schema.NAME)
+        found = os.stat(directory / database.NAME)
     except OSError:
         return None
     return found.st_dev, found.st_ino

@@ -44,7 +44,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from kosearch import config, embedding, processing
-from kosearch.index import Writer, graph
+from kosearch.index import Writer, vectors
 from kosearch.indexing import Run
 from kosearch.library import Index
 from kosearch.processing import FileProcessor, Job, Processed
@@ -214,7 +214,7 @@ def memory(work: Path, count: int) -> None:
     library = Index(config.load({"index": "memory"}))
     library.prepare()
     library.embedder = Stub(library.model)
-    graph.MIN_ROWS = sys.maxsize
+    vectors.MIN_ROWS = sys.maxsize
     print(f"\nmemory     {count} files with vectors from a stub, MiB of their own at most\n")
     print(f"{'files':>8} {'this process':>13} {'workers':>8} {'seconds':>8}")
     begun, tenth, shown = time.monotonic(), max(1, count // 10), 0

@@ -36,7 +36,7 @@ from typing import Any
 
 import numpy as np
 
-from kosearch.index import Index, Writer, graph, steps
+from kosearch.index import Index, Writer, files, vectors
 from kosearch.records import Query
 from kosearch.searching.answering import answers
 from kosearch.searching.ranking import CANDIDATES
@@ -134,12 +134,12 @@ def published(writer: Writer) -> Figures:
         parts[PARTS.get(name, "commit")] += now - since
         since = now
 
-    steps.hooks.append(done)
+    files.hooks.append(done)
     try:
         writer.publish()
         done("swept")
     finally:
-        steps.hooks.remove(done)
+        files.hooks.remove(done)
     return parts
 
 
@@ -250,7 +250,7 @@ def changes(folder: Path, size: int) -> Figures:
     order = np.random.default_rng(3).permutation(corpus.documents)
     few = max(1, corpus.documents // 100)
     changed, removed = np.sort(order[:few]), np.sort(order[few : 2 * few])
-    many = graph.lag(size) // PER_DOCUMENT + 1
+    many = vectors.lag(size) // PER_DOCUMENT + 1
     figures: Figures = {}
     asked = corpus.questions(QUESTIONS + WARMING)
     with changing(index, figures, "1% changed") as writer:
@@ -260,7 +260,7 @@ def changes(folder: Path, size: int) -> Figures:
         writer.remove([_synthetic.source(number).raw for number in removed.tolist()])
     figures |= {f"after both: {name}": value for name, value in asking(index, asked).items()}
     figures |= nearest(folder, index, asked[WARMING:], " after both")
-    if size >= graph.MIN_ROWS:
+    if size >= vectors.MIN_ROWS:
         with changing(index, figures, "past the lag") as writer:
             write(writer, corpus, np.sort(order[2 * few : 2 * few + many]), version=2)
         figures |= nearest(folder, index, asked[WARMING:], " past the lag")

@@ -20,7 +20,7 @@ from kosearch.config import load
 from kosearch.evaluation.collections import Collection, read_collection
 from kosearch.evaluation.experiment import CollectionProcessor
 from kosearch.evaluation.reports import Family, evaluate
-from kosearch.index.codec import codes, vectors_of
+from kosearch.index.vectors import codes, vectors_of
 from kosearch.library import Index
 
 EVAL = Path(__file__).resolve().parents[3] / "shared" / "eval"

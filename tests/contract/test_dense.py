@@ -12,7 +12,7 @@ import pytest
 from index_making import IDENTITY, QUERY, quick_folder, source
 from numpy.typing import NDArray
 
-from kosearch.index import Index, NewDocument, NewPassage, Snapshot, graph
+from kosearch.index import Index, NewDocument, NewPassage, Snapshot, vectors
 from kosearch.records import Extracted, Passage
 
 ROWS = 400
@@ -48,8 +48,8 @@ def way(
     request: pytest.FixtureRequest, storage: str, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[[Vectors], Snapshot]]:
     """A function from vectors to a snapshot that holds them."""
-    monkeypatch.setattr(graph, "MIN_ROWS", 100 if request.param == "graph" else 10**9)
-    monkeypatch.setattr(graph, "RECALL", 0.0)  # it is kept whatever the vectors: among equals it finds others
+    monkeypatch.setattr(vectors, "MIN_ROWS", 100 if request.param == "graph" else 10**9)
+    monkeypatch.setattr(vectors, "RECALL", 0.0)  # it is kept whatever the vectors: among equals it finds others
     with quick_folder() as folder:
 
         def open_snapshot(vectors: Vectors) -> Snapshot:
@@ -155,7 +155,7 @@ def test_vectors_and_queries_of_nothing(way: Callable[[Vectors], Snapshot]) -> N
 
 def test_a_graph_goes_unused_when_it_cannot_say(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """hnswlib raises when it finds fewer than were asked for; then the scan answers."""
-    monkeypatch.setattr(graph, "MIN_ROWS", 100)
+    monkeypatch.setattr(vectors, "MIN_ROWS", 100)
     index = fill(tmp_path, random_vectors())
     with index.snapshot() as snapshot:
         found = snapshot.dense(QUERY, 20)[0].tolist()

@@ -200,7 +200,7 @@ def _arranged(request: Mapping[str, Any]) -> Iterator[None]:
     """In the child: output to files, and the fault."""
     import resource
 
-    from kosearch.index.steps import hooks
+    from kosearch.index.files import hooks
 
     out, fault = Path(request["out"]), request["fault"]
     files = [os.open(out / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600) for name in _OUTPUTS]

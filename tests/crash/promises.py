@@ -52,7 +52,7 @@ _BOMBS = "tests/hostile/test_bombs.py"
 _FUZZ = "tests/hostile/test_fuzz.py"
 
 _SWEPT_FIRST = (
-    "index/publishing.py",
+    "index/writer.py",
     "        _commit(store, state, generation",
     "        files.sweep(directory, keep=generation)\n        _commit(store, state, generation",
 )
@@ -64,7 +64,7 @@ PROMISES: dict[str, Promise] = {
         {
             "rows are committed one by one": Break(
                 f"{_KILL}::test_killed_at_a_random_operation[200]",
-                "index/schema.py",
+                "index/database.py",
                 "    if connection.in_transaction:\n        yield\n        return\n",
                 "    yield\n    return\n",
             ),
@@ -111,13 +111,13 @@ PROMISES: dict[str, Promise] = {
         {
             "what could not be committed counts as done": Break(
                 f"{_KILL}::test_an_operation_that_fails[100-disk full]",
-                "index/schema.py",
+                "index/database.py",
                 'connection.execute("ROLLBACK")\n        raise\n',
                 'connection.execute("ROLLBACK")\n        return\n',
             ),
             "errors of the database go through": Break(
                 f"{_KILL}::test_an_operation_that_fails[100-input/output error]",
-                "index/schema.py",
+                "index/database.py",
                 "            sqlite3.SQLITE_IOERR,\n",
                 "",
             ),
@@ -153,7 +153,7 @@ PROMISES: dict[str, Promise] = {
             ),
             "commits are not made durable": Break(
                 f"{_POWER}::test_the_power_fails_during_a_run[300]",
-                "index/schema.py",
+                "index/database.py",
                 "PRAGMA synchronous = FULL",
                 "PRAGMA synchronous = OFF",
             ),
@@ -170,10 +170,10 @@ PROMISES: dict[str, Promise] = {
                 "not (directory / name).exists():",
             ),
             "checksums of vectors, terms and texts are not tested": Break(
-                _ROWS, "index/codec.py", " or _crc(blob[_SEAL:], key) != blob[:_SEAL]:", ":"
+                _ROWS, "index/database.py", " or _crc(blob[_SEAL:], key) != blob[:_SEAL]:", ":"
             ),
             "checksums of documents are not tested": Break(
-                _ROWS, "index/store.py", "if row[-1] != checksum(*row[:-1]):", "if not row:"
+                _ROWS, "index/tables.py", "if row[-1] != checksum(*row[:-1]):", "if not row:"
             ),
         },
     ),
@@ -190,13 +190,13 @@ PROMISES: dict[str, Promise] = {
         {
             "the lock is not taken": Break(
                 f"{_SHARING}::test_a_second_index_is_told_of_the_first",
-                "index/lock.py",
+                "index/files.py",
                 "            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)\n",
                 "            pass\n",
             ),
             "the note of a dead process is its lock": Break(
                 f"{_SHARING}::test_the_lock_of_a_dead_process_is_nobodys",
-                "index/lock.py",
+                "index/files.py",
                 "        while not _try_to_lock(descriptor):",
                 "        while os.fstat(descriptor).st_size or not _try_to_lock(descriptor):",
             ),
@@ -208,7 +208,7 @@ PROMISES: dict[str, Promise] = {
         {
             "a generation is published row by row": Break(
                 f"{_SHARING}::test_readers_see_one_generation[5000-20]",
-                "index/publishing.py",
+                "index/writer.py",
                 "    with transaction(connection):\n        counted =",
                 "    for _ in range(1):\n        counted =",
             ),
@@ -220,13 +220,13 @@ PROMISES: dict[str, Promise] = {
         {
             "statements committed one by one": Break(
                 f"{_FORMATS}::test_a_migration_is_whole_or_was_not",
-                "index/schema.py",
+                "index/database.py",
                 "    with transaction(connection):\n        for number in range",
                 "    for _ in range(1):\n        for number in range",
             ),
             "a newer format is opened": Break(
                 f"{_FORMATS}::test_a_newer_format_is_refused",
-                "index/schema.py",
+                "index/database.py",
                 "if version > VERSION:",
                 "if version < 0:",
             ),

@@ -16,7 +16,7 @@ from index_making import answers, make, put, quick_folder, source
 from crash.conftest import Place
 from crash.folders import answers_in, chance
 from kosearch.errors import IndexStateError
-from kosearch.index import Index, graph
+from kosearch.index import Index, vectors
 
 NAMES = [f"f{number}" for number in range(30)]
 PAGE = 8192
@@ -78,7 +78,7 @@ class Whole:
 @pytest.fixture(scope="module")
 def whole() -> Iterator[Whole]:
     with quick_folder() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(graph, "MIN_ROWS", 4)
+        patch.setattr(vectors, "MIN_ROWS", 4)
         index = make(folder / "settled", NAMES)
         with index.snapshot(), index.writer() as writer:  # while somebody reads, the log cannot come home
             put(writer, "g")

@@ -20,10 +20,10 @@ from index_making import QUERY, TERMS, answers, make, put
 
 from fuzz.frame import Family, Input
 from kosearch.errors import IndexBusy, IndexStateError
-from kosearch.index import Index, files, graph, schema
+from kosearch.index import Index, database, files, vectors
 
 CRAFTED = "crafted"
-_DATABASE = schema.NAME
+_DATABASE = database.NAME
 
 
 def attempt(one: Input) -> str:
@@ -64,9 +64,9 @@ def _asked(index: Index) -> None:
 
 def _made_to_agree(directory: Path, path: Path) -> bool:
     """Write the checksums that the changed file wants, as somebody would who knows them."""
-    connection = schema.connect(directory, write=True)
+    connection = database.connect(directory, write=True)
     try:
-        state = schema.read_meta(connection, "state")
+        state = database.read_meta(connection, "state")
         place = files.folder(directory, state["generation"])
         manifest = place / files.MANIFEST
         if path != manifest:
@@ -77,7 +77,7 @@ def _made_to_agree(directory: Path, path: Path) -> bool:
                 manifest.write_bytes(json.dumps(value).encode())
             except (ValueError, KeyError):
                 return False
-        schema.write_meta(connection, "state", state | {"manifest": files._checksum(manifest.read_bytes())})
+        database.write_meta(connection, "state", state | {"manifest": files._checksum(manifest.read_bytes())})
     finally:
         connection.close()
     return True
@@ -88,7 +88,7 @@ def _base() -> tuple[Path, dict[str, Any]]:
     """A small index with all that a generation may have, and its answers."""
     folder = tempfile.mkdtemp(dir=_memory(), prefix="kosearch-fuzz-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    least, graph.MIN_ROWS = graph.MIN_ROWS, 4
+    least, vectors.MIN_ROWS = vectors.MIN_ROWS, 4
     try:
         index = make(Path(folder, "index"), "abc")
         with index.writer() as writer:
@@ -98,7 +98,7 @@ def _base() -> tuple[Path, dict[str, Any]]:
         found = answers(index, warm=True)
         index.close()
     finally:
-        graph.MIN_ROWS = least
+        vectors.MIN_ROWS = least
     return index.directory, found
 
 

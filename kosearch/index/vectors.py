@@ -7,21 +7,23 @@ in a large index.
 
 from __future__ import annotations
 
+import errno
+import os
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kosearch.index import graph as graphs
-from kosearch.index.codec import Codes, codes, vectors_of
+from kosearch.index.contract import Ids, Vectors
 from kosearch.index.files import MAX_DEAD, Damaged, Graph, Manifest, link, measure
-from kosearch.index.graph import HnswGraph
-from kosearch.index.records import Ids, Vectors
+from kosearch.system import usable_cores
 
 ROWS = "rows.i64"
 _ERROR = np.float32(1e-5)
@@ -134,7 +136,7 @@ class Dense:
             self._graph_wanted = False
             if earlier is not None and earlier.manifest.graph == graph:
                 self._graph = earlier._graph
-            if self._graph is None and graphs.available():
+            if self._graph is None and available():
                 self.manifest.check(self.directory, graph.name)
                 self._graph = HnswGraph.load(self.directory / graph.name, self.manifest.dimensions)
         finally:
@@ -301,24 +303,24 @@ def write_graph(old: Dense | None, new: Dense) -> Manifest:
     is deleted: an index does not lose its graph by a few deletions at the size from which one is built.
     """
     manifest, ids = new.manifest, new.live_ids
-    if not graphs.available():
+    if not available():
         return manifest
     known = old.manifest.graph if old else None
     if old and known:
         lacking = ids[ids > known.last]
         deleted = known.items - (len(ids) - len(lacking))
-        if len(lacking) + deleted <= graphs.lag(known.items):
+        if len(lacking) + deleted <= lag(known.items):
             link(old.directory / known.name, new.directory / known.name)
             files = manifest.files | {known.name: old.manifest.files[known.name]}
             return replace(manifest, graph=known, files=files)
-        if deleted <= graphs.MAX_DELETED * known.items:
+        if deleted <= MAX_DELETED * known.items:
             graph = HnswGraph.load(old.directory / known.name, manifest.dimensions, more=len(lacking))
             graph.delete(np.setdiff1d(graph.ids(), ids, assume_unique=True))
             return _save_graph(graph, new, lacking)
     declined = old.manifest.declined if old else 0
-    if len(ids) < max(graphs.MIN_ROWS, 2 * declined):
+    if len(ids) < max(MIN_ROWS, 2 * declined):
         return replace(manifest, declined=declined)
-    if len(ids) > graphs.TRIAL and not _would_pay(new):
+    if len(ids) > TRIAL and not _would_pay(new):
         return replace(manifest, declined=len(ids))
     return _save_graph(HnswGraph.create(manifest.dimensions, len(ids)), new, ids)
 
@@ -327,7 +329,7 @@ def _save_graph(graph: HnswGraph, new: Dense, missing: Ids) -> Manifest:
     for ids, _, vectors in new.chunks(new.rows(missing)):
         graph.add(ids, vectors)
     queries = _like_questions(new, np.flatnonzero(new.live))
-    ef = graph.measured_ef(queries, new.exact(queries, min(graphs.NEAREST, len(new.live_ids))))
+    ef = graph.measured_ef(queries, new.exact(queries, min(NEAREST, len(new.live_ids))))
     if not ef:
         return replace(new.manifest, declined=len(new.live_ids))
     name = f"graph-{new.manifest.generation}.hnsw"
@@ -342,12 +344,12 @@ def _would_pay(new: Dense) -> bool:
     The width that is needed, as a share of the items, hardly depends on how many they are.
     """
     chance = np.random.default_rng(new.manifest.generation)
-    rows = np.sort(chance.choice(np.flatnonzero(new.live), graphs.TRIAL, replace=False))
+    rows = np.sort(chance.choice(np.flatnonzero(new.live), TRIAL, replace=False))
     vectors, ids = new.take(rows), new.ids[rows]
     graph = HnswGraph.create(new.manifest.dimensions, len(ids))
     graph.add(ids, vectors)
     queries = _like_questions(new, rows)
-    nearest = np.argpartition(-(queries @ vectors.T), graphs.NEAREST, axis=1)[:, : graphs.NEAREST]
+    nearest = np.argpartition(-(queries @ vectors.T), NEAREST, axis=1)[:, :NEAREST]
     return graph.measured_ef(queries, ids[nearest]) > 0
 
 
@@ -358,7 +360,7 @@ def _like_questions(new: Dense, rows: Ids) -> Vectors:
     what sets sixteen others apart): passages themselves, or means of two, are found in half the width.
     """
     chance = np.random.default_rng(new.manifest.generation)
-    drawn = new.take(chance.choice(rows, graphs.SAMPLE * 17)).reshape(graphs.SAMPLE, 17, -1)
+    drawn = new.take(chance.choice(rows, SAMPLE * 17)).reshape(SAMPLE, 17, -1)
     common = drawn.mean(axis=(0, 1))
     weights = np.array([3, *[1] * 16], np.float32) / 5
     return np.stack([unit(common + weights @ (one - common)) for one in drawn])
@@ -372,3 +374,159 @@ def _append(stream: BinaryIO, rows: Iterable[tuple[Ids, Ids, Vectors]], manifest
         stream.write(np.ascontiguousarray(stored).data)
         tables.append(np.stack([ids, documents], axis=1))
     return tables
+
+
+MIN_ROWS = 100_000
+"""A graph may be built from so many rows on; below, a scan takes less than 18 ms of one core."""
+TRIAL = 30_000
+"""So many of them are tried first: half a minute, and on vectors for which a graph pays not at all (each has 32
+dimensions of its own: tests/benchmarks/speed.md) the whole would take half an hour for a million."""
+LAG = 0.1
+MOST_LAG = 25_000
+"""Rows that the graph lacks, or has for nothing, before it is brought up to date: a share of it, or so many, which
+a question scans in some milliseconds."""
+MAX_DELETED = 0.3
+"""Deleted items as a share of the graph before it is built anew."""
+SAMPLE = 200
+NEAREST = 10
+"""Queries, and the nearest of each, by which a graph is judged when it is written…"""
+RECALL = 0.995
+"""…and the share of them that it has to find: an answer should have 99%, and a sample may flatter."""
+_M = 16
+_EF_CONSTRUCTION = 200
+_EF = 400
+"""The least width of search; also the most that is asked for at once."""
+_WIDER = 1.25
+"""So many times wider it is searched while too little is found…"""
+_WORTH = 50
+"""…up to this part of the items, where it takes half of a scan's time: 4 to 5 µs for each step of width, and .17 to .2
+for each row (`python -m tests.benchmarks graph_parameters`)."""
+_ITEMS = 10_000
+
+
+def lag(items: int) -> int:
+    """How many rows a graph of so many items may lack."""
+    return int(min(LAG * items, MOST_LAG))
+
+
+def available() -> bool:
+    """Whether hnswlib is installed: it has to be compiled, and searching goes on without it."""
+    return find_spec("hnswlib") is not None
+
+
+class HnswGraph:
+    """A graph in memory; its labels are passage ids."""
+
+    def __init__(self, dimensions: int) -> None:
+        """Raises ImportError where hnswlib is not installed."""
+        import hnswlib
+
+        self._dimensions = dimensions
+        self._index: Any = hnswlib.Index(space="ip", dim=dimensions)
+
+    @classmethod
+    def create(cls, dimensions: int, capacity: int) -> HnswGraph:
+        """An empty graph."""
+        graph = cls(dimensions)
+        graph._index.init_index(capacity, M=_M, ef_construction=_EF_CONSTRUCTION)
+        return graph
+
+    @classmethod
+    def load(cls, path: Path, dimensions: int, *, more: int = 0) -> HnswGraph:
+        """A graph from its file, with room for `more` items. hnswlib checks nothing: the caller has."""
+        graph = cls(dimensions)
+        graph._index.load_index(str(path))
+        if more:
+            graph._index.resize_index(graph._index.get_current_count() + more)
+        return graph
+
+    def __len__(self) -> int:
+        return int(self._index.get_current_count())
+
+    def delete(self, ids: Ids) -> None:
+        """Mark items as deleted, where they are not yet."""
+        for number in ids.tolist():
+            with suppress(RuntimeError):
+                self._index.mark_deleted(number)
+
+    def add(self, ids: Ids, vectors: Vectors) -> None:
+        """Add items: ids (n,), vectors (n, d)."""
+        for start in range(0, len(ids), _ITEMS):
+            self._index.add_items(
+                vectors[start : start + _ITEMS], ids[start : start + _ITEMS], num_threads=usable_cores()
+            )
+
+    def save(self, path: Path) -> None:
+        """Write the graph to its file. Raises OSError where the disk is full, which hnswlib does not see."""
+        self._index.save_index(str(path))
+        if path.stat().st_size != self._index.index_file_size():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    def ids(self) -> Ids:
+        """All ids in it, deleted ones too."""
+        return np.array(self._index.get_ids_list(), dtype=np.int64)
+
+    def search(self, query: Vectors, k: int, ef: int) -> Ids:
+        """About the k nearest; none where the graph cannot say (hnswlib raises when it finds fewer)."""
+        if k > _EF:
+            return np.zeros(0, np.int64)
+        try:
+            self._index.set_ef(ef)
+            labels, _ = self._index.knn_query(query, k=min(k, len(self)), num_threads=1)
+        except RuntimeError:
+            return np.zeros(0, np.int64)
+        return np.asarray(labels[0]).astype(np.int64)
+
+    def measured_ef(self, queries: Vectors, nearest: Ids) -> int:
+        """The least width at which the graph finds RECALL of the nearest (queries, k); 0 where none does."""
+        ef = _EF
+        while ef <= max(_EF, len(self) / _WORTH):
+            found = [self.search(query, nearest.shape[1], ef) for query in queries]
+            hits = sum(np.isin(one, ids).sum() for one, ids in zip(nearest, found, strict=True))
+            if hits >= RECALL * nearest.size:
+                return ef
+            ef = round(ef * _WIDER)
+        return 0
+
+
+Codes = NDArray[Any]
+"""(n, d): vectors in the numbers they are stored in."""
+
+
+def encode_vectors(vectors: Vectors, storage: str) -> list[bytes]:
+    """Rows of (n, d) → n blobs, little-endian."""
+    return [row.tobytes() for row in codes(vectors, storage)]
+
+
+def codes(vectors: Vectors, storage: str) -> Codes:
+    """Rows of (n, d), of any length but 0, in the numbers they are stored in.
+
+    float16 holds them at length 1, so that nothing overflows. int8 holds each row scaled so that its largest number
+    is 127; the scale need not be kept, for all vectors have length 1 when they are read.
+    """
+    rows = _unit(vectors.astype(np.float64))
+    if storage == "int8":
+        largest = np.abs(rows).max(axis=1, initial=0)
+        return np.rint(rows * (127 / np.where(largest > 0, largest, 1))[:, None]).astype(np.int8)
+    return rows.astype("<f2")
+
+
+def decode_vectors(blobs: Sequence[bytes], dimensions: int, storage: str) -> Vectors:
+    """n blobs → (n, d) float32 rows of length 1."""
+    kind = np.int8 if storage == "int8" else "<f2"
+    return vectors_of(np.frombuffer(b"".join(blobs), dtype=kind).reshape(len(blobs), dimensions))
+
+
+def vectors_of(stored: Codes) -> Vectors:
+    """Rows in the numbers they are stored in → float32, of length 1.
+
+    The length is taken in float64: float32 sums would depend on how a library orders them, and a vector must
+    be the same bit by bit wherever it is read from.
+    """
+    return _unit(stored.astype(np.float64)).astype(np.float32)
+
+
+def _unit(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    length = np.sqrt(np.einsum("ij,ij->i", rows, rows))
+    rows /= np.where(length > 0, length, 1)[:, None]
+    return rows

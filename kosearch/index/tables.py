@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from kosearch.errors import IndexMismatch
-from kosearch.index.codec import (
-    BUCKETS,
-    bucket,
-    checksum,
-    damaged,
-    decode_counts,
-    decode_lines,
-    decode_vectors,
-    integer_of,
-    unseal,
-)
-from kosearch.index.records import (
+from kosearch.errors import IndexDamaged, IndexMismatch
+from kosearch.index.contract import (
     FileState,
     Globs,
     Identity,
@@ -34,7 +26,23 @@ from kosearch.index.records import (
     UnanalysedDocument,
     Vectors,
 )
-from kosearch.index.schema import Connection, is_current, read_meta
+from kosearch.index.database import (
+    BUCKETS,
+    Connection,
+    bucket,
+    checksum,
+    damaged,
+    decode_counts,
+    integer_of,
+    is_current,
+    read_meta,
+    read_optional_meta,
+    transaction,
+    unseal,
+    write_meta,
+)
+from kosearch.index.lexical import decode_lines
+from kosearch.index.vectors import decode_vectors
 from kosearch.records import Extracted, Heading, PageStart, Passage, Reason, Skipped, Statistics
 
 Description = tuple[int, str, str, str, str, int]
@@ -455,3 +463,48 @@ def _document(row: Sequence[Any]) -> StoredDocument:
         integer_of(size),
         integer_of(mtime_ns),
     )
+
+
+OWNER = "owner"
+COPIES = ("owner, again",)
+"""Where an index keeps its number and its seal_owner: twice, for a flipped bit must not make it somebody else's."""
+
+
+def is_sealed(store: Store, key: bytes) -> bool:
+    """Whether the index has the seal_owner that this secret gives it as it is."""
+    owner = _owner(store)
+    return owner is not None and hmac.compare_digest(owner["seal_owner"], _owner_seal(store, key, owner["id"]))
+
+
+def seal_owner(store: Store, key: bytes) -> None:
+    """Give the index the seal_owner of this secret, for as it is now."""
+    with transaction(store.connection):
+        number = (_owner(store) or {"id": os.urandom(16).hex()})["id"]
+        _write_owner(store, {"id": number, "seal_owner": _owner_seal(store, key, number)})
+
+
+def mend_owner(store: Store) -> None:
+    """Make the damaged one of both records anew from the whole one; where neither is whole, the index is nobody's."""
+    _write_owner(store, _owner(store))
+
+
+def _owner(store: Store) -> dict[str, str] | None:
+    """The number and the seal_owner, from whichever record of them is whole."""
+    for name in (OWNER, *COPIES):
+        with suppress(IndexDamaged):
+            value = read_optional_meta(store.connection, name)
+            if isinstance(value, dict) and all(isinstance(value.get(key), str) for key in ("id", "seal_owner")):
+                return value
+    return None
+
+
+def _write_owner(store: Store, owner: dict[str, str] | None) -> None:
+    for name in (OWNER, *COPIES):
+        write_meta(store.connection, name, owner)
+
+
+def _owner_seal(store: Store, key: bytes, number: str) -> str:
+    identity = store.identity
+    roots = sorted(raw.hex() for raw in store.roots())
+    sealed = json.dumps([number, identity.model, identity.endpoint, roots], sort_keys=True)
+    return hmac.digest(key, sealed.encode(), "sha256").hex()

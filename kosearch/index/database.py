@@ -1,21 +1,25 @@
-"""The tables, their versions, and how the database is opened."""
+"""The database of an index: its tables and their versions, how it is opened, how rows are checked, and backups."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import sqlite3
+import struct
+import zlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from kosearch.errors import IndexBusy, IndexDamaged, IndexMismatch, IndexMissing, IndexStateError
-from kosearch.index.codec import BUCKETS, REPAIR, checksum, damaged, encode_counts, seal
-from kosearch.index.files import sync_folder
-from kosearch.index.records import Identity
-from kosearch.index.steps import step
+import numpy as np
+from numpy.typing import NDArray
+
+from kosearch.errors import IndexBusy, IndexDamaged, IndexMismatch, IndexMissing, IndexStateError, UsageError
+from kosearch.index.contract import Identity
+from kosearch.index.files import step, sync_folder
 
 NAME = "index.sqlite"
 APPLICATION = 0x6B6F7365
@@ -387,3 +391,159 @@ def _versions(connection: sqlite3.Connection) -> tuple[int, int]:
     """Application id and format version."""
     application = connection.execute("PRAGMA application_id").fetchone()[0]
     return application, connection.execute("PRAGMA user_version").fetchone()[0]
+
+
+REPAIR = "kosearch repair"
+BUCKETS = 4096
+"""Rows of the table of term counts: at two million terms, a question's 30 terms read 300 kB."""
+_SEAL = 4
+_SURROGATES = re.compile("[\ud800-\udfff]")
+
+
+def damaged(what: str) -> IndexDamaged:
+    """The error for a row that is not what was written."""
+    return IndexDamaged(f"the index is damaged: {what} is not what was written", REPAIR)
+
+
+def storable(text: str) -> str:
+    """The text with lone surrogates, which UTF-8 cannot hold, as U+FFFD: no offset changes."""
+    return text if text.isascii() else _SURROGATES.sub("\ufffd", text)
+
+
+def storable_integer(number: int) -> int | bytes:
+    """An integer as SQLite can hold it: itself within 64 bits, else its decimal digits as a blob."""
+    return number if -(1 << 63) <= number < 1 << 63 else str(number).encode()
+
+
+def integer_of(stored: int | bytes) -> int:
+    """What `storable_integer` was given. Raises IndexDamaged."""
+    try:
+        return int(stored)
+    except (TypeError, ValueError) as error:
+        raise damaged("a size or a time") from error
+
+
+def checksum(*values: str | bytes | int | None) -> int:
+    """CRC-32 of a row's values."""
+    plain = [value.hex() if isinstance(value, bytes) else str(value) for value in values]
+    return zlib.crc32("\0".join(plain).encode())
+
+
+def seal(data: bytes, *key: int) -> bytes:
+    """A blob that `unseal` accepts only whole, and only under the same key."""
+    return _crc(data, key) + data
+
+
+def unseal(blob: bytes, what: str, *key: int) -> bytes:
+    """The data that was sealed.
+
+    Raises IndexDamaged, naming `what` and the key.
+    """
+    # Where a flipped bit changed the type of the value, it is not even bytes.
+    if not isinstance(blob, bytes) or _crc(blob[_SEAL:], key) != blob[:_SEAL]:
+        raise damaged(f"{what} {' '.join(map(str, key))}")
+    return blob[_SEAL:]
+
+
+def encode_counts(counts: Mapping[str, int]) -> bytes:
+    """Names with positive counts → names on lines, then as many uint32."""
+    names = sorted(counts)
+    text = "\n".join(names).encode()
+    return struct.pack("<I", len(text)) + text + np.array([counts[name] for name in names], dtype="<u4").tobytes()
+
+
+def decode_counts(data: bytes) -> dict[str, int]:
+    """What `encode_counts` made."""
+    (size,) = struct.unpack_from("<I", data)
+    if not size:
+        return {}
+    numbers: NDArray[np.uint32] = np.frombuffer(data, dtype="<u4", offset=4 + size)
+    return dict(zip(data[4 : 4 + size].decode().split("\n"), numbers.tolist(), strict=True))
+
+
+def bucket(name: str) -> int:
+    """The row of the table of term counts that holds this name."""
+    return zlib.crc32(name.encode()) % BUCKETS
+
+
+def _crc(data: bytes, key: tuple[int, ...]) -> bytes:
+    return zlib.crc32(data, zlib.crc32(struct.pack(f"<{len(key)}q", *key))).to_bytes(_SEAL, "little")
+
+
+def write_backup(connection: sqlite3.Connection, target: Path) -> None:
+    """Write what the connection's transaction sees into a new file: whole, or not at all. Raises UsageError."""
+    if os.path.lexists(target):
+        raise UsageError(f"{target} is there already", "name a new file: no backup is written over")
+    if not target.parent.is_dir():
+        raise UsageError(f"{target.parent} is no folder", "name a file in one that is there")
+    scratch = target.with_name(f".{target.name}-{os.getpid()}.new")
+    try:
+        os.close(os.open(scratch, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        copy = sqlite3.connect(scratch, isolation_level=None)
+        try:
+            connection.backup(copy)
+            copy.execute("PRAGMA journal_mode = DELETE")  # one file, without a log beside it
+        finally:
+            copy.close()
+        _sync_backup(scratch)
+        step("backup written")
+        os.link(scratch, target)  # unlike a renamed file it takes nobody's place
+        _sync_backup(target.parent)
+    except OSError as error:
+        raise UsageError(f"{target} cannot be written: {error}", "name a file where there is room") from error
+    finally:
+        for leftover in (scratch, Path(f"{scratch}-journal"), Path(f"{scratch}-wal"), Path(f"{scratch}-shm")):
+            leftover.unlink(missing_ok=True)
+
+
+def check_backup(source: Path) -> None:
+    """See that a file is what `write_backup` wrote. Raises UsageError, IndexMismatch, IndexDamaged."""
+    if not source.is_file():
+        raise UsageError(f"there is no file {source}", "kosearch indexes backup FILE makes one")
+    with _backup_opened(source) as backup:
+        if backup.execute("PRAGMA application_id").fetchone()[0] != APPLICATION:
+            raise UsageError(f"{source} is no backup of an index", "kosearch indexes backup FILE makes one")
+        version = backup.execute("PRAGMA user_version").fetchone()[0]
+        if version > VERSION:
+            raise IndexMismatch(
+                f"{source} has format {version}, and this kosearch knows {VERSION}",
+                "pip install --upgrade kosearch",
+            )
+        finding = backup.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if finding != "ok":
+            raise IndexDamaged(f"{source} is damaged: {finding}", "take another backup")
+
+
+def restore_backup(source: Path, directory: Path) -> None:
+    """Make the database of an index of what `write_backup` wrote: whole, or not at all. The caller holds the lock."""
+    path = directory / f"{NAME}.new"
+    for leftover in directory.glob(f"{path.name}*"):
+        leftover.unlink()
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    with _backup_opened(source) as backup, closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        backup.backup(connection)
+        connection.execute("PRAGMA journal_mode = WAL")
+    _sync_backup(path)
+    step("restored database made")
+    path.rename(directory / NAME)
+    step("restored database named")
+    sync_folder(directory)
+
+
+@contextmanager
+def _backup_opened(source: Path) -> Iterator[sqlite3.Connection]:
+    try:
+        with closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as backup:
+            yield backup
+    except sqlite3.DatabaseError as error:
+        raise IndexDamaged(f"{source} is damaged: {error}", "take another backup") from error
+
+
+def _sync_backup(path: Path) -> None:
+    if os.name == "nt" and path.is_dir():
+        return
+    descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
