@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from kosearch.errors import ModelError as ModelError
     from kosearch.errors import ResourcesError as ResourcesError
     from kosearch.errors import UsageError as UsageError
+    from kosearch.index import FullDocument as FullDocument
     from kosearch.index import Identity as Identity
     from kosearch.index import Status as Status
     from kosearch.index import StoredDocument as StoredDocument
@@ -56,7 +57,7 @@ _ROOMS = {
         *("IndexProgress", "IndexReport", "Skipped", "Reason"),
         *("Extraction", "Extracted", "Heading", "PageStart"),
     ),
-    "index": ("Status", "Identity", "StoredPassage", "StoredDocument"),
+    "index": ("Status", "Identity", "StoredPassage", "StoredDocument", "FullDocument"),
     "errors": (
         *("KosearchError", "UsageError", "ConfigError", "ModelError", "IndexStateError", "IndexMissing"),
         *("IndexMismatch", "IndexDamaged", "IndexBusy", "FilesSkipped", "ResourcesError"),

@@ -7,6 +7,7 @@ first use: asking for the status of an index loads no model.
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import threading
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -27,7 +28,7 @@ from kosearch.errors import (
     KosearchError,
     UsageError,
 )
-from kosearch.index import Identity, Status, StoredPassage, user_secret
+from kosearch.index import FullDocument, Identity, Status, StoredDocument, StoredPassage, user_secret
 from kosearch.index import Index as Store
 from kosearch.passages import CONTEXT
 from kosearch.records import Answer, Extraction, IndexProgress, IndexReport, Query, Reason, Shown, Skipped, TokenOffsets
@@ -583,23 +584,19 @@ class Index:
     def show(self, hit: str, context: int = 5) -> Shown:
         """A passage by its hit's id, or a whole document by its hash, with `context` lines before and after.
 
-        The text is what was read when the document was indexed. Raises UsageError where there is no such passage.
+        Of a hash the first eight digits will do. The text is what was read when the document was indexed. Raises
+        UsageError where there is no such passage.
         """
         from kosearch.searching.answering import surroundings
         from kosearch.searching.folding import file_state
 
         text_hash, start, end = _parsed(hit)
         with self.store.snapshot() as snapshot:
-            document = next(iter(snapshot.with_hash(text_hash)), None)
-            if document is None:
-                raise UsageError(
-                    f"{hit}: the index has no such passage (any more)",
-                    "ask again: kosearch query TEXT --json",
-                )
+            document = _only(snapshot.with_hash(text_hash), hit)
             text = snapshot.document_text(document.id)
         start, end = (start, end) if end is not None else (0, len(text))
         if not 0 <= start < end <= len(text):
-            raise UsageError(f"{hit}: the document has no such passage", "ask again: kosearch query TEXT --json")
+            raise UsageError(f"{hit}: the document has no such passage", _ASK_AGAIN)
         first, last = surroundings(text, start, end, context)
         return Shown(
             path=document.path,
@@ -612,6 +609,39 @@ class Index:
             line_start=text.count("\n", 0, first) + 1,
             state=file_state(document),
         )
+
+    def documents(
+        self,
+        *,
+        path: str | Sequence[str] = (),
+        type: str | Sequence[str] = (),
+        after: str | date | None = None,
+        before: str | date | None = None,
+    ) -> list[StoredDocument]:
+        """The documents that are searchable, by path; filters are those of `search`, and raise as there."""
+        query = Query(
+            text="",
+            paths=tuple(map(filters.glob, _several(path))),
+            kinds=_several(type),
+            after=None if after is None else str(after),
+            before=None if before is None else str(before),
+        )
+        filters.check(query)
+        with self.store.snapshot() as snapshot:
+            ids = snapshot.find_documents(query.paths, query.kinds, query.after, query.before)
+            found = snapshot.documents() if ids is None else snapshot.documents_of(ids)
+            return sorted(found, key=lambda one: (one.raw, one.member, one.id))
+
+    def document(self, id: str) -> FullDocument:
+        """A document with all of its text, by its hash or that of a hit's id; the first eight digits will do.
+
+        Of documents with the same text it is the first. Raises UsageError where there is none.
+        """
+        with self.store.snapshot() as snapshot:
+            stored = _only(snapshot.with_hash(_parsed(id)[0]), id)
+            headings, pages = snapshot.structure(stored.id) or ((), ())
+            text = snapshot.document_text(stored.id)
+            return FullDocument(stored, text, snapshot.passages_of(stored), headings, pages)
 
     def remove(self, *paths: StrPath, wait: bool = False) -> int:
         """Forget files, and all that lies below folders; they stay on disk. Returns how many files left the index.
@@ -842,11 +872,26 @@ def _outdated_line(count: int, kinds: Sequence[str]) -> str:
     return f"{files} read again: kosearch reads {', '.join(kinds) if kinds else 'such files'} otherwise than before"
 
 
+_ASK_AGAIN = "ask again: kosearch query TEXT --json"
+_HASH = re.compile(r"[0-9a-f]{8,64}")
+
+
 def _parsed(hit: str) -> tuple[str, int, int | None]:
-    """A hit's id, or a document's hash alone."""
+    """A hit's id, or a document's hash alone: the hash or its first digits, and the place."""
     text_hash, *place = hit.split(":")
     try:
         start, end = map(int, place) if place else (0, None)
+        if not _HASH.fullmatch(text_hash):
+            raise ValueError
     except ValueError:
         raise UsageError(f"{hit!r} is not a hit's id", "ids stand in the JSON: kosearch query TEXT --json") from None
     return text_hash, start, end
+
+
+def _only(found: Sequence[StoredDocument], hit: str) -> StoredDocument:
+    """The document that an id names: all that it names have the same text."""
+    if not found:
+        raise UsageError(f"{hit}: the index has no such passage (any more)", _ASK_AGAIN)
+    if len({one.text_hash for one in found}) > 1:
+        raise UsageError(f"{hit}: several documents' hashes begin so", "give more of its digits")
+    return found[0]

@@ -49,6 +49,26 @@ def test_a_question_has_hits_that_say_where_they_stand(corpus: kosearch.Index) -
     assert (shown.text, shown.state) == (first.text, "current")
 
 
+def test_documents_and_their_text(corpus: kosearch.Index) -> None:
+    every = corpus.documents()
+    assert [one.path for one in every] == sorted(one.path for one in every)
+    [pdf] = corpus.documents(type="pdf", path="*소방*")
+    assert pdf in every
+    hit = corpus.search("소화기 사용법", k=1)[0]
+    full = corpus.document(hit.id)
+    assert (full.stored, full.pages[0].number) == (pdf, 1)
+    assert hit.passage in full.passages
+    assert full.text[hit.passage.start : hit.passage.end] == hit.text
+    short = f"{hit.document_hash[:8]}:{hit.passage.start}:{hit.passage.end}"
+    assert corpus.document(short) == full
+    assert corpus.show(short) == corpus.show(hit.id)
+    for unknown in ("ffffffff", hit.document_hash[:7], "../etc/passwd", "", "0" * 64, f"{hit.document_hash}0"):
+        with pytest.raises(kosearch.UsageError):
+            corpus.document(unknown)
+    with pytest.raises(kosearch.UsageError):
+        corpus.documents(type="pfd")
+
+
 def test_several_questions_have_several_answers(corpus: kosearch.Index) -> None:
     answers = corpus.search([QUESTION, "restore drill"], k=1)
     assert [answer.question for answer in answers] == [QUESTION, "restore drill"]

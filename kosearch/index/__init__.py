@@ -25,6 +25,7 @@ from kosearch.errors import IndexDamaged, IndexStateError, UsageError
 from kosearch.index import database, files, tables
 from kosearch.index.contract import (
     FileState,
+    FullDocument,
     Globs,
     Identity,
     NewDocument,
@@ -47,6 +48,7 @@ from kosearch.system import make_private
 
 __all__ = [
     "FileState",
+    "FullDocument",
     "Globs",
     "Identity",
     "Index",

@@ -114,6 +114,18 @@ class StoredDocument:
 
 
 @dataclass(frozen=True, slots=True)
+class FullDocument:
+    """A published document with all of its text."""
+
+    stored: StoredDocument
+    text: str
+    passages: tuple[Passage, ...]
+    headings: tuple[Heading, ...]
+    pages: tuple[PageStart, ...]
+    """Both are empty where an earlier version of kosearch stored the document, which did not keep them."""
+
+
+@dataclass(frozen=True, slots=True)
 class StoredFile:
     """A file and all that its content gave, so that it need not be read again."""
 
@@ -242,8 +254,14 @@ class SnapshotLike(Protocol):
     def documents(self) -> Iterator[StoredDocument]:
         """All documents by id."""
 
-    def with_hash(self, text_hash: str) -> list[StoredDocument]:
-        """The documents that have this text, by id."""
+    def with_hash(self, beginning: str) -> list[StoredDocument]:
+        """The documents whose text has a hash that begins so, by id."""
+
+    def documents_of(self, ids: Ids) -> list[StoredDocument]:
+        """Those documents of these that are there, by id."""
+
+    def passages_of(self, document: StoredDocument) -> tuple[Passage, ...]:
+        """Where a document's passages stand, in order."""
 
     def document_text(self, document_id: int, start: int = 0, end: int | None = None) -> str:
         """The text of a document, or its slice [start:end] in code points."""

@@ -19,7 +19,7 @@ from kosearch.index.files import Damaged
 from kosearch.index.lexical import Lexical, decode_lines
 from kosearch.index.tables import PUBLISHED, Description, State, Store
 from kosearch.index.vectors import Dense, best, cosines, decode_vectors, mapped, unit
-from kosearch.records import Heading, PageStart, Statistics
+from kosearch.records import Heading, PageStart, Passage, Statistics
 
 
 class Derived:
@@ -201,13 +201,21 @@ class Snapshot:
         """All documents by id."""
         return self._store.documents()
 
-    def with_hash(self, text_hash: str) -> list[StoredDocument]:
-        """The documents that have this text, by id."""
-        return self._store.documents_of("text_hash", [text_hash])
+    def with_hash(self, beginning: str) -> list[StoredDocument]:
+        """The documents whose text has a hash that begins so, by id."""
+        return self._store.documents_with_hash(beginning)
+
+    def documents_of(self, ids: Ids) -> list[StoredDocument]:
+        """Those documents of these that are there, by id."""
+        return self._store.documents_of(ids.tolist())
+
+    def passages_of(self, document: StoredDocument) -> tuple[Passage, ...]:
+        """Where a document's passages stand, in order."""
+        return self._store.passages_of(document)
 
     def document_text(self, document_id: int, start: int = 0, end: int | None = None) -> str:
         """The text of a document, or its slice [start:end] in code points."""
-        found = self._store.documents_of("id", [document_id])
+        found = self._store.documents_of([document_id])
         if not found:
             raise damaged(f"document {document_id}")
         return self._store.document_text(found[0], start, end)

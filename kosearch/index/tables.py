@@ -112,13 +112,20 @@ class Store:
         for row in self._document_rows(PUBLISHED):
             yield row[0], row[2], row[3], row[4], row[6], integer_of(row[11])
 
-    def documents_of(self, column: str, values: Sequence[str | int]) -> list[StoredDocument]:
-        """Published documents whose `column` (id or text_hash) has one of the values."""
+    def documents_of(self, ids: Sequence[int]) -> list[StoredDocument]:
+        """Those documents of these that are published, by id."""
         sql = (
             f"SELECT {DOCUMENT}, checksum FROM document d WHERE {PUBLISHED}"
-            f" AND {column} IN (SELECT value FROM json_each(?)) ORDER BY id"
+            " AND id IN (SELECT value FROM json_each(?)) ORDER BY id"
         )
-        return [_document(_checked(row)) for row in self.rows(sql, json.dumps(values))]
+        return [_document(_checked(row)) for row in self.rows(sql, json.dumps(ids))]
+
+    def documents_with_hash(self, beginning: str) -> list[StoredDocument]:
+        """Published documents whose text's hash begins so, by id."""
+        sql = f"SELECT {DOCUMENT}, checksum FROM document d WHERE {PUBLISHED} AND text_hash BETWEEN ? AND ? ORDER BY id"
+        return [
+            _document(_checked(row)) for row in self.rows(sql, beginning, f"{beginning}g")
+        ]  # "g" follows all digits
 
     def by_path(self, ids: Sequence[int]) -> list[int]:
         """Documents in the order of their paths' bytes, then of their members."""
@@ -137,6 +144,11 @@ class Store:
         if len(text) != max(end - start, 0):
             raise damaged(f"the text of {document.path}")
         return text
+
+    def passages_of(self, document: StoredDocument) -> tuple[Passage, ...]:
+        """Where a document's passages stand, in order."""
+        sql = "SELECT id, document_id, place, checksum FROM passage WHERE document_id = ? ORDER BY id"
+        return tuple(self._place(*row)[1] for row in self.rows(sql, document.id))
 
     def extracted(self, document: StoredDocument) -> Extracted:
         """The document as it was when it was read.
@@ -216,7 +228,7 @@ class Store:
                 json.dumps(ids),
             )
         }
-        documents = {one.id: one for one in self.documents_of("id", sorted({row[1] for row in found.values()}))}
+        documents = {one.id: one for one in self.documents_of(sorted({row[1] for row in found.values()}))}
         passages = []
         for number in ids:
             row = found.get(number)
