@@ -553,7 +553,7 @@ class Index:
         `warm` is for a process that asks often: graph search is loaded and used where it pays.
         """
         from kosearch.searching.answering import answers
-        from kosearch.terms import synonyms
+        from kosearch.terms import dictionaries
 
         warnings: tuple[str, ...] = ()
         if self.is_foreign:  # hnswlib, which reads graphs, trusts what it reads
@@ -564,7 +564,7 @@ class Index:
             if not snapshot.passages:
                 why = (self._why_empty(),)
                 return [Answer(one.text, one.mode, (), snapshot.generation, why) for one in queries]
-            meant = synonyms.read((self.settings.config_file.parent, self.directory))
+            meant = dictionaries.read((self.settings.config_file.parent, self.directory))
             found = answers(queries, snapshot, self.analyzer, self.embed_queries, self.rescore, meant, self._pieces)
             return [replace(one, warnings=(*warnings, *one.warnings)) for one in found]
 
@@ -588,7 +588,7 @@ class Index:
         UsageError where there is no such passage.
         """
         from kosearch.searching.answering import surroundings
-        from kosearch.searching.folding import file_state
+        from kosearch.searching.ranking import file_state
 
         text_hash, start, end = _parsed(hit)
         with self.store.snapshot() as snapshot:

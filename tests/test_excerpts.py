@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kosearch.searching.excerpts import best_part, shared_spans
+from kosearch.searching import best_part, shared_spans
 
 TEXT = "이 규정은 휴가를 정한다. 사용하지 않은 연차는 다음 해로 이월할 수 있다. 나머지는 수당으로 준다."
 

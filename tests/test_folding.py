@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kosearch.searching.folding import same_text, without_layout
+from kosearch.searching.ranking import same_text, without_layout
 
 CONTRACT = (
     "제3조(대금) 갑은 을에게 매월 말일까지 대금 30,000원을 지급한다. 을은 갑에게 물품을 2024. 3. 5.까지 납품한다. "

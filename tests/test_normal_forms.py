@@ -9,10 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kosearch.terms import normal_forms
-from kosearch.terms.analysis import clean
-from kosearch.terms.hanja import in_hangul
-from kosearch.terms.normal_forms import number
+from kosearch.terms import clean
+from kosearch.terms.normal_forms import normal_forms, number
+from kosearch.terms.scripts import read_hanja
 
 ALIKE = [
     "2024년 3월 5일|2024.3.5|2024. 3. 5.|2024-03-05|2024/3/5|20240305|240305|'24.3.5|’24. 3. 5.|24.03.05|24년 3월 5일",
@@ -158,4 +157,4 @@ def test_a_line_of_digits_and_marks_without_end_takes_no_time() -> None:
     ],
 )
 def test_hanja_are_read_as_hangul(hanja: str, hangul: str) -> None:
-    assert in_hangul(hanja) == hangul
+    assert read_hanja(hanja) == hangul

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from kosearch.terms import BIGRAMS, CONTEXT, FIELD_WEIGHTS, FIELDS, MORPHEMES, Analyzer, Question, keyboard, matches
+from kosearch.terms import BIGRAMS, CONTEXT, FIELD_WEIGHTS, FIELDS, MORPHEMES, Analyzer, Question, matches, scripts
 
 texts = st.text(
     st.one_of(
@@ -274,10 +274,10 @@ def test_threads_share_an_analyzer() -> None:
 
 @pytest.mark.parametrize("word", ["취약점", "값없다", "꿇앉", "의왕", "ㄱ나"])
 def test_slips_are_all_words_of_syllables_that_one_edit_makes(word: str) -> None:
-    typed = keyboard.strokes(word)
-    jamo = sorted({one for syllable in range(0xAC00, 0xD7A4) for one in keyboard.strokes(chr(syllable))})
+    typed = scripts.strokes(word)
+    jamo = sorted({one for syllable in range(0xAC00, 0xD7A4) for one in scripts.strokes(chr(syllable))})
     edits = {typed[:i] + typed[i + 1 :] for i in range(len(typed))}
     edits |= {typed[:i] + one + typed[i + rest :] for i in range(len(typed) + 1) for one in jamo for rest in (0, 1)}
     edits |= {typed[:i] + typed[i + 1] + typed[i] + typed[i + 2 :] for i in range(len(typed) - 1)}
-    made = {keyboard.composed(one) for one in edits}
-    assert set(keyboard.slips(word)) == {one for one in made if keyboard.is_syllables(one)} - {word}
+    made = {scripts.composed(one) for one in edits}
+    assert set(scripts.slips(word)) == {one for one in made if scripts.is_syllables(one)} - {word}

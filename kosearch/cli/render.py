@@ -93,7 +93,7 @@ def styled(text: str, style: str, question: str) -> Text:
     """The text with what it shares with the question in bold. Markup in the text means nothing."""
     from rich.text import Text
 
-    from kosearch.searching.excerpts import shared_spans
+    from kosearch.searching import shared_spans
 
     shown = Text(text, style=style)
     for start, end in shared_spans(text, question):

@@ -1,37 +1,363 @@
-"""Text → search terms, the same way for passages and questions."""
+"""Text → search terms, the same way for passages and questions.
 
-from kosearch.terms.analysis import (
-    BIGRAMS,
-    CONTEXT,
-    FIELD_WEIGHTS,
-    FIELDS,
-    FORMS,
-    MORPHEMES,
-    RULES,
-    Analyzer,
-    Question,
-    Wanted,
-    is_korean,
-    is_name_pair,
-    matches,
-)
-from kosearch.terms.hanja import is_hanja
+Korean is read twice. As morphemes (by Kiwi), of which only those with a meaning of their own stay, so that particles
+and endings neither hide a match nor make one. And as pairs of neighbouring syllables within runs of such morphemes,
+white space passed over: these find a part of a compound, a name that the analysis cuts differently in the question,
+and a word with a space too many. Hanja and kana become single characters and pairs of them. Other words stay whole,
+English ones as their stems; a number also stands with its unit. Hanja are read as Hangul besides, and what can be
+written in many ways has one form more (`normal_forms`). A file's name gives its pairs of syllables too.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, lru_cache
+from itertools import compress
+from typing import TYPE_CHECKING
+
 from kosearch.terms.normal_forms import normal_forms
+from kosearch.terms.questions import ASKING_ENGLISH, ASKING_KOREAN, parse
+from kosearch.terms.scripts import has_hanja, read_hanja
 
-__all__ = [
-    "BIGRAMS",
-    "CONTEXT",
-    "FIELDS",
-    "FIELD_WEIGHTS",
-    "FORMS",
-    "MORPHEMES",
-    "RULES",
-    "Analyzer",
-    "Question",
-    "Wanted",
-    "is_hanja",
-    "is_korean",
-    "is_name_pair",
-    "matches",
-    "normal_forms",
-]
+if TYPE_CHECKING:
+    from kiwipiepy import Kiwi, Token
+
+RULES = "3"
+"""Changes whenever a text may give other terms than before: `kosearch index` then makes those of an index anew."""
+
+MORPHEMES, BIGRAMS, CONTEXT, FORMS = "morphemes", "bigrams", "context", "forms"
+FIELDS = (MORPHEMES, BIGRAMS, CONTEXT, FORMS)
+"""The kinds of terms kept for a passage; `context` has the morphemes of title, headings and file name, and the name's
+pairs of syllables; `forms` has the normal forms of the passage and of what stands above it."""
+FIELD_WEIGHTS = {MORPHEMES: 1.0, BIGRAMS: 0.4, CONTEXT: 0.5, FORMS: 1.0}
+"""Measured on five collections, Korean and English; .3 to .6 for pairs and .2 to .7 for context do as well."""
+_NAME_PAIR = "/"
+"""What a name's pairs begin with: beside the morphemes of headings they are terms of their own."""
+SYNONYM = 0.8
+"""What a synonym weighs beside the word that was typed."""
+NAME_PAIRS = 0.3
+"""What a name's pairs of syllables weigh."""
+
+# Kiwi's tags (https://github.com/bab2min/kiwipiepy#품사-태그), without what follows a hyphen.
+_VERBS = frozenset(("VV", "VA"))
+_TERMS = _VERBS | {"NNG", "NNP", "NR", "XR"}
+"""Verbs, adjectives, nouns, numerals and roots are terms."""
+_PAIRED = _TERMS | {"NNB", "MM", "MAG", "XPN", "XSN"}
+"""These give pairs of syllables too: what stands inside compounds, and adverbs."""
+
+_HANGUL = re.compile("[가-힣]")
+_CAPITALS = re.compile("[A-Z]{2}")
+_IDEOGRAPHS = "\u3005-\u3007\u3041-\u30ff\u31f0-\u31ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_IDEOGRAPH_RUN = re.compile(f"[{_IDEOGRAPHS}]+")
+_OTHER_WORD = re.compile(
+    rf"(?P<ideographs>[{_IDEOGRAPHS}]+)"
+    # Of a Hangul unit its first syllable: 2024년에 is 2024년, and 3개월 is 3개, in the passage as in the question.
+    r"|(?P<number>\d+(?:[.,]\d+)*)(?P<unit>[%‰°]C?|[가-힣]|[A-Za-zµ]{1,4}(?![^\W가-힣]))?"
+    rf"|(?:(?![가-힣{_IDEOGRAPHS}])[^\W_])+"
+)
+_ALPHABETIC = re.compile(rf"(?![가-힣{_IDEOGRAPHS}])[^\W_]")
+_COMPATIBLE = re.compile("[\u2100-\u214f\u2460-\u24ff\u3200-\u33ff\ufb00-\ufb06\uff01-\uff9f]+")
+"""Characters that stand for others: ＡＢＣ, ㎏, ％, ﬁ. (Not the jamo among them: NFKC would glue ㅋㅏ to 카.)"""
+_DOTS = re.compile("[ㆍ・･‧∙⋅•ᆞ]")
+"""Middle dots of every kind are one: between words, and no letter."""
+_CONTROLS = re.compile("[\x00-\x09\x0b-\x1f\x7f]")
+_CAMEL = re.compile("(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|(?<=[A-Za-z])(?=[가-힣])|(?<=[가-힣])(?=[A-Za-z])")
+"""Where a file's name has words without a space between them."""
+_MARKS = " ?!.,~…·'“”‘’()[]{}「」『』<>"
+_JAMO = re.compile("[ㄱ-ㅣ]")
+_NUMERIC = re.compile("[\\d영일이삼사오육칠팔구십백천만억조A-Za-z]")
+_PARTICLES = frozenset("은는이가을를의에와과도로만나랑께야여요다고지며면서든")
+_OVER_AND_OVER = 6
+_UNSEEN = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_JOINING = " \t\n\r\f\v\xa0\u3000·"
+_LONGEST = 64
+"""Code points of a term that count: what is longer is no word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A word or phrase of a question that a passage must have, or must not."""
+
+    text: str
+    alternatives: tuple[tuple[str, tuple[str, ...]], ...]
+    """A field, and terms that stand in it side by side: any of these will do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question as both sides of the search take it."""
+
+    text: str
+    """For the embedder: without operators, and without what must not be there."""
+    terms: Mapping[str, Mapping[str, float]]
+    """Field → term → weight, the field's own weight included."""
+    meaning: str = ""
+    """For the embedder, where that is more than the text: with synonyms."""
+    must: tuple[Wanted, ...] = ()
+    must_not: tuple[Wanted, ...] = ()
+    phrases: tuple[Wanted, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What a person should know about how the question was read, a sentence each."""
+    by_word: bool = False
+    """Whether there is nothing in it but words: a lone syllable or letter means nothing that an embedder knows."""
+
+
+def matches(question: Question, terms: Mapping[str, Sequence[str]]) -> bool:
+    """Whether a passage, given as its terms by field, satisfies the question's operators."""
+    if not (question.must or question.must_not or question.phrases):
+        return True
+    stored = {field: f" {' '.join(found)} " for field, found in terms.items()}
+    return all(_has(stored, wanted) for wanted in (*question.must, *question.phrases)) and not any(
+        _has(stored, unwanted) for unwanted in question.must_not
+    )
+
+
+def _has(stored: Mapping[str, str], wanted: Wanted) -> bool:
+    return any(f" {' '.join(terms)} " in stored.get(field, "") for field, terms in wanted.alternatives)
+
+
+class Analyzer:
+    """Turns text into terms. Kiwi is loaded (one to three seconds) with the first Hangul; threads may share it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kiwi: Kiwi | None = None
+        self._above: tuple[tuple[str, str], Sequence[str], Sequence[str]] = (("", ""), (), ())
+        """The latest context, its terms and its forms: a document's passages mostly share it."""
+
+    def load(self) -> None:
+        """Load Kiwi now, so that the first text does not wait for it."""
+        self._tokenize("가")
+
+    def passage_terms(self, text: str, context: Sequence[str], name: str = "") -> Mapping[str, list[str]]:
+        """Field → terms in the text's order, repeated as often as they stand there; none has white space in it.
+
+        `context` is what stands above the passage, title and headings; `name` is its file's.
+        """
+        text = clean(text)
+        morphemes, bigrams = self._read(text)
+        above = "\n".join(dict.fromkeys(context)), name
+        if self._above[0] != above:
+            self._above = (above, *self._context_terms(*above))
+        _, context_terms, context_forms = self._above
+        forms = list(dict.fromkeys([*normal_forms(text), *context_forms]))
+        return {MORPHEMES: morphemes, BIGRAMS: bigrams, CONTEXT: list(context_terms), FORMS: forms}
+
+    def _context_terms(self, context: str, name: str) -> tuple[list[str], list[str]]:
+        """The terms and the forms of what stands above a passage."""
+        context, name = clean(context), clean(name)
+        parts = _CAMEL.sub(" ", name)
+        whole = "\n".join(dict.fromkeys(filter(None, (*context.split("\n"), name, parts if parts != name else ""))))
+        morphemes, _ = self._read(whole)
+        pairs = self._read(name)[1] if name else []
+        return [*morphemes, *(_NAME_PAIR + pair for pair in pairs)], normal_forms(f"{context}\n{name}")
+
+    def question(self, text: str, *, operators: bool = True, exact: bool = False) -> Question:
+        """A question as it is searched for; see `operators` for what a person may demand in it.
+
+        Without `operators` the text is taken as it is, as the questions of a test collection are. `exact` leaves
+        out all forms but the written ones.
+        """
+        lines = clean(text, keep_lines=True)
+        parsed = parse(lines) if operators else None
+        plain = parsed.plain if parsed else " ".join(lines.replace('"', " ").split())
+        demands: dict[str, list[Wanted]] = {"+": [], "-": [], "": []}
+        notes = list(parsed.notes if parsed else ())
+        for demand in parsed.demands if parsed else ():
+            wanted = self._wanted(demand.words, exact=exact)
+            if wanted.alternatives:
+                demands[demand.sign].append(wanted)
+            else:
+                notes.append(f"{demand.written} has no word that is kept in the index: it demands nothing")
+        morphemes, bigrams = self._read(plain, asked=True)
+        if not morphemes:
+            morphemes, bigrams = self._read(plain)
+        lone = plain.strip(_MARKS)
+        if len(lone) == 1 and _HANGUL.match(lone):
+            morphemes = bigrams = [lone]
+        return Question(
+            text=plain,
+            terms={
+                MORPHEMES: _weighed(morphemes, FIELD_WEIGHTS[MORPHEMES]),
+                BIGRAMS: _weighed(bigrams, FIELD_WEIGHTS[BIGRAMS]),
+                CONTEXT: _weighed(morphemes, FIELD_WEIGHTS[CONTEXT])
+                | _weighed([_NAME_PAIR + pair for pair in bigrams], NAME_PAIRS),
+                FORMS: {} if exact else _weighed(normal_forms(plain), FIELD_WEIGHTS[FORMS]),
+            },
+            must=tuple(demands["+"]),
+            must_not=tuple(demands["-"]),
+            phrases=tuple(demands[""]),
+            notes=tuple(notes),
+            by_word=lone in _PARTICLES
+            or _JAMO.fullmatch(lone) is not None
+            or _says_one_thing(lone)
+            or not _has_text(lone),
+        )
+
+    def widened(self, question: Question, others: Sequence[str]) -> Question:
+        """The question with other words for what it says: each counts for a little less than what was typed."""
+        terms = {field: dict(weights) for field, weights in question.terms.items()}
+        for other in others:
+            for field, weights in self.question(other, operators=False).terms.items():
+                for term, weight in weights.items():
+                    terms[field].setdefault(term, weight * SYNONYM)
+        return replace(question, terms=terms, meaning=f"{question.text} ({', '.join(others)})")
+
+    def likelihood(self, word: str) -> float:
+        """How likely a word is by Kiwi's model, as a logarithm: one with a slip in it is far less so."""
+        return float(sum(token.score for token in self._tokenize(clean(word))))
+
+    def _wanted(self, words: str, *, exact: bool) -> Wanted:
+        """Pairs hold Korean and Chinese characters only: where anything else is wanted too, they would not tell."""
+        morphemes, bigrams = map(tuple, self._read(words))
+        pairs = () if _ALPHABETIC.search(words) else bigrams
+        forms = () if exact or not all(map(_NUMERIC.search, morphemes)) else tuple(normal_forms(words)[:1])
+        alternatives = (
+            (MORPHEMES, morphemes),
+            (BIGRAMS, pairs),
+            (CONTEXT, morphemes),
+            (CONTEXT, tuple(_NAME_PAIR + pair for pair in pairs)),
+            (FORMS, forms),
+        )
+        return Wanted(words.strip(), tuple((field, terms) for field, terms in alternatives if terms))
+
+    def _read(self, text: str, *, asked: bool = False) -> tuple[list[str], list[str]]:
+        """The morphemes and other words of a clean text, and its pairs of characters, each in its order.
+
+        Of a question that is `asked`, without the words that ask.
+        """
+        words = list(_other_words(text))
+        if asked and not _HANGUL.search(text):
+            named = [word not in _asking_stems() or _CAPITALS.match(text, start) for start, word in words]
+            words = list(compress(words, named))
+        pairs = [pair for run in _IDEOGRAPH_RUN.finditer(text) for pair in _pairs(run.start(), run.group())]
+        if has_hanja(text):
+            text = read_hanja(text)
+        if _HANGUL.search(text):
+            tokens = [
+                (token.start, token.end, token.form, tag)
+                for token in self._tokenize(text)
+                if (tag := token.tag.partition("-")[0]) in _PAIRED and _HANGUL.match(token.form)
+                if not asked or (f"{token.form}다" if tag in _VERBS else token.form) not in ASKING_KOREAN
+            ]
+            words += [
+                (start, f"{form}다" if tag in _VERBS else form) for start, _, form, tag in tokens if tag in _TERMS
+            ]
+            words.sort(key=_place)
+            pairs += [pair for start, run in _runs(text, tokens) for pair in _pairs(start, run)]
+            pairs.sort(key=_place)
+        return [word[:_LONGEST] for _, word in words], [pair for _, pair in pairs]
+
+    def _tokenize(self, text: str) -> Sequence[Token]:
+        with self._lock:
+            if self._kiwi is None:
+                from kiwipiepy import Kiwi
+
+                # The dictionary of foreign names takes two seconds more to load, and no figure was better for it.
+                self._kiwi = Kiwi(num_workers=1, load_multi_dict=False)
+        tokens: list[Token] = self._kiwi.tokenize(text)
+        return tokens
+
+
+def is_name_pair(term: str) -> bool:
+    """Whether it is a pair of syllables of a file's name."""
+    return term.startswith(_NAME_PAIR)
+
+
+def is_korean(text: str) -> bool:
+    """Whether reading it needs Kiwi."""
+    return _HANGUL.search(text) is not None or has_hanja(text)
+
+
+def clean(text: str, *, keep_lines: bool = False) -> str:
+    """NFC, compatibility forms as what they stand for, and nothing that Kiwi stumbles over."""
+    text = _SURROGATE.sub("\ufffd", unicodedata.normalize("NFC", text))
+    text = _COMPATIBLE.sub(lambda found: unicodedata.normalize("NFKC", found.group()), text)
+    text = _DOTS.sub("·", _UNSEEN.sub("", text))
+    return _CONTROLS.sub(" ", text) if keep_lines else text
+
+
+def _weighed(terms: Sequence[str], weight: float) -> dict[str, float]:
+    """Each term's weight: the one given, as often as the question has the term."""
+    weights: dict[str, float] = {}
+    for term in terms:
+        weights[term] = weights.get(term, 0.0) + weight
+    return weights
+
+
+def _has_text(text: str) -> bool:
+    """Whether there is a letter or a digit."""
+    return any(map(str.isalnum, text))
+
+
+def _says_one_thing(text: str) -> bool:
+    """Whether a question repeats a word or a syllable over and over: 가가가가가가, word word word word word word."""
+    words = text.split()
+    return (len(words) >= _OVER_AND_OVER and len(set(words)) == 1) or (
+        len(words) == 1 and len(text) >= _OVER_AND_OVER and len(set(text)) == 1 and not text.isdigit()
+    )
+
+
+def _other_words(text: str) -> Iterator[tuple[int, str]]:
+    """Place and term of everything but Hangul: 2024 and 2024년, a stem of English, a Chinese character."""
+    for found in _OTHER_WORD.finditer(text):
+        start, word = found.start(), found.group().casefold()
+        if found["ideographs"]:
+            yield from enumerate(word, start)
+        elif found["number"]:
+            yield start, found["number"]
+            if found["unit"]:
+                yield start, word
+        else:
+            yield start, _stem(word)
+
+
+def _runs(text: str, tokens: Sequence[tuple[int, int, str, str]]) -> Iterator[tuple[int, str]]:
+    """Morphemes with nothing but white space or middle dots between them, joined; each run with its place."""
+    run, run_start, run_end = "", 0, 0
+    for start, end, form, _ in tokens:
+        if run and text[run_end:start].strip(_JOINING):
+            yield run_start, run
+            run = ""
+        if not run:
+            run_start = start
+        run, run_end = run + form, end
+    if run:
+        yield run_start, run
+
+
+def _pairs(start: int, run: str) -> Iterator[tuple[int, str]]:
+    """Neighbouring characters, two by two, all at the run's place; a lone one is itself."""
+    if len(run) == 1:
+        yield start, run
+    for i in range(len(run) - 1):
+        yield start, run[i : i + 2]
+
+
+def _place(found: tuple[int, str]) -> int:
+    return found[0]
+
+
+@lru_cache(maxsize=1 << 16)
+def _stem(word: str) -> str:
+    """An English word's stem, by Porter's second algorithm (https://snowballstem.org/algorithms/english)."""
+    if not (word.isascii() and word.isalpha()):
+        return word
+    return _stemmer()(word)[0]
+
+
+@cache
+def _asking_stems() -> frozenset[str]:
+    return frozenset(map(_stem, ASKING_ENGLISH))
+
+
+@cache
+def _stemmer() -> Callable[[str], list[str]]:
+    from tantivy import Filter, TextAnalyzerBuilder, Tokenizer
+
+    return TextAnalyzerBuilder(Tokenizer.raw()).filter(Filter.stemmer("english")).build().analyze

@@ -18,7 +18,7 @@ from crash.mutations import Damaged, attempt
 from kosearch.extract import ExtractError, extract
 from kosearch.passages import chunk
 from kosearch.records import Extracted, Reason
-from kosearch.searching.excerpts import best_part
+from kosearch.searching import best_part
 from kosearch.workers import Failure, Pool
 
 SECONDS = 30.0

@@ -38,7 +38,7 @@ from kosearch.globs import Globs
 from kosearch.passages import chunk
 from kosearch.records import Extracted, Heading, PageStart, Skipped, SourceFile
 from kosearch.resident import protocol
-from kosearch.searching.excerpts import best_part, shared_spans
+from kosearch.searching import best_part, shared_spans
 from kosearch.sources import Unseen, WalkRules, find
 from kosearch.terms import Analyzer, matches
 from kosearch.workers import Failure, Pool
