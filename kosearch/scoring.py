@@ -23,8 +23,8 @@ RARITY = 1.25
 UNMEASURED = frozenset(("forms",))
 """Fields in which a passage's length says nothing: most passages have no term there."""
 NEIGHBOURS = 0.6
-"""What two neighbouring words of the question add where they are neighbours in the passage too, as a share of what one
-of them is worth; .4 to .8 do as well."""
+"""What two neighbouring words of the question add where they are neighbours in the passage too, as a share of the
+idf of one; .4 to .8 do as well."""
 REACH = 2
 """Neighbours in a passage are so many terms apart at most: an adverb or a unit may stand between them."""
 FULL_MATCH = 8.5
@@ -77,7 +77,7 @@ def _field(name: str, weights: Mapping[str, float], terms: Sequence[str], statis
     damping = K1 * (1 if name in UNMEASURED else 1 - B + B * len(terms) / mean_length)
     return sum(
         weights[term]
-        * worth(statistics.frequencies[name][term], statistics.passages)
+        * idf(statistics.frequencies[name][term], statistics.passages)
         * (K1 + 1)
         * count
         / (count + damping)
@@ -85,21 +85,21 @@ def _field(name: str, weights: Mapping[str, float], terms: Sequence[str], statis
     )
 
 
-def idf(document_frequency: int, passages: int) -> float:
+def plain_idf(document_frequency: int, passages: int) -> float:
     """How much it says that a passage has a term, as Lucene computes it: log(1 + (N - n + ½) / (n + ½)), above 0."""
     return log(1 + (passages - document_frequency + 0.5) / (document_frequency + 0.5))
 
 
 @lru_cache(maxsize=4096)  # asked for with every passage
-def worth(document_frequency: int, passages: int) -> float:
-    """idf to the power `RARITY`, in units that leave a word of one passage only what its idf is."""
-    most = rarest(passages)
-    return float(most * (idf(document_frequency, passages) / most) ** RARITY)
+def idf(document_frequency: int, passages: int) -> float:
+    """Lucene's idf to the power `RARITY`, in units that leave a word of one passage only what Lucene gives it."""
+    most = max_idf(passages)
+    return float(most * (plain_idf(document_frequency, passages) / most) ** RARITY)
 
 
-def rarest(passages: int) -> float:
+def max_idf(passages: int) -> float:
     """The idf of a word that one passage has. Where there are no passages, none has it: idf is above 0 up to n = N."""
-    return idf(min(1, passages), passages)
+    return plain_idf(min(1, passages), passages)
 
 
 def points(question: Weights, statistics: Statistics) -> dict[str, dict[str, int]]:
@@ -108,12 +108,12 @@ def points(question: Weights, statistics: Statistics) -> dict[str, dict[str, int
     The rule, for whatever engine finds them: the lexical candidates are the `CANDIDATES` passages with the most
     points, those of each term that the passage has in that field, once; the dense ones are those with the highest
     cosines, rounded to float32. Equal ones come by the bytes of their documents' paths, then by member and position.
-    A term's points are its weight times its worth, in units that keep the sum of all exact in float32; a term that
+    A term's points are its weight times its idf, in units that keep the sum of all exact in float32; a term that
     no passage has has none.
     """
     exact = {
         name: {
-            term: weight * worth(count, statistics.passages)
+            term: weight * idf(count, statistics.passages)
             for term, weight in weights.items()
             if weight > 0 and (count := statistics.frequencies[name][term])
         }
@@ -126,12 +126,12 @@ def points(question: Weights, statistics: Statistics) -> dict[str, dict[str, int
     }
 
 
-def side_by_side(words: Sequence[str], passage: Sequence[str], worths: Mapping[str, float]) -> float:
+def proximity(words: Sequence[str], passage: Sequence[str], idfs: Mapping[str, float]) -> float:
     """What neighbouring words of a question add where a passage has them at most `REACH` apart, in either order.
 
-    `words` are the question's, each once and in its order; `passage` are a field's terms in theirs; `worths` are those
-    of the words. Each pair counts once, for the mean of its two words' worth. Metzler and Croft 2005, "A Markov Random
-    Field Model for Term Dependencies": its sequential dependence, with what the parts are worth in place of the pair's
+    `words` are the question's, each once and in its order; `passage` are a field's terms in theirs; `idfs` are those
+    of the words. Each pair counts once, for the mean of its two words' idf. Metzler and Croft 2005, "A Markov Random
+    Field Model for Term Dependencies": its sequential dependence, with the parts' idf in place of the pair's
     own counts, which nobody keeps.
     """
     ranks = {word: rank for rank, word in enumerate(words)}
@@ -143,10 +143,10 @@ def side_by_side(words: Sequence[str], passage: Sequence[str], worths: Mapping[s
         for behind, other in met[i + 1 : i + 1 + REACH]
         if behind - place <= REACH and abs(rank - other) == 1
     }
-    return sum((worths[words[rank]] + worths[words[rank + 1]]) / 2 for rank in sorted(pairs))
+    return sum((idfs[words[rank]] + idfs[words[rank + 1]]) / 2 for rank in sorted(pairs))
 
 
-def scale(scores: Floats) -> Floats:
+def min_max(scores: Floats) -> Floats:
     """Scores of shape (n,) brought to 0..1 between the lowest and the highest; all equal scale to 1."""
     if not len(scores) or scores.min() == scores.max():
         return np.ones_like(scores)
@@ -154,7 +154,7 @@ def scale(scores: Floats) -> Floats:
     return scaled
 
 
-def share(scores: Floats) -> Floats:
+def max_normalise(scores: Floats) -> Floats:
     """Scores from 0 up, shape (n,), as shares of the highest. Nothing in them depends on what else was found."""
     return scores / (scores.max(initial=0.0) or 1.0)
 
@@ -211,7 +211,7 @@ def scale_both(cosines: Floats, lexical: Floats, passages: int, full: float = FU
     Against scaling each side by its own spread (Bruch, Gai and Ingber 2023) this gave better figures on all five
     collections, and with a model, too, whose cosines spread five times as wide as the bundled one's.
     """
-    dense, found = scale(cosines), lexical / (full * rarest(passages))
+    dense, found = min_max(cosines), lexical / (full * max_idf(passages))
     if len(cosines) and np.ptp(cosines):
         dense = dense * (np.ptp(cosines) / max(1.0 - cosines.min(), np.ptp(cosines)))
     best = max(dense.max(initial=0.0), found.max(initial=0.0)) or 1.0

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kosearch.searching import best_part, shared_spans
+from kosearch.searching import shared_spans, snippet
 
 TEXT = "이 규정은 휴가를 정한다. 사용하지 않은 연차는 다음 해로 이월할 수 있다. 나머지는 수당으로 준다."
 
@@ -26,17 +26,17 @@ def test_a_question_in_nfd_matches() -> None:
 
 
 def test_the_best_part_is_the_sentence_that_shares_most() -> None:
-    start, end = best_part(TEXT, "연차는 이월할 수 있나요?", 40)
+    start, end = snippet(TEXT, "연차는 이월할 수 있나요?", 40)
     assert TEXT[start:end] == "사용하지 않은 연차는 다음 해로 이월할 수 있다."
 
 
 def test_nothing_shared_gives_the_beginning() -> None:
-    assert best_part(TEXT, "zebra", 20)[0] == 0
+    assert snippet(TEXT, "zebra", 20)[0] == 0
 
 
 @given(st.text(max_size=300), st.text(max_size=40), st.integers(1, 200))
 def test_the_best_part_lies_in_the_text_and_is_no_longer_than_asked(text: str, question: str, size: int) -> None:
-    start, end = best_part(text, question, size)
+    start, end = snippet(text, question, size)
     assert 0 <= start <= end <= len(text)
     assert end - start <= max(size, len(text) if not text.strip() else size)
 

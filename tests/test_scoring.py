@@ -28,12 +28,12 @@ from kosearch.scoring import (
     full_match,
     fuse,
     idf,
-    rarest,
-    scale,
+    max_idf,
+    max_normalise,
+    min_max,
+    plain_idf,
+    proximity,
     scale_both,
-    share,
-    side_by_side,
-    worth,
 )
 
 WORDS = [f"w{i}" for i in range(6)]
@@ -103,22 +103,22 @@ def test_another_word_in_front_never_helps(terms: list[str]) -> None:
 
 @given(passages)
 def test_a_term_is_worth_at_most_its_weight_and_idf(terms: list[str]) -> None:
-    most = sum(w * worth(STATISTICS.frequencies["morphemes"][t], 10) for t, w in ONE_FIELD["morphemes"].items())
+    most = sum(w * idf(STATISTICS.frequencies["morphemes"][t], 10) for t, w in ONE_FIELD["morphemes"].items())
     assert one(terms) <= most * (K1 + 1)
 
 
 @given(st.integers(0, 1000), st.integers(0, 1000))
 def test_idf_is_positive_and_falls_with_frequency(a: int, b: int) -> None:
     low, high = sorted((a, b))
+    assert plain_idf(low, 1000) >= plain_idf(high, 1000) > 0
     assert idf(low, 1000) >= idf(high, 1000) > 0
-    assert worth(low, 1000) >= worth(high, 1000) > 0
 
 
 @pytest.mark.parametrize("passages", [0, 1, 2])
 def test_statistics_of_hardly_any_passages_are_real_positive_and_in_order(passages: int) -> None:
-    worths = [worth(count, passages) for count in range(passages + 1)]
-    assert all(isinstance(one, float) and one > 0 for one in (*worths, rarest(passages)))
-    assert worths == sorted(worths, reverse=True)
+    idfs = [idf(count, passages) for count in range(passages + 1)]
+    assert all(isinstance(one, float) and one > 0 for one in (*idfs, max_idf(passages)))
+    assert idfs == sorted(idfs, reverse=True)
 
 
 @given(st.integers(0, 2), st.lists(st.tuples(st.floats(-1, 1), st.floats(0, 500)), max_size=2))
@@ -130,12 +130,12 @@ def test_hardly_any_passages_are_scaled_like_many(passages: int, pairs: list[tup
 
 
 def test_a_word_of_one_passage_is_worth_its_idf_and_others_less() -> None:
-    assert worth(1, 1000) == pytest.approx(idf(1, 1000))
-    assert worth(30, 1000) < idf(30, 1000)
+    assert idf(1, 1000) == pytest.approx(plain_idf(1, 1000))
+    assert idf(30, 1000) < plain_idf(30, 1000)
 
 
 ASKED = ["가", "나", "다", "라"]
-WORTHS = {"가": 1.0, "나": 2.0, "다": 4.0, "라": 8.0}
+IDFS = {"가": 1.0, "나": 2.0, "다": 4.0, "라": 8.0}
 
 
 @pytest.mark.parametrize(
@@ -155,24 +155,24 @@ WORTHS = {"가": 1.0, "나": 2.0, "다": 4.0, "라": 8.0}
     ],
 )
 def test_words_side_by_side(passage: str, expected: float) -> None:
-    assert side_by_side(ASKED, passage.split(), WORTHS) == pytest.approx(expected)
-    assert side_by_side([], passage.split(), {}) == 0
+    assert proximity(ASKED, passage.split(), IDFS) == pytest.approx(expected)
+    assert proximity([], passage.split(), {}) == 0
 
 
 @given(st.lists(st.sampled_from([*ASKED, "x", "y"]), max_size=20))
 def test_side_by_side_is_symmetric_and_bounded(passage: list[str]) -> None:
-    found = side_by_side(ASKED, passage, WORTHS)
-    assert found == side_by_side(ASKED, passage[::-1], WORTHS) == side_by_side(ASKED[::-1], passage, WORTHS)
-    assert 0 <= found <= sum(WORTHS.values())
+    found = proximity(ASKED, passage, IDFS)
+    assert found == proximity(ASKED, passage[::-1], IDFS) == proximity(ASKED[::-1], passage, IDFS)
+    assert 0 <= found <= sum(IDFS.values())
     spread = [word for term in passage for word in (term, *["x"] * REACH)]
-    assert side_by_side(ASKED, spread, WORTHS) == 0
+    assert proximity(ASKED, spread, IDFS) == 0
 
 
 @given(scores)
 def test_scaled_scores_reach_from_zero_to_one_in_the_same_order(
     raw: np.ndarray[tuple[int], np.dtype[np.float64]],
 ) -> None:
-    scaled = scale(raw)
+    scaled = min_max(raw)
     assert scaled.shape == raw.shape
     assert scaled.min() >= 0
     assert scaled.max() == 1
@@ -184,12 +184,12 @@ def test_scaled_scores_reach_from_zero_to_one_in_the_same_order(
 def test_scaling_forgets_unit_and_origin(
     raw: np.ndarray[tuple[int], np.dtype[np.float64]], factor: float, shift: float
 ) -> None:
-    np.testing.assert_allclose(scale(raw * factor + shift), scale(raw), atol=1e-6)
+    np.testing.assert_allclose(min_max(raw * factor + shift), min_max(raw), atol=1e-6)
 
 
 def test_equal_scores_scale_to_one_and_none_to_none() -> None:
-    assert scale(np.array([0.3, 0.3])).tolist() == [1, 1]
-    assert scale(np.zeros(0)).tolist() == []
+    assert min_max(np.array([0.3, 0.3])).tolist() == [1, 1]
+    assert min_max(np.zeros(0)).tolist() == []
 
 
 @given(st.floats(0, 1), st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1))
@@ -208,7 +208,7 @@ def test_the_weight_is_the_share_of_dense() -> None:
 
 
 PASSAGES = 1000
-FULL = FULL_MATCH * idf(1, PASSAGES)
+FULL = FULL_MATCH * plain_idf(1, PASSAGES)
 
 
 def test_a_weak_best_match_does_not_scale_to_one() -> None:
@@ -236,7 +236,7 @@ def test_both_scales_of_equal_scores_and_of_none() -> None:
 @given(st.lists(st.floats(0, 500), min_size=1), st.floats(0, 500))
 def test_a_lexical_score_does_not_depend_on_what_else_was_found(scores: list[float], other: float) -> None:
     """Beside no better one. Which of the worst are found depends on the index's history."""
-    alone, beside = share(np.array(scores)), share(np.array([*scores, min(other, max(scores))]))
+    alone, beside = max_normalise(np.array(scores)), max_normalise(np.array([*scores, min(other, max(scores))]))
     assert alone.tolist() == beside[:-1].tolist()
     assert alone.max() in (0, 1)
 

@@ -35,16 +35,16 @@ def _spans(text: str, words: set[str], grams: set[str]) -> list[tuple[int, int]]
     return spans
 
 
-def best_part(text: str, question: str, size: int) -> tuple[int, int]:
+def snippet(text: str, question: str, size: int) -> tuple[int, int]:
     """The span of whole sentences, at most `size` characters long where sentences allow, that shares most
     with the question; the passage's beginning when nothing is shared."""
     pieces = [match.span() for match in _PIECE.finditer(text) if match.group().strip()]
     if not pieces:
         return 0, len(text)
     shapes = _shapes(question)
-    worth = [_worth(text[start:end], *shapes) for start, end in pieces]
+    overlaps = [_overlap(text[start:end], *shapes) for start, end in pieces]
     best = max(
-        ((sum(worth[first:last]), -first, first, last) for first, last in _windows(pieces, size)),
+        ((sum(overlaps[first:last]), -first, first, last) for first, last in _windows(pieces, size)),
         key=lambda window: window[:2],
     )
     start, end = pieces[best[2]][0], pieces[best[3] - 1][1]
@@ -78,7 +78,7 @@ def _gram_spans(word: str, grams: set[str], offset: int) -> list[tuple[int, int]
     return spans
 
 
-def _worth(piece: str, words: set[str], grams: set[str]) -> float:
+def _overlap(piece: str, words: set[str], grams: set[str]) -> float:
     """How much of the question a sentence holds: distinct shared text, so that repeating one word does not win."""
     return float(sum(len(shared) for shared in {piece[a:b].casefold() for a, b in _spans(piece, words, grams)}))
 

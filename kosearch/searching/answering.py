@@ -14,7 +14,7 @@ from dataclasses import replace
 from kosearch.index import Snapshot, StoredPassage
 from kosearch.passages import whereabouts
 from kosearch.records import Answer, Hit, Place, Query, Score, Statistics
-from kosearch.searching import best_part
+from kosearch.searching import snippet
 from kosearch.searching.ranking import (
     Chosen,
     Embed,
@@ -151,7 +151,7 @@ def _counts(question: Question, snapshot: Snapshot) -> tuple[tuple[str, int], ..
 def _hit(place: int, chosen: Chosen, query: Query, question: Question, ranking: Ranking, snapshot: Snapshot) -> Hit:
     stored, row = chosen.stored, chosen.row
     document, passage = stored.document, stored.passage
-    start, end = best_part(stored.text, question.text, EXCERPT)
+    start, end = snippet(stored.text, question.text, EXCERPT)
     before, after = "", ""
     if query.context:
         text = snapshot.document_text(document.id)
@@ -193,7 +193,7 @@ def _place(stored: StoredPassage, start: int, end: int, question: str, snapshot:
     structure = snapshot.structure(document.id)
     if structure is None:  # an earlier version kept only where passages begin
         return Place(first, last, passage.page, passage.page_label, passage.headings)
-    sentence, _ = best_part(stored.text[start:end], question, 1)
+    sentence, _ = snippet(stored.text[start:end], question, 1)
     page, headings = whereabouts(document.kind, *structure, passage.start + start + sentence)
     return Place(first, last, page.number if page else None, page.label if page else "", headings)
 

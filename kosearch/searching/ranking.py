@@ -35,12 +35,12 @@ from kosearch.scoring import (
     dense_weight,
     full_match,
     fuse,
+    idf,
+    max_normalise,
+    min_max,
     points,
-    scale,
+    proximity,
     scale_both,
-    share,
-    side_by_side,
-    worth,
 )
 from kosearch.terms import CONTEXT, FORMS, MORPHEMES, Question, is_name_pair, matches
 from kosearch.terms.normal_forms import normal_forms
@@ -211,26 +211,26 @@ def _matched(question: Question, terms: Sequence[Terms], statistics: Statistics)
     """BM25, and more where words that are neighbours in the question are neighbours in the passage."""
     asked = question.terms[MORPHEMES]
     words, frequencies = list(asked), statistics.frequencies[MORPHEMES]
-    worths = {word: worth(frequencies[word], statistics.passages) for word in words}
+    idfs = {word: idf(frequencies[word], statistics.passages) for word in words}
     rest = {name: weights for name, weights in question.terms.items() if name != MORPHEMES}
     found = np.array([bm25({MORPHEMES: asked}, one, statistics) for one in terms], dtype=np.float64)
-    others = [bm25(rest, one, statistics) + NEIGHBOURS * side_by_side(words, one[MORPHEMES], worths) for one in terms]
+    others = [bm25(rest, one, statistics) + NEIGHBOURS * proximity(words, one[MORPHEMES], idfs) for one in terms]
     pairs = {term: weight for term, weight in question.terms[CONTEXT].items() if is_name_pair(term)}
     above, forms = statistics.frequencies[CONTEXT], statistics.frequencies[FORMS]
     named = any(0 < count <= NAMING for count in (*forms.values(), *(above[pair] for pair in pairs)))
-    whole = sum(weight * worths[word] for word, weight in asked.items())
+    whole = sum(weight * idfs[word] for word, weight in asked.items())
     asked_forms = question.terms.get(FORMS, {})
     in_forms = np.array([bm25({FORMS: asked_forms}, one, statistics) if asked_forms else 0.0 for one in terms])
     covers = np.minimum((found + in_forms) / whole, 1.0) if whole else None  # 3만원 is covered by 30,000원
     if covers is not None and any(above[pair] for pair in pairs):  # a file's name that says it covers it as well
-        most = sum(weight * worth(above[pair], statistics.passages) for pair, weight in pairs.items())
+        most = sum(weight * idf(above[pair], statistics.passages) for pair, weight in pairs.items())
         names = np.array([bm25({CONTEXT: pairs}, one, statistics) for one in terms], dtype=np.float64)
         covers = np.maximum(covers, names / most)
     rare = {word: weight for word, weight in asked.items() if 0 < above.get(word, 0) <= NAMING}
     if covers is not None and rare:  # so does one whose name or heading has a word that hardly another has
-        most = sum(weight * worth(above[word], statistics.passages) for word, weight in rare.items())
+        most = sum(weight * idf(above[word], statistics.passages) for word, weight in rare.items())
         names = np.array([bm25({CONTEXT: rare}, one, statistics) for one in terms], dtype=np.float64)
-        part = sum(weight * worths[word] for word, weight in rare.items()) / whole
+        part = sum(weight * idfs[word] for word, weight in rare.items()) / whole
         covers = np.maximum(covers, part * names / most)
     return Matches(
         found + np.array(others, dtype=np.float64),
@@ -259,7 +259,7 @@ def _ordered(
         sides = dense_scaled, lexical_scaled = scale_both(cosines, matches.scores, passages, matches.full)
         scores = fuse(dense_scaled, lexical_scaled, dense_weight(weight, matches.covered))
     else:
-        sides = None if cosines is None else scale(cosines), None if bm25s is None else share(bm25s)
+        sides = None if cosines is None else min_max(cosines), None if bm25s is None else max_normalise(bm25s)
         scores = next((side for side in sides if side is not None), np.zeros(len(ids)))
     rows = np.flatnonzero(bm25s > 0) if cosines is None and bm25s is not None else np.arange(len(ids))
     order = rows[np.lexsort((ids[rows], -scores[rows]))]
@@ -283,10 +283,10 @@ def rerank(query: Query, question: Question, ranking: Ranking, snapshot: Snapsho
         sides = scale_both(model, bm25s, snapshot.passages, matches.full)
         fused = fuse(*sides, dense_weight(query.weight, matches.covered))
     else:
-        fused = scale(model)
+        fused = min_max(model)
     order = np.argsort(-fused, kind="stable")
     behind = ranking.scores[len(again) :] * fused.min()
-    sparse, multi_vector = (Side.of(column, scale(column)).taken(order) for column in scores.T[1:])
+    sparse, multi_vector = (Side.of(column, min_max(column)).taken(order) for column in scores.T[1:])
     return replace(ranking.reordered([*fused, *behind]), sparse=sparse, multi_vector=multi_vector)
 
 

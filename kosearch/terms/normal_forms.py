@@ -51,101 +51,17 @@ _COUNTERS = (
     "개월|개년|개소|개|건|회|호|번|주|일|년|월|세|살|시간|분|초|가구|세대|여|부|장|권|대|석|평|좌|주년|차례|곳|배"
 )
 """What else may follow an amount; anything else in Hangul may make another word of it: 3만큼, 5천안."""
-_MONTHS = {
-    name: number
-    for number, names in enumerate(
-        [
-            "jan january",
-            "feb february",
-            "mar march",
-            "apr april",
-            "may",
-            "jun june",
-            "jul july",
-            "aug august",
-            "sep sept september",
-            "oct october",
-            "nov november",
-            "dec december",
-        ],
-        1,
-    )
-    for name in names.split()
-}
-_NO_CODES = frozenset(
-    [
-        "a",
-        "an",
-        "the",
-        "in",
-        "on",
-        "of",
-        "to",
-        "at",
-        "by",
-        "for",
-        "from",
-        "and",
-        "or",
-        "no",
-        "as",
-        "is",
-        "are",
-        "was",
-        "were",
-        "than",
-        "over",
-        "under",
-        "about",
-        "with",
-        "until",
-        "since",
-        "page",
-        "pages",
-        "top",
-        "first",
-        "last",
-        "next",
-        "up",
-        "all",
-        "any",
-        "per",
-        "within",
-        "between",
-        "through",
-        "during",
-        "before",
-        "after",
-        "nearly",
-        "around",
-        "some",
-        "only",
-        "fig",
-        "table",
-        "ch",
-        "sec",
-        "vol",
-        "nos",
-        "art",
-        "jan",
-        "feb",
-        "mar",
-        "apr",
-        "may",
-        "jun",
-        "jul",
-        "aug",
-        "sep",
-        "sept",
-        "oct",
-        "nov",
-        "dec",
-        "march",
-        "april",
-        "june",
-        "july",
-    ]
+_MONTH_NAMES = (
+    "jan january|feb february|mar march|apr april|may|jun june|jul july|aug august|sep sept september|oct october|"
+    "nov november|dec december"
 )
+_MONTHS = {name: month for month, names in enumerate(_MONTH_NAMES.split("|"), 1) for name in names.split()}
+_COUNTING = (
+    "a an the in on of to at by for from and or no as is are was were than over under about with until since page pages"
+    " top first last next up all any per within between through during before after nearly around some only fig table"
+    " ch sec vol nos art"
+)
+_NO_CODES = _MONTHS.keys() | set(_COUNTING.split())
 """Words before a number that are no part of a code."""
 
 _WORTH_A_LOOK = re.compile(
@@ -155,27 +71,8 @@ _WORTH_A_LOOK = re.compile(
 _YEAR = r"(?:19|20)\d\d"
 _VERSION = re.compile(r"(?:\b(?:v|ver|version|release|build)\.?|버전|판본|릴리스|빌드)\s*\Z", re.IGNORECASE)
 _NAMED = re.compile(r"([A-Za-z]+)\s\Z")
-_BEFORE_DATES = frozenset(
-    [
-        "on",
-        "from",
-        "since",
-        "until",
-        "by",
-        "to",
-        "dated",
-        "date",
-        "of",
-        "at",
-        "as",
-        "and",
-        "in",
-        "before",
-        "after",
-        "updated",
-        "created",
-    ]
-)
+_DATING = "on from since until by to dated date of at as and in before after updated created"
+_BEFORE_DATES = frozenset(_DATING.split())
 
 _PARTED = re.compile(
     rf"(?<![\d.,/A-Za-z-])(?P<y>{_YEAR})\s?(?P<s>[./-])\s?(?P<m>\d{{1,2}})\s?(?P=s)\s?(?P<d>\d{{1,2}})"

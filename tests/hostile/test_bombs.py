@@ -18,7 +18,7 @@ from crash.mutations import Damaged, attempt
 from kosearch.extract import ExtractError, extract
 from kosearch.passages import chunk
 from kosearch.records import Extracted, Reason
-from kosearch.searching import best_part
+from kosearch.searching import snippet
 from kosearch.workers import Failure, Pool
 
 SECONDS = 30.0
@@ -310,7 +310,7 @@ def pieces(text: str) -> int:
     """What becomes of a line between a file and its passages, and of a passage on its way to a person."""
     spans = [match.span() for match in re.finditer(r"\w{1,4}|[^\w\s]", text)]
     passages = chunk(Extracted(text, "text"), lambda _: spans, size=320, overlap=32)
-    return len(passages) + sum(best_part(text[:20_000], "word", 240))
+    return len(passages) + sum(snippet(text[:20_000], "word", 240))
 
 
 @pytest.mark.parametrize("name", LINES)

@@ -38,7 +38,7 @@ from kosearch.globs import Globs
 from kosearch.passages import chunk
 from kosearch.records import Extracted, Heading, PageStart, Skipped, SourceFile
 from kosearch.resident import protocol
-from kosearch.searching import best_part, shared_spans
+from kosearch.searching import shared_spans, snippet
 from kosearch.sources import Unseen, WalkRules, find
 from kosearch.terms import Analyzer, matches
 from kosearch.workers import Failure, Pool
@@ -256,7 +256,7 @@ def test_terms_and_questions(text: str, question: str, analyzer: Analyzer, tally
 @fuzz
 def test_excerpts(text: str, question: str, size: int, tally: Tally) -> None:
     tally.tried("fuzz")
-    start, end = best_part(text, question, size)
+    start, end = snippet(text, question, size)
     assert 0 <= start <= end <= len(text)
     assert all(0 <= one < other <= len(text) for one, other in shared_spans(text, question))
 
