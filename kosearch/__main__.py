@@ -8,7 +8,7 @@ import sys
 from contextlib import suppress
 from types import FrameType
 
-from kosearch.resident import client
+from kosearch import resident
 
 _SIGNALLED = 128
 """Codes above it say by which signal a command was ended."""
@@ -19,8 +19,8 @@ def run() -> None:
     _open_streams()
     signal.signal(signal.SIGTERM, _terminated)
     try:
-        code = client.run(sys.argv[1:])
-    except client.NoAnswerError:
+        code = resident.run(sys.argv[1:])
+    except resident.NoAnswerError:
         os.environ["KOSEARCH_RESIDENT"] = "off"  # it was asked, and waited for: not once more
         code = None
     except KeyboardInterrupt:

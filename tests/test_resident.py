@@ -25,8 +25,9 @@ from hypothesis import strategies as st
 
 import kosearch
 from kosearch import config
+from kosearch import resident as client
 from kosearch.errors import UsageError
-from kosearch.resident import client, launcher, protocol, server, sockets
+from kosearch.resident import launcher, protocol, server
 
 PRINTED = {"version": kosearch.__version__, "stdout": "", "stderr": "", "code": 0}
 
@@ -92,7 +93,7 @@ class Running:
             return protocol.exchange(connection, request, seconds)
 
     def connect(self) -> socket.socket:
-        return sockets.connect(self.path, 5.0)
+        return protocol.connect(self.path, 5.0)
 
     def works(self) -> bool:
         with suppress(OSError):  # where too many ask, some are turned away
@@ -125,8 +126,8 @@ def start(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
     running: list[Running] = []
 
     def begin(idle: float = 60.0, **fake: Any) -> Running:
-        path = sockets.socket_path(config.load({}))
-        answers, listener = Fake(**fake), sockets.listen(path)
+        path = protocol.socket_path(config.load({}))
+        answers, listener = Fake(**fake), protocol.listen(path)
         thread = threading.Thread(target=server.serve, args=(listener, path, answers, idle, answers))
         thread.start()
         running.append(Running(path, answers, thread))
@@ -285,7 +286,7 @@ class TestWhoDoesNotBehave:
     def test_is_refused_as_another_user(self, start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
         resident = start()
         connection = resident.connect()
-        monkeypatch.setattr(sockets, "peer_uid", lambda _: os.geteuid() + 1)
+        monkeypatch.setattr(protocol, "peer_uid", lambda _: os.geteuid() + 1)
         with connection, pytest.raises((ConnectionError, OSError)):
             protocol.exchange(connection, {"do": "status"}, 2.0)
         monkeypatch.undo()
@@ -325,7 +326,7 @@ class TestItsEnd:
         resident = start()
         assert resident.works()
         resident.path.unlink()
-        with sockets.listen(resident.path):
+        with protocol.listen(resident.path):
             assert resident.ended()
             assert resident.path.exists()
 
@@ -422,7 +423,7 @@ class TestForwarding:
     def test_nor_after_too_long_a_time(
         self, start: Start, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(sockets, "PATIENCE", 0.3)
+        monkeypatch.setattr(protocol, "PATIENCE", 0.3)
         resident = start(seconds=0.6)
         with pytest.raises(client.NoAnswerError):
             client.run(["query", "?"], environ)
@@ -438,10 +439,10 @@ class TestForwarding:
     def test_the_right_one_of_several_is_found(
         self, start: Start, environ: dict[str, str], capfdbinary: pytest.CaptureFixture[bytes]
     ) -> None:
-        folder, name = sockets.socket_path(config.load({})).parent, sockets.socket_path(config.load({})).name
+        folder, name = protocol.socket_path(config.load({})).parent, protocol.socket_path(config.load({})).name
         start()
         for other in ("00000000", "zzzzzzzz"):
-            with sockets.listen(folder / f"{name[:8]}-{other}.sock"):
+            with protocol.listen(folder / f"{name[:8]}-{other}.sock"):
                 pass  # its process was killed
         (folder / f"{name[:8]}-11111111.sock").write_text("not even a socket")
         assert client.run(["query", "?"], environ) == 3
@@ -451,7 +452,7 @@ class TestForwarding:
         self, folder: Path, start: Start, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         resident = start()
-        monkeypatch.setattr(sockets, "__file__", "/somewhere/else/kosearch/resident/sockets.py")
+        monkeypatch.setattr(protocol, "__file__", "/somewhere/else/kosearch/resident/protocol.py")
         assert client.run(["query", "?"], environ) is None
         monkeypatch.undo()
         (folder / "kosearch").chmod(0o755)
@@ -463,8 +464,8 @@ class TestForwarding:
         self, folder: Path, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(client, "_AT_ONCE", 0.2)
-        path = sockets.socket_path(config.load({}))
-        with sockets.listen(path):
+        path = protocol.socket_path(config.load({}))
+        with protocol.listen(path):
             os.utime(path, (0, 0))
             assert client.run(["query", "?"], environ) is None
             assert path.exists()
@@ -477,7 +478,7 @@ class TestForwarding:
     def test_a_closed_pipe_ends_it_without_a_word(self, start: Start, environ: dict[str, str]) -> None:
         start()
         call = f"client.run(['query', '?'], {environ})"
-        script = f"from kosearch.resident import client; raise SystemExit({call})"
+        script = f"from kosearch import resident as client; raise SystemExit({call})"
         reading, writing = os.pipe()
         os.close(reading)
         done = subprocess.run([sys.executable, "-c", script], stdout=writing, stderr=subprocess.PIPE, check=False)
@@ -546,7 +547,7 @@ class TestTheClient:
         ],
     )
     def test_one_that_answers_nonsense(self, folder: Path, index: config.Settings, reply: bytes) -> None:
-        with sockets.listen(sockets.socket_path(index)) as listener:
+        with protocol.listen(protocol.socket_path(index)) as listener:
             thread = threading.Thread(target=_reply, args=(listener, reply))
             thread.start()
             with pytest.raises(launcher.Unavailable):
@@ -556,8 +557,8 @@ class TestTheClient:
     def test_one_that_hangs_costs_its_patience_once(
         self, folder: Path, index: config.Settings, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        path = sockets.socket_path(index)
-        with sockets.listen(path):
+        path = protocol.socket_path(index)
+        with protocol.listen(path):
             os.utime(path, (0, 0))  # it is not just starting
             begun = time.monotonic()
             with pytest.raises(launcher.Unavailable, match="TimeoutError"):
@@ -568,9 +569,9 @@ class TestTheClient:
     def test_one_that_starts_has_more_time(
         self, folder: Path, index: config.Settings, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(sockets, "STARTING", 1.0)
-        path = sockets.socket_path(index)
-        with sockets.listen(path):
+        monkeypatch.setattr(protocol, "STARTING", 1.0)
+        path = protocol.socket_path(index)
+        with protocol.listen(path):
             begun = time.monotonic()
             with pytest.raises(launcher.Unavailable, match="TimeoutError"):
                 _run(index, "?", patience=0.1)
@@ -578,11 +579,11 @@ class TestTheClient:
             assert path.exists()
 
     def test_a_hung_one_is_ended_by_force(self, folder: Path, index: config.Settings) -> None:
-        path = sockets.socket_path(index)
+        path = protocol.socket_path(index)
         path.parent.mkdir(mode=0o700)
         child = os.fork()
         if not child:  # it listens, and never answers
-            with sockets.listen(path):
+            with protocol.listen(path):
                 time.sleep(60)
             os._exit(0)
         assert until(path.exists, seconds=5.0)

@@ -22,7 +22,7 @@ from conftest import PROGRAM, Program, make_program, until
 from kosearch import config, terms
 from kosearch.cli import main
 from kosearch.library import Index
-from kosearch.resident import launcher, protocol, sockets
+from kosearch.resident import launcher, protocol
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # those of other people's imports
 
@@ -38,7 +38,7 @@ class Resident:
     def state(self) -> dict[str, Any] | None:
         """What its resident says of itself; None where there is none."""
         for path in (self.runtime / "kosearch").glob("*.sock"):
-            with suppress(OSError), sockets.connect(path, 5) as connection:
+            with suppress(OSError), protocol.connect(path, 5) as connection:
                 return protocol.exchange(connection, {"do": "status"}, 5)
         return None
 
@@ -228,7 +228,7 @@ def test_a_question_in_a_pipe_imports_next_to_nothing(resident: Resident) -> Non
     script = (
         "import sys\n"
         "before = set(sys.modules)\n"
-        "from kosearch.resident import client\n"
+        "from kosearch import resident as client\n"
         "code = client.run(['query', '휴가 이월', '--jsonl', '-k', '3'])\n"
         "much = {'typer', 'dataclasses', 'inspect', 'pathlib', 'typing', 'kosearch.config', 'kosearch.records'}\n"
         "assert not much & set(sys.modules), much & set(sys.modules)\n"
@@ -318,7 +318,7 @@ def test_one_who_is_limited_for_good_starts_none(own: Resident) -> None:
 
 def test_those_of_other_installations_are_left_alone(own: Resident) -> None:
     other = own.runtime / "kosearch" / "00000000-00000000.sock"
-    with sockets.listen(other) as listener:
+    with protocol.listen(other) as listener:
         for arguments, code in ((["--status"], 1), (["--status", "--json"], 1), (["--stop"], 0)):
             done = own.program.run("serve", *arguments)
             assert (done.returncode, str(other) in done.stdout + done.stderr) == (code, False)

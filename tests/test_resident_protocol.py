@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kosearch.resident import client, protocol
+from kosearch import resident as client
+from kosearch.resident import protocol
 
 TEXT = st.text(st.characters(), max_size=20) | st.sampled_from(["한글 \u202e\x1b[31m", "\ud800\udc80", "\udcff", "\0"])
 REQUESTS = st.fixed_dictionaries(

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from kosearch import config
-from kosearch.resident import sockets
+from kosearch.resident import protocol
 
 
 @pytest.fixture
@@ -32,55 +32,55 @@ class TestThePath:
     def test_it_is_one_for_each_way_to_embed_and_not_for_each_index(self, folder: Path) -> None:
         environ = {"XDG_RUNTIME_DIR": str(folder)}
         settings = config.load({})
-        path = sockets.socket_path(settings, environ)
+        path = protocol.socket_path(settings, environ)
         assert path.parent == folder / "kosearch"
-        assert sockets.socket_path(replace(settings, index="other", k=3), environ) == path
+        assert protocol.socket_path(replace(settings, index="other", k=3), environ) == path
         others = [
             replace(settings, model="a/b"),
             replace(settings, device="cpu"),
             replace(settings, cache_dir=folder),
         ]
-        assert len({path, *(sockets.socket_path(one, environ) for one in others)}) == 4
+        assert len({path, *(protocol.socket_path(one, environ) for one in others)}) == 4
 
     def test_a_long_name_gives_way_to_a_shorter_one(self, folder: Path) -> None:
         long = folder / ("x" * 80)
         long.mkdir()
         environ = {"XDG_RUNTIME_DIR": str(long), "TMPDIR": str(long)}
-        path = sockets.socket_path(config.load({}), environ)
+        path = protocol.socket_path(config.load({}), environ)
         assert path.parent == Path(f"/tmp/kosearch-{os.geteuid()}")
         assert len(os.fsencode(path)) <= 103
 
     def test_it_may_be_that_no_name_is_short_enough(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(sockets, "_LONGEST_PATH", 10)
+        monkeypatch.setattr(protocol, "_LONGEST_PATH", 10)
         with pytest.raises(OSError, match="short enough"):
-            sockets.socket_path(config.load({}), {"XDG_RUNTIME_DIR": str(folder)})
+            protocol.socket_path(config.load({}), {"XDG_RUNTIME_DIR": str(folder)})
 
     def test_a_runtime_directory_that_is_not_ours_is_not_used(
         self, folder: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         stranger = os.geteuid() + 1
         monkeypatch.setattr(os, "geteuid", lambda: stranger)
-        found = sockets.folders({"XDG_RUNTIME_DIR": str(folder), "TMPDIR": "relative"})
+        found = protocol.folders({"XDG_RUNTIME_DIR": str(folder), "TMPDIR": "relative"})
         assert found == [f"/tmp/kosearch-{stranger}"]
-        assert sockets.folders({"XDG_RUNTIME_DIR": "relative"})[0] == f"/tmp/kosearch-{stranger}"
+        assert protocol.folders({"XDG_RUNTIME_DIR": "relative"})[0] == f"/tmp/kosearch-{stranger}"
 
 
 class TestTheFolder:
     def test_it_is_made_for_its_user_alone(self, folder: Path) -> None:
-        sockets.secure(folder / "kosearch")
+        protocol.secure(folder / "kosearch")
         assert stat.S_IMODE((folder / "kosearch").stat().st_mode) == 0o700
-        sockets.secure(folder / "kosearch")
+        protocol.secure(folder / "kosearch")
 
     def test_one_that_others_can_enter_is_refused(self, folder: Path) -> None:
         folder.chmod(0o711)
         with pytest.raises(PermissionError):
-            sockets.secure(folder)
+            protocol.secure(folder)
 
     def test_one_of_somebody_else_is_refused(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         stranger = os.geteuid() + 1
         monkeypatch.setattr(os, "geteuid", lambda: stranger)
         with pytest.raises(PermissionError):
-            sockets.secure(folder)
+            protocol.secure(folder)
 
     def test_a_link_and_a_file_are_refused(self, folder: Path) -> None:
         (folder / "real").mkdir(mode=0o700)
@@ -88,29 +88,29 @@ class TestTheFolder:
         (folder / "file").touch(mode=0o700)
         for name in ("link", "file"):
             with pytest.raises(OSError, match=name):
-                sockets.secure(folder / name)
+                protocol.secure(folder / name)
 
 
 class TestTheSocket:
     def test_only_its_user_can_connect(self, folder: Path) -> None:
         path = folder / "a.sock"
-        with sockets.listen(path), sockets.connect(path, 1) as connection:
+        with protocol.listen(path), protocol.connect(path, 1) as connection:
             assert stat.S_IMODE(path.stat().st_mode) == 0o600
-            assert sockets.peer_uid(connection) == os.geteuid()
-            assert sockets.peer_pid(connection) in {os.getpid(), None}
+            assert protocol.peer_uid(connection) == os.geteuid()
+            assert protocol.peer_pid(connection) in {os.getpid(), None}
 
     def test_where_somebody_listens_there_is_no_place(self, folder: Path) -> None:
-        with sockets.listen(folder / "a.sock"):
+        with protocol.listen(folder / "a.sock"):
             with pytest.raises(OSError, match="in use") as caught:
-                sockets.listen(folder / "a.sock")
+                protocol.listen(folder / "a.sock")
             assert caught.value.errno == errno.EADDRINUSE
 
     def test_what_a_killed_process_left_is_replaced(self, folder: Path) -> None:
         path = folder / "a.sock"
-        sockets.listen(path).close()
+        protocol.listen(path).close()
         with pytest.raises(ConnectionRefusedError):
-            sockets.connect(path, 1)
-        with sockets.listen(path), sockets.connect(path, 1):
+            protocol.connect(path, 1)
+        with protocol.listen(path), protocol.connect(path, 1):
             pass
 
     @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
@@ -126,12 +126,12 @@ class TestTheSocket:
             assert other.stdout is not None
             other.stdout.readline()
             with pytest.raises(PermissionError, match="another user"):
-                sockets.connect(path, 1)
+                protocol.connect(path, 1)
             with pytest.raises(OSError, match="in use"):
-                sockets.listen(path)
+                protocol.listen(path)
 
     def test_a_system_that_does_not_say_who_it_is(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         for name in ("SO_PEERCRED", "LOCAL_PEERCRED"):
             monkeypatch.delattr(socket, name, raising=False)
-        with sockets.listen(folder / "a.sock"), pytest.raises(OSError, match="does not say"):
-            sockets.connect(folder / "a.sock", 1)
+        with protocol.listen(folder / "a.sock"), pytest.raises(OSError, match="does not say"):
+            protocol.connect(folder / "a.sock", 1)

@@ -14,15 +14,14 @@ from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import Any
 
-from kosearch import config, processes
+from kosearch import config, processes, resident
 from kosearch.cli.app import invoke
 from kosearch.cli.output import Caller, Elsewhere, Output
 from kosearch.config import Settings
 from kosearch.errors import KosearchError
 from kosearch.records import Answer, Query
-from kosearch.resident import client, sockets
-from kosearch.resident.server import serve
-from kosearch.resident.warm import Warm
+from kosearch.resident import protocol
+from kosearch.resident.server import Warm, serve
 
 _FOLDERS = ("KOSEARCH_CONFIG", "KOSEARCH_DATA_DIR", "KOSEARCH_CACHE_DIR")
 
@@ -38,8 +37,8 @@ class Commands:
         """Whether it is a question, asked with the settings that this process was started for."""
         file = environ.get("KOSEARCH_CONFIG")
         if (
-            not client.is_question(argv)
-            or any(environ.get(name) != os.environ.get(name) for name in client.HOMES)
+            not resident.is_question(argv)
+            or any(environ.get(name) != os.environ.get(name) for name in resident.HOMES)
             or any(environ.get(name) and not os.path.isabs(environ[name]) for name in _FOLDERS)
             or (file and not os.path.isfile(file))  # a pipe is the asking process's to read
         ):
@@ -83,7 +82,7 @@ class Commands:
         return self._answers.answers(os.path.realpath(directory), queries)
 
     def _is_for_me(self, settings: Settings, environ: Mapping[str, str]) -> bool:
-        return settings.resident and sockets.socket_path(settings, environ) == self._path
+        return settings.resident and protocol.socket_path(settings, environ) == self._path
 
 
 class _Stream(TextIOWrapper):

@@ -57,12 +57,12 @@ def command(
 def _serve(settings: Settings, output: Output) -> int:
     from kosearch.cli.resident import Commands
     from kosearch.library import Index
-    from kosearch.resident import server, sockets
-    from kosearch.resident.warm import Warm
+    from kosearch.resident import protocol, server
+    from kosearch.resident.server import Warm
 
     try:
-        path = sockets.socket_path(settings)
-        listener = sockets.listen(path)
+        path = protocol.socket_path(settings)
+        listener = protocol.listen(path)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise UsageError("one is running already", "kosearch serve --stop ends it") from error

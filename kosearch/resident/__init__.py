@@ -1,16 +1,141 @@
 """A warm process for questions, so that model, Kiwi and indexes are loaded once and not for each of them.
 
-    sockets.py     where it listens, and whose socket that is
-    protocol.py    what is said: a request and its replies, each a length and JSON
-    client.py      has a command run by one that is there; imports next to nothing
+    __init__.py    the door: a whole command line, run by one that is there; imports next to nothing
+    protocol.py    where it listens, and whose socket that is; what is said: a request and its replies
     launcher.py    starts, lists and ends residents, and has a command run by one that is started for it
-    warm.py        what it holds
-    server.py      takes requests until it is time to end
-
-The process itself is `kosearch.cli.resident`, since it runs commands.
+    server.py      what it holds ready, and how it takes requests until it is time to end
 
 One resident serves a user's questions to all indexes, of whatever model. Another runs beside it only for another
-installation, cache, device or forced model (see `sockets.socket_path`). It ends when nobody has asked for a while,
+installation, cache, device or forced model (see `protocol.socket_path`). It ends when nobody has asked for a while,
 when the last index that it served goes away, when its socket does, and when kosearch is replaced by another version.
 Without it, or when it does not answer in time, a question is answered in the asking process.
+
+Which resident a command is for depends on settings that would take longer to read than it takes to answer. So every
+one of this user and installation is asked, and says at once whether it is the one.
 """
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+
+from kosearch import __version__
+from kosearch.resident import protocol
+
+TYPE_CHECKING = False  # type checkers know the name; see `protocol` for why it is not imported
+if TYPE_CHECKING:
+    from socket import socket
+    from typing import Any
+
+_PREFIX, _SECRET = "KOSEARCH_", "_KEY"
+HOMES = ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")
+"""What decides where a user's files lie: a resident is for those who have the same."""
+_SOCKETS = ("TMPDIR", "XDG_RUNTIME_DIR")
+_TERMINAL = ("TERM", "COLORTERM", "COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
+"""What of the environment decides about settings and places, and how a terminal is written to."""
+_OWN = ("--no-resident", "--device", "--batch", "--help", "-h")
+"""Options with which a command is not for the resident, or not for the one that it is asked for."""
+_AT_ONCE = 1.0
+"""Seconds in which a resident that can answer says so. One that only starts, or hangs, is `launcher`'s to wait for."""
+
+
+class NoAnswerError(Exception):
+    """A resident took the command, and could not answer it."""
+
+
+def run(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> int | None:
+    """Print what the command prints and return its exit code; None where this process must run it by itself.
+
+    Raises NoAnswerError where asking again makes no sense, and OSError where nothing can be printed.
+    """
+    wanted = environ.get("KOSEARCH_RESIDENT", "").lower() != "off" and not environ.get("KOSEARCH_DEBUG")
+    if not wanted or not is_question(argv) or any(one.startswith(_OWN) for one in argv):
+        return None
+    reply = _reply(request(argv, environ, terminal=sys.stdout.isatty()), environ)
+    if reply is None:
+        return None
+    sys.stderr.buffer.write(printed(reply["stderr"]))
+    sys.stderr.flush()
+    try:
+        sys.stdout.buffer.write(printed(reply["stdout"]))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains at exit
+        return 0
+    return int(reply["code"])
+
+
+def is_question(argv: Sequence[str]) -> bool:
+    """Whether it is a command that a resident may run."""
+    return list(argv[:1]) == ["query"]
+
+
+def request(
+    argv: Sequence[str], environ: Mapping[str, str], *, terminal: bool, questions: Sequence[str] | None = None
+) -> dict[str, object]:
+    """What a resident is told to run."""
+    return {
+        "do": "run",
+        "argv": list(argv),
+        "cwd": os.getcwd(),
+        "environ": _kept(environ, terminal),
+        "terminal": terminal,
+        "questions": questions,
+    }
+
+
+def _kept(environ: Mapping[str, str], terminal: bool) -> dict[str, str]:
+    """What the resident is told of the environment: no keys."""
+    kept = {
+        name: value
+        for name, value in environ.items()
+        if name in (*HOMES, *_SOCKETS, *_TERMINAL) or (name.startswith(_PREFIX) and not name.endswith(_SECRET))
+    }
+    if terminal and not kept.get("COLUMNS", "").isdigit():
+        kept["COLUMNS"] = _columns()
+    return kept
+
+
+def _columns() -> str:
+    """The width of this process's terminal."""
+    for stream in range(3):
+        try:
+            return str(os.get_terminal_size(stream).columns)
+        except OSError:
+            continue
+    return "80"
+
+
+def _reply(request: Mapping[str, object], environ: Mapping[str, str]) -> dict[str, Any] | None:
+    """What a resident says that has run it; None where none wants to."""
+    for path in protocol.sockets(environ):
+        try:
+            connection = protocol.connect(path, _AT_ONCE)
+        except OSError:
+            continue
+        with connection:
+            try:
+                first = protocol.exchange(connection, {"seconds": protocol.PATIENCE, **request}, _AT_ONCE)
+            except (OSError, ValueError):
+                continue
+            if first.get("version") == __version__ and "accepted" in first:
+                return _result(connection)
+    return None
+
+
+def _result(connection: socket) -> dict[str, Any] | None:
+    try:
+        reply = protocol.receive(connection, protocol.PATIENCE)
+    except (OSError, ValueError) as error:
+        raise NoAnswerError from error
+    if "elsewhere" in reply:
+        return None
+    if "code" not in reply:
+        raise NoAnswerError
+    return reply
+
+
+def printed(text: str) -> bytes:
+    """What a command printed, as it was before it was sent."""
+    return text.encode("utf-8", "surrogateescape")

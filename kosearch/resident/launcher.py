@@ -17,9 +17,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from kosearch import __version__, processes
+from kosearch import __version__, processes, resident
 from kosearch.config import Settings, index_directory
-from kosearch.resident import client, protocol, sockets
+from kosearch.resident import protocol
 
 PROCESS = "kosearch.cli.resident"
 """The module that is the resident: it runs commands, which are above this room."""
@@ -46,7 +46,7 @@ def run(
     *,
     terminal: bool,
     questions: Sequence[str] | None = None,
-    patience: float = sockets.PATIENCE,
+    patience: float = protocol.PATIENCE,
 ) -> Reply:
     """What a question's command prints, run by the resident with these settings, and its exit code.
 
@@ -61,41 +61,41 @@ def run(
         told = {**environ, **_decisive(settings), "KOSEARCH_DATA_DIR": str(settings.data_dir)}
         if environ.get("KOSEARCH_CONFIG"):
             told["KOSEARCH_CONFIG"] = str(settings.config_file)
-        request = client.request(argv, told, terminal=terminal, questions=questions)
-        reply = _ask(sockets.socket_path(settings), settings, request, patience)
+        request = resident.request(argv, told, terminal=terminal, questions=questions)
+        reply = _ask(protocol.socket_path(settings), settings, request, patience)
         if reply.get("version") != __version__:
             raise Unavailable(f"the resident is of version {reply.get('version')}")
         for reason in ("cannot", "elsewhere"):
             if reason in reply:
                 raise Unavailable(str(reply[reason]))
-        return Reply(client.printed(reply["stdout"]), client.printed(reply["stderr"]), int(reply["code"]))
+        return Reply(resident.printed(reply["stdout"]), resident.printed(reply["stderr"]), int(reply["code"]))
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise Unavailable(f"{type(error).__name__}: {error}") from error
 
 
 def start(settings: Settings) -> dict[str, Any]:
     """Start a resident where there is none of this version; what it says of itself. Raises OSError, ValueError."""
-    path = sockets.socket_path(settings)
+    path = protocol.socket_path(settings)
     with _connected(path, settings) as connection:
-        state = protocol.exchange(connection, {"do": "status"}, sockets.STARTING)
+        state = protocol.exchange(connection, {"do": "status"}, protocol.STARTING)
     if state.get("version") == __version__:
         return state
     stop(path)
     with _connected(path, settings) as connection:
-        return protocol.exchange(connection, {"do": "status"}, sockets.STARTING)
+        return protocol.exchange(connection, {"do": "status"}, protocol.STARTING)
 
 
 def residents(
-    settings: Settings, *, patience: float = sockets.PATIENCE
+    settings: Settings, *, patience: float = protocol.PATIENCE
 ) -> Iterator[tuple[Path, dict[str, Any] | None]]:
     """The sockets of this installation's residents in the runtime directory, whatever their settings.
 
     With what each says of itself, and None for one that does not answer. Raises OSError.
     """
-    folder = sockets.socket_path(settings).parent
-    for path in map(Path, sockets.sockets_in(folder) if folder.exists() else ()):
+    folder = protocol.socket_path(settings).parent
+    for path in map(Path, protocol.sockets_in(folder) if folder.exists() else ()):
         try:
-            with sockets.connect(path, patience) as connection:
+            with protocol.connect(path, patience) as connection:
                 yield path, protocol.exchange(connection, {"do": "status"}, patience)
         except (ConnectionRefusedError, FileNotFoundError, PermissionError):
             continue
@@ -103,11 +103,11 @@ def residents(
             yield path, None
 
 
-def stop(path: Path, *, patience: float = sockets.PATIENCE) -> bool:
+def stop(path: Path, *, patience: float = protocol.PATIENCE) -> bool:
     """End the resident at a socket and wait until it is gone, or end it by force; False where even that fails."""
     try:
-        with sockets.connect(path, patience) as connection:
-            pid = sockets.peer_pid(connection)
+        with protocol.connect(path, patience) as connection:
+            pid = protocol.peer_pid(connection)
             with suppress(OSError, ValueError):
                 protocol.exchange(connection, {"do": "stop"}, patience)
                 ends = time.monotonic() + patience
@@ -127,13 +127,13 @@ def stop(path: Path, *, patience: float = sockets.PATIENCE) -> bool:
 def _ask(path: Path, settings: Settings, request: Mapping[str, Any], patience: float) -> dict[str, Any]:
     with _connected(path, settings) as connection:
         age = time.time() - path.stat().st_mtime
-        patience = max(patience, sockets.STARTING - age)
+        patience = max(patience, protocol.STARTING - age)
         try:
             reply = protocol.exchange(connection, {"seconds": patience, **request}, patience)
             return protocol.receive(connection, patience) if "accepted" in reply else reply
         except TimeoutError:
             # One that hangs must not cost every question so much: without its socket it is none, and knows it.
-            if age > sockets.STARTING:
+            if age > protocol.STARTING:
                 path.unlink(missing_ok=True)
             raise
 
@@ -141,16 +141,16 @@ def _ask(path: Path, settings: Settings, request: Mapping[str, Any], patience: f
 def _connected(path: Path, settings: Settings) -> socket.socket:
     """A connection to the resident, which is started if need be."""
     try:
-        return sockets.connect(path, sockets.PATIENCE)
+        return protocol.connect(path, protocol.PATIENCE)
     except (FileNotFoundError, ConnectionRefusedError):
         pass
     try:
-        with sockets.listen(path) as listener:
+        with protocol.listen(path) as listener:
             _spawn(listener, path, settings)
     except OSError as error:
         if error.errno != errno.EADDRINUSE:  # else somebody was faster
             raise
-    return sockets.connect(path, sockets.PATIENCE)
+    return protocol.connect(path, protocol.PATIENCE)
 
 
 def _spawn(listener: socket.socket, path: Path, settings: Settings) -> None:
@@ -192,7 +192,7 @@ def _environment(settings: Settings) -> dict[str, str]:
 
 
 def _decisive(settings: Settings) -> dict[str, str]:
-    """The settings that a resident is for, wherever they were given: see `sockets.socket_path`."""
+    """The settings that a resident is for, wherever they were given: see `protocol.socket_path`."""
     return {
         "KOSEARCH_CACHE_DIR": str(settings.cache_dir),
         "KOSEARCH_MODEL": settings.model or "auto",

@@ -263,12 +263,12 @@ PROMISES: dict[str, Promise] = {
             "everybody is served": Break(
                 f"{_FLOOD}::test_it_serves_nobody_else",
                 "resident/server.py",
-                'sockets.peer_uid(writer.get_extra_info("socket")) != os.geteuid()',
-                'sockets.peer_uid(writer.get_extra_info("socket")) < 0',
+                'protocol.peer_uid(writer.get_extra_info("socket")) != os.geteuid()',
+                'protocol.peer_uid(writer.get_extra_info("socket")) < 0',
             ),
             "a folder that others can enter is used for sockets": Break(
                 f"{_FLOOD}::test_a_place_that_is_not_ours_alone_is_not_used",
-                "resident/sockets.py",
+                "resident/protocol.py",
                 " and not found.st_mode & 0o077",
                 "",
             ),

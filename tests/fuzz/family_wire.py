@@ -15,8 +15,9 @@ from typing import Any
 
 from fuzz.frame import Family, Input
 from kosearch import __version__, config
+from kosearch import resident as client
 from kosearch.cli.resident import Commands
-from kosearch.resident import client, protocol, server, sockets
+from kosearch.resident import protocol, server
 
 REPLY = {"version": __version__, "stdout": "{}\n", "stderr": "", "code": 0}
 
@@ -52,7 +53,7 @@ def _followed(body: bytes) -> None:
 
 def _served(data: bytes) -> str:
     path, _, thread = _serving()
-    with sockets.connect(path, 5.0) as connection:
+    with protocol.connect(path, 5.0) as connection:
         with suppress(BrokenPipeError, ConnectionResetError):
             connection.sendall(data)
             connection.shutdown(socket.SHUT_WR)
@@ -66,7 +67,7 @@ def _served(data: bytes) -> str:
         thread.join(10.0)
         _serving.cache_clear()
         return ""
-    with sockets.connect(path, 5.0) as connection:
+    with protocol.connect(path, 5.0) as connection:
         state = protocol.exchange(connection, {"do": "status"}, 5.0)
     return "" if state.get("pid") == os.getpid() else f"it does not say what it is: {state}"
 
@@ -111,14 +112,14 @@ class _Nothing:
 def _serving() -> tuple[Path, Commands, threading.Thread]:
     """The socket of a server in a thread, and its commands, which are the real ones."""
     os.environ.update(_environ(os.getppid()))
-    path = sockets.socket_path(config.load({}))
-    listener, holdings = sockets.listen(path), _Nothing()
+    path = protocol.socket_path(config.load({}))
+    listener, holdings = protocol.listen(path), _Nothing()
     commands: Any = Commands(path, holdings)  # type: ignore[arg-type]
     thread = threading.Thread(target=server.serve, args=(listener, path, holdings, 600.0, commands), daemon=True)
     thread.start()
     ends = time.monotonic() + 10.0
     while time.monotonic() < ends:
-        with suppress(OSError), sockets.connect(path, 1.0):
+        with suppress(OSError), protocol.connect(path, 1.0):
             return path, commands, thread
     raise AssertionError("it does not listen")
 

@@ -23,7 +23,7 @@ import pytest
 from conftest import Program, Tally, until
 
 from kosearch import __version__
-from kosearch.resident import launcher, protocol, sockets
+from kosearch.resident import launcher, protocol
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
 
@@ -85,7 +85,7 @@ def resident(indexed: Program) -> Iterator[Resident]:
     program = replace(indexed, environment=environment)
     assert program.run("query", "rotate keys", "--mode", "lexical").returncode == 0
     (path,) = (runtime / "kosearch").glob("*.sock")
-    with sockets.connect(path, 5) as connection:
+    with protocol.connect(path, 5) as connection:
         pid = protocol.exchange(connection, {"do": "status"}, 5)["pid"]
     yield Resident(program, path, pid)
     launcher.stop(path)
@@ -131,7 +131,7 @@ def test_it_lives_through_all_of_it_and_does_not_grow(resident: Resident, tally:
                 stack.enter_context(resident.connect())
         # 64 are kept. One that is turned away is closed five turns of the event loop after it was accepted, and each
         # turn accepts as many as the backlog holds, 64 again.
-        most = before[1] + 64 + 5 * sockets.BACKLOG
+        most = before[1] + 64 + 5 * protocol.BACKLOG
         assert not until(lambda: resident.files > most, seconds=1.0)
         assert resident.ask() == expected  # in the resident or, where that is full, in the asking process
     tally.tried("flood", FLOOD)
@@ -165,7 +165,7 @@ def test_it_lives_through_all_of_it_and_does_not_grow(resident: Resident, tally:
     assert resident.memory < before[0] + GROWTH
     assert resident.threads <= before[2] + 4  # its pool of answering threads fills once
     assert resident.ask() == expected
-    with sockets.connect(resident.path, 5) as connection:
+    with protocol.connect(resident.path, 5) as connection:
         assert protocol.exchange(connection, {"do": "status"}, 5)["pid"] == resident.pid
 
 
