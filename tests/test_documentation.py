@@ -15,7 +15,7 @@ from conftest import CORPUS, Program, make_program
 from terminal_making import picture
 
 from kosearch import errors
-from kosearch.cli import app, docs
+from kosearch.cli import app
 from kosearch.config import Settings
 from kosearch.filetypes import FILES, GROUPS, KINDS
 from kosearch.records import Reason
@@ -25,8 +25,8 @@ DOCS = ROOT / "kosearch/docs"
 WRITE = os.environ.get("KOSEARCH_GOLDEN") == "write"
 MODELS = (json_schema.MODELS, json_schema.MODEL, json_schema.MODEL_CHECK)
 PAGES = {
-    "en": [ROOT / "README.md", *(DOCS / f"{topic}.md" for topic in docs.TOPICS)],
-    "ko": sorted((DOCS / "ko").glob("*.md"), key=lambda page: ["README", *docs.TOPICS].index(page.stem)),
+    "en": [ROOT / "README.md", *(DOCS / f"{topic}.md" for topic in app.TOPICS)],
+    "ko": sorted((DOCS / "ko").glob("*.md"), key=lambda page: ["README", *app.TOPICS].index(page.stem)),
 }
 """Each language's pages, in the order in which their examples go on from each other."""
 
@@ -189,8 +189,8 @@ def test_every_type_and_reason_is_named() -> None:
 
 
 def test_every_page_is_listed() -> None:
-    assert {page.stem for page in DOCS.glob("*.md")} == set(docs.TOPICS)
-    assert all(f"](kosearch/docs/{topic}.md)" in README for topic in docs.TOPICS)
+    assert {page.stem for page in DOCS.glob("*.md")} == set(app.TOPICS)
+    assert all(f"](kosearch/docs/{topic}.md)" in README for topic in app.TOPICS)
 
 
 def test_the_readme_is_short() -> None:

@@ -1,10 +1,10 @@
-"""The commands, put together: only those that an invocation wants, since each costs time to import."""
+"""The commands, put together: only those that an invocation wants, since each costs time to import. And `docs`."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -14,22 +14,23 @@ import typer
 from typer.exceptions import TyperException
 
 from kosearch import __version__
+from kosearch.cli import options
 from kosearch.cli.output import Caller, ClosedPipe
-from kosearch.errors import UsageError
+from kosearch.errors import OK, UsageError
 
 COMMANDS = {
-    "index": ("index", "command"),
-    "query": ("query", "command"),
-    "show": ("show", "command"),
-    "status": ("status", "command"),
-    "remove": ("remove", "command"),
-    "extract": ("extract", "command"),
-    "eval": ("evaluate", "command"),
-    "serve": ("serve", "command"),
-    "check": ("check", "check"),
-    "repair": ("check", "repair"),
-    "docs": ("docs", "command"),
-    "indexes": ("indexes", "app"),
+    "index": ("index", "index"),
+    "query": ("query", "query"),
+    "show": ("query", "show"),
+    "status": ("index", "status"),
+    "remove": ("index", "remove"),
+    "extract": ("index", "extract"),
+    "eval": ("models", "evaluate"),
+    "serve": ("query", "serve"),
+    "check": ("index", "check"),
+    "repair": ("index", "repair"),
+    "docs": ("app", "docs"),
+    "indexes": ("index", "app"),
     "models": ("models", "app"),
 }
 """Name → module of this package, and function or group in it; in the order that `--help` lists them."""
@@ -142,3 +143,67 @@ def _usage_error(problem: TyperException) -> UsageError:
     if name == "kosearch query" and hasattr(problem, "option_name"):
         hint += "; a question that begins with - comes after --"
     return UsageError(problem.format_message(), hint)
+
+
+TOPICS = {
+    "use": "Everyday use",
+    "scripts": "In scripts: exit codes and JSON",
+    "python": "From Python",
+    "files": "Which files are read, and as what",
+    "models": "Models, on this machine and over HTTP",
+    "settings": "Settings and places",
+    "quality": "How well it finds",
+    "speed": "How fast it is",
+    "privacy": "What it never does, and its limits",
+    "threat-model": "Who could do harm, what is promised, and what holds it",
+    "architecture": "For developers: rooms, ways, form on disk, promises, glossary",
+    "changelog": "What changed",
+}
+"""A page's name → what it is about."""
+_TOPICS_KO = {
+    "use": "매일 쓰는 명령",
+    "scripts": "스크립트에서: 종료 코드와 JSON",
+    "files": "읽는 파일과 형식",
+    "models": "모델: 이 컴퓨터에서, HTTP로",
+    "settings": "설정과 저장 위치",
+    "privacy": "하지 않는 일과 한계",
+}
+
+
+def _complete(incomplete: str) -> list[str]:
+    return [name for name in TOPICS if name.startswith(incomplete)]
+
+
+def docs(
+    context: typer.Context,
+    topic: Annotated[
+        str | None, typer.Argument(metavar="[TOPIC]", help="Which page.", autocompletion=_complete)
+    ] = None,
+) -> int:
+    """Print a page of the documentation; without a topic, list them. In Korean where the locale is."""
+    output = options.output_of(context)
+    korean = is_korean(context.obj.environ)
+    if topic is None:
+        names = {**TOPICS, **(_TOPICS_KO if korean else {})}
+        for name, about in names.items():
+            output.line(f"{name:<14}{about}")
+        return OK
+    if topic not in TOPICS:
+        raise UsageError(f"there is no page {topic!r}", "kosearch docs lists them")
+    output.page(page(topic, korean=korean))
+    return OK
+
+
+def is_korean(environ: Mapping[str, str]) -> bool:
+    """Whether messages are wanted in Korean: the first of the three variables that is set says so, as in POSIX."""
+    language = next((environ[name] for name in ("LC_ALL", "LC_MESSAGES", "LANG") if environ.get(name)), "")
+    return language == "ko" or language.startswith(("ko_", "ko."))
+
+
+def page(topic: str, *, korean: bool) -> str:
+    """A page's Markdown: the Korean one where it is wanted and there is one."""
+    from importlib.resources import files
+
+    folder = files("kosearch") / "docs"
+    wanted = folder / "ko" / f"{topic}.md"
+    return (wanted if korean and wanted.is_file() else folder / f"{topic}.md").read_text(encoding="utf-8")

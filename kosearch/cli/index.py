@@ -1,29 +1,33 @@
-"""`kosearch index`: make files searchable, or bring them up to date."""
+"""Making files searchable, and looking after the index: `index`, `remove`, `status`, `check`, `repair`, `indexes`, and
+`extract`, which shows what is read in a file."""
 
 from __future__ import annotations
 
+import os
+import shlex
 from collections import Counter
 from collections.abc import Set
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kosearch.cli import options, render, schema
+from kosearch.cli import options, render
 from kosearch.cli.output import Output
-from kosearch.errors import OK, FilesSkipped, UsageError
+from kosearch.errors import NO_HIT, OK, FilesSkipped, IndexStateError, KosearchError, UsageError
 from kosearch.records import IndexReport, Skipped
-from kosearch.sources import canonical
 
 if TYPE_CHECKING:
     from kosearch.index import Status
     from kosearch.library import Index
 
+
 _SHOWN = 10
 """Skipped files listed one by one; the rest are counted, and `status --problems` has them all."""
 
 
-def command(
+def index(
     context: typer.Context,
     paths: Annotated[
         list[str] | None,
@@ -96,6 +100,7 @@ def command(
     A file that cannot be read is skipped and named; the rest goes on.
     """
     from kosearch.library import Index
+    from kosearch.sources import canonical
 
     output = options.output_of(context, quiet=quiet)
     settings = options.settings(
@@ -142,7 +147,7 @@ def command(
                 progress.update(step)
     report, state = run.report, library.status()
     if json:
-        output.json(schema.report(report, state, library.settings.index))
+        output.json(render.report_as_json(report, state, library.settings.index))
     _problems(output, report)
     named = {canonical(root) for root in roots}
     if not named or named - {problem.raw for problem in report.failed_roots}:
@@ -196,4 +201,246 @@ def _code(report: IndexReport, named: Set[bytes], *, strict: bool) -> int:
         return UsageError.exit_code
     if strict and report.skipped:
         return FilesSkipped.exit_code
+    return OK
+
+
+def remove(
+    context: typer.Context,
+    paths: Annotated[list[str], typer.Argument(metavar="PATH", help="Files and folders to forget.")],
+    index: options.Index = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait for another writer instead of ending.")] = False,
+    quiet: options.Quiet = False,
+) -> int:
+    """Take files and folders out of the index.
+
+    They stay on disk. Ends with 1 when none of them was in the index.
+    """
+    from kosearch.library import Index
+
+    output = options.output_of(context, quiet=quiet)
+    removed = Index(options.settings(index=index)).remove(*paths, wait=wait)
+    output.note(f"{render.counted(removed, 'file')} removed from the index")
+    return OK if removed else NO_HIT
+
+
+def status(
+    context: typer.Context,
+    problems: Annotated[
+        bool, typer.Option("--problems", help="List every file that is not searchable, with the reason.")
+    ] = False,
+    index: options.Index = None,
+    json: options.Json = False,
+) -> int:
+    """Print documents, passages, model, size on disk and the last run."""
+    from kosearch.library import Index
+
+    output = options.output_of(context)
+    settings = options.settings(index=index)
+    library = Index(settings)
+    state = library.status()
+    unsearchable = library.problems() if problems else ()
+    if json:
+        value = render.status_as_json(state, library.roots(), settings.index, str(library.directory))
+        if problems:
+            value["problems"] = [render.skipped_as_json(one) for one in unsearchable]
+        output.json(value)
+    elif problems:
+        for one in unsearchable:
+            member = f" » {one.member}" if one.member else ""
+            fields = (one.reason, f"{one.path}{member}", one.detail)
+            output.line("\t".join(render.one_line(field) for field in fields))
+        output.note(f"{len(unsearchable)} not searchable")
+    else:
+        output.line(render.table(render.status_rows(state, library.roots(), settings.index, str(library.directory))))
+    return OK
+
+
+def check(context: typer.Context, index: options.Index = None, quiet: options.Quiet = False) -> int:
+    """Verify every row and file of an index. Ends with 4 when something is damaged."""
+    from kosearch.library import Index
+
+    output = options.output_of(context, quiet=quiet)
+    found = Index(options.settings(index=index)).check()
+    for problem in found:
+        output.line(render.one_line(problem))
+    if found:
+        return IndexStateError.exit_code
+    output.note("the index is whole")
+    return OK
+
+
+def repair(
+    context: typer.Context,
+    index: options.Index = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait for another writer instead of ending.")] = False,
+    quiet: options.Quiet = False,
+) -> int:
+    """Make a damaged index whole again.
+
+    Derived files are made anew from what is whole; files that have to be read again are named.
+    """
+    from kosearch.library import Index
+
+    output = options.output_of(context, quiet=quiet)
+    lost = Index(options.settings(index=index)).repair(wait=wait)
+    for path in lost:
+        output.line(render.one_line(path))
+    output.note(
+        f"repaired; {render.counted(len(lost), 'file')} to be read again: kosearch index"
+        if lost
+        else "repaired; nothing is lost"
+    )
+    return OK
+
+
+LIST = "kosearch.indexes/1"
+
+app = typer.Typer(rich_markup_mode=None, context_settings={"help_option_names": ["-h", "--help"]})
+
+File = Annotated[Path, typer.Argument(metavar="FILE", help="The one file that a backup is.", show_default=False)]
+
+
+@app.callback(invoke_without_command=True)
+def listing(context: typer.Context, json: options.Json = False) -> int:
+    """List your indexes, or back up, restore, or take over one.
+
+    Without a command: name, documents, size on disk, and whether it was made by you on this machine.
+    """
+    if context.invoked_subcommand is not None:
+        return OK
+    output = options.output_of(context)
+    rows = _rows()
+    if json:
+        output.json({"schema": LIST, "indexes": rows})
+    elif rows:
+        output.line(render.table([_row_line(row) for row in rows]))
+    else:
+        output.note("there is no index yet: kosearch index PATH")
+    return OK
+
+
+@app.command("backup")
+def backup(context: typer.Context, file: File, index: options.Index = None, quiet: options.Quiet = False) -> int:
+    """Write an index into one new file, beside any run of indexing.
+
+    It holds texts, vectors and settings; what is derived from them is built anew by restore.
+    """
+    from kosearch.library import Index
+
+    output = options.output_of(context, quiet=quiet)
+    library = Index(options.settings(index=index))
+    library.backup(file)
+    output.note(f"{render.one_line(str(file))}: {render.size_of(file.stat().st_size)}")
+    return OK
+
+
+@app.command("restore")
+def restore(context: typer.Context, file: File, index: options.Index = None, quiet: options.Quiet = False) -> int:
+    """Make an index of a backup, under a name that is free.
+
+    A backup from elsewhere stays somebody else's until `indexes adopt`.
+    """
+    from kosearch.library import Index
+
+    output = options.output_of(context, quiet=quiet)
+    library = Index(options.settings(index=index))
+    library.restore(file)
+    state = library.status()
+    output.note(
+        f"{render.counted(state.documents, 'document')} with {render.counted(state.passages, 'passage')} restored"
+    )
+    if library.is_foreign:
+        name = shlex.quote(library.settings.index)
+        output.note(f"it was not made by you on this machine; to take it over: kosearch indexes adopt {name}")
+    return OK
+
+
+@app.command("adopt")
+def adopt(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME_OR_DIR", help="The index, as after --index.")],
+    quiet: options.Quiet = False,
+) -> int:
+    """Take over an index that was made elsewhere.
+
+    From then on its folders are read by `kosearch index`, and its model's URL, if it has one, is asked.
+    """
+    from kosearch.library import Index
+
+    output = options.output_of(context, quiet=quiet)
+    library = Index(options.settings(index=name))
+    library.adopt()
+    identity = library.store.identity
+    if identity.endpoint is not None:
+        output.note(f"questions and texts go to {render.one_line(str(identity.endpoint.get('url', '')))} from now on")
+    for raw in library.roots():
+        output.note(f"kosearch index reads {render.one_line(os.fsdecode(raw))}")
+    output.note(f"{render.one_line(name)} is yours now")
+    return OK
+
+
+def _rows() -> list[dict[str, Any]]:
+    """What there is under the user's data, by name."""
+    from kosearch.config import index_names
+    from kosearch.library import Index
+
+    settings = options.settings()
+    rows = []
+    for name in index_names(settings):
+        row: dict[str, Any] = {"name": name, "documents": None, "passages": None, "bytes": None, "own": None}
+        library = Index(replace(settings, index=name))
+        row["directory"] = str(library.directory)
+        try:
+            state = library.status()
+            row |= {"documents": state.documents, "passages": state.passages, "bytes": state.bytes}
+            row["own"] = not library.is_foreign
+            row["error"] = None
+        except KosearchError as error:
+            row["error"] = error.message
+        rows.append(row)
+    return rows
+
+
+def _row_line(row: dict[str, Any]) -> tuple[str, str]:
+    if row["error"] is not None:
+        return render.one_line(row["name"]), render.one_line(row["error"])
+    whose = "yours" if row["own"] else "somebody else's"
+    documents = render.counted(row["documents"], "document")
+    return render.one_line(row["name"]), f"{documents}, {render.size_of(row['bytes'])}, {whose}"
+
+
+def extract(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to read.")],
+    archives: Annotated[bool, typer.Option("--archives", help="Read the documents in an archive.")] = False,
+    json: options.Json = False,
+) -> int:
+    """Print a file's text as kosearch reads it.
+
+    Offsets in hits count in this text.
+    """
+    from kosearch.library import read
+
+    output = options.output_of(context)
+    for document in read(file, archives=archives).documents:
+        if json:
+            output.json(
+                {
+                    "schema": "kosearch.extract/1",
+                    "member": document.member or None,
+                    "type": document.kind,
+                    "title": document.title or None,
+                    "metadata": dict(document.metadata),
+                    "headings": [
+                        {"start": one.start, "level": one.level, "title": one.title} for one in document.headings
+                    ],
+                    "pages": [
+                        {"start": one.start, "number": one.number, "label": one.label or None} for one in document.pages
+                    ],
+                    "warnings": list(document.warnings),
+                    "text": document.text,
+                }
+            )
+        else:
+            output.text(document.text)
     return OK

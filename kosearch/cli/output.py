@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from kosearch.cli import render
 from kosearch.errors import KosearchError
-from kosearch.records import Answer, IndexProgress, Query, Shown
+from kosearch.records import Answer, IndexProgress, Shown
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from kosearch.config import Settings
     from kosearch.evaluation.reports import Comparison, Failure, Report
+    from kosearch.resident.server import Ask
 
 
 class ClosedPipe(Exception):
@@ -218,10 +218,6 @@ def _writing() -> Iterator[None]:
         raise unwritable(error) from error
 
 
-class Elsewhere(Exception):
-    """Only the asking process itself can run the command; why."""
-
-
 @dataclass(frozen=True, slots=True)
 class Caller:
     """The process whose command is run: mostly this one, and for the resident one that asks it."""
@@ -229,7 +225,7 @@ class Caller:
     output: Output
     argv: Sequence[str] = ()
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
-    ask: Callable[[Settings, Sequence[Query]], Sequence[Answer]] | None = None
+    ask: Ask | None = None
     """Answers that are at hand. May raise anything: then the command ends with it."""
     questions: Sequence[str] | None = None
     """What was read from its file or its input."""

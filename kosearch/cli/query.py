@@ -1,28 +1,37 @@
-"""`kosearch query`: ranked passages for a question."""
+"""Asking: `query`, `show`, and the warm process that answers at once, `serve`."""
 
 from __future__ import annotations
 
+import errno
 import os
+import signal
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from kosearch import filters
-from kosearch.cli import options, render, schema
-from kosearch.cli.output import Caller, Elsewhere, Output
+from kosearch.cli import options, render
+from kosearch.cli.output import Caller, Output
 from kosearch.config import Settings
-from kosearch.errors import NO_HIT, OK, UsageError
+from kosearch.errors import INTERRUPTED, NO_HIT, OK, TERMINATED, KosearchError, UsageError
 from kosearch.records import Answer, Query
+from kosearch.resident import Elsewhere
+
+if TYPE_CHECKING:
+    from kosearch.resident.server import Ask
+
 
 _AT_ONCE = 64
 """Questions of a file that are embedded together: by themselves they take twice as long."""
 
 
-def command(
+def query(
     context: typer.Context,
     text: Annotated[
         list[str] | None,
@@ -136,12 +145,12 @@ def command(
         _messages(output, one, filtered=filtered)
         if jsonl:
             for hit in one.hits:
-                output.json(schema.hit_line(hit, one.question, output.cwd))
+                output.json(render.hit_line_as_json(hit, one.question, output.cwd))
             output.flush()
         elif not json and not paths:
             output.answer(one, explain=explain, numbered=many)
     if json:
-        output.json(schema.batch(found, output.cwd) if many else schema.answer(found[0], output.cwd))
+        output.json(render.batch_as_json(found, output.cwd) if many else render.answer_as_json(found[0], output.cwd))
     if paths:
         names = dict.fromkeys(hit.raw for one in found for hit in one.hits)
         output.names(names, b"\0" if null else b"\n")
@@ -206,3 +215,199 @@ def _messages(output: Output, answer: Answer, *, filtered: bool) -> None:
     if not answer.hits and (answer.terms or not answer.warnings):  # a warning has said why
         where = " that the filters let through" if filtered else ""
         output.note(f"kosearch: {render.missing_terms(answer, where)}")
+
+
+def show(
+    context: typer.Context,
+    hit: Annotated[
+        str,
+        typer.Argument(metavar="HIT", help="A hit's `id` from --json, or a document's hash for all of it."),
+    ],
+    lines: Annotated[int, typer.Option("--context", "-C", min=0, metavar="N", help="Lines before and after.")] = 5,
+    index: options.Index = None,
+    json: options.Json = False,
+) -> int:
+    """Print a passage with the lines around it.
+
+    The text is what was read when the document was indexed.
+    """
+    from kosearch.library import Index
+
+    output = options.output_of(context)
+    shown = Index(options.settings(index=index)).show(hit, lines)
+    if json:
+        output.json(
+            {
+                "schema": "kosearch.show/1",
+                "id": hit,
+                "path": render.shown_path(shown.path, output.cwd),
+                **render.file_name(shown.raw),
+                "member": shown.member or None,
+                "title": shown.title or None,
+                "before": shown.before,
+                "text": shown.text,
+                "after": shown.after,
+                "state": shown.state,
+            }
+        )
+    else:
+        output.shown(shown)
+    return OK
+
+
+STATUS = "kosearch.residents/1"
+
+
+def serve(
+    context: typer.Context,
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="Start it in the background, and return.")] = False,
+    stop: Annotated[bool, typer.Option("--stop", help="End those that run.")] = False,
+    status: Annotated[bool, typer.Option("--status", help="List those that run; ends with 1 when none does.")] = False,
+    idle: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            help="End after so long without a question.  [default: 900]",
+            show_default=False,
+        ),
+    ] = None,
+    index: options.Index = None,
+    device: options.Device = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> int:
+    """Keep models and indexes loaded, so that answers come at once.
+
+    The first question starts such a process by itself, unless that is switched off. It ends when nobody asks.
+    """
+    if detach + stop + status > 1:
+        raise UsageError("--detach, --stop and --status each do something else", "choose one of them")
+    if json and not status:
+        raise UsageError("--json goes with --status", "kosearch serve --status --json")
+    output = options.output_of(context, quiet=quiet)
+    settings = options.settings(index=index, device=device, resident_idle=idle)
+    if status:
+        return _status(settings, output, json=json)
+    if stop:
+        return _stop(settings, output)
+    return _detach(settings, output) if detach else _serve(settings, output)
+
+
+def _serve(settings: Settings, output: Output) -> int:
+    from kosearch.library import Index
+    from kosearch.resident import protocol, server
+
+    try:
+        path = protocol.socket_path(settings)
+        listener = protocol.listen(path)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise UsageError("one is running already", "kosearch serve --stop ends it") from error
+        raise _no_socket(error) from error
+    with listener:
+        library = Index(settings)
+        warm = server.Warm(settings)
+        if library.exists:
+            warm.load(str(library.directory))
+        output.note(f"ready for questions ({path}); Ctrl-C ends it")
+        ended_by = server.serve(listener, path, warm, settings.resident_idle, server.Commands(path, warm, printed))
+    if ended_by is not None:
+        return TERMINATED if ended_by == signal.SIGTERM else INTERRUPTED
+    output.note("ended")
+    return OK
+
+
+def _detach(settings: Settings, output: Output) -> int:
+    from kosearch.resident import launcher
+
+    try:
+        state = launcher.start(settings)
+    except (OSError, ValueError) as error:
+        raise _no_socket(error) from error
+    output.note(f"process {state['pid']} answers questions; kosearch serve --stop ends it")
+    return OK
+
+
+def _stop(settings: Settings, output: Output) -> int:
+    from kosearch.resident import launcher
+
+    count = 0
+    for path, state in launcher.residents(settings):
+        if not launcher.stop(path):
+            raise KosearchError(
+                f"the process that listens at {path} does not end", "end it with the system's own means, and ask again"
+            )
+        count += 1
+        output.note(f"ended process {state['pid']}" if state else "ended one that did not answer")
+    if not count:
+        output.note("none is running")
+    return OK
+
+
+def _status(settings: Settings, output: Output, *, json: bool) -> int:
+    from kosearch.resident import launcher
+
+    found = list(launcher.residents(settings))
+    if json:
+        rows = [{"socket": str(path), "answers": state is not None, **(state or {})} for path, state in found]
+        output.json({"schema": STATUS, "residents": rows})
+    else:
+        for path, state in found:
+            output.line(render.table(_rows(str(path), state)))
+        if not found:
+            output.note("none is running")
+    return OK if found else NO_HIT
+
+
+def _rows(path: str, state: dict[str, Any] | None) -> list[tuple[str, str]]:
+    if state is None:
+        return [("socket", path), ("state", "does not answer; kosearch serve --stop ends it")]
+    return [
+        ("process", f"{state['pid']}, version {state['version']}"),
+        ("socket", path),
+        ("since", datetime.fromtimestamp(state["since"]).astimezone().isoformat(" ", "seconds")),
+        ("questions", str(state["requests"])),
+        ("ends after", f"{render.duration_of(state['idle'])} without one"),
+        *(("index", directory) for directory in state["indexes"]),
+    ]
+
+
+def _no_socket(error: Exception) -> KosearchError:
+    return KosearchError(f"it cannot be started: {error}", "set XDG_RUNTIME_DIR to a folder that only you can enter")
+
+
+def printed(
+    argv: Sequence[str], cwd: str, environ: Mapping[str, str], terminal: bool, questions: Sequence[str] | None, ask: Ask
+) -> dict[str, Any]:
+    """stdout and stderr, as bytes, and code of a command that a warm process runs for another one.
+
+    `terminal` says whether the other one's stdout is one; `questions` are those from its input, `ask` answers them.
+    Raises Elsewhere, and what the command raises.
+    """
+    from kosearch.cli.app import invoke
+
+    stdout, stderr = _Stream(terminal), _Stream()
+    code = invoke(list(argv), Caller(Output(stdout, stderr, cwd=cwd, environ=environ), argv, environ, ask, questions))
+    return {"stdout": stdout.written(), "stderr": stderr.written(), "code": code}
+
+
+def reside() -> None:
+    """Be the warm process that `launcher` starts; the socket that listens is its input, the path its only argument."""
+    from kosearch.resident import server
+
+    server.main(sys.argv[1], printed)
+
+
+class _Stream(TextIOWrapper):
+    """What is printed, as the bytes that the asking process's stream would get."""
+
+    def __init__(self, terminal: bool = False) -> None:
+        self._bytes, self._terminal = BytesIO(), terminal
+        super().__init__(self._bytes, "utf-8", "replace", newline="\n", write_through=True)
+
+    def isatty(self) -> bool:
+        return self._terminal
+
+    def written(self) -> bytes:
+        self.flush()
+        return self._bytes.getvalue()

@@ -1,20 +1,26 @@
-"""How hits look to a person: pure functions from records to text, without a terminal in sight."""
+"""How results look: to a person as text, to a script as JSON. Pure functions from records, without a terminal in sight.
+
+Every JSON object names its schema and version; fields are added, never changed. A change that breaks a reader gets a
+new version number. `kosearch docs scripts` describes each field.
+"""
 
 from __future__ import annotations
 
+import base64
 import os
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kosearch.dates import local_time
-from kosearch.records import Answer, Hit, Shown
+from kosearch.records import Answer, Hit, IndexReport, Passage, Score, Shown, Skipped
 
 if TYPE_CHECKING:
     from rich.text import Text
 
     from kosearch.evaluation.reports import Comparison, Failure, Report
     from kosearch.index import Globs, Status
+
 
 # Bidirectional marks can make a line read other than it is (CVE-2021-42574); they are shown as U+FFFD.
 _BIDI = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
@@ -275,3 +281,160 @@ def table(rows: Sequence[tuple[str, str]]) -> str:
     """Names and values in two columns."""
     width = max((len(name) for name, _ in rows), default=0)
     return "\n".join(f"{name:<{width}}  {one_line(value)}" for name, value in rows)
+
+
+QUERY = "kosearch.query/1"
+HIT = "kosearch.hit/1"
+BATCH = "kosearch.batch/1"
+INDEX = "kosearch.index/1"
+STATUS = "kosearch.status/1"
+SIDES = ("dense", "lexical", "sparse", "multi_vector")
+
+
+def answer_as_json(found: Answer, cwd: str) -> dict[str, Any]:
+    """One question's answer."""
+    return {
+        "schema": QUERY,
+        "question": found.question,
+        "searched": found.searched,
+        "mode": found.mode,
+        "generation": found.generation,
+        "warnings": list(found.warnings),
+        "terms": [{"term": term, "passages": count} for term, count in found.terms],
+        "hits": [hit_as_json(one, cwd) for one in found.hits],
+    }
+
+
+def batch_as_json(answers: list[Answer], cwd: str) -> dict[str, Any]:
+    """The answers of many questions, in the order asked."""
+    return {"schema": BATCH, "answers": [answer_as_json(one, cwd) for one in answers]}
+
+
+def hit_line_as_json(found: Hit, question: str, cwd: str) -> dict[str, Any]:
+    """A hit that stands alone on its line."""
+    return {"schema": HIT, "question": question, **hit_as_json(found, cwd)}
+
+
+def hit_as_json(found: Hit, cwd: str) -> dict[str, Any]:
+    """A hit's fields. Offsets are code points in the document's extracted text."""
+    return {
+        "rank": found.rank,
+        "score": round(found.score, 6),
+        "confidence": round(found.confidence, 3),
+        "scores": {side: _value(getattr(found, side)) for side in SIDES},
+        "ranks": {side: _rank(getattr(found, side)) for side in SIDES},
+        "id": found.id,
+        "path": shown_path(found.path, cwd),
+        **file_name(found.raw),
+        "member": found.member or None,
+        "type": found.kind,
+        "title": found.title or None,
+        "metadata": dict(found.metadata),
+        **place_as_json(found.passage),
+        "text": found.text,
+        "best": list(found.best),
+        "cited": {
+            "page": found.cited.page,
+            "page_label": found.cited.page_label or None,
+            "lines": [found.cited.line_start, found.cited.line_end],
+            "heading": list(found.cited.headings),
+        },
+        "document_hash": found.document_hash,
+        "state": found.state,
+        "also": [shown_path(path, cwd) for path in found.also],
+        "more": found.more,
+    }
+
+
+def place_as_json(passage: Passage) -> dict[str, Any]:
+    """Where a passage stands in its document."""
+    return {
+        "page": passage.page,
+        "page_label": passage.page_label or None,
+        "page_end": passage.page_end,
+        "lines": [passage.line_start, passage.line_end],
+        "start": passage.start,
+        "end": passage.end,
+        "heading": list(passage.headings),
+    }
+
+
+def file_name(raw: bytes) -> dict[str, str]:
+    """`absolute_path`, and `path_b64` with the exact bytes where they are not UTF-8."""
+    try:
+        return {"absolute_path": raw.decode("utf-8")}
+    except UnicodeDecodeError:
+        return {
+            "absolute_path": raw.decode("utf-8", "replace"),
+            "path_b64": base64.b64encode(raw).decode("ascii"),
+        }
+
+
+def skipped_as_json(problem: Skipped) -> dict[str, Any]:
+    """A file, or a member of one, that is not searchable."""
+    return {
+        "path": problem.path,
+        "member": problem.member or None,
+        "reason": str(problem.reason),
+        "detail": problem.detail,
+    }
+
+
+def report_as_json(run: IndexReport, state: Status, name: str) -> dict[str, Any]:
+    """What a run of `index` did, and what the index holds now."""
+    return {
+        "schema": INDEX,
+        "index": name,
+        "added": run.added,
+        "changed": run.changed,
+        "unchanged": run.unchanged,
+        "removed": run.removed,
+        "skipped": [skipped_as_json(one) for one in run.skipped],
+        "warnings": [skipped_as_json(one) for one in run.warnings],
+        "failed_roots": [skipped_as_json(one) for one in run.failed_roots],
+        "embedded": run.embedded,
+        "reused": run.reused,
+        "documents": state.documents,
+        "passages": state.passages,
+        "generation": state.generation,
+        "seconds": round(run.seconds, 3),
+    }
+
+
+def status_as_json(state: Status, roots: Mapping[bytes, Globs], name: str, directory: str) -> dict[str, Any]:
+    """What an index holds."""
+    return {
+        "schema": STATUS,
+        "index": name,
+        "directory": directory,
+        "generation": state.generation,
+        "roots": [
+            {**file_name(root), "include": list(globs.get("include", ())), "exclude": list(globs.get("exclude", ()))}
+            for root, globs in roots.items()
+        ],
+        "files": state.files,
+        "documents": state.documents,
+        "passages": state.passages,
+        "pending": state.pending,
+        "bytes": state.bytes,
+        "model": {
+            "name": state.identity.model,
+            "revision": state.identity.revision or None,
+            "fingerprint": state.identity.fingerprint,
+            "dimensions": state.identity.dimensions,
+            "endpoint": state.identity.endpoint["url"] if state.identity.endpoint else None,
+            "storage": state.identity.storage,
+        },
+        "passage_tokens": state.identity.passage_tokens,
+        "passage_overlap": state.identity.overlap,
+        "last_run": dict(state.last_run) if state.last_run else None,
+        "not_searchable": dict(state.problems),
+    }
+
+
+def _value(score: Score | None) -> float | None:
+    return None if score is None else round(score.value, 6)
+
+
+def _rank(score: Score | None) -> int | None:
+    return None if score is None else score.rank

@@ -5,6 +5,8 @@
     launcher.py    starts, lists and ends residents, and has a command run by one that is started for it
     server.py      what it holds ready, and how it takes requests until it is time to end
 
+Commands are run by `kosearch.cli`, which is above this room and hands a function down that does it.
+
 One resident serves a user's questions to all indexes, of whatever model. Another runs beside it only for another
 installation, cache, device or forced model (see `protocol.socket_path`). It ends when nobody has asked for a while,
 when the last index that it served goes away, when its socket does, and when kosearch is replaced by another version.
@@ -42,6 +44,10 @@ _AT_ONCE = 1.0
 
 class NoAnswerError(Exception):
     """A resident took the command, and could not answer it."""
+
+
+class Elsewhere(Exception):
+    """Only the asking process itself can run the command; why."""
 
 
 def run(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> int | None:

@@ -21,8 +21,8 @@ from kosearch import __version__, processes, resident
 from kosearch.config import Settings, index_directory
 from kosearch.resident import protocol
 
-PROCESS = "kosearch.cli.resident"
-"""The module that is the resident: it runs commands, which are above this room."""
+_PROGRAM = "from kosearch.cli.query import reside; reside()"
+"""What the process is: it runs commands, which are above this room."""
 MAX_QUESTIONS = 32
 """More are worth loading the model for where they are asked."""
 
@@ -170,7 +170,7 @@ def _spawn(listener: socket.socket, path: Path, settings: Settings) -> None:
     # -P: the working folder, which may be anybody's, is no place for modules.
     os.posix_spawn(
         sys.executable,
-        [sys.executable, "-P", "-m", PROCESS, str(path)],
+        [sys.executable, "-P", "-c", _PROGRAM, str(path)],
         _environment(settings),
         file_actions=files,
         setsigmask=(),

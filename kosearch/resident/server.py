@@ -14,18 +14,20 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import kosearch
-from kosearch import embedding
+from kosearch import config, embedding, processes, resident
 from kosearch.config import Settings
+from kosearch.errors import KosearchError
 from kosearch.index import database
 from kosearch.library import Index
 from kosearch.records import Answer, Query
-from kosearch.resident import protocol
+from kosearch.resident import Elsewhere, protocol
 from kosearch.system import usable_cores
 from kosearch.terms import Analyzer
 
+_FOLDERS = ("KOSEARCH_CONFIG", "KOSEARCH_DATA_DIR", "KOSEARCH_CACHE_DIR")
 MOST = 8
 """Indexes held at the same time; the one that nobody asked for longest makes room."""
 
@@ -157,25 +159,34 @@ TICK = 1.0
 """Seconds between looks at whether it is time to end."""
 
 Result = TypeVar("Result")
+Ask = Callable[[Settings, Sequence[Query]], Sequence[Answer]]
+"""Answers questions with these settings. May raise anything: then the command that asks ends with it."""
+Print = Callable[[Sequence[str], str, Mapping[str, str], bool, Sequence[str] | None, Ask], dict[str, Any]]
+"""Runs a command line for another process: `kosearch.cli.query.printed`, which is above this room."""
 
 
-class Holdings(Protocol):
-    """What is held ready; `Warm`, and in tests whatever answers."""
+class Commands:
+    """Runs questions' command lines for other processes of the same user. May be called from any thread."""
 
-    @property
-    def indexes(self) -> Sequence[str]: ...
-
-    def settle(self) -> None: ...
-
-    def drop_gone(self) -> bool: ...
-
-
-class Commands(Protocol):
-    """What runs whole commands, given their arguments, working folder and environment."""
+    def __init__(self, path: Path, warm: Warm, print_command: Print) -> None:
+        self._path = path
+        self._warm = warm
+        self._print = print_command
 
     def accepts(self, argv: Sequence[str], environ: Mapping[str, str]) -> bool:
-        """Whether such a command is for this process. Asked in the loop that serves all: it takes no time."""
-        ...
+        """Whether it is a question, asked with the settings that this process was started for."""
+        file = environ.get("KOSEARCH_CONFIG")
+        if (
+            not resident.is_question(argv)
+            or any(environ.get(name) != os.environ.get(name) for name in resident.HOMES)
+            or any(environ.get(name) and not os.path.isabs(environ[name]) for name in _FOLDERS)
+            or (file and not os.path.isfile(file))  # a pipe is the asking process's to read
+        ):
+            return False
+        try:
+            return self._is_for_me(config.load({}, environ), environ)
+        except KosearchError:
+            return False
 
     def run(
         self,
@@ -185,12 +196,36 @@ class Commands(Protocol):
         *,
         terminal: bool,
         questions: Sequence[str] | None,
-    ) -> Mapping[str, Any]:
-        """stdout, stderr and code, or elsewhere: why only the asking process can run it. May raise anything."""
-        ...
+    ) -> dict[str, Any]:
+        """stdout and stderr, as bytes, and code; or elsewhere: why only the asking process can run it.
+
+        Raises what the command raises.
+        """
+
+        def ask(settings: Settings, queries: Sequence[Query]) -> list[Answer]:
+            return self._asked(settings, queries, environ, cwd)
+
+        try:
+            return self._print(argv, cwd, environ, terminal, questions, ask)
+        except Elsewhere as reason:
+            return {"elsewhere": str(reason)}
+
+    def _asked(
+        self, settings: Settings, queries: Sequence[Query], environ: Mapping[str, str], cwd: str
+    ) -> list[Answer]:
+        name = os.path.expanduser(settings.index)
+        if os.sep in name or name.startswith("."):
+            name = os.path.join(cwd, name)
+        directory = config.index_directory(name, settings)
+        if not self._is_for_me(settings, environ) or not directory.is_dir():
+            raise Elsewhere("it is for another process, or there is no index")
+        return self._warm.answers(os.path.realpath(directory), queries)
+
+    def _is_for_me(self, settings: Settings, environ: Mapping[str, str]) -> bool:
+        return settings.resident and protocol.socket_path(settings, environ) == self._path
 
 
-def serve(listener: socket.socket, path: Path, holdings: Holdings, idle: float, commands: Commands) -> int | None:
+def serve(listener: socket.socket, path: Path, warm: Warm, idle: float, commands: Commands) -> int | None:
     """Answer whoever connects, until nobody does for `idle` seconds, or for another of the reasons to end.
 
     The socket at `path` is removed at the end, unless another one lies there by then. Returns the signal that asked
@@ -202,7 +237,7 @@ def serve(listener: socket.socket, path: Path, holdings: Holdings, idle: float, 
         return own is not None and _identity(path) == own
 
     try:
-        return asyncio.run(_Server(holdings, idle, commands).run(listener, is_in_place))
+        return asyncio.run(_Server(warm, idle, commands).run(listener, is_in_place))
     finally:
         listener.close()
         if is_in_place():
@@ -210,8 +245,8 @@ def serve(listener: socket.socket, path: Path, holdings: Holdings, idle: float, 
 
 
 class _Server:
-    def __init__(self, holdings: Holdings, idle: float, commands: Commands) -> None:
-        self._holdings = holdings
+    def __init__(self, warm: Warm, idle: float, commands: Commands) -> None:
+        self._warm = warm
         self._commands = commands
         self._idle = idle
         self._began = time.time()
@@ -237,7 +272,7 @@ class _Server:
                 break
             if not is_in_place() or _identity(Path(kosearch.__file__)) != program:
                 break
-            if self._holdings.drop_gone():
+            if self._warm.drop_gone():
                 break
         server.close()
         ends = time.monotonic() + ENDING
@@ -272,7 +307,7 @@ class _Server:
             async with asyncio.timeout(TAKING):
                 await writer.drain()
             if request["do"] == "run":
-                await self._work(self._holdings.settle)
+                await self._work(self._warm.settle)
         except Exception:  # noqa: BLE001 - a client that says nothing, or nonsense, or has gone
             pass
         finally:
@@ -324,7 +359,7 @@ class _Server:
             "since": self._began,
             "idle": self._idle,
             "requests": self._asked,
-            "indexes": list(self._holdings.indexes),
+            "indexes": list(self._warm.indexes),
         }
 
     async def _work(self, task: Callable[..., Result], *arguments: Any) -> Result:
@@ -340,3 +375,18 @@ def _identity(path: Path) -> tuple[int, int] | None:
         found = path.stat()
         return found.st_dev, found.st_ino
     return None
+
+
+def main(path: str, print_command: Print) -> None:
+    """Be a process of its own, apart from whoever began it, and serve at the socket that is its input until the end."""
+    try:
+        os.setsid()
+        os.chdir("/")
+        os.umask(0o077)
+        processes.lift_limits()
+        settings = config.load({})
+        warm = Warm(settings)
+        place = Path(path)
+        serve(socket.socket(fileno=0), place, warm, settings.resident_idle, Commands(place, warm, print_command))
+    finally:
+        os._exit(0)  # nothing waits for a thread that hangs

@@ -16,7 +16,7 @@ from typing import Any
 from fuzz.frame import Family, Input
 from kosearch import __version__, config
 from kosearch import resident as client
-from kosearch.cli.resident import Commands
+from kosearch.cli.query import printed
 from kosearch.resident import protocol, server
 
 REPLY = {"version": __version__, "stdout": "{}\n", "stderr": "", "code": 0}
@@ -109,12 +109,12 @@ class _Nothing:
 
 
 @cache
-def _serving() -> tuple[Path, Commands, threading.Thread]:
+def _serving() -> tuple[Path, server.Commands, threading.Thread]:
     """The socket of a server in a thread, and its commands, which are the real ones."""
     os.environ.update(_environ(os.getppid()))
     path = protocol.socket_path(config.load({}))
     listener, holdings = protocol.listen(path), _Nothing()
-    commands: Any = Commands(path, holdings)  # type: ignore[arg-type]
+    commands: Any = server.Commands(path, holdings, printed)
     thread = threading.Thread(target=server.serve, args=(listener, path, holdings, 600.0, commands), daemon=True)
     thread.start()
     ends = time.monotonic() + 10.0
