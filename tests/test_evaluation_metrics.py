@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kosearch.evaluation.metrics import (
+from kosearch.evaluation.measures import (
     AUTORAG_CUTOFFS,
     autorag,
     graded_ndcg,

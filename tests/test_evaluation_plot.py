@@ -8,8 +8,7 @@ from xml.etree import ElementTree
 import pytest
 
 from kosearch.errors import UsageError
-from kosearch.evaluation.plot import recall_plot, svg, write_plot
-from kosearch.evaluation.reports import evaluate
+from kosearch.evaluation.measures import evaluate, recall_plot, svg, write_plot
 
 SVG = "{http://www.w3.org/2000/svg}"
 

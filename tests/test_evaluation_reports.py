@@ -8,17 +8,18 @@ import numpy as np
 import pytest
 
 from kosearch.errors import UsageError
-from kosearch.evaluation.metrics import autorag, information_retrieval
-from kosearch.evaluation.reports import (
+from kosearch.evaluation.measures import (
     DEPTH,
     Expected,
     Failure,
     Family,
     Found,
     as_json,
+    autorag,
     compare,
     evaluate,
     failures,
+    information_retrieval,
     recall_curve,
 )
 

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kosearch.errors import UsageError
-from kosearch.evaluation.runs import Similarity, read_run, vector_run, write_run
+from kosearch.evaluation.collections import Similarity, read_run, vector_run, write_run
 
 ids = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=6)
 runs = st.dictionaries(

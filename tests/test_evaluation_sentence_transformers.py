@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from kosearch.evaluation.reports import Family, evaluate
-from kosearch.evaluation.runs import Similarity, vector_run
+from kosearch.evaluation.collections import Similarity, vector_run
+from kosearch.evaluation.measures import Family, evaluate
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # those of other people's imports
 

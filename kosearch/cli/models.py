@@ -252,9 +252,10 @@ def evaluate(
 
     A collection is indexed into a temporary index, or with --index into one that is kept and used again.
     """
-    from kosearch.evaluation import reports, runs
+    from kosearch.evaluation import measures
+    from kosearch.evaluation.collections import write_run
     from kosearch.evaluation.experiment import check_systems, experiment
-    from kosearch.evaluation.plot import SUFFIX, write_plot
+    from kosearch.evaluation.measures import SUFFIX, write_plot
 
     output = options.output_of(context, quiet=quiet)
     settings = options.settings(
@@ -272,21 +273,21 @@ def evaluate(
         raise UsageError(f"{plot}: plots are SVG", f"name a file that ends in {SUFFIX}; browsers print it as anything")
     found = _followed(experiment(settings, collection, names, qrels=qrels, kept=index is not None), output)
     task = found.task
-    measured = [reports.evaluate(ranked, task.qrels, system=system) for system, ranked in found.runs.items()]
-    compared = reports.compare(measured) if len(measured) > 1 else ()
+    measured = [measures.evaluate(ranked, task.qrels, system=system) for system, ranked in found.runs.items()]
+    compared = measures.compare(measured) if len(measured) > 1 else ()
     failed = {
-        system: reports.failures(ranked, task.qrels, task.texts)[:failures] for system, ranked in found.runs.items()
+        system: measures.failures(ranked, task.qrels, task.texts)[:failures] for system, ranked in found.runs.items()
     }
     if run is not None:
         for system, ranked in found.runs.items():
             alone = len(found.runs) == 1
-            runs.write_run(
+            write_run(
                 run if alone else run.with_name(f"{run.stem}.{system.replace('/', '_')}{run.suffix}"), ranked, system
             )
     if plot is not None:
         write_plot(plot, measured, task.name)
     if json:
-        output.json(reports.as_json(task.name, measured, compared, failed if failures else None))
+        output.json(measures.as_json(task.name, measured, compared, failed if failures else None))
     else:
         output.evaluation(task.name, measured, compared, failed)
     return OK

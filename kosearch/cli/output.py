@@ -19,7 +19,7 @@ from kosearch.records import Answer, IndexProgress, Shown
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from kosearch.evaluation.reports import Comparison, Failure, Report
+    from kosearch.evaluation.measures import Comparison, Failure, Report
     from kosearch.resident.server import Ask
 
 

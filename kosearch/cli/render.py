@@ -18,7 +18,7 @@ from kosearch.records import Answer, Hit, IndexReport, Passage, Score, Shown, Sk
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from kosearch.evaluation.reports import Comparison, Failure, Report
+    from kosearch.evaluation.measures import Comparison, Failure, Report
     from kosearch.index import Globs, Status
 
 

@@ -27,7 +27,7 @@ from kosearch.evaluation.collections import (
     read_questions,
     read_trec_questions,
 )
-from kosearch.evaluation.reports import DEPTH
+from kosearch.evaluation.measures import DEPTH
 from kosearch.index import Snapshot
 from kosearch.indexing import Run
 from kosearch.library import Index

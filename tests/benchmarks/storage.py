@@ -14,12 +14,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from kosearch.index.codec import codes, vectors_of
 from numpy.typing import NDArray
 
 from kosearch.config import load
 from kosearch.evaluation.collections import Collection, read_collection
 from kosearch.evaluation.experiment import CollectionProcessor
-from kosearch.evaluation.reports import Family, evaluate
+from kosearch.evaluation.measures import Family, evaluate
 from kosearch.index.vectors import codes, vectors_of
 from kosearch.library import Index
 

@@ -18,8 +18,8 @@ from kosearch.evaluation.collections import (
     read_qrels,
     read_queries,
     read_questions,
+    read_run,
 )
-from kosearch.evaluation.runs import read_run
 from kosearch.globs import Globs, TooManyGlobs
 from kosearch.records import Skipped, SourceFile
 from kosearch.sources import Unseen, WalkRules, find

@@ -30,8 +30,8 @@ from kosearch.evaluation.collections import (
     read_qrels,
     read_queries,
     read_questions,
+    read_run,
 )
-from kosearch.evaluation.runs import read_run
 from kosearch.extract import ExtractError, extract
 from kosearch.extract.decoding import decode, normalise
 from kosearch.globs import Globs
