@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from run_making import Similarity, read_run, vector_run
 
 from kosearch.errors import UsageError
-from kosearch.evaluation.collections import Similarity, read_run, vector_run, write_run
+from kosearch.evaluation.collections import write_run
 
 ids = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=6)
 runs = st.dictionaries(

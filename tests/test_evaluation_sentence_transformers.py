@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pytest
+from run_making import Similarity, vector_run
 
-from kosearch.evaluation.collections import Similarity, vector_run
 from kosearch.evaluation.measures import Family, evaluate
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # those of other people's imports

@@ -18,7 +18,6 @@ from kosearch.evaluation.collections import (
     read_qrels,
     read_queries,
     read_questions,
-    read_run,
 )
 from kosearch.globs import Globs, TooManyGlobs
 from kosearch.records import Skipped, SourceFile
@@ -97,10 +96,6 @@ def _questions(file: Path) -> None:
     locate(read_questions(file), ["/a/d1", "/b/q1"])
 
 
-def _run(file: Path) -> None:
-    read_run(file)
-
-
 READERS: dict[str, Callable[[Path], None]] = {
     "config.toml": _config,
     ".gitignore": _ignore,
@@ -110,7 +105,6 @@ READERS: dict[str, Callable[[Path], None]] = {
     "topics.xml": _topics,
     "qrels.tsv": _qrels,
     "questions.jsonl": _questions,
-    "run.trec": _run,
 }
 
 

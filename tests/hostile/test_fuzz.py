@@ -30,7 +30,6 @@ from kosearch.evaluation.collections import (
     read_qrels,
     read_queries,
     read_questions,
-    read_run,
 )
 from kosearch.extract import ExtractError, extract
 from kosearch.extract.decoding import decode, normalise
@@ -309,8 +308,6 @@ def test_evaluation_files(data: bytes, rest: bytes, tally: Tally) -> None:
             read_qrels(file, questions={"q1"}, documents={"d1"})
         with suppress(UsageError):
             locate(read_questions(file), ["/a/d1", "/b/q1"])
-        with suppress(UsageError):
-            read_run(file)
         with suppress(UsageError):
             read_collection(Path(folder))
 
