@@ -14,7 +14,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from kosearch.index.codec import codes, vectors_of
 from numpy.typing import NDArray
 
 from kosearch.config import load
