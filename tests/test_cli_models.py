@@ -21,8 +21,9 @@ from conftest import PROGRAM, Program
 from embedding_making import write_model, write_small, write_weights
 from hub_making import COMMIT, Hub
 
+from kosearch import embedding
 from kosearch.cli import main
-from kosearch.embedding import archive, checking, hub, resolve
+from kosearch.embedding import archive, hub, resolve
 from kosearch.embedding.models import CATALOG, HEAD_NAMES, known
 from kosearch.errors import ModelError
 
@@ -85,7 +86,7 @@ def test_pull_check_use_and_remove(fetching: tuple[Program, Hub], tmp_path: Path
 
     checked = json.loads(program.run("models", "check", "team/small", "--json").stdout)
     assert not json_schema.problems(checked, json_schema.MODEL_CHECK)
-    assert (checked["first"], checked["passed"], len(checked["texts"])) == (True, True, len(checking.TEXTS))
+    assert (checked["first"], checked["passed"], len(checked["texts"])) == (True, True, len(embedding.CHECK_TEXTS))
     assert len(server.requests) == asked  # only `pull` asks the hub
 
     removed = program.run("models", "rm", "team/small")
@@ -100,7 +101,7 @@ def test_a_model_that_gives_other_vectors_fails_its_check(
     tmp_path: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     small = write_small(tmp_path / "model", seed=8)
-    monkeypatch.setattr(checking, "_SECONDS", 0.1)
+    monkeypatch.setattr(embedding, "_CHECK_SECONDS", 0.1)
     assert main(["models", "check", str(small)]) == 0
     assert "cosine of each text's vector with its own in float32, kept from now on:" in capsys.readouterr().out
     assert main(["models", "check", str(small)]) == 0
@@ -109,20 +110,20 @@ def test_a_model_that_gives_other_vectors_fails_its_check(
     assert "tokens a second" in shown
     fingerprint = next(line.split()[1] for line in shown.splitlines() if line.startswith("fingerprint"))
     kept = cache_dir / "checks" / f"{fingerprint}.json"
-    vectors = checking._read(kept, fingerprint)
+    vectors = embedding._kept_vectors(kept, fingerprint)
     assert vectors is not None
-    kept.write_text(checking.encode(fingerprint, vectors[:, ::-1]))
+    kept.write_text(embedding.encoded_vectors(fingerprint, vectors[:, ::-1]))
     assert main(["models", "check", str(small)]) == 3
     kept.unlink()
     captured = capsys.readouterr()
     assert "gives other vectors than expected" in captured.err
-    assert len(captured.out.splitlines()) == 4 + len(checking.TEXTS)
+    assert len(captured.out.splitlines()) == 4 + len(embedding.CHECK_TEXTS)
 
 
 def test_the_bundled_model_is_what_it_was_when_kosearch_was_made(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(checking, "_SECONDS", 0.1)
+    monkeypatch.setattr(embedding, "_CHECK_SECONDS", 0.1)
     assert main(["models", "check", "bundled", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert not found["first"]

@@ -31,7 +31,7 @@ from kosearch.embedding import (
     token_offsets,
 )
 from kosearch.embedding.http_client import RetryPolicy
-from kosearch.embedding.tokenizer import cut_to_estimate, estimated_length, estimated_offsets
+from kosearch.embedding.models import cut_to_estimate, estimated_length, estimated_offsets
 from kosearch.errors import ConfigError, IndexDamaged, IndexMismatch, IndexStateError, KosearchError, ModelError
 
 KEYS = ("OPENAI_API_KEY", "UPSTAGE_API_KEY", "COHERE_API_KEY")

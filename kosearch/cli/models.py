@@ -14,8 +14,7 @@ from kosearch.cli.output import Output
 from kosearch.errors import OK, ModelError, UsageError
 
 if TYPE_CHECKING:
-    from kosearch.embedding.checking import Check
-    from kosearch.embedding.resolving import ModelStatus
+    from kosearch.embedding import Check, ModelStatus
     from kosearch.evaluation.experiment import Asked, Findings
     from kosearch.records import IndexProgress
 
@@ -36,7 +35,7 @@ def listing(context: typer.Context, json: options.Json = False) -> int:
     """
     if context.invoked_subcommand is not None:
         return OK
-    from kosearch.embedding.resolving import statuses
+    from kosearch.embedding import statuses
 
     output = options.output_of(context)
     rows = [_row(one) for one in statuses()]
@@ -75,8 +74,8 @@ def check(
 
     The first check of a model keeps its vectors. Ends with 3 when they are others now.
     """
+    from kosearch.embedding import check as run
     from kosearch.embedding import resolve
-    from kosearch.embedding.checking import check as run
 
     output = options.output_of(context, quiet=quiet)
     settings = options.settings(device=device)
@@ -152,7 +151,7 @@ def load(
 
 
 def _row(one: ModelStatus) -> dict[str, Any]:
-    from kosearch.embedding import resolving
+    from kosearch import embedding
 
     count, known = one.parameters, one.known
     prompts = known.prompts if known else None
@@ -162,7 +161,7 @@ def _row(one: ModelStatus) -> dict[str, Any]:
         "revision": one.revision,
         "bytes": one.bytes,
         "parameters": count,
-        "memory": {"cpu": resolving.on_cpu(count), "gpu": resolving.on_gpu(count)} if count else None,
+        "memory": {"cpu": embedding.on_cpu(count), "gpu": embedding.on_gpu(count)} if count else None,
         "dimensions": known.dimensions if known else None,
         "max_tokens": known.max_tokens if known else None,
         "licence": known.licence if known else None,
@@ -175,7 +174,7 @@ def _row(one: ModelStatus) -> dict[str, Any]:
 
 
 def _check_as_json(found: Check) -> dict[str, Any]:
-    from kosearch.embedding.checking import TEXTS
+    from kosearch.embedding import CHECK_TEXTS
 
     return {
         "schema": CHECK,
@@ -185,14 +184,14 @@ def _check_as_json(found: Check) -> dict[str, Any]:
         "first": found.first,
         "passed": found.passed,
         "texts": [
-            {"text": text, "cosine": round(cosine, 6)} for text, cosine in zip(TEXTS, found.cosines, strict=True)
+            {"text": text, "cosine": round(cosine, 6)} for text, cosine in zip(CHECK_TEXTS, found.cosines, strict=True)
         ],
         "tokens_per_second": round(found.tokens_per_second, 1),
     }
 
 
 def _check_as_text(found: Check) -> Iterator[str]:
-    from kosearch.embedding.checking import TEXTS
+    from kosearch.embedding import CHECK_TEXTS
 
     model = found.model
     yield f"model        {model.name}, {model.dimensions} dimensions, {model.max_tokens} tokens"
@@ -200,7 +199,7 @@ def _check_as_text(found: Check) -> Iterator[str]:
     yield f"speed        {found.tokens_per_second:.0f} tokens a second"
     against = "its own in float32, kept from now on" if found.first else "the expected one"
     yield f"cosine of each text's vector with {against}:"
-    for text, cosine in zip(TEXTS, found.cosines, strict=True):
+    for text, cosine in zip(CHECK_TEXTS, found.cosines, strict=True):
         shown = text if len(text) <= 40 else f"{text[:39]}…"
         yield f"  {cosine:.6f}  {shown or '(empty)'}"
 

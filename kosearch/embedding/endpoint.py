@@ -12,16 +12,23 @@ import urllib.parse
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from kosearch.embedding import providers
+from kosearch.embedding.checkpoint import encodable
 from kosearch.embedding.http_client import HttpClient, Refused, RetryPolicy, is_loopback
-from kosearch.embedding.models import SAME_COSINE, Endpoint, Prompts
-from kosearch.embedding.providers import PROVIDERS, Side
-from kosearch.embedding.tokenizer import TOKENS_PER_PIECE, cut_to_estimate, encodable, estimated_length
-from kosearch.errors import ConfigError, IndexDamaged, IndexMismatch, ModelError
+from kosearch.embedding.models import (
+    KEY,
+    PROVIDERS,
+    SAME_COSINE,
+    TOKENS_PER_PIECE,
+    Endpoint,
+    Prompts,
+    cut_to_estimate,
+    estimated_length,
+)
+from kosearch.errors import ConfigError, IndexDamaged, IndexMismatch, IndexStateError, ModelError
 
 if TYPE_CHECKING:
     from kosearch.records import Vectors
@@ -57,7 +64,7 @@ def meet(
     `url` defaults to the provider's own; `tokens` is how long texts will be, where the user knows better than to
     expect what is usual. Raises ModelError where the endpoint cannot be used, ConfigError for a key that is missing.
     """
-    kind, model = providers.split(name)
+    kind, model = split(name)
     url = _based(kind, url or PROVIDERS[kind].url)
     host = urllib.parse.urlsplit(url).hostname or ""
     length = PROVIDERS[kind].lengths.get(model)
@@ -97,7 +104,7 @@ def recall(
     With `url`, the same model is asked at another place, and the known text tells whether it is the same. Raises
     IndexStateError where only an index that is not the user's `own` says which place that is.
     """
-    kind, _ = providers.split(name)
+    kind, _ = split(name)
     named = _based(kind, url) if url else None
     try:
         if not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", kept["url"]):
@@ -105,7 +112,7 @@ def recall(
         _based(kind, kept["url"])
         query, passage = (base64.b64decode(text) for text in kept["known"])
         prompts = Prompts(*kept["prompts"])
-        asked = providers.permitted(kept["url"], named, own=own)
+        asked = permitted(kept["url"], named, own=own)
         return _named(
             Endpoint(
                 name=name,
@@ -131,7 +138,7 @@ class EndpointEmbedder:
     def __init__(self, model: Endpoint) -> None:
         """Raises ConfigError for a key that is missing."""
         self.model = model
-        kind, _ = providers.split(model.name)
+        kind, _ = split(model.name)
         self._most_texts = PROVIDERS[kind].most_texts
         self._client = HttpClient(model.url + PROVIDERS[kind].path, *_key(kind, model.url))
         self._checked: set[Side] = set()
@@ -153,7 +160,7 @@ class EndpointEmbedder:
     ) -> Vectors:
         """The vectors of one request, of whatever width. Raises Refused and ModelError."""
         model = self.model
-        body = providers.request(
+        body = request_body(
             model.name,
             [encodable(text) or " " for text in texts],  # an empty text is refused by most
             side,
@@ -164,7 +171,7 @@ class EndpointEmbedder:
             body, policy, stop or threading.Event(), most_numbers=len(texts) * (model.dimensions or _MOST_DIMENSIONS)
         )
         try:
-            vectors = np.array(providers.vectors(model.name, answer, len(texts)), dtype=np.float32)
+            vectors = np.array(answered_vectors(model.name, answer, len(texts)), dtype=np.float32)
             if vectors.ndim != 2 or not vectors.shape[1]:
                 raise TypeError("not lists of numbers")
             if not np.isfinite(vectors).all():
@@ -325,12 +332,12 @@ def _key(kind: str, url: str) -> tuple[str | None, str]:
     Raises ConfigError for a provider's own service without a key.
     """
     provider = PROVIDERS[kind]
-    key = os.environ.get(providers.KEY) or os.environ.get(provider.key)
+    key = os.environ.get(KEY) or os.environ.get(provider.key)
     if key is None and url == provider.url:
         raise ConfigError(f"{url} needs a key, and {provider.key} is not set", f"export {provider.key}=…")
     if key is not None and not (key.isascii() and key.isprintable()):
         raise ConfigError("the key for the endpoint has characters that no key has", f"set {provider.key} again")
-    return key, provider.key if url == provider.url else f"{provider.key} or {providers.KEY}"
+    return key, provider.key if url == provider.url else f"{provider.key} or {KEY}"
 
 
 def _based(kind: str, url: str) -> str:
@@ -345,9 +352,67 @@ def _based(kind: str, url: str) -> str:
 
 
 def _why(name: str, url: str) -> str:
-    kind, _ = providers.split(name)
+    kind, _ = split(name)
     why = f"{name} at {url}, where all text of passages and questions is sent"
-    has_key = os.environ.get(providers.KEY) or os.environ.get(PROVIDERS[kind].key)
+    has_key = os.environ.get(KEY) or os.environ.get(PROVIDERS[kind].key)
     if has_key and url.startswith("http:") and not is_loopback(url):
         why += "; so is the key, unencrypted"
     return why
+
+
+Side = Literal["query", "passage"]
+
+
+def split(name: str) -> tuple[str, str]:
+    """The kind and the model's name there, without what tells Upstage's two models apart."""
+    kind, _, model = name.partition(":")
+    if kind == "upstage":
+        model = model.removesuffix("-query").removesuffix("-passage")
+    return kind, model
+
+
+def permitted(stored: str, named: str | None, *, own: bool) -> str:
+    """Where text and key may go: the URL that this user named, or the one stored in an index of their own.
+
+    What stands in an index of somebody else's is that other's choice. Raises IndexStateError.
+    """
+    if named is None and not own:
+        raise IndexStateError(
+            f"nothing is sent to {stored}: it stands in an index that was not made by you on this machine",
+            "take the index over, if you trust it: kosearch indexes adopt NAME",
+        )
+    return named or stored
+
+
+def request_body(
+    name: str, texts: Sequence[str], side: Side, *, dimensions: int | None, typed: bool
+) -> Mapping[str, Any]:
+    """The body that asks for the texts' vectors."""
+    kind, model = split(name)
+    if kind == "cohere":
+        size = {"output_dimension": dimensions} if dimensions else {}
+        use = "search_query" if side == "query" else "search_document"
+        body = {"model": model, "texts": list(texts), "input_type": use, "embedding_types": ["float"]}
+        return {**body, "truncate": "END", **size}
+    if kind == "upstage":
+        model = f"{model}-{side}"
+    said = {"input_type": side} if typed else {}
+    size = {"dimensions": dimensions} if dimensions else {}
+    return {"model": model, "input": list(texts), **said, **size}
+
+
+def answered_vectors(name: str, answer: Any, count: int) -> list[list[float]]:
+    """The vectors of an answer, in the order of the texts. Raises ValueError, which says what is wrong with it."""
+    try:
+        if name.startswith("cohere:"):
+            found = list(answer["embeddings"]["float"])
+        else:
+            placed = {one.get("index", place): one["embedding"] for place, one in enumerate(answer["data"])}
+            if len(placed) != len(answer["data"]) or placed.keys() - range(len(placed)):
+                raise ValueError("its indexes are not those of the texts")
+            found = [placed[place] for place in range(len(placed))]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError("it holds no embeddings") from error
+    if len(found) != count:
+        raise ValueError(f"it holds {len(found)} vectors for {count} texts")
+    return found

@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from kosearch import __version__
-from kosearch.embedding.providers import complaint
 from kosearch.errors import ModelError
 
 _CONNECTING = 10.0
@@ -361,3 +360,11 @@ def _seconds(told: str | None) -> float:
     with contextlib.suppress(ValueError, TypeError, OverflowError):
         return max(0.0, email.utils.parsedate_to_datetime(told).timestamp() - time.time())
     return 0.0
+
+
+def complaint(answer: Any) -> str:
+    """What a server says is wrong, from the forms in which servers say it."""
+    for key in ("error", "message", "detail"):
+        if isinstance(answer, dict) and answer.get(key):
+            return complaint(answer[key])
+    return answer if isinstance(answer, str) else ""

@@ -1,10 +1,11 @@
-"""What an embedding model is to kosearch: a record, and what authors ask for beside their files."""
+"""What an embedding model is to kosearch, what authors ask for beside their files, and who answers over HTTP."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -320,3 +321,91 @@ def known(name: str) -> Known | None:
     """What is known of a model, by any name that finds it: upper and lower case are the same to the hub."""
     wanted = {name.lower(), f"sentence-transformers/{name}".lower()}
     return next((one for one in CATALOG if one.name.lower() in wanted), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """One protocol, and who is known to speak it."""
+
+    url: str
+    """Where its inventor answers."""
+    path: str
+    """What follows the base URL."""
+    key: str
+    """The environment variable that holds the key."""
+    most_texts: int
+    """Texts in one request."""
+    lengths: Mapping[str, int] = field(default_factory=dict)
+    """Known models and the tokens of their longest input, as a multilingual tokenizer counts them."""
+
+
+PROVIDERS: Mapping[str, Provider] = {
+    # https://platform.openai.com/docs/api-reference/embeddings. OpenAI takes 2,048 texts, but text-embeddings-inference
+    # takes 32, and so many are enough. OpenAI's tokenizer makes twice as many tokens of Korean as those of others.
+    "openai": Provider(
+        "https://api.openai.com/v1",
+        "/embeddings",
+        "OPENAI_API_KEY",
+        32,
+        dict.fromkeys(("text-embedding-3-small", "text-embedding-3-large", "text-embedding-ada-002"), 8191 // 2),
+    ),
+    # https://console.upstage.ai/docs/capabilities/embed: OpenAI's protocol, and one model for each side.
+    "upstage": Provider(
+        "https://api.upstage.ai/v1",
+        "/embeddings",
+        "UPSTAGE_API_KEY",
+        32,
+        dict.fromkeys(("embedding", "solar-embedding-1-large"), 4000),
+    ),
+    # https://docs.cohere.com/reference/embed
+    "cohere": Provider(
+        "https://api.cohere.com/v2",
+        "/embed",
+        "COHERE_API_KEY",
+        96,
+        {
+            **dict.fromkeys(("embed-multilingual-v3.0", "embed-multilingual-light-v3.0"), 512),
+            **dict.fromkeys(("embed-english-v3.0", "embed-english-light-v3.0"), 512),
+            "embed-v4.0": 128_000,
+        },
+    ),
+}
+
+KEY = "KOSEARCH_API_KEY"
+"""The variable whose key goes to any endpoint, before the provider's own."""
+
+
+def is_remote(name: str) -> bool:
+    """Whether a model's name stands for an endpoint."""
+    kind, colon, model = name.partition(":")
+    return bool(colon and model) and kind in PROVIDERS
+
+
+# Lengths of texts where the model's tokenizer is not at hand: pieces that stand in for tokens.
+#
+# A piece is two syllables of Hangul, two digits, four Latin letters, or one other character. On the five collections of
+# the README a text of 320 pieces has 1.1 to 1.2 tokens of XLM-RoBERTa's tokenizer a piece in Korean, .8 in English, and
+# 1.51 at most (`python -m tests.benchmarks.pieces`).
+
+TOKENS_PER_PIECE = 1.6
+"""The bound for tokenizers made for many languages, which those of Korean models stay below too."""
+
+_PIECE = re.compile(r"[가-힣]{1,2}|[0-9]{1,2}|[A-Za-z]{1,4}|\S")
+
+
+def estimated_offsets(text: str) -> Sequence[tuple[int, int]]:
+    """The span of each piece, in order."""
+    return [piece.span() for piece in _PIECE.finditer(text)]
+
+
+def estimated_length(text: str) -> int:
+    """How many pieces a text has."""
+    return sum(1 for _ in _PIECE.finditer(text))
+
+
+def cut_to_estimate(text: str, most: int) -> str:
+    """The text up to the end of its last piece that is allowed."""
+    for number, piece in enumerate(_PIECE.finditer(text), 1):
+        if number == most:
+            return text[: piece.end()]
+    return text

@@ -180,7 +180,7 @@ def _spawn(listener: socket.socket, path: Path, settings: Settings) -> None:
 
 def _environment(settings: Settings) -> dict[str, str]:
     """What a resident needs of this process's environment, and the settings, wherever they were given."""
-    from kosearch.embedding.providers import KEY, PROVIDERS
+    from kosearch.embedding.models import KEY, PROVIDERS
 
     return {
         # Sharing small products among cores costs more than it brings, and a multiple when one of them is busy.

@@ -1,4 +1,4 @@
-"""How many tokens a piece of the token estimate (`kosearch.embedding.tokenizer`) stands for.
+"""How many tokens a piece of the token estimate (`kosearch.embedding.models`) stands for.
 
     python -m tests.benchmarks.pieces FOLDER...
 
@@ -16,7 +16,7 @@ import numpy as np
 
 from kosearch.config import load
 from kosearch.embedding import BUNDLED, resolve, token_offsets
-from kosearch.embedding.tokenizer import estimated_offsets
+from kosearch.embedding.models import estimated_offsets
 
 SIZE = 320
 TEXTS = 2000

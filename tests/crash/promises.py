@@ -355,7 +355,7 @@ PROMISES: dict[str, Promise] = {
             ),
             "a pickled head is opened as it is": Break(
                 f"{_MODELS}::test_of_a_pickled_head_only_tensors_are_read",
-                "embedding/sparse_multi_vector.py",
+                "embedding/torch_embedder.py",
                 "weights_only=True",
                 "weights_only=False",
             ),
@@ -379,7 +379,7 @@ PROMISES: dict[str, Promise] = {
             ),
             "a name is fetched unasked": Break(
                 f"{_MODELS}::test_nothing_tries_to_reach_the_network",
-                "embedding/resolving.py",
+                "embedding/__init__.py",
                 "hub.pull(hub_name) if pull else hub.cached(hub_name)",
                 "hub.pull(hub_name)",
             ),

@@ -15,8 +15,7 @@ from pathlib import Path
 from embedding_making import write_small
 
 from fuzz.frame import Family, Input
-from kosearch.embedding import archive, load_for_few, resolve, token_offsets
-from kosearch.embedding.resolving import parameters, statuses
+from kosearch.embedding import archive, load_for_few, parameters, resolve, statuses, token_offsets
 from kosearch.errors import ModelError
 
 ARCHIVE = "model.tar"

@@ -100,7 +100,7 @@ def test_of_a_pickled_head_only_tensors_are_read(form: str, tmp_path: Path, spru
     """BGE-M3's heads exist as pickles alone: a restricted reader takes tensors from them, and nothing else."""
     import torch
 
-    from kosearch.embedding.sparse_multi_vector import _linear
+    from kosearch.embedding.torch_embedder import _linear
 
     file = tmp_path / "sparse_linear.pt"
     file.write_bytes(pickle.dumps(Bait(sprung)))

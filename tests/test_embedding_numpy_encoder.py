@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kosearch.embedding import Model, load, load_for_few, load_for_queries, resolve
-from kosearch.embedding.numpy_encoder import NumpyEmbedder
-from kosearch.embedding.tokenizer import FewTokens, load_tokenizer
+from kosearch.embedding.checkpoint import load_tokenizer
+from kosearch.embedding.numpy_encoder import FewTokens, NumpyEmbedder
 from kosearch.errors import ModelError
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # those of other people's imports
