@@ -93,7 +93,7 @@ def test_commands_print_what_the_pages_show(clone: Program, language: str) -> No
             new = new.replace(f"```text\n{shown}```", f"```text\n{printed}```")
         for block in blocks(text, "console"):
             made = ""
-            for command, expected in _commands(block):
+            for command, expected in examples(block):
                 printed = run(clone, command)
                 pairs.append((expected, printed))
                 made += f"$ {command}".replace("\n", "\n> ") + f"\n{printed}"
@@ -105,7 +105,7 @@ def test_commands_print_what_the_pages_show(clone: Program, language: str) -> No
             assert stable(printed) == stable(expected), f"{page.name}: if that is right, run with KOSEARCH_GOLDEN=write"
 
 
-def _commands(block: str) -> list[tuple[str, str]]:
+def examples(block: str) -> list[tuple[str, str]]:
     """Each command of a console block with the output below it."""
     found: list[tuple[str, str]] = []
     for line in block.splitlines():
