@@ -593,7 +593,7 @@ class Index:
         text_hash, start, end = _parsed(hit)
         with self.store.snapshot() as snapshot:
             document = _only(snapshot.with_hash(text_hash), hit)
-            text = snapshot.document_text(document.id)
+            text, state = snapshot.document_text(document.id), file_state(document, snapshot)
         start, end = (start, end) if end is not None else (0, len(text))
         if not 0 <= start < end <= len(text):
             raise UsageError(f"{hit}: the document has no such passage", _ASK_AGAIN)
@@ -607,7 +607,7 @@ class Index:
             text=text[start:end],
             after=text[end:last],
             line_start=text.count("\n", 0, first) + 1,
-            state=file_state(document),
+            state=state,
         )
 
     def documents(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,12 +13,14 @@ import numpy as np
 import pytest
 from index_making import IDENTITY, vector
 
+from kosearch import sources
 from kosearch.extract import formats
 from kosearch.extract.formats import READERS, version
 from kosearch.index import Index, Writer
 from kosearch.indexing import BATCH, Again, Run
 from kosearch.processing import Job, Processed, ProcessedDocument, ProcessedPassage, input_hash
-from kosearch.records import Extracted, IndexReport, Passage, Reason
+from kosearch.records import Extracted, IndexReport, Passage, Reason, Skipped, SourceFile
+from kosearch.searching import ranking
 from kosearch.sources import WalkRules
 from kosearch.workers import Failure
 
@@ -273,6 +276,51 @@ def test_the_same_size_and_time_hide_no_change(library: Library, docs: Path) -> 
     assert (library.workers.read, report.unchanged) == (["a.txt"], 2)
     assert library.run(docs).unchanged == 2
     assert library.workers.read == []
+
+
+def test_before_the_next_run_too_the_same_size_and_time_hide_no_change(
+    library: Library, docs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a hit says of its file. Bytes are read only where inode or time of change are others."""
+    read: list[bytes] = []
+
+    def noted(raw: bytes, most: int) -> sources.Content:
+        read.append(raw)
+        return sources.read(raw, most)
+
+    monkeypatch.setattr(ranking, "read", noted)
+    os.utime(docs / "a.txt", ns=(1, 1))
+    time.sleep(0.03)  # a tick of the clock: see sources.Content
+    library.run(docs)
+
+    def state() -> tuple[str, int]:
+        read.clear()
+        with library.index.snapshot() as snapshot:
+            [document] = [one for one in snapshot.documents() if one.path.endswith("a.txt")]
+            return ranking.file_state(document, snapshot), len(read)
+
+    assert state() == ("current", 0)
+    (docs / "a.txt").chmod(0o600)
+    assert state() == ("current", 1)
+    text = (docs / "a.txt").read_text()
+    (docs / "a.txt").write_text(text.replace("first", "FIRST"))
+    os.utime(docs / "a.txt", ns=(1, 1))
+    assert state() == ("changed", 1)
+    (docs / "new").write_text(text)
+    os.utime(docs / "new", ns=(1, 1))
+    (docs / "new").rename(docs / "a.txt")
+    assert state() == ("current", 1)
+    library.run(docs)
+    assert state() == ("current", 0)
+    with library.index.writer() as writer:
+        [file] = [one for raw, one in writer.files().items() if raw.endswith(b"a.txt")]
+        seen = SourceFile(file.raw, str(docs / "a.txt"), file.root, file.size, 1, file.ctime_ns, file.inode)
+        writer.skip(seen, Skipped(seen.path, Reason.BINARY, "a binary file"), "hash of it")
+    assert state() == ("changed", 0)
+    (docs / "a.txt").write_text(text)
+    assert state() == ("changed", 0)  # by its time
+    (docs / "a.txt").unlink()
+    assert state() == ("gone", 0)
 
 
 def test_every_file_can_be_read_again(library: Library, docs: Path) -> None:

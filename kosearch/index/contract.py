@@ -260,6 +260,9 @@ class SnapshotLike(Protocol):
     def documents_of(self, ids: Ids) -> list[StoredDocument]:
         """Those documents of these that are there, by id."""
 
+    def file_of(self, document_id: int) -> FileState | None:
+        """The file of a document as a run last saw it; None where a later document is to take its place."""
+
     def passages_of(self, document: StoredDocument) -> tuple[Passage, ...]:
         """Where a document's passages stand, in order."""
 

@@ -13,7 +13,7 @@ from kosearch import dates
 from kosearch.filetypes import selector
 from kosearch.globs import Globs
 from kosearch.index import files
-from kosearch.index.contract import Alternatives, Identity, Ids, StoredDocument, StoredPassage, Vectors
+from kosearch.index.contract import Alternatives, FileState, Identity, Ids, StoredDocument, StoredPassage, Vectors
 from kosearch.index.database import REPAIR, damaged
 from kosearch.index.files import Damaged
 from kosearch.index.lexical import Lexical, decode_lines
@@ -208,6 +208,13 @@ class Snapshot:
     def documents_of(self, ids: Ids) -> list[StoredDocument]:
         """Those documents of these that are there, by id."""
         return self._store.documents_of(ids.tolist())
+
+    def file_of(self, document_id: int) -> FileState | None:
+        """The file of a document as it was when a run last looked at it; None where a later one is to take its place.
+
+        It may be ahead of this snapshot's documents: where it has a reason they are of an earlier content.
+        """
+        return self._store.file_of(document_id)
 
     def passages_of(self, document: StoredDocument) -> tuple[Passage, ...]:
         """Where a document's passages stand, in order."""

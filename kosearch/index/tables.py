@@ -183,29 +183,12 @@ class Store:
 
     def files(self) -> Iterator[tuple[int, str, FileState]]:
         """Every file that a run has looked at, with its row's number and its path for people."""
-        later = "ctime_ns, inode, reader, limits" if is_current(self.connection) else "0, 0, '', ''"
-        sql = (
-            f"SELECT id, path, raw, root, size, mtime_ns, hash, reason, detail, documents, {later}"
-            " FROM file LEFT JOIN problem ON file_id = file.id AND whole ORDER BY file.id"
-        )
-        shared: dict[Any, Any] = {}  # roots, readers and limits: each is one object, however many files have it
-        for number, path, raw, root, size, mtime_ns, content_hash, reason, detail, documents, *rest in self.rows(sql):
-            ctime_ns, inode, reader, limits = rest
-            state = FileState(
-                raw,
-                shared.setdefault(root, root),
-                integer_of(size),
-                integer_of(mtime_ns),
-                content_hash,
-                Reason(reason) if reason else None,
-                detail or "",
-                documents,
-                integer_of(ctime_ns),
-                integer_of(inode),
-                shared.setdefault(reader, reader),
-                shared.setdefault(limits, limits),
-            )
-            yield number, path, state
+        return self._files("TRUE")
+
+    def file_of(self, document_id: int) -> FileState | None:
+        """The file of a document, as it was when a run last looked at it; None where the document is to leave."""
+        which = "file.id = (SELECT file_id FROM document WHERE id = ? AND retired = 0)"
+        return next((state for _, _, state in self._files(which, document_id)), None)
 
     def stored_file(self, number: int, path: str, state: FileState) -> StoredFile:
         """All that there is of a file, published or not yet."""
@@ -430,6 +413,32 @@ class Store:
         if row is None:
             raise damaged(f"heading {heading} of document {document_id}")
         return unseal(row[0], "heading", document_id, heading).decode()
+
+    def _files(self, which: str, *parameters: int) -> Iterator[tuple[int, str, FileState]]:
+        later = "ctime_ns, inode, reader, limits" if is_current(self.connection) else "0, 0, '', ''"
+        sql = (
+            f"SELECT id, path, raw, root, size, mtime_ns, hash, reason, detail, documents, {later}"
+            f" FROM file LEFT JOIN problem ON file_id = file.id AND whole WHERE {which} ORDER BY file.id"
+        )
+        shared: dict[Any, Any] = {}  # roots, readers and limits: each is one object, however many files have it
+        for row in self.rows(sql, *parameters):
+            number, path, raw, root, size, mtime_ns, content_hash, reason, detail, documents, *rest = row
+            ctime_ns, inode, reader, limits = rest
+            state = FileState(
+                raw,
+                shared.setdefault(root, root),
+                integer_of(size),
+                integer_of(mtime_ns),
+                content_hash,
+                Reason(reason) if reason else None,
+                detail or "",
+                documents,
+                integer_of(ctime_ns),
+                integer_of(inode),
+                shared.setdefault(reader, reader),
+                shared.setdefault(limits, limits),
+            )
+            yield number, path, state
 
     def _document_rows(self, which: str) -> Iterator[Sequence[Any]]:
         return map(

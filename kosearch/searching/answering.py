@@ -177,7 +177,7 @@ def _hit(place: int, chosen: Chosen, query: Query, question: Question, ranking: 
         text=stored.text,
         best=(passage.start + start, passage.start + end),
         cited=_place(stored, start, end, question.text, snapshot),
-        state=file_state(document),
+        state=file_state(document, snapshot),
         also=tuple(dict.fromkeys(chosen.also)),
         more=chosen.more,
         before=before,

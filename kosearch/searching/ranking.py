@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from kosearch.index import Snapshot, StoredDocument, StoredPassage
 from kosearch.passages import context
-from kosearch.records import Query, Score, Statistics
+from kosearch.records import Query, Reason, Score, Statistics
 from kosearch.scoring import (
     CANDIDATES,
     FULL_MATCH,
@@ -42,6 +42,7 @@ from kosearch.scoring import (
     proximity,
     scale_both,
 )
+from kosearch.sources import ReadError, read
 from kosearch.terms import CONTEXT, FORMS, MORPHEMES, Question, is_name_pair, matches
 from kosearch.terms.normal_forms import normal_forms
 from kosearch.terms.scripts import is_hanja
@@ -59,6 +60,8 @@ SHARED = 0.5
 _LEAST = 80
 """So many characters at least: a sentence that two documents share makes no copies of them."""
 _ANCHOR = 32
+_MOST_COMPARED = 64 << 20
+"""Bytes of a file that are read while somebody waits for an answer."""
 
 _BETWEEN_DIGITS = re.compile(r"(?<=\d)\W+(?=\d)")
 _MINUS = re.compile(r"(?<!\w)[-−](?=\d)")
@@ -308,8 +311,8 @@ class Chosen:
 
     def show_living(self) -> None:
         """Show a copy whose file is there instead of one whose file is gone."""
-        if self.copies and file_state(self.stored.document) == "gone":
-            living = (one for one in self.copies if file_state(one[1].document) != "gone")
+        if self.copies and _is_gone(self.stored.document):
+            living = (one for one in self.copies if not _is_gone(one[1].document))
             if (found := next(living, None)) is not None:
                 self.copies[self.copies.index(found)] = (self.row, self.stored)
                 self.row, self.stored = found
@@ -388,12 +391,31 @@ def _dated(document: StoredDocument) -> frozenset[str]:
     return frozenset((*forms, *(found.strip() for found in _DATED.findall(names))))
 
 
-def file_state(document: StoredDocument) -> str:
-    """current, changed or gone: the file as it is now, against the file that was indexed."""
+def file_state(document: StoredDocument, snapshot: Snapshot) -> str:
+    """current, changed or gone: the file as it is now, against the file that was indexed.
+
+    Size and time show most changes. Where they are the same and inode or time of change are not, as after a restored
+    backup or where somebody hides a change, the bytes are read; a file too large for that is called changed.
+    """
     try:
         now = os.stat(document.raw)
-    except OSError:
+    except (OSError, ValueError):  # the second of a name that no file can have
         return "gone"
-    # A file that was read right after it was written has no time to compare: see sources.Content.
-    same = now.st_size == document.size and document.mtime_ns in (-1, now.st_mtime_ns)
-    return "current" if same else "changed"
+    # An earlier version stored no time of a file that was read right after it was written.
+    if now.st_size != document.size or document.mtime_ns not in (-1, now.st_mtime_ns):
+        return "changed"
+    known = snapshot.file_of(document.id)
+    if known is None or not known.hash or (known.size, known.mtime_ns) != (document.size, document.mtime_ns):
+        return "current"  # nothing else is known of the content that the document was made from
+    if known.reason is not None:
+        return "changed"  # the document is of an earlier content
+    if (known.ctime_ns, known.inode) == (now.st_ctime_ns, now.st_ino):
+        return "current"
+    try:
+        return "current" if read(document.raw, _MOST_COMPARED).sha256 == known.hash else "changed"
+    except ReadError as error:
+        return "gone" if error.reason is Reason.VANISHED else "changed"
+
+
+def _is_gone(document: StoredDocument) -> bool:
+    return not os.path.exists(document.raw)
