@@ -1,4 +1,4 @@
-"""Calendars, address cards and subtitles: what people read of them, without the machinery around it."""
+"""Calendars and address cards: what people read of them, without the machinery around it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from typing import NamedTuple
 
 from kosearch.extract.builder import LINE, TextBuilder
 from kosearch.extract.containers import standard
-from kosearch.extract.decoding import Decoded, decode, normalise
-from kosearch.extract.html import from_text
-from kosearch.records import Extracted, Extraction
+from kosearch.extract.decoding import decode
+from kosearch.records import Extraction
 
 _FOLD = re.compile(r"\r?\n[ \t]")
 _SOFT_BREAK = re.compile(r"=\r?\n[ \t]?")
@@ -21,11 +20,6 @@ _MOMENT = re.compile(r"(\d{4})-?(\d\d)-?(\d\d)(?:T(\d\d):?(\d\d))?")
 _ENTRIES = frozenset(("VEVENT", "VTODO", "VJOURNAL"))
 _EVENT_LINES = str.split("LOCATION ORGANIZER ATTENDEE CATEGORIES STATUS DESCRIPTION COMMENT CONTACT RESOURCES URL")
 _CARD_LINES = str.split("NICKNAME ORG TITLE ROLE TEL EMAIL ADR BDAY ANNIVERSARY NOTE URL CATEGORIES")
-_TIMING = re.compile(r"\s*(?:\d+:)?\d{1,2}:\d\d[.,]\d{1,3}\s*-->\s*(?:\d+:)?\d{1,2}:\d\d[.,]\d{1,3}.*")
-_TAG = re.compile(r"</?[a-zA-Z][^<>]{0,200}>|<\d[\d:.]*>|\{\\[^{}]*\}")
-_SYNC = re.compile(r"<sync\b[^>]*>", re.IGNORECASE)
-_LANGUAGE = re.compile(r"<p\b[^>]*\bclass\s*=\s*[\"']?(\w+)", re.IGNORECASE)
-_SAMI = re.compile(r"\A\s*(?:<\?xml[^>]*>\s*)?<sami\b", re.IGNORECASE)
 
 
 class Property(NamedTuple):
@@ -139,37 +133,3 @@ def _moment(value: str) -> str:
         return ""
     year, month, day, hour, minute = found.groups()
     return f"{year}-{month}-{day}" + (f" {hour}:{minute}" if hour else "")
-
-
-def read_subtitles(data: bytes, path: str) -> Extraction:
-    """SubRip, WebVTT and SAMI: what is said, a line a cue, without numbers and times."""
-    decoded = decode(data)
-    if _SAMI.match(decoded.text):
-        return Extraction((_sami(decoded),))
-    cues = []
-    for block in re.split(r"\n[ \t]*\n", normalise(decoded.text).strip()):
-        lines = block.split("\n")
-        timed = next((number for number, line in enumerate(lines) if _TIMING.fullmatch(line)), None)
-        if timed is not None:
-            cues.append("\n".join(_TAG.sub("", line).strip() for line in lines[timed + 1 :]))
-        elif not re.match(r"WEBVTT|NOTE\b|STYLE\b|REGION\b", block):
-            cues.append(block)
-    return Extraction((_spoken(cues, decoded),))
-
-
-def _sami(decoded: Decoded) -> Extracted:
-    """Each language of the film by itself."""
-    languages: dict[str, list[str]] = {}
-    for cue in _SYNC.split(decoded.text)[1:]:
-        starts = [found.start() for found in re.finditer(r"<p\b", cue, re.IGNORECASE)] or [0]
-        for start, end in zip(starts, [*starts[1:], len(cue)], strict=True):
-            language = found[1].lower() if (found := _LANGUAGE.match(cue[start:end])) else ""
-            languages.setdefault(language, []).append(" ".join(from_text(cue[start:end]).text.split()))
-    return _spoken([cue for cues in languages.values() for cue in [*cues, ""]], decoded)
-
-
-def _spoken(cues: list[str], decoded: Decoded) -> Extracted:
-    text = "\n".join(
-        cue for number, cue in enumerate(cues) if cue.strip() and cue != (cues[number - 1] if number else "")
-    )
-    return Extracted(normalise(text), "subtitles", warnings=decoded.warnings)

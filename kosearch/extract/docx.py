@@ -256,7 +256,7 @@ class _Writer:
         yield from self._inline(_choice(element), anchored)
 
     def _symbol(self, symbol: Element, _: list[Element]) -> Iterator[str]:
-        yield drawing.symbols(_character(attribute(symbol, "char")), attribute(symbol, "font"))
+        yield word_fields.symbols(_character(attribute(symbol, "char")), attribute(symbol, "font"))
 
     def _equation(self, element: Element, _: list[Element]) -> Iterator[str]:
         yield drawing.equation(element)

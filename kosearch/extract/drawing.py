@@ -1,4 +1,4 @@
-"""What Office files draw: charts, diagrams, equations, symbols, and what is said about pictures."""
+"""What Office files draw: charts, diagrams, equations, and what is said about pictures."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from xml.etree.ElementTree import Element
 
 from kosearch.extract.containers import attribute, local
+from kosearch.extract.word_fields import PRIVATE, symbols
 
 # What programs write into the description of an object by themselves.
 _MADE_DESCRIPTION = re.compile(
@@ -16,35 +17,6 @@ _MADE_DESCRIPTION = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _MOST_POINTS = 5000
-_WINGDINGS = {
-    0x21: "✏", 0x28: "☎", 0x2A: "✉", 0x36: "⌛", 0x41: "✌", 0x46: "☞", 0x4A: "☺", 0x6C: "●", 0x6D: "❍", 0x6E: "■",
-    0x6F: "□", 0x70: "□", 0x71: "❑", 0x72: "❒", 0x74: "◆", 0x75: "◆", 0x76: "❖", 0x77: "◆", 0x78: "☒", 0x9F: "•",
-    0xA0: "•", 0xA1: "○", 0xA4: "◉", 0xA7: "▪", 0xA8: "□", 0xAB: "★", 0xAC: "★", 0xD8: "➢", 0xDF: "←", 0xE0: "→",
-    0xE1: "↑", 0xE2: "↓", 0xE8: "➔", 0xEF: "⇦", 0xF0: "⇨", 0xF1: "⇧", 0xF2: "⇩", 0xFB: "✗", 0xFC: "✓", 0xFD: "☒",
-    0xFE: "☑",
-} | {0x80 + number: (chr(0x245F + number) if number else "⓪") for number in range(11)} | {
-    0x8B + number: (chr(0x2775 + number) if number else "⓿") for number in range(11)
-}  # fmt: skip
-_WINGDINGS_2 = {0x50: "✓", 0x51: "☒", 0x52: "☑", 0x53: "☒", 0x54: "☒", 0x97: "●", 0xA2: "■", 0xA3: "□"}
-_PRIVATE = range(0xF020, 0xF100)
-
-
-def symbols(text: str, font: str) -> str:
-    """Text in a symbol font as the characters that it shows; what is not known stays."""
-    from dochan.office_binary.symbol_fonts import _SYMBOL_UNICODE
-
-    named = font.lower()
-    known: dict[int, str]
-    if named == "symbol":
-        known = {code: chr(shown) for code, shown in _SYMBOL_UNICODE.items()}
-    elif named == "wingdings 2":
-        known = _WINGDINGS_2
-    elif named.startswith("wingdings") or any(ord(character) in _PRIVATE for character in text):
-        known = _WINGDINGS
-    else:
-        return text
-    private = {0xF000 + code: shown for code, shown in known.items()}
-    return text.translate(private | known if named.startswith(("symbol", "wingdings")) else private)
 
 
 def description(text: str) -> str:
@@ -151,7 +123,7 @@ def drawn_text(paragraph: Element) -> str:
         if kind in ("r", "fld"):
             font = next((attribute(one, "typeface") for one in child.iter() if local(one) == "sym"), "")
             text = "".join(one.text or "" for one in child if local(one) == "t")
-            parts.append(symbols(text, font) if any(ord(character) in _PRIVATE for character in text) else text)
+            parts.append(symbols(text, font) if any(ord(character) in PRIVATE for character in text) else text)
         elif kind == "br":
             parts.append("\n")
         elif kind in ("m", "oMath", "oMathPara"):

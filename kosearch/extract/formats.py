@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from posixpath import splitext
 from typing import NamedTuple
 
-from kosearch.extract import archives, opc, paged
+from kosearch.extract import archives, opc
 from kosearch.extract.containers import Package
 from kosearch.extract.contract import ExtractError, Inside
 from kosearch.records import Extraction, Reason
@@ -46,7 +46,7 @@ READERS = {
     "mhtml": Reader("mail", "read_mhtml", 2),
     "msg": Reader("outlook", "read_msg"),
     "notebook": Reader("plain", "read_notebook"),
-    "office-xml": Reader("office", "read_xml", 2),
+    "office-xml": Reader("xmlfiles", "read_office", 2),
     "odf": Reader("opendocument", "read", 2),
     "org": Reader("markup", "read_org"),
     "pdf": Reader("pdf", "read", 2),
@@ -54,7 +54,7 @@ READERS = {
     "pptx": Reader("pptx", "read", 2),
     "rst": Reader("markup", "read_rst"),
     "rtf": Reader("rtf", "read", 3),
-    "subtitles": Reader("cards", "read_subtitles"),
+    "subtitles": Reader("html", "read_subtitles"),
     "tar": Reader("archives", "read_tar"),
     "text": Reader("plain", "read_text", 2),
     "tnef": Reader("outlook", "read_tnef"),
@@ -266,7 +266,7 @@ def _package_kind(data: bytes, suffix: str) -> str:
         return stated
     if "mimetype" in package and package.read("mimetype").startswith(b"application/vnd.oasis.opendocument."):
         return "odf"
-    if paged.is_xps(package):
+    if opc.is_xps(package):
         return "xps"
     if any(name.startswith("Index/") and name.endswith(".iwa") for name in package) or "Index.zip" in package:
         raise ExtractError(Reason.UNSUPPORTED, "a document of Apple's iWork: export it as PDF or for Office")

@@ -12,7 +12,7 @@ from xml.etree.ElementTree import Element
 from kosearch.extract.builder import LINE, PARAGRAPH, TextBuilder, row_line
 from kosearch.extract.containers import Package, attribute, element_properties, local, parse_xml, standard
 from kosearch.extract.contract import ExtractError
-from kosearch.extract.decoding import decode
+from kosearch.extract.decoding import Decoded, decode, normalise
 from kosearch.records import MAX_TITLE, Extracted, Extraction, Heading, Reason
 
 _CHARSET = re.compile(rb"""<(?:meta|\?xml)[^>]*?(?:charset|encoding)\s*=\s*["']?\s*([\w.:-]+)""", re.IGNORECASE)
@@ -400,3 +400,44 @@ def _package_document(package: Package) -> str:
 
 def _named(root: Element, name: str) -> list[Element]:
     return [element for element in root.iter() if local(element) == name]
+
+
+_TIMING = re.compile(r"\s*(?:\d+:)?\d{1,2}:\d\d[.,]\d{1,3}\s*-->\s*(?:\d+:)?\d{1,2}:\d\d[.,]\d{1,3}.*")
+_TAG = re.compile(r"</?[a-zA-Z][^<>]{0,200}>|<\d[\d:.]*>|\{\\[^{}]*\}")
+_SYNC = re.compile(r"<sync\b[^>]*>", re.IGNORECASE)
+_LANGUAGE = re.compile(r"<p\b[^>]*\bclass\s*=\s*[\"']?(\w+)", re.IGNORECASE)
+_SAMI = re.compile(r"\A\s*(?:<\?xml[^>]*>\s*)?<sami\b", re.IGNORECASE)
+
+
+def read_subtitles(data: bytes, path: str) -> Extraction:
+    """SubRip, WebVTT and SAMI: what is said, a line a cue, without numbers and times."""
+    decoded = decode(data)
+    if _SAMI.match(decoded.text):
+        return Extraction((_sami(decoded),))
+    cues = []
+    for block in re.split(r"\n[ \t]*\n", normalise(decoded.text).strip()):
+        lines = block.split("\n")
+        timed = next((number for number, line in enumerate(lines) if _TIMING.fullmatch(line)), None)
+        if timed is not None:
+            cues.append("\n".join(_TAG.sub("", line).strip() for line in lines[timed + 1 :]))
+        elif not re.match(r"WEBVTT|NOTE\b|STYLE\b|REGION\b", block):
+            cues.append(block)
+    return Extraction((_spoken(cues, decoded),))
+
+
+def _sami(decoded: Decoded) -> Extracted:
+    """Each language of the film by itself."""
+    languages: dict[str, list[str]] = {}
+    for cue in _SYNC.split(decoded.text)[1:]:
+        starts = [found.start() for found in re.finditer(r"<p\b", cue, re.IGNORECASE)] or [0]
+        for start, end in zip(starts, [*starts[1:], len(cue)], strict=True):
+            language = found[1].lower() if (found := _LANGUAGE.match(cue[start:end])) else ""
+            languages.setdefault(language, []).append(" ".join(from_text(cue[start:end]).text.split()))
+    return _spoken([cue for cues in languages.values() for cue in [*cues, ""]], decoded)
+
+
+def _spoken(cues: list[str], decoded: Decoded) -> Extracted:
+    text = "\n".join(
+        cue for number, cue in enumerate(cues) if cue.strip() and cue != (cues[number - 1] if number else "")
+    )
+    return Extracted(normalise(text), "subtitles", warnings=decoded.warnings)

@@ -121,3 +121,8 @@ def _flat_parts(root: Element) -> Iterator[tuple[str, Element]]:
         for data in part:
             if local(data) == "xmlData" and len(data):
                 yield attribute(part, "name").lstrip("/"), data[0]
+
+
+def is_xps(package: Package) -> bool:
+    """Whether a package holds fixed pages."""
+    return any(name.lower().endswith((".fpage", ".fdseq", ".fdseq/[0].piece")) for name in package)

@@ -21,11 +21,6 @@ _ADVANCE = 0.5
 """How wide a character is at least, in heights, where nothing says it."""
 
 
-def is_xps(package: Package) -> bool:
-    """Whether a package holds fixed pages."""
-    return any(name.lower().endswith((".fpage", ".fdseq", ".fdseq/[0].piece")) for name in package)
-
-
 def read_xps(data: bytes, path: str) -> Extraction:
     """An XPS or OpenXPS document."""
     package = Package(data)

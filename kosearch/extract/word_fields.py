@@ -1,4 +1,4 @@
-"""What Word draws for fields that keep no result in the file: symbols, and formulas with the readings of characters.
+"""What Word draws for symbol fonts, and for fields that keep no result: symbols, formulas, readings of characters.
 
 ECMA-376 part 1, 17.16.5: SYMBOL; EQ is Word's older form of ruby, circled characters and fractions.
 """
@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-
-from kosearch.extract import drawing
 
 _SYMBOL = re.compile(r'\s*SYMBOL\s+(?:"(?P<sign>.)"|(?P<number>0x[0-9a-f]{1,6}|\d{1,7}))(?P<switches>.*)', re.I | re.S)
 _FONT = re.compile(r'\\f\s*(?:"([^"]*)"|(\S+))', re.IGNORECASE)
@@ -22,6 +20,36 @@ _SIGNS = {"su": "∑", "pr": "∏"}
 _LARGEST = 0x10FFFF
 _DEEPEST = 20
 _LONGEST = 2000
+_WINGDINGS = {
+    0x21: "✏", 0x28: "☎", 0x2A: "✉", 0x36: "⌛", 0x41: "✌", 0x46: "☞", 0x4A: "☺", 0x6C: "●", 0x6D: "❍", 0x6E: "■",
+    0x6F: "□", 0x70: "□", 0x71: "❑", 0x72: "❒", 0x74: "◆", 0x75: "◆", 0x76: "❖", 0x77: "◆", 0x78: "☒", 0x9F: "•",
+    0xA0: "•", 0xA1: "○", 0xA4: "◉", 0xA7: "▪", 0xA8: "□", 0xAB: "★", 0xAC: "★", 0xD8: "➢", 0xDF: "←", 0xE0: "→",
+    0xE1: "↑", 0xE2: "↓", 0xE8: "➔", 0xEF: "⇦", 0xF0: "⇨", 0xF1: "⇧", 0xF2: "⇩", 0xFB: "✗", 0xFC: "✓", 0xFD: "☒",
+    0xFE: "☑",
+} | {0x80 + number: (chr(0x245F + number) if number else "⓪") for number in range(11)} | {
+    0x8B + number: (chr(0x2775 + number) if number else "⓿") for number in range(11)
+}  # fmt: skip
+_WINGDINGS_2 = {0x50: "✓", 0x51: "☒", 0x52: "☑", 0x53: "☒", 0x54: "☒", 0x97: "●", 0xA2: "■", 0xA3: "□"}
+PRIVATE = range(0xF020, 0xF100)
+"""Where symbol fonts have their characters."""
+
+
+def symbols(text: str, font: str) -> str:
+    """Text in a symbol font as the characters that it shows; what is not known stays."""
+    from dochan.office_binary.symbol_fonts import _SYMBOL_UNICODE
+
+    named = font.lower()
+    known: dict[int, str]
+    if named == "symbol":
+        known = {code: chr(shown) for code, shown in _SYMBOL_UNICODE.items()}
+    elif named == "wingdings 2":
+        known = _WINGDINGS_2
+    elif named.startswith("wingdings") or any(ord(character) in PRIVATE for character in text):
+        known = _WINGDINGS
+    else:
+        return text
+    private = {0xF000 + code: shown for code, shown in known.items()}
+    return text.translate(private | known if named.startswith(("symbol", "wingdings")) else private)
 
 
 def shown(code: str) -> str:
@@ -42,7 +70,7 @@ def _symbol(found: re.Match[str]) -> str:
     font = _FONT.search(found["switches"])
     named = (font[1] or font[2] or "") if font else ""
     if named.lower().startswith(("symbol", "wingdings")) and (number < 256 or 0xF000 <= number < 0xF100):
-        sign = drawing.symbols(chr(0xF000 | number), named)
+        sign = symbols(chr(0xF000 | number), named)
         return sign if not "\ue000" <= sign <= "\uf8ff" else chr(number & 255)
     if number > _LARGEST or number < 32 or 0xD800 <= number < 0xE000:
         return ""

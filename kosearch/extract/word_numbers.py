@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from xml.etree.ElementTree import Element
 
 from kosearch.extract.containers import attribute, local
-from kosearch.extract.drawing import symbols
 from kosearch.extract.numerals import written
+from kosearch.extract.word_fields import symbols
 
 _LEVELS = 9
 _MOST_LISTS = 20_000

@@ -16,6 +16,7 @@ from kosearch.extract.containers import attribute, element_properties, local, pa
 from kosearch.extract.contract import ExtractError
 from kosearch.extract.decoding import Decoded, decode, normalise
 from kosearch.extract.html import from_text
+from kosearch.extract.opc import Parts
 from kosearch.records import Extracted, Extraction
 
 _DECLARATION = re.compile(r"\A\s*<\?xml[^>]*\?>")
@@ -194,3 +195,21 @@ def _section(builder: TextBuilder, element: Element, level: int) -> None:
             _section(builder, child, level + 1)
         elif name not in ("image", "empty-line"):
             builder.add(text)
+
+
+def read_office(data: bytes, path: str) -> Extraction:
+    """Documents of Office and OpenDocument in a single XML file: flat OPC, WordML, SpreadsheetML, FODT, FODS, FODP."""
+    from kosearch.extract import docx, opendocument, pptx, xls
+
+    root = parse_xml(data)
+    name = local(root)
+    if name == "wordDocument":
+        return docx.read_wordml(root)
+    if name == "Workbook":
+        return xls.read_xml(root)
+    if name == "document":
+        return opendocument.read_flat(root)
+    parts = Parts.of_flat(root)
+    stated = parts.xml("docProps/core.xml")
+    fields = element_properties(stated) if stated is not None else ("", {})
+    return (pptx.read_parts if "ppt/presentation.xml" in parts else docx.read_parts)(parts, fields)
