@@ -32,7 +32,7 @@ def check(query: Query, flag: str = "") -> None:
                 f"{flag}{name} {date!r} is not a date", "dates are 2024, 2024-02, 2024-02-01, 3d (days ago)"
             )
     if query.kinds:
-        from kosearch.extract.formats import KIND_OF_SUFFIX
+        from kosearch.extract import KIND_OF_SUFFIX
 
         named = {*KINDS, *GROUPS, *FILES}
         for one in query.kinds:

@@ -13,7 +13,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from kosearch.errors import IndexDamaged, KosearchError
-from kosearch.extract.formats import every_version, outdated
+from kosearch.extract import every_version, outdated
 from kosearch.index import (
     FileState,
     Globs,

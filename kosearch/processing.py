@@ -9,8 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from kosearch.embedding import AnyModel, token_offsets
-from kosearch.extract import ExtractError, extract
-from kosearch.extract.formats import version
+from kosearch.extract import ExtractError, extract, version
 from kosearch.index import StoredFile, UnanalysedDocument
 from kosearch.passages import CONTEXT, chunk, context
 from kosearch.records import MAX_TITLE, Extracted, Extraction, Passage, Reason, Skipped, SourceFile, TokenOffsets

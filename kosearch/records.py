@@ -129,7 +129,7 @@ class Extraction:
         return "\n\n".join(one.text for one in self.documents)
 
     readers: tuple[str, ...] = ()
-    """The readers that had a part in it, with their versions ("docx/3"): see extract.formats.outdated."""
+    """The readers that had a part in it, with their versions ("docx/3"): see extract.outdated."""
 
 
 @dataclass(frozen=True, slots=True)

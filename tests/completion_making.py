@@ -13,7 +13,7 @@ from pathlib import Path
 import typer
 
 from kosearch.cli import app
-from kosearch.extract.formats import READERS
+from kosearch.extract import READERS
 
 FOLDER = Path(__file__).parents[1] / "completions"
 HEADER = "Completes kosearch's commands, options and values. Made by `python tests/completion_making.py`."

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from kosearch.extract import ExtractError, extract
-from kosearch.extract.builder import table_lines
+from kosearch.extract.text import table_lines
 from kosearch.records import Extracted, Reason
 from tests.cases.office import BINARY_ROWS, xlsb
 
@@ -193,7 +193,7 @@ def test_rtf_skips_what_stands_in_for_unicode_and_reads_surrogates() -> None:
 def test_distribution_documents_are_decrypted_as_dochan_does() -> None:
     from dochan.utils.aes import aes128_ecb_decrypt
 
-    from kosearch.extract.hwp_reader import decrypt
+    from kosearch.extract.hwp import decrypt
 
     key, data = bytes(range(16)), bytes(number * 7 % 256 for number in range(16 * 50))
     assert decrypt(key, data) == aes128_ecb_decrypt(key, data)
@@ -204,7 +204,7 @@ def test_distribution_documents_are_decrypted_as_dochan_does() -> None:
 def test_plain_paragraphs_are_read_as_dochan_does(text: str) -> None:
     from dochan.hwp.records.para_text import parse_para_text
 
-    from kosearch.extract.hwp_reader import plain_text
+    from kosearch.extract.hwp import plain_text
 
     data = text.encode("utf-16-le")
     assert plain_text(data) in (None, parse_para_text(data))
@@ -214,9 +214,9 @@ def test_plain_paragraphs_are_read_as_dochan_does(text: str) -> None:
 def test_a_document_is_walked_as_dochan_does(tmp_path: Path) -> None:
     from dochan.model.document import Document
 
-    from kosearch.extract import hwp_reader
+    from kosearch.extract.hwp import parse_compound
 
-    document = hwp_reader.parse(str(DATA / "numbered.hwp"))
+    document = parse_compound(str(DATA / "numbered.hwp"))
     for kind in ("paragraph", "table", "image", "header_footer", "note", "equation"):
         found, right = document.find_all(kind), Document.find_all(document, kind)
         assert list(map(id, found)) == list(map(id, right))

@@ -9,8 +9,7 @@ from email.message import EmailMessage
 
 import pytest
 
-from kosearch.extract import ExtractError, extract
-from kosearch.extract.formats import outdated, version
+from kosearch.extract import ExtractError, extract, outdated, version
 from kosearch.records import Extraction, Reason
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kosearch.extract import ExtractError, extract
-from kosearch.extract.decoding import decode, normalise
+from kosearch.extract.text import decode, normalise
 from kosearch.records import Extracted, Reason
 
 KOREAN = "취약점은 보안 담당자에게 알려야 한다.\n둘째 줄"

@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kosearch.extract import extract
-from kosearch.extract.decoding import normalise
+from kosearch.extract.text import normalise
 from tests.cases.hwp import hwpx, words
 from tests.cases.office import docx, p, package, row, t, xlsx
 

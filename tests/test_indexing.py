@@ -14,8 +14,7 @@ import pytest
 from index_making import IDENTITY, vector
 
 from kosearch import sources
-from kosearch.extract import formats
-from kosearch.extract.formats import READERS, version
+from kosearch.extract import READERS, outdated, version
 from kosearch.index import Index, Writer
 from kosearch.indexing import BATCH, Again, Run
 from kosearch.processing import Job, Processed, ProcessedDocument, ProcessedPassage, input_hash
@@ -249,10 +248,10 @@ def test_what_another_version_of_a_reader_read_is_read_again(
 def test_an_engine_that_is_installed_makes_another_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(READERS, "pdf", READERS["pdf"]._replace(engines=("an_engine_for_tests",)))
     before = version("pdf")
-    assert formats.outdated([before]) == []
+    assert outdated([before]) == []
     (tmp_path / "an_engine_for_tests.py").touch()
     monkeypatch.syspath_prepend(tmp_path)
-    assert formats.outdated([before, version("text")]) == ["pdf"]
+    assert outdated([before, version("text")]) == ["pdf"]
 
 
 def test_the_same_size_and_time_hide_no_change(library: Library, docs: Path) -> None:

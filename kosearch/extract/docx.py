@@ -11,12 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from xml.etree.ElementTree import Element
 
-from kosearch.extract import ExtractError, drawing, word_fields, word_numbers
-from kosearch.extract.builder import LINE, PARAGRAPH, TextBuilder, table_lines
-from kosearch.extract.containers import Package, attribute, element_properties, local, package_properties
-from kosearch.extract.numerals import roman
-from kosearch.extract.opc import Parts
-from kosearch.extract.word_numbers import Counter
+from kosearch.extract import drawing, numbers
+from kosearch.extract.containers import Package, Parts, attribute, element_properties, local, package_properties
+from kosearch.extract.numbers import Counter, roman
+from kosearch.extract.text import LINE, PARAGRAPH, ExtractError, TextBuilder, table_lines
 from kosearch.records import Extraction, Reason
 
 HEADING_NAME = re.compile(r"(?:heading|제목|개요|見出し|标题|標題|titre|überschrift)\s*([1-9])", re.IGNORECASE)
@@ -77,7 +75,7 @@ class _Style:
 class _Styles:
     """The paragraph styles of a document by their identifiers."""
 
-    def __init__(self, root: Element | None, lists: dict[str, word_numbers.List]) -> None:
+    def __init__(self, root: Element | None, lists: dict[str, numbers.List]) -> None:
         self._elements = (
             {attribute(one, "styleId"): one for one in root.iter() if local(one) == "style"} if root is not None else {}
         )
@@ -134,7 +132,7 @@ class _Writer:
         self.title = ""
         self._parts = parts
         self._part = main
-        lists = word_numbers.of_part(part) if (part := self._beside("numbering")) is not None else {}
+        lists = numbers.of_part(part) if (part := self._beside("numbering")) is not None else {}
         self._counter = Counter(lists)
         styles = self._beside("styles")
         self._styles = _Styles(styles if styles is not None else root, lists)
@@ -256,7 +254,7 @@ class _Writer:
         yield from self._inline(_choice(element), anchored)
 
     def _symbol(self, symbol: Element, _: list[Element]) -> Iterator[str]:
-        yield word_fields.symbols(_character(attribute(symbol, "char")), attribute(symbol, "font"))
+        yield numbers.symbols(_character(attribute(symbol, "char")), attribute(symbol, "font"))
 
     def _equation(self, element: Element, _: list[Element]) -> Iterator[str]:
         yield drawing.equation(element)
@@ -285,7 +283,7 @@ class _Writer:
         elif kind == "end" and self._fields:
             field = self._fields.pop()
             if not (field.is_separated or field.outer_hides):
-                yield word_fields.shown(field.code)
+                yield numbers.shown(field.code)
 
     # --- notes --------------------------------------------------------------------------------------------------
 
@@ -394,7 +392,7 @@ class _Writer:
 
     def _chunk(self, identifier: str) -> None:
         """A web page or text that was taken in as it is, which Word shows as a part of the document."""
-        from kosearch.extract.formats import detect, read
+        from kosearch.extract import detect, read
 
         name = self._parts.target(self._part, identifier)
         if self._parts.package is None or name not in self._parts:

@@ -8,13 +8,13 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from xml.etree.ElementTree import Element
 
-from kosearch.extract import ExtractError, drawing, sheets
-from kosearch.extract.builder import LINE, PARAGRAPH, TextBuilder, table_lines
+from kosearch.extract import drawing, sheets
 from kosearch.extract.containers import Package, attribute, element_properties, local, package_properties, parse_xml
 from kosearch.extract.dochan_model import equation_script
 from kosearch.extract.docx import HEADING_NAME, LONGEST_HEADING
+from kosearch.extract.numbers import Counter, Level, List
 from kosearch.extract.sheets import Sheet
-from kosearch.extract.word_numbers import Counter, Level, List
+from kosearch.extract.text import LINE, PARAGRAPH, ExtractError, TextBuilder, table_lines
 from kosearch.records import Extraction, Reason
 
 _LEFT_OUT = frozenset(

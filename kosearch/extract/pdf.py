@@ -2,19 +2,479 @@
 
 from __future__ import annotations
 
+import ctypes
+import io
+import logging
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import reduce
-from itertools import pairwise
+from itertools import islice, pairwise
+from statistics import median
+from typing import Any, NamedTuple
 
-from kosearch.extract.builder import LINE, PARAGRAPH, TextBuilder
-from kosearch.extract.contract import ExtractError, Inside
+from kosearch.extract.containers import standard
 from kosearch.extract.dochan_model import Renderer, parse
-from kosearch.extract.pdf_layout import Before, Joiner, Line, Paragraph, paragraphs, without_leaders
-from kosearch.extract.pdf_pages import Page, Structure, bare_lines, read_pages
-from kosearch.records import Extracted, Extraction, Reason, Skipped
+from kosearch.extract.pdf_layout import (
+    Before,
+    Cell,
+    Joiner,
+    Line,
+    Paragraph,
+    in_columns,
+    of_a_column,
+    paragraphs,
+    without_leaders,
+)
+from kosearch.extract.text import LINE, PARAGRAPH, ExtractError, Inside, TextBuilder, decode, normalise, repaired
+from kosearch.records import Extracted, Extraction, Heading, Reason, Skipped
+
+# What pdfium sees on PDF pages, line by line, and what pypdf knows of the file: outline, labels, metadata.
+
+_DATE = re.compile(r"D?:?(\d{4})(\d\d)?(\d\d)?(\d\d)?(\d\d)?(\d\d)?([-+Z])?(\d\d)?'?(\d\d)?")
+# Titles that programs leave behind and no author gave.
+_NO_TITLE = re.compile(
+    r"(?:untitled.*|제목 ?없음|document\s?\d*|문서\s?\d*|powerpoint.*|슬라이드 \d+|slide \d+"
+    r"|.*\.(?:html?|docx?|hwpx?|pdf|tex|dvi|xlsx?|pptx?))",
+    re.IGNORECASE,
+)
+_PROGRAM = re.compile(r"^Microsoft (?:Word|PowerPoint|Excel) - ")
+
+
+class Structure:
+    """pypdf's view of a file; whatever it cannot read of it is empty, and never an error."""
+
+    def __init__(self, data: bytes) -> None:
+        import pypdf
+
+        logging.getLogger("pypdf").setLevel(logging.CRITICAL)
+        self._reader: Any = None
+        self.locked = False
+        try:
+            reader = pypdf.PdfReader(io.BytesIO(data), strict=False)
+            self.locked = bool(reader.is_encrypted and not reader.decrypt(""))
+        except Exception:  # noqa: BLE001 - broken files raise all kinds of errors here; pdfium may still read them
+            return
+        if not self.locked:
+            self._reader = reader
+
+    def texts(self) -> list[str]:
+        """The text of each page; empty when the file cannot be read at all."""
+        try:
+            return [self.text(number) for number in range(len(self._reader.pages))] if self._reader else []
+        except Exception:  # noqa: BLE001
+            return []
+
+    def text(self, number: int) -> str:
+        """The text of one page, counted from 0."""
+        try:
+            return str(self._reader.pages[number].extract_text()) if self._reader else ""
+        except Exception:  # noqa: BLE001
+            return ""
+
+    def subset(self, numbers: Sequence[int]) -> bytes:
+        """A PDF of these pages alone, counted from 0; empty when it cannot be made."""
+        import pypdf
+
+        out = io.BytesIO()
+        try:
+            writer = pypdf.PdfWriter()
+            for number in numbers:
+                writer.add_page(self._reader.pages[number])
+            writer.write(out)
+        except Exception:  # noqa: BLE001
+            return b""
+        return out.getvalue()
+
+    def labels(self, count: int) -> list[str]:
+        """What the document calls each of its pages, "" where that is the plain number."""
+        try:
+            labels = list(self._reader.page_labels) if self._reader else []
+        except Exception:  # noqa: BLE001
+            labels = []
+        if len(labels) != count:
+            return [""] * count
+        plain = [" ".join(normalise(label).split()) for label in labels]
+        return ["" if label == str(number) else label for number, label in enumerate(plain, 1)]
+
+    def headings(self, text: str, starts: Sequence[int]) -> list[Heading]:
+        """The outline's entries where their titles stand in the text; `starts` are the pages' offsets."""
+        try:
+            entries = list(self._entries(self._reader.outline, 1)) if self._reader else []
+        except Exception:  # noqa: BLE001
+            return []
+        headings = []
+        for title, level, page in entries:
+            if 0 <= page < len(starts) and starts[page] < len(text):  # not of blank pages at the end
+                end = starts[page + 1] if page + 1 < len(starts) else len(text)
+                headings.append(Heading(_find(title, text, starts[page], end), level, title))
+        return headings
+
+    def attachments(self, pages: Sequence[Page]) -> Iterator[tuple[str, bytes]]:
+        """The files attached to the document, and those to places on its pages."""
+        left = _LARGEST_FILES
+        for number, (name, content) in enumerate(self._files(pages)):
+            left -= len(content)
+            if number >= _MOST_FILES or left < 0:
+                return
+            yield " ".join(normalise(name).replace("/", "_").split()) or f"attachment {number + 1}", content
+
+    def _files(self, pages: Sequence[Page]) -> Iterator[tuple[str, bytes]]:
+        if self._reader is None:
+            return
+        try:
+            for name, contents in self._reader.attachments.items():
+                yield from ((str(name), bytes(content)) for content in contents)
+            for number in (number for number, page in enumerate(pages) if page.files):
+                for note in self._reader.pages[number].get("/Annots") or ():
+                    file = note.get_object().get("/FS")
+                    if file is not None:
+                        file = file.get_object()
+                        yield str(file.get("/UF") or file.get("/F") or ""), file["/EF"]["/F"].get_object().get_data()
+        except Exception:  # noqa: BLE001 - whatever is wrong with an attachment, the pages are there
+            return
+
+    def metadata(self) -> tuple[str, dict[str, str]]:
+        """The title and the standard fields."""
+        try:
+            found = self._reader.metadata if self._reader else None
+            info = (
+                {key: _stated(found.get(key)) for key in ("/Title", "/Author", "/CreationDate", "/ModDate")}
+                if found
+                else {}
+            )
+        except Exception:  # noqa: BLE001
+            info = {}
+        title = _PROGRAM.sub("", info.get("/Title", "").strip())
+        fields = {
+            "author": info.get("/Author", ""),
+            "created": _date(info.get("/CreationDate", "")),
+            "modified": _date(info.get("/ModDate", "")),
+            "language": self._language(),
+        }
+        return "" if _NO_TITLE.fullmatch(title) else title, standard(fields)
+
+    def _language(self) -> str:
+        try:
+            return str(self._reader.root_object.get("/Lang") or "") if self._reader else ""
+        except Exception:  # noqa: BLE001
+            return ""
+
+    def _entries(self, outline: Sequence[Any], level: int) -> Iterator[tuple[str, int, int]]:
+        for entry in outline:
+            if isinstance(entry, list):
+                yield from self._entries(entry, level + 1)
+                continue
+            page = self._reader.get_destination_page_number(entry)
+            if (title := " ".join(normalise(_stated(entry.title)).split())) and page is not None:
+                yield title, level, page
+
+
+def _stated(value: Any) -> str:
+    """A string of the file; bytes that are in none of PDF's own encodings are read as any others."""
+    if isinstance(value, bytes):
+        try:
+            return decode(value).text
+        except ExtractError:
+            return ""
+    return repaired(str(value or ""))
+
+
+def _find(title: str, text: str, start: int, end: int) -> int:
+    """Where the title stands on its page, however it is spaced there; else the page's start."""
+    pattern = r"\s*".join(re.escape(character) for character in title if not character.isspace())
+    match = re.compile(pattern).search(text, start, end)
+    return match.start() if match else start
+
+
+def _date(text: str) -> str:
+    """A PDF date (ISO 32000-1, 7.9.4) as ISO 8601."""
+    match = _DATE.match(text)
+    if not match:
+        return ""
+    year, month, day, hour, minute, second, sign, zone_hour, zone_minute = match.groups()
+    date = "-".join(part for part in (year, month, day) if part)
+    if not (day and hour and minute):
+        return date
+    zone = "+00:00" if sign == "Z" else f"{sign}{zone_hour}:{zone_minute or '00'}" if sign and zone_hour else ""
+    return f"{date}T{hour}:{minute}:{second or '00'}{zone}"
+
+
+_HANGUL_WORD = re.compile(r"(?<!\S)[\uac00-\ud7a3]+")
+_FEWEST_WORDS = 20
+# A gap this much wider than the usual one, in parts of a character's height, is a space.
+_SPACE = 0.15
+# A gap of so many heights lies between a table's cells; behind so few characters it is that of a list marker.
+_WIDE = 1.2
+_MARKER = 5
+_VISIBLE = re.compile(r"[^\x00-\x20\x7f-\xa0]")
+_GAP = re.compile(r"[ \t]+")
+_MOST_OBJECTS = 5000
+# A page that an image covers so far, with fewer characters on it, is a scan with a stamp.
+_SCAN, _STAMP, _MARGIN = 0.7, 120, 0.12
+_INVISIBLE = 3
+_MOST_FILES = 200
+_LARGEST_FILES = 256 << 20
+_MOST_NOTES = 1000
+# Where annotations keep their text, by subtype (text, free text, highlight to strike-out, stamp; form fields).
+_NOTE_TEXT = dict.fromkeys((1, 3, 9, 10, 11, 12, 13), b"Contents") | {20: b"V"}
+
+
+class Box(NamedTuple):
+    """A character's cell: its advance wide and its font's height high."""
+
+    left: float
+    right: float
+    bottom: float
+    top: float
+
+
+Along = Callable[[Box], tuple[float, float]]
+"""Where a box begins and ends in the direction of writing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page's lines in the order of its content."""
+
+    lines: list[Line]
+    scanned: bool = False
+    """Whether the page is an image, with no text but what may be stamped on its margins."""
+    files: bool = False
+    """Whether files are attached to places on it."""
+
+
+def read_pages(data: bytes, structure: Structure) -> list[Page]:
+    """All pages; raises ExtractError when the file needs a password or no reader can open it."""
+    import pypdfium2
+
+    try:
+        document = pypdfium2.PdfDocument(data)
+        count = len(document)
+    except pypdfium2.PdfiumError as error:
+        if structure.locked or "password" in str(error).lower():
+            raise ExtractError(Reason.ENCRYPTED, "encrypted: opening it needs a password") from error
+        if "security" in str(error).lower():
+            raise ExtractError(Reason.DRM, "protected by DRM: only its own program opens it") from error
+        return _second_opinion(structure, str(error))
+    try:
+        pages = [_read_page(document, number, structure) for number in range(count)]
+        return pages or _second_opinion(structure, "no pages")
+    finally:
+        document.close()
+
+
+def _second_opinion(structure: Structure, error: str) -> list[Page]:
+    texts = structure.texts()
+    if not texts:
+        raise ExtractError(Reason.BROKEN, f"a broken PDF: {error}")
+    return [Page(bare_lines(text)) for text in texts]
+
+
+def bare_lines(text: str) -> list[Line]:
+    """Lines of which only the text is known; their made-up edges say that none goes on in the next."""
+    lines = [line for line in text.split("\n") if _VISIBLE.search(line)]
+    return [Line(line, 0.0, row % 2, -12.0 * row, 1.0) for row, line in enumerate(lines)]
+
+
+def _read_page(document: Any, number: int, structure: Structure) -> Page:
+    import pypdfium2
+
+    try:
+        page = document[number]
+    except pypdfium2.PdfiumError:  # this page is damaged, the others may not be
+        return Page(bare_lines(structure.text(number)))
+    try:
+        textpage = page.get_textpage()
+        try:
+            lines = in_columns(list(_PageReader(textpage).lines()))
+        finally:
+            textpage.close()
+        written, files = _notes(page)
+        notes = bare_lines(unicodedata.normalize("NFC", "\n".join(written)))
+        if not lines and not notes:
+            return replace(_textless_page(page, number, structure), files=files)
+        few = sum(len(line.text) for line in lines) < _STAMP
+        return Page(lines + notes, scanned=few and not notes and _is_scan(page, lines), files=files)
+    except pypdfium2.PdfiumError:
+        return Page(bare_lines(structure.text(number)))
+    finally:
+        page.close()
+
+
+def _is_scan(page: Any, lines: Sequence[Line]) -> bool:
+    """Whether an image covers the page, with nothing on it but in its margins: a cover has its title amid the page. And
+    no text hides behind it, as the one that OCR leaves does."""
+    import pypdfium2.raw as pdfium
+
+    width, height = page.get_size()
+    if any(_MARGIN * height < line.base < (1 - _MARGIN) * height for line in lines):
+        return False
+    covered = 0.0
+    for item in islice(page.get_objects(max_depth=3), _MOST_OBJECTS):
+        if item.type == pdfium.FPDF_PAGEOBJ_TEXT and pdfium.FPDFTextObj_GetTextRenderMode(item) == _INVISIBLE:
+            return False
+        if item.type == pdfium.FPDF_PAGEOBJ_IMAGE:
+            left, bottom, right, top = item.get_bounds()
+            covered += max(0.0, min(right, width) - max(left, 0)) * max(0.0, min(top, height) - max(bottom, 0))
+    return bool(covered >= _SCAN * width * height)
+
+
+def _notes(page: Any) -> tuple[list[str], bool]:
+    """What was written on the page later (comments, text put on top, what was filled into its form); and whether files
+    are attached to it."""
+    import pypdfium2.raw as pdfium
+
+    written, files = [], False
+    for number in range(min(pdfium.FPDFPage_GetAnnotCount(page), _MOST_NOTES)):
+        note = pdfium.FPDFPage_GetAnnot(page, number)
+        if not note:
+            continue
+        subtype = pdfium.FPDFAnnot_GetSubtype(note)
+        key = _NOTE_TEXT.get(subtype)
+        files |= subtype == pdfium.FPDF_ANNOT_FILEATTACHMENT
+        hidden = pdfium.FPDFAnnot_GetFlags(note) & pdfium.FPDF_ANNOT_FLAG_HIDDEN
+        if key and not hidden and _note_entry(note, b"FT") != "Btn" and (text := _note_entry(note, key)) != "Off":
+            written.append(text)
+        pdfium.FPDFPage_CloseAnnot(note)
+    return written, files
+
+
+def _note_entry(note: Any, key: bytes) -> str:
+    import pypdfium2.raw as pdfium
+
+    size = pdfium.FPDFAnnot_GetStringValue(note, key, None, 0)
+    buffer = ctypes.create_string_buffer(size)
+    pdfium.FPDFAnnot_GetStringValue(note, key, ctypes.cast(buffer, ctypes.POINTER(pdfium.FPDF_WCHAR)), size)
+    return buffer.raw.decode("utf-16-le", "ignore").rstrip("\0").replace("\r", "\n")
+
+
+def _textless_page(page: Any, number: int, structure: Structure) -> Page:
+    """pdfium drops single characters of fonts that are neither embedded nor installed; pypdf reads them."""
+    import pypdfium2.raw as pdfium
+
+    kinds = {item.type for item in islice(page.get_objects(max_depth=3), _MOST_OBJECTS)}
+    text = structure.text(number) if pdfium.FPDF_PAGEOBJ_TEXT in kinds else ""
+    return Page(bare_lines(text), scanned=not text.strip() and pdfium.FPDF_PAGEOBJ_IMAGE in kinds)
+
+
+def letter_spaced(text: str) -> bool:
+    """Whether text falls apart into syllables: over half of its Hangul words are one syllable long."""
+    words = _HANGUL_WORD.findall(text)
+    return len(words) >= _FEWEST_WORDS and sum(len(word) == 1 for word in words) > len(words) / 2
+
+
+class _PageReader:
+    def __init__(self, textpage: Any) -> None:
+        import pypdfium2.raw as pdfium
+
+        self._pdfium = pdfium
+        self._page = textpage
+        self._text: str = textpage.get_text_range()
+        self._exact = len(self._text) == textpage.count_chars()
+        self._box = pdfium.FS_RECTF()
+
+    def lines(self) -> Iterator[Line]:
+        spaced = letter_spaced(self._text)
+        start = 0
+        for text in self._text.split("\r\n"):
+            if _VISIBLE.search(text):
+                first = start + len(text) - len(text.lstrip())
+                last = start + len(text.rstrip()) - 1
+                yield self._line(text, first, last, spaced)
+            start += len(text) + 2
+
+    def _line(self, text: str, first: int, last: int, spaced: bool) -> Line:
+        begin, end = self._cell(first), self._cell(last)
+        along, up = end.left - begin.left, end.bottom - begin.bottom
+        across, high = self._origin(first)
+        row = False
+        cells: tuple[Cell, ...] = ()
+        if abs(along) >= abs(up):
+            left, right, base = begin.left, end.right, high
+            height = max(begin.top - begin.bottom, end.top - end.bottom, 1.0)
+            if spaced:
+                text = self._respaced(first, last, horizontal=True)
+            else:
+                row, cells = self._parted(first, last, height, lambda box: (box.left, box.right))
+        else:
+            height = max(begin.right - begin.left, end.right - end.left, 1.0)
+            left, right, base = begin.bottom, end.top, -across
+            if up < 0:  # downwards: vertical writing, or a page turned clockwise; the next line stands to the left
+                left, right, base = -begin.top, -end.bottom, across
+                if self._turned(first, last):
+                    row, cells = self._parted(first, last, height, lambda box: (-box.top, -box.bottom))
+                else:
+                    text = self._respaced(first, last, horizontal=False)
+            else:
+                row, cells = self._parted(first, last, height, lambda box: (box.bottom, box.top))
+        return Line(repaired(unicodedata.normalize("NFC", text)), left, right, base, height, row, cells)
+
+    def _parted(self, first: int, last: int, height: float, along: Along) -> tuple[bool, tuple[Cell, ...]]:
+        """Whether wide gaps part the line, as in a table's row; and its parts, where it may be a line of columns."""
+        cells: list[Cell] = []
+        start = first
+        for gap in _GAP.finditer(self._text, first + _MARKER, last):
+            before, after = along(self._cell(gap.start() - 1))[1], along(self._cell(gap.end()))[0]
+            if after - before > _WIDE * height:
+                if not of_a_column(self._text[start : gap.start()]):
+                    return True, ()
+                cells.append(self._part(start, gap.start(), along))
+                start = gap.end()
+        return bool(cells), (*cells, self._part(start, last + 1, along)) if cells else ()
+
+    def _part(self, start: int, end: int, along: Along) -> Cell:
+        text = repaired(unicodedata.normalize("NFC", self._text[start:end]))
+        return Cell(text, along(self._cell(start))[0], along(self._cell(end - 1))[1])
+
+    def _origin(self, position: int) -> tuple[float, float]:
+        across, high = ctypes.c_double(), ctypes.c_double()
+        index = self._index(position)
+        self._pdfium.FPDFText_GetCharOrigin(self._page, index, ctypes.byref(across), ctypes.byref(high))
+        return across.value, high.value
+
+    def _cell(self, position: int) -> Box:
+        index = self._index(position)
+        self._pdfium.FPDFText_GetLooseCharBox(self._page, index, ctypes.byref(self._box))
+        box = self._box
+        return Box(box.left, box.right, box.bottom, box.top)
+
+    def _index(self, position: int) -> int:
+        if self._exact:
+            return position
+        return int(self._pdfium.FPDFText_GetCharIndexFromTextIndex(self._page, position))
+
+    def _turned(self, first: int, last: int) -> bool:
+        """Whether the line is ordinary text on a turned page: in vertical writing Hangul stands upright."""
+        for position in range(first, last + 1):
+            if self._text[position] >= "\u1100":
+                return bool(self._pdfium.FPDFText_GetCharAngle(self._page, self._index(position)) > 0.1)
+        return True
+
+    def _respaced(self, first: int, last: int, *, horizontal: bool) -> str:
+        """The characters with a space wherever the gap to the next is wider than the usual gap."""
+        characters: list[str] = []
+        cells: list[Box] = []
+        for position in range(first, last + 1):
+            character = self._text[position]
+            if character.isspace() and self._pdfium.FPDFText_IsGenerated(self._page, self._index(position)):
+                continue
+            characters.append(character)
+            cells.append(self._cell(position))
+        gaps = [
+            after.left - before.right if horizontal else before.bottom - after.top for before, after in pairwise(cells)
+        ]
+        if not gaps:
+            return "".join(characters)
+        limit = median(gaps) + _SPACE * median(cell.top - cell.bottom for cell in cells)
+        return characters[0] + "".join(
+            f" {character}" if gap > limit else character for gap, character in zip(gaps, characters[1:], strict=True)
+        )
+
+
+# PDF: text by pypdfium2; outline, page labels, metadata and encryption by pypdf, also the second opinion.
 
 _BARE_NUMBER = re.compile(
     r"\W*(?:p|pp|page|쪽|페이지)?\W*(?:(?P<digits>\d{1,4})|(?P<roman>[ivxlc]{1,7}))\W*"

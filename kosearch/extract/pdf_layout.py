@@ -12,7 +12,7 @@ from itertools import groupby, pairwise
 from statistics import median
 from typing import NamedTuple
 
-from kosearch.extract.builder import odds_of, space_odds
+from kosearch.extract.text import odds_of, space_odds
 
 _ITEM = re.compile(
     r"\s*(?:[-–—•·▪■□◆◇○●▶▷※*☞ㅇ❍]\s"

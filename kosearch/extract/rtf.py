@@ -6,11 +6,10 @@ import codecs
 import re
 from dataclasses import dataclass, field, replace
 
-from kosearch.extract import word_fields
-from kosearch.extract.builder import LINE, PARAGRAPH, TextBuilder, table_lines
+from kosearch.extract import numbers
 from kosearch.extract.containers import standard
-from kosearch.extract.contract import ExtractError
-from kosearch.extract.numerals import roman
+from kosearch.extract.numbers import roman
+from kosearch.extract.text import LINE, PARAGRAPH, ExtractError, TextBuilder, table_lines
 from kosearch.records import Extraction, Reason
 
 _TOKEN = re.compile(
@@ -247,7 +246,7 @@ class _Reader:
     def _end_field(self) -> None:
         """Write what a field without a result shows."""
         field = self._fields.pop()
-        if not field.has_result and (text := word_fields.shown(field.code)):
+        if not field.has_result and (text := numbers.shown(field.code)):
             self._emit(text)
         elif field.has_result and self._fields:
             self._fields[-1].has_result = True

@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from xml.etree.ElementTree import Element
 
-from kosearch.extract import ExtractError, sheets
-from kosearch.extract.builder import TextBuilder
+from kosearch.extract import sheets
 from kosearch.extract.containers import attribute, compound_properties, element_properties, local
-from kosearch.extract.number_formats import BUILT_IN, compiled, general, is_date
-from kosearch.extract.sheets import Sheet
+from kosearch.extract.sheets import BUILT_IN, Sheet, compiled, general, is_date
+from kosearch.extract.text import ExtractError, TextBuilder
 from kosearch.records import Extraction, Reason
 
 _BOF, _EOF, _BOUND_SHEET, _CONTINUE, _FILE_PASS = 0x809, 0x0A, 0x85, 0x3C, 0x2F

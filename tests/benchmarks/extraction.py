@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from kosearch.extract import ExtractError, extract
-from kosearch.extract.decoding import normalise
+from kosearch.extract.text import normalise
 
 DOCUMENTS = Path(__file__).resolve().parents[3] / "shared" / "documents"
 PDF = DOCUMENTS / "pdf"

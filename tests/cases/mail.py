@@ -6,7 +6,7 @@ import base64
 import struct
 from email.message import EmailMessage
 
-from kosearch.extract.outlook import uncompressed_rtf
+from kosearch.extract.mail import uncompressed_rtf
 from kosearch.records import Extraction
 
 from . import case, has, lacks, only, read, refusal, same, whole

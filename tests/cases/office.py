@@ -361,7 +361,7 @@ def _(found: Extraction) -> None:
 
 @case("numbers, dates and times in the formats of Korean offices")
 def formats_of_numbers() -> None:
-    from kosearch.extract.number_formats import compiled
+    from kosearch.extract.sheets import compiled
 
     for value, code, shown in (
         (7, "0000", "0007"),

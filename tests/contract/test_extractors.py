@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from kosearch.extract import ExtractError, extract
-from kosearch.extract.formats import READERS, detect
+from kosearch.extract import READERS, ExtractError, detect, extract
 from kosearch.records import Extracted, Extraction, Reason
 
 DATA = Path(__file__).resolve().parents[1] / "data" / "extract"

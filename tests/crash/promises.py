@@ -397,7 +397,7 @@ PROMISES: dict[str, Promise] = {
             ),
             "comments before a page are read in every way": Break(
                 f"{_BOMBS}::test_what_swells_ends_by_itself[comments.txt]",
-                "extract/formats.py",
+                "extract/__init__.py",
                 "<!--(?:(?!-->).)*-->",
                 "<!--.*?-->",
             ),
@@ -439,7 +439,7 @@ PROMISES: dict[str, Promise] = {
         {
             "text stays as it was written": Break(
                 f"{_FUZZ}::test_damaged_documents",
-                "extract/decoding.py",
+                "extract/text.py",
                 'return text if unicodedata.is_normalized("NFC", text) else unicodedata.normalize("NFC", text)',
                 "return text",
             ),

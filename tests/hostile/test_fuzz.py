@@ -32,7 +32,7 @@ from kosearch.evaluation.collections import (
     read_questions,
 )
 from kosearch.extract import ExtractError, extract
-from kosearch.extract.decoding import decode, normalise
+from kosearch.extract.text import decode, normalise
 from kosearch.globs import Globs
 from kosearch.passages import chunk
 from kosearch.records import Extracted, Heading, PageStart, Skipped, SourceFile
