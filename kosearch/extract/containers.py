@@ -11,9 +11,10 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from posixpath import basename, splitext
-from typing import TypeVar
+from typing import IO, TypeVar
 from urllib.parse import unquote
 from xml.etree.ElementTree import Element, TreeBuilder, tostring
 from xml.parsers import expat
@@ -59,15 +60,9 @@ class Package:
 
     def chunks(self, name: str) -> Iterator[bytes]:
         """A member's content piece by piece, however large it is, as long as it does not swell."""
-        info = self._readable(name)
-        try:
-            with self._zip.open(info) as member:
-                while chunk := member.read(_CHUNK):
-                    yield chunk
-        except _DAMAGE as error:
-            raise ExtractError(Reason.BROKEN, f"{name} in the container is damaged: {error}") from error
-        except RuntimeError as error:  # zipfile's word for a password
-            raise ExtractError(Reason.ENCRYPTED, "encrypted: opening it needs a password") from error
+        with self._opened(name, self._readable(name)) as member:
+            while chunk := member.read(_CHUNK):
+                yield chunk
 
     def read(self, name: str) -> bytes:
         """A member's content."""
@@ -75,15 +70,20 @@ class Package:
         room = min(LARGEST_MEMBER, LARGEST_TOTAL - self._total)
         if info.file_size > room:
             raise ExtractError(Reason.TOO_LARGE, f"{name} unpacks to {info.file_size} bytes")
+        with self._opened(name, info) as member:
+            data = member.read(info.file_size + 1)
+        self._total += len(data)
+        return data
+
+    @contextmanager
+    def _opened(self, name: str, info: zipfile.ZipInfo) -> Iterator[IO[bytes]]:
         try:
             with self._zip.open(info) as member:
-                data = member.read(info.file_size + 1)
+                yield member
         except _DAMAGE as error:
             raise ExtractError(Reason.BROKEN, f"{name} in the container is damaged: {error}") from error
         except RuntimeError as error:  # zipfile's word for a password
             raise ExtractError(Reason.ENCRYPTED, "encrypted: opening it needs a password") from error
-        self._total += len(data)
-        return data
 
     def _readable(self, name: str) -> zipfile.ZipInfo:
         """The member, unless it is missing, encrypted or made to fill memory."""

@@ -15,7 +15,7 @@ from typing import Any
 from kosearch.extract import drawing, numbers
 from kosearch.extract.containers import compound_properties
 from kosearch.extract.numbers import BY_CODE, Counter, Level, List, bullet, roman
-from kosearch.extract.text import LINE, PARAGRAPH, ExtractError, TextBuilder, table_lines
+from kosearch.extract.text import ExtractError, TextBuilder
 from kosearch.records import Extraction, Reason
 
 # Documents that dochan reads (HWP, HWPX, Office, and PDF pages nothing else can read), turned into text and structure.
@@ -171,7 +171,7 @@ class Renderer:
         one_column = table.col_count <= 1
         for row in table.rows:
             if one_column or any(_holds_blocks(cell) for cell in row):
-                self._rows(rows)
+                self._builder.table(rows)
                 rows = []
                 for cell in row:
                     self.write(cell.paragraphs, depth + 1)
@@ -180,14 +180,9 @@ class Renderer:
                 rows.append([self._plain(cell.paragraphs, joint=" ") for cell in cells])
         if chart and rows:
             rows[0][0] = ""  # dochan's own word for the column of categories
-        self._rows(rows)
+        self._builder.table(rows)
         if not above:
             self._builder.add(caption)
-
-    def _rows(self, rows: list[list[str]]) -> None:
-        rows = [row for row in rows if any(row)]
-        for number, line in enumerate(table_lines(rows, named_columns=False)):
-            self._builder.add(line, gap=LINE if number else PARAGRAPH)
 
     def _once(self, text: str) -> None:
         """Headers and footers: the first time only, and never a page number alone."""

@@ -14,7 +14,7 @@ from xml.etree.ElementTree import Element
 from kosearch.extract import drawing, numbers
 from kosearch.extract.containers import Package, Parts, attribute, element_properties, local, package_properties
 from kosearch.extract.numbers import Counter, roman
-from kosearch.extract.text import LINE, PARAGRAPH, ExtractError, TextBuilder, table_lines
+from kosearch.extract.text import ExtractError, TextBuilder
 from kosearch.records import Extraction, Reason
 
 HEADING_NAME = re.compile(r"(?:heading|제목|개요|見出し|标题|標題|titre|überschrift)\s*([1-9])", re.IGNORECASE)
@@ -27,6 +27,7 @@ _BODY_TEXT = 9
 _DELETED = frozenset(("del", "moveFrom", "delText", "pPr", "rPr", "instrText", "delInstrText"))
 _CHARACTERS = {"tab": "\t", "ptab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "-", "softHyphen": ""}
 _NO_BLOCKS = _DELETED | {"sectPr", "tblPr", "tcPr"}
+_NOT_IN_TABLES = frozenset(("tblPr", "tblGrid", "trPr", "tblPrEx", "p", "tbl", "del", "moveFrom"))
 _ANCHORED = frozenset(("drawing", "pict", "object", "txbxContent"))
 _NOTES = {"footnoteReference": "footnotes", "endnoteReference": "endnotes", "commentReference": "comments"}
 _PAGE_FIELD = re.compile(r"\s*(?:PAGE|NUMPAGES|SECTIONPAGES)\b", re.IGNORECASE)
@@ -325,9 +326,7 @@ class _Writer:
                 self._write_note(label, element, kind)
 
     def _write_note(self, label: str, element: Element, kind: str) -> None:
-        part, self._part = self._part, (self._parts.targets(self._part, kind) or [self._part])[0]
-        text = self._plain(element)
-        self._part = part
+        text = self._plain(element, part=next(iter(self._parts.targets(self._part, kind)), ""))
         author = attribute(element, "author").strip() if kind == "comments" else ""
         label = label or (f"[{author}]" if author else "")
         self.builder.add(f"{label} {text}".strip() if text else "")
@@ -366,7 +365,7 @@ class _Writer:
         if root is not None:
             caption, rows = drawing.chart(root)
             self.builder.add(caption)
-            self._rows(rows)
+            self.builder.table(rows)
 
     def _furniture(self, kind: str) -> None:
         """The headers or footers of the section that begins or ends here, each text once."""
@@ -381,10 +380,9 @@ class _Writer:
             root = reference if inline else self._parts.optional(part)
             if root is None:
                 continue
-            outer, self._part = self._part, part
             self._running, running = True, self._running
-            text = self._plain(root)
-            self._running, self._part = running, outer
+            text = self._plain(root, part=part)
+            self._running = running
             text = "\n".join(line for line in text.split("\n") if _ANY_WORD.search(line))
             if text not in self._seen and _WORD.search(text):
                 self._seen.add(text)
@@ -412,13 +410,13 @@ class _Writer:
     # --- tables -------------------------------------------------------------------------------------------------
 
     def _table(self, table: Element) -> None:
-        rows = [list(_cells(row)) for row in _rows(table)]
+        rows = [list(_within(row, "tc", "cellDel")) for row in _within(table, "tr", "del")]
         one_column = max((len(row) for row in rows), default=0) <= 1
         lines: list[list[str]] = []
         above: dict[int, str] = {}
         for row in rows:
             if one_column or any(map(_holds_blocks, row)):
-                self._rows(lines)
+                self.builder.table(lines)
                 lines, above = [], {}
                 for cell in row:
                     self.blocks(cell)
@@ -437,22 +435,18 @@ class _Writer:
                     above[place] = text if merge is not None else ""
                 texts += [text, *[""] * (min(_number(_value(shape, "gridSpan"), 1), 64) - 1)]
             lines.append(texts)
-        self._rows(lines)
+        self.builder.table(lines)
         if not self._flat:
             self._write_notes()
 
-    def _rows(self, rows: list[list[str]]) -> None:
-        filled = [row for row in rows if any(row)]
-        for number, line in enumerate(table_lines(filled, named_columns=False)):
-            self.builder.add(line, gap=LINE if number else PARAGRAPH)
-
-    def _plain(self, parent: Element, *, joint: str = "\n") -> str:
-        """All text within an element on lines or one line, without headings."""
-        outer, self.builder = self.builder, TextBuilder()
+    def _plain(self, parent: Element, *, joint: str = "\n", part: str = "") -> str:
+        """All text within an element, of another part where one is named, on lines or one line, without headings."""
+        outer, self.builder, self._part = (self.builder, self._part), TextBuilder(), part or self._part
         self._flat += 1
         self.blocks(parent)
         self._flat -= 1
-        text, self.builder = self.builder.text, outer
+        text = self.builder.text
+        self.builder, self._part = outer
         return joint.join(line for line in text.split("\n") if line.strip())
 
 
@@ -502,27 +496,15 @@ def _form_field(mark: Element) -> Iterator[str]:
             yield entries[chosen] if chosen < len(entries) else ""
 
 
-def _rows(table: Element) -> Iterator[Element]:
-    """A table's rows without those that were deleted."""
-    for child in table:
+def _within(element: Element, name: str, deleted: str) -> Iterator[Element]:
+    """The rows of a table, or the cells of a row, without those that were deleted, whatever wraps them."""
+    for child in element:
         kind = local(child)
-        if kind == "tr":
-            shape = _child(child, "trPr")
-            if shape is None or _child(shape, "del") is None:
+        if kind == name:
+            if _child(_child(child, f"{name}Pr"), deleted) is None:
                 yield child
-        elif kind not in ("tblPr", "tblGrid", "p", "tbl", "del", "moveFrom"):
-            yield from _rows(child)
-
-
-def _cells(row: Element) -> Iterator[Element]:
-    for child in row:
-        kind = local(child)
-        if kind == "tc":
-            shape = _child(child, "tcPr")
-            if shape is None or _child(shape, "cellDel") is None:
-                yield child
-        elif kind not in ("trPr", "tblPrEx", "p", "tbl", "del", "moveFrom"):
-            yield from _cells(child)
+        elif kind not in _NOT_IN_TABLES:
+            yield from _within(child, name, deleted)
 
 
 def _holds_blocks(cell: Element) -> bool:

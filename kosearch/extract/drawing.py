@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from posixpath import dirname, join, normpath
 from xml.etree.ElementTree import Element
 
-from kosearch.extract.containers import Package, Parts, attribute, local, package_properties, parse_xml
+from kosearch.extract.containers import Package, Parts, attribute, local, package_properties, parse_xml, relation
 from kosearch.extract.numbers import PRIVATE, symbols, written
-from kosearch.extract.text import LINE, PARAGRAPH, ExtractError, TextBuilder, table_lines
+from kosearch.extract.text import LINE, PARAGRAPH, ExtractError, TextBuilder
 from kosearch.records import Extraction, Reason
 
 # What Office files draw: charts, diagrams, equations, and what is said about pictures.
@@ -218,15 +218,9 @@ def read_parts(parts: Parts, stated: tuple[str, dict[str, str]]) -> Extraction:
         if local(listing) == "sldIdLst":
             for entry in listing:
                 number += 1
-                writer.slide(parts.target(main, _relation(entry)), number)
+                writer.slide(parts.target(main, relation(entry)), number)
     title, metadata = stated
     return Extraction((writer.builder.document("pptx", title=title, metadata=metadata),))
-
-
-def _relation(element: Element) -> str:
-    """The identifier of a relationship, which is the one with a namespace where there are two."""
-    names = sorted(element.attrib, key=lambda key: not key.startswith("{"))
-    return next((element.attrib[name] for name in names if name.rpartition("}")[2] == "id"), "")
 
 
 class _Writer:
@@ -355,9 +349,7 @@ class _Writer:
                     for at, (text, covered) in enumerate(row)
                 ]
             )
-        filled = [line for line in lines if any(line)]
-        for number, line in enumerate(table_lines(filled, named_columns=False)):
-            self.builder.add(line, gap=LINE if number else PARAGRAPH)
+        self.builder.table(lines)
 
     def _comments(self, root: Element | None) -> None:
         for comment in root.iter() if root is not None else ():

@@ -28,7 +28,7 @@ from kosearch.extract.containers import (
 )
 from kosearch.extract.dochan_model import Renderer, check, equation_script, named
 from kosearch.extract.numbers import Definitions, Numbers, coded, numeral
-from kosearch.extract.text import LINE, PARAGRAPH, ExtractError, TextBuilder, table_lines
+from kosearch.extract.text import ExtractError, TextBuilder
 from kosearch.records import Extraction, Reason
 
 # HWP 5 sections as Hangul shows them: what dochan drops or tears apart is put into its model as it reads.
@@ -585,14 +585,13 @@ def _write(builder: TextBuilder, paragraph: Element) -> None:
             above = [one for one in captions if one.get("Side") in ("Top", "Left")]
             for caption in above:
                 _anchored_text(builder, caption)
-            rows = [
-                [" ".join(_all_text(cell)) for cell in row if local(cell) == "CELL"]
-                for row in anchored
-                if local(row) == "ROW"
-            ]
-            lines = table_lines([row for row in rows if any(row)], named_columns=False)
-            for number, line in enumerate(lines):
-                builder.add(line, gap=LINE if number else PARAGRAPH)
+            builder.table(
+                [
+                    [" ".join(_all_text(cell)) for cell in row if local(cell) == "CELL"]
+                    for row in anchored
+                    if local(row) == "ROW"
+                ]
+            )
             for caption in captions:
                 if caption not in above:
                     _anchored_text(builder, caption)

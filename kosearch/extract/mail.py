@@ -318,7 +318,6 @@ _SIZES = {2: 2, 3: 4, 4: 4, 5: 8, 6: 8, 7: 8, 10: 4, 11: 2, 20: 8, 64: 8, 72: 16
 _EPOCH = datetime(1601, 1, 1, tzinfo=UTC)
 _MESSAGE_HEADER, _INNER_HEADER, _ATTACHMENT_HEADER = 32, 24, 8
 """Bytes before the values of a fixed size."""
-_MOST_ITEMS = 200
 _LARGEST_RTF = 64 << 20
 
 Value = str | bytes | int
@@ -372,7 +371,7 @@ def _extraction(item: _Item, inside: Inside, member: str) -> Extraction:
     body = replace(_item_body(item), member=member)
     documents: list[Extracted] = [body] if body.text.strip() else []
     skipped: list[Skipped] = []
-    for number, one in enumerate(item.attached[:_MOST_ITEMS], 1):
+    for number, one in enumerate(item.attached[:_MOST_ATTACHMENTS], 1):
         if one.values.get(_HIDDEN):
             continue  # pictures that the page itself shows
         name = one.text(_LONG_NAME, _NAME, _SHOWN_NAME).replace("/", "_").replace("\\", "_") or f"attachment {number}"
@@ -381,16 +380,9 @@ def _extraction(item: _Item, inside: Inside, member: str) -> Extraction:
             found = _extraction(one.message, inside, "/".join(filter(None, (member, f"{inner}.msg".replace("/", "_")))))
         else:
             found = inside("/".join(filter(None, (member, name))), one.content(_DATA))
-        documents += (_dated_item(document, body) for document in found.documents)
+        documents += (_dated(document, body) for document in found.documents)
         skipped += found.skipped
     return Extraction(tuple(documents), tuple(skipped))
-
-
-def _dated_item(attached: Extracted, body: Extracted) -> Extracted:
-    date = body.metadata.get("created")
-    if not date or {"created", "modified"} & set(attached.metadata):
-        return attached
-    return replace(attached, metadata={**attached.metadata, "created": date})
 
 
 def _item_body(item: _Item) -> Extracted:
@@ -503,7 +495,7 @@ def _stored(compound: Any, folder: tuple[str, ...], header: int, depth: int = 0)
             item.values[number] = _stream(compound, (*folder, name))
         elif kind == _OBJECT and depth < 4 and compound.exists([*folder, name, "__properties_version1.0"]):
             item.message = _stored(compound, (*folder, name), _INNER_HEADER, depth + 1)
-    for name in sorted(one for one in here if one.startswith("__attach_version1.0_"))[:_MOST_ITEMS]:
+    for name in sorted(one for one in here if one.startswith("__attach_version1.0_"))[:_MOST_ATTACHMENTS]:
         item.attached.append(_stored(compound, (*folder, name), _ATTACHMENT_HEADER, depth))
     _set_code_page(item)
     return item

@@ -346,7 +346,7 @@ def bullet(text: str, font: str) -> str:
     return "".join("•" if "\ue000" <= character <= "\uf8ff" else character for character in shown)
 
 
-def _int(text: str, otherwise: int) -> int:
+def _int(text: str, otherwise: int = 0) -> int:
     return int(text) if text.lstrip("-").isdigit() and len(text) < 10 else otherwise
 
 
@@ -467,28 +467,24 @@ def of_package(package: Package) -> Definitions:
     for element in root.iter():
         name = local(element)
         if name == "numbering":
-            numberings[_hwp_int(attribute(element, "id"))] = [
+            numberings[_int(attribute(element, "id"))] = [
                 _HwpLevel(
                     head.text or "",
                     attribute(head, "numFormat"),
-                    _hwp_int(attribute(head, "start"), 1),
+                    _int(attribute(head, "start"), 1),
                 )
                 for head in element
                 if local(head) == "paraHead"
             ]
         elif name == "bullet":
-            bullets[_hwp_int(attribute(element, "id"))] = attribute(element, "char")
+            bullets[_int(attribute(element, "id"))] = attribute(element, "char")
         elif name == "paraPr":
             for heading in element.iter():
                 if local(heading) == "heading":
                     kind = _KINDS.get(attribute(heading, "type"), _NONE)
-                    place = _hwp_int(attribute(heading, "level")), _hwp_int(attribute(heading, "idRef"))
-                    shapes[_hwp_int(attribute(element, "id"))] = (kind, *place)
+                    place = _int(attribute(heading, "level")), _int(attribute(heading, "idRef"))
+                    shapes[_int(attribute(element, "id"))] = (kind, *place)
     return Definitions(shapes, numberings, bullets, outlines)
-
-
-def _hwp_int(text: str, otherwise: int = 0) -> int:
-    return int(text) if text.isdigit() else otherwise
 
 
 # --- HWP 5 --------------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from xml.etree.ElementTree import Element
 
@@ -14,7 +14,7 @@ from kosearch.extract.dochan_model import equation_script
 from kosearch.extract.docx import HEADING_NAME, LONGEST_HEADING
 from kosearch.extract.numbers import Counter, Level, List
 from kosearch.extract.sheets import Sheet
-from kosearch.extract.text import LINE, PARAGRAPH, ExtractError, TextBuilder, table_lines
+from kosearch.extract.text import LINE, PARAGRAPH, ExtractError, TextBuilder
 from kosearch.records import Extraction, Reason
 
 _LEFT_OUT = frozenset(
@@ -337,7 +337,7 @@ class _Writer:
                     self.builder.add(" ".join(" ".join(one.itertext()).split()))
         for table in chart.iter():
             if local(table) == "table":
-                self._write_rows(_text_rows(table, lambda cell: self._cell(_only(cell, ("p",)))))
+                self.builder.table(_text_rows(table, lambda cell: self._cell(_only(cell, ("p",)))))
                 break
         return True
 
@@ -381,13 +381,8 @@ class _Writer:
             self._page += 1
             sheets.write(self.builder, self._sheet(table), self._page)
             return
-        self._write_rows(_text_rows(table, self._cell))
+        self.builder.table(_text_rows(table, self._cell))
         self._write_notes()
-
-    def _write_rows(self, rows: Sequence[Sequence[str]]) -> None:
-        filled = [row for row in rows if any(row)]
-        for number, line in enumerate(table_lines(filled, named_columns=False)):
-            self.builder.add(line, gap=LINE if number else PARAGRAPH)
 
     def _cell(self, cell: Element) -> str:
         return " ".join(self._plain(cell).split())

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from kosearch.extract import numbers
 from kosearch.extract.containers import standard
 from kosearch.extract.numbers import roman
-from kosearch.extract.text import LINE, PARAGRAPH, ExtractError, TextBuilder, table_lines
+from kosearch.extract.text import ExtractError, TextBuilder
 from kosearch.records import Extraction, Reason
 
 _TOKEN = re.compile(
@@ -395,8 +395,7 @@ class _Reader:
     def _end_table(self) -> None:
         rows = [row for row in [*self._rows, self._cells] if any(row)]
         self._rows, self._cells = [], []
-        for number, line in enumerate(table_lines(rows, named_columns=False)):
-            self.builder.add(line, gap=LINE if number else PARAGRAPH)
+        self.builder.table(rows)
         if rows and not self._stories:
             self._write_waiting()
 

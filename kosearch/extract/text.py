@@ -352,6 +352,12 @@ class TextBuilder:
         if title:
             self._headings.append(Heading(self.add(title, gap=gap), level, _limited(title)))
 
+    def table(self, rows: Sequence[Sequence[str]]) -> None:
+        """Append a table as a block of a line a row; rows without any text are left out."""
+        filled = [row for row in rows if any(row)]
+        for number, line in enumerate(table_lines(filled, named_columns=False)):
+            self.add(line, gap=LINE if number else PARAGRAPH)
+
     def mark(self, headings: Sequence[Heading]) -> None:
         """Note headings whose text is already there."""
         self._headings += [Heading(one.start, one.level, _limited(one.title)) for one in headings]
