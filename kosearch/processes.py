@@ -64,14 +64,26 @@ def reset_signals() -> None:
 
 
 def is_limited() -> bool:
-    """Whether this process has limits of time, memory or size that a process started from here could not lift."""
+    """Whether this process has limits of time, memory, size or priority that one started from here could not lift."""
     import resource
 
     kinds = (resource.RLIMIT_CPU, resource.RLIMIT_AS, resource.RLIMIT_DATA, resource.RLIMIT_FSIZE)
     least_files = 256
-    return any(resource.getrlimit(kind)[1] != resource.RLIM_INFINITY for kind in kinds) or (
-        0 <= resource.getrlimit(resource.RLIMIT_NOFILE)[1] < least_files
+    return (
+        any(resource.getrlimit(kind)[1] != resource.RLIM_INFINITY for kind in kinds)
+        or 0 <= resource.getrlimit(resource.RLIMIT_NOFILE)[1] < least_files
+        or not _may_be_as_fast_as_others()
     )
+
+
+def _may_be_as_fast_as_others() -> bool:
+    """Whether a process that was begun by `nice` may give itself the usual priority. See setrlimit(2)."""
+    import resource
+
+    if os.nice(0) <= 0 or os.geteuid() == 0:
+        return True
+    usual = 20
+    return hasattr(resource, "RLIMIT_NICE") and not 0 <= resource.getrlimit(resource.RLIMIT_NICE)[0] < usual
 
 
 def lift_limits() -> None:
@@ -85,3 +97,6 @@ def lift_limits() -> None:
     with suppress(ValueError, OSError):  # macOS allows less than it says
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if os.nice(0) > 0:
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, 0, 0)

@@ -53,6 +53,13 @@ def test_a_resident_answers_them_too(indexed: Program) -> None:
         shutil.rmtree(runtime)
 
 
+@pytest.mark.parametrize("arguments", ["--help", "query --help", "--version", "models"])
+def test_a_full_disk_is_named(program: Program, arguments: str) -> None:
+    done = program.shell(f"code=0; kosearch {arguments} >/dev/full || code=$?; echo $code")
+    assert done.stdout == "70\n"
+    assert done.stderr.startswith("kosearch: the output cannot be written: No space left on device\n")
+
+
 @pytest.mark.parametrize("arguments", ["--help", "query --help", "models"])
 def test_a_reader_that_has_gone_is_no_error(program: Program, arguments: str) -> None:
     done = program.shell(f"(sleep 0.3; code=0; kosearch {arguments} || code=$?; echo $code >&2) | true")

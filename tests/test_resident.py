@@ -330,6 +330,14 @@ class TestItsEnd:
             assert resident.ended()
             assert resident.path.exists()
 
+    def test_when_another_one_took_its_place_with_the_number_that_its_file_had(self, start: Start) -> None:
+        """A file system gives numbers anew; when the socket was made tells them apart."""
+        resident = start()
+        assert resident.works()
+        os.utime(resident.path, ns=(1, 1))
+        assert resident.ended()
+        assert resident.path.exists()
+
     def test_when_somebody_has_another_version(self, start: Start) -> None:
         resident = start()
         assert "version" in resident.ask(version="0.0.1")["cannot"]

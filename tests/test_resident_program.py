@@ -316,6 +316,22 @@ def test_one_who_is_limited_for_good_starts_none(own: Resident) -> None:
     assert own.state is None
 
 
+def test_one_begun_by_nice_is_as_fast_as_any_or_not_there(own: Resident) -> None:
+    """It would stay slow for everybody who asks later."""
+    done = own.program.shell("nice -n 3 kosearch query 'rotate keys' --mode lexical --paths -k 1")
+    assert "rotate_keys" in done.stdout
+    assert own.state is None or os.getpriority(os.PRIO_PROCESS, own.pid) == 0
+    assert (own.state is not None) >= (os.geteuid() == 0)
+
+
+def test_those_of_other_homes_are_left_alone(own: Resident) -> None:
+    own.ask()
+    elsewhere = replace(own.program, environment={**own.program.environment, "HOME": "/home/of/kim"})
+    assert elsewhere.run("serve", "--status").returncode == 1
+    assert elsewhere.run("serve", "--stop").stderr == "none is running\n"
+    assert own.program.run("serve", "--status").returncode == 0
+
+
 def test_those_of_other_installations_are_left_alone(own: Resident) -> None:
     other = own.runtime / "kosearch" / "00000000-00000000.sock"
     with protocol.listen(other) as listener:

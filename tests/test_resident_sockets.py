@@ -42,6 +42,14 @@ class TestThePath:
         ]
         assert len({path, *(protocol.socket_path(one, environ) for one in others)}) == 4
 
+    def test_each_home_has_its_own(self, folder: Path) -> None:
+        homes = [{"XDG_RUNTIME_DIR": str(folder), name: "/home/of/kim"} for name in ("HOME", "XDG_DATA_HOME")]
+        (folder / "kosearch").mkdir(mode=0o700)
+        paths = [protocol.socket_path(config.load({}), environ) for environ in homes]
+        for path in paths:
+            path.touch()
+        assert [list(protocol.sockets(environ)) for environ in homes] == [[str(path)] for path in paths]
+
     def test_a_long_name_gives_way_to_a_shorter_one(self, folder: Path) -> None:
         long = folder / ("x" * 80)
         long.mkdir()

@@ -64,6 +64,8 @@ def commands(names: tuple[str, ...] = tuple(COMMANDS)) -> Any:
     for command in _all_commands(group):
         for parameter in command.get_params(context):
             parameter._runtime_param = _Plain()
+            if parameter.name == "help":
+                parameter.callback = _help
     return group
 
 
@@ -122,9 +124,16 @@ def _check_text(value: Any, param: Any) -> None:
             raise UsageError(f"{name} is not UTF-8: byte 0x{byte.hex()} at character {error.start + 1}") from None
 
 
-def _version(wanted: bool) -> None:
+def _help(context: Any, _parameter: Any, wanted: bool) -> None:
+    """In Typer's place, so that a full disk and a closed pipe are what they are for any output."""
+    if wanted and not context.resilient_parsing:
+        context.obj.output.line(context.get_help())
+        raise typer.Exit
+
+
+def _version(context: typer.Context, wanted: bool) -> None:
     if wanted:
-        typer.echo(f"kosearch {__version__}")
+        context.obj.output.line(f"kosearch {__version__}")
         raise typer.Exit
 
 

@@ -8,12 +8,12 @@
 Commands are run by `kosearch.cli`, which is above this room and hands a function down that does it.
 
 One resident serves a user's questions to all indexes, of whatever model. Another runs beside it only for another
-installation, cache, device or forced model (see `protocol.socket_path`). It ends when nobody has asked for a while,
-when the last index that it served goes away, when its socket does, and when kosearch is replaced by another version.
-Without it, or when it does not answer in time, a question is answered in the asking process.
+installation, home, cache, device or forced model (see `protocol.socket_path`). It ends when nobody has asked for a
+while, when the last index that it served goes away, when its socket does, and when kosearch is replaced by another
+version. Without it, or when it does not answer in time, a question is answered in the asking process.
 
 Which resident a command is for depends on settings that would take longer to read than it takes to answer. So every
-one of this user and installation is asked, and says at once whether it is the one.
+one of this home and installation is asked, and says at once whether it is the one.
 """
 
 from __future__ import annotations
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from typing import Any
 
 _PREFIX, _SECRET = "KOSEARCH_", "_KEY"
-HOMES = ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")
-"""What decides where a user's files lie: a resident is for those who have the same."""
 _SOCKETS = ("TMPDIR", "XDG_RUNTIME_DIR")
 _TERMINAL = ("TERM", "COLORTERM", "COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
 """What of the environment decides about settings and places, and how a terminal is written to."""
@@ -96,7 +94,7 @@ def _kept(environ: Mapping[str, str], terminal: bool) -> dict[str, str]:
     kept = {
         name: value
         for name, value in environ.items()
-        if name in (*HOMES, *_SOCKETS, *_TERMINAL) or (name.startswith(_PREFIX) and not name.endswith(_SECRET))
+        if name in (*protocol.HOMES, *_SOCKETS, *_TERMINAL) or (name.startswith(_PREFIX) and not name.endswith(_SECRET))
     }
     if terminal and not kept.get("COLUMNS", "").isdigit():
         kept["COLUMNS"] = _columns()

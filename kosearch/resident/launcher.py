@@ -88,7 +88,7 @@ def start(settings: Settings) -> dict[str, Any]:
 def residents(
     settings: Settings, *, patience: float = protocol.PATIENCE
 ) -> Iterator[tuple[Path, dict[str, Any] | None]]:
-    """The sockets of this installation's residents in the runtime directory, whatever their settings.
+    """The sockets of this home's and installation's residents in the runtime directory, whatever their settings.
 
     With what each says of itself, and None for one that does not answer. Raises OSError.
     """
@@ -159,7 +159,7 @@ def _spawn(listener: socket.socket, path: Path, settings: Settings) -> None:
     Raises OSError, where this process is limited too: a resident works for others, and would be as limited.
     """
     if processes.is_limited():
-        raise OSError(errno.EPERM, "this process is limited (ulimit), and so would be one that it starts")
+        raise OSError(errno.EPERM, "this process is limited (ulimit, nice), and so would be one that it starts")
     listener.set_inheritable(True)
     files = [
         (os.POSIX_SPAWN_DUP2, listener.fileno(), 0),

@@ -42,6 +42,8 @@ PATIENCE = 10.0
 """Seconds that a client waits for an answer before it finds one itself."""
 STARTING = 30.0
 """Seconds from its beginning that a resident may take for its first answer."""
+HOMES = ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")
+"""What of the environment decides where a user's files lie: a resident is for those who have the same."""
 _LONGEST_PATH = 103
 """Bytes that macOS allows a socket's path; Linux allows 107."""
 
@@ -49,13 +51,14 @@ _LONGEST_PATH = 103
 def socket_path(settings: Settings, environ: Mapping[str, str] = os.environ) -> Path:
     """The socket of the resident for these settings.
 
-    It is one for each installation, cache, forced model, endpoint and device: what decides which vectors a question
-    gets, apart from the index, which every request names. Raises OSError where no folder's name is short enough.
+    It is one for each installation, home, cache, forced model, endpoint and device: what decides which vectors a
+    question gets, apart from the index, which every request names. Raises OSError where no folder's name is short
+    enough.
     """
     from pathlib import Path
 
     decisive = [str(settings.cache_dir), settings.model, settings.endpoint, settings.device]
-    name = f"{_installation()}-{zlib.crc32(json.dumps(decisive).encode()):08x}.sock"
+    name = f"{_owner(environ)}-{zlib.crc32(json.dumps(decisive).encode()):08x}.sock"
     for folder in folders(environ):
         path = Path(folder, name)
         if len(os.fsencode(path)) <= _LONGEST_PATH:
@@ -79,18 +82,20 @@ def sockets(environ: Mapping[str, str] = os.environ) -> Iterator[str]:
     for folder in folders(environ):
         with suppress(OSError):
             if _is_private(folder):
-                yield from sockets_in(folder)
+                yield from sockets_in(folder, environ)
 
 
-def sockets_in(folder: StrPath) -> list[str]:
-    """The sockets of this installation in a folder, sorted. Raises OSError where it cannot be read."""
-    mine = f"{_installation()}-"
+def sockets_in(folder: StrPath, environ: Mapping[str, str] = os.environ) -> list[str]:
+    """The sockets of this installation and home in a folder, sorted. Raises OSError where it cannot be read."""
+    mine = f"{_owner(environ)}-"
     names = sorted(os.listdir(folder))
     return [os.path.join(folder, name) for name in names if name.startswith(mine) and name.endswith(".sock")]
 
 
-def _installation() -> str:
-    return f"{zlib.crc32(os.fsencode(os.path.dirname(os.path.dirname(__file__)))):08x}"
+def _owner(environ: Mapping[str, str]) -> str:
+    """Whose residents they are: a user may have several installations, and several homes."""
+    decisive = [os.path.dirname(os.path.dirname(__file__)), *map(environ.get, HOMES)]
+    return f"{zlib.crc32(json.dumps(decisive).encode()):08x}"
 
 
 def _is_private(folder: StrPath) -> bool:

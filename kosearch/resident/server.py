@@ -178,7 +178,7 @@ class Commands:
         file = environ.get("KOSEARCH_CONFIG")
         if (
             not resident.is_question(argv)
-            or any(environ.get(name) != os.environ.get(name) for name in resident.HOMES)
+            or any(environ.get(name) != os.environ.get(name) for name in protocol.HOMES)
             or any(environ.get(name) and not os.path.isabs(environ[name]) for name in _FOLDERS)
             or (file and not os.path.isfile(file))  # a pipe is the asking process's to read
         ):
@@ -231,10 +231,10 @@ def serve(listener: socket.socket, path: Path, warm: Warm, idle: float, commands
     The socket at `path` is removed at the end, unless another one lies there by then. Returns the signal that asked
     for the end (SIGINT, SIGTERM), if one did.
     """
-    own = _identity(path)
+    own = _made(path)
 
     def is_in_place() -> bool:
-        return own is not None and _identity(path) == own
+        return own is not None and _made(path) == own
 
     try:
         return asyncio.run(_Server(warm, idle, commands).run(listener, is_in_place))
@@ -374,6 +374,14 @@ def _identity(path: Path) -> tuple[int, int] | None:
     with suppress(OSError):
         found = path.stat()
         return found.st_dev, found.st_ino
+    return None
+
+
+def _made(path: Path) -> tuple[int, int, int] | None:
+    """Which socket lies there. When it was made tells it from one that got the number of one that is closed."""
+    with suppress(OSError):
+        found = path.stat()
+        return found.st_dev, found.st_ino, found.st_mtime_ns
     return None
 
 
