@@ -9,46 +9,33 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import threading
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, date, datetime
-from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Literal, Self, TypedDict, TypeVar, Unpack, overload
 
-from kosearch import embedding, filters, rules
-from kosearch.config import Settings, index_directory, index_names, load
+from kosearch import filters
+from kosearch.config import load
 from kosearch.errors import (
     FilesSkipped,
     IndexDamaged,
-    IndexMismatch,
-    IndexMissing,
-    IndexStateError,
-    KosearchError,
     UsageError,
 )
-from kosearch.index import FullDocument, Identity, Status, StoredDocument, StoredPassage, user_secret
+from kosearch.index import FullDocument, Identity, Status, StoredDocument, StoredPassage
 from kosearch.index import Index as Store
-from kosearch.passages import CONTEXT
-from kosearch.records import Answer, Extraction, IndexProgress, IndexReport, Query, Reason, Shown, Skipped, TokenOffsets
+from kosearch.opening import Opened, are_few, check_terms, embedder_for
+from kosearch.records import Answer, Extraction, IndexProgress, IndexReport, Query, Reason, Shown, Skipped
 from kosearch.sources import WalkRules, canonical, display_path, lies_under
-from kosearch.system import usable_cores
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from kosearch.index.contract import Ids
-    from kosearch.processing import DocumentProcessor
     from kosearch.records import Vectors
-    from kosearch.terms import Analyzer
-    from kosearch.workers import Pool
 
 StrPath = str | bytes | os.PathLike[str]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-_MANY = 100
-"""More questions at once are worth loading torch for."""
 
 
 class SearchOptions(TypedDict, total=False):
@@ -144,35 +131,11 @@ def embed(
     """
     if isinstance(texts, str) or kind not in ("passage", "query"):
         raise UsageError("embed takes a list of texts, and their kind: passage or query")
-    embedder = _embedder(load({"model": model, "device": device}), not _few(texts))
+    embedder = embedder_for(load({"model": model, "device": device}), not are_few(texts))
     return embedder.embed_queries(texts) if kind == "query" else embedder.embed_passages(texts)
 
 
-def _few(texts: Sequence[str]) -> bool:
-    return len(texts) <= _MANY
-
-
-@lru_cache(maxsize=4)
-def _embedder(settings: Settings, many: bool) -> embedding.Embedder:
-    """The model for new indexes, loaded: for a few texts without torch, where it can do without."""
-    model = _model_for(settings)
-    return (None if many else embedding.load_for_few(model, settings.device)) or embedding.load(model, settings.device)
-
-
-class _Once(cached_property[Result]):
-    """Computed when it is first asked for, by one thread while others wait."""
-
-    def __get__(self, instance: Any, owner: type[Any] | None = None) -> Any:
-        if instance is None:
-            return self
-        with instance._loading:
-            return super().__get__(instance, owner)
-
-
-_once = cached_property if TYPE_CHECKING else _Once
-
-
-class Index:
+class Index(Opened):
     """An index, by `kosearch.open`: files that are searchable, and all that asking for them takes.
 
     Opened models, indexes and files are kept until `close`, or the end of a `with` block. One object may be used by
@@ -183,18 +146,6 @@ class Index:
     by rules of another version, and IndexDamaged where something in it is not what was written.
     """
 
-    def __init__(self, settings: Settings, *, questions: int | None = None, trust_remote_code: bool = False) -> None:
-        """Programs call `kosearch.open`, which settles the settings.
-
-        `questions` says how many will be asked, where that is known: a few are answered soonest without torch.
-        `trust_remote_code` lets a model run Python code of its authors, now and whenever it is loaded later.
-        """
-        self.settings = settings
-        self.directory = index_directory(settings.index, settings)
-        self._questions = questions
-        self._trusting = trust_remote_code
-        self._loading = threading.RLock()
-
     def __enter__(self) -> Self:
         return self
 
@@ -203,14 +154,6 @@ class Index:
 
     def __repr__(self) -> str:
         return f"<kosearch.Index {self.settings.index!r} in {self.directory}>"
-
-    def close(self) -> None:
-        """Let go of files and models. The object may be used again, and then opens them anew."""
-        with self._loading:
-            if "store" in vars(self):
-                self.store.close()
-            for name in ("store", "model", "embedder", "_first_embedder", "query_embedder", "rescorer", "analyzer"):
-                vars(self).pop(name, None)
 
     def index(
         self,
@@ -344,39 +287,6 @@ class Index:
         with self.store.snapshot() as snapshot:
             return snapshot.stored(np.asarray(ids, dtype=np.int64))
 
-    @property
-    def exists(self) -> bool:
-        """Whether anything was indexed here."""
-        return Store.exists(self.directory)
-
-    @_once
-    def store(self) -> Store:
-        """The index as it is; raises IndexMissing where there is none."""
-        if not self.exists:
-            flag = "" if self.settings.index == "default" else f" --index {shlex.quote(self.settings.index)}"
-            raise IndexMissing(f"there is no index {self.settings.index!r}", f"make it: kosearch index PATH{flag}")
-        return Store(self.directory, self._secret)
-
-    @property
-    def is_foreign(self) -> bool:
-        """Whether the index was not made by this user on this machine: what it says then decides nothing.
-
-        Where no secret can be kept, nobody can say; then one whose model is here is taken for the user's own.
-        """
-        if self._secret is None:
-            return self.store.identity.endpoint is not None
-        return not self.store.is_own()
-
-    @_once
-    def _secret(self) -> bytes | None:
-        """What this user's indexes on this machine are known by."""
-        secret, is_new = user_secret(self.settings.data_dir)
-        if is_new:  # those that are there already were made before there were secrets
-            for name in index_names(self.settings):
-                with suppress(KosearchError, OSError):
-                    Store(index_directory(name, self.settings), secret).adopt()
-        return secret
-
     def backup(self, file: Path) -> None:
         """Write the index as it is at this moment into one new file, beside any writer. Raises UsageError."""
         self.store.backup(file)
@@ -392,62 +302,6 @@ class Index:
                 f"nothing can be kept in {self.settings.data_dir}", "set KOSEARCH_DATA_DIR to a folder of your own"
             )
         self.store.adopt()
-
-    def _refuse_foreign(self, what: str) -> None:
-        """See that the index is this user's own. Raises IndexStateError."""
-        if self.is_foreign:
-            raise IndexStateError(
-                f"the index {self.settings.index!r} was not made by you on this machine: {what}",
-                f"to take it over: kosearch indexes adopt {shlex.quote(self.settings.index)}",
-            )
-
-    @_once
-    def model(self) -> embedding.AnyModel:
-        """The model that made the index; raises IndexMismatch where it is another one now.
-
-        Whether an endpoint still gives the same vectors is seen when it is first asked.
-        """
-        identity = self.store.identity
-        if identity.endpoint is not None:
-            self._refuse_foreign("nothing is sent to the URL that stands in it")
-        name = self.settings.model or identity.model
-        is_other = name != identity.model and (embedding.is_remote(name) or identity.endpoint is not None)
-        model = None if is_other else self._found(name)
-        if model is None or model.fingerprint != identity.fingerprint:
-            raise IndexMismatch(
-                f"the index {self.settings.index!r} was made by {identity.model}, and {name} gives other vectors",
-                "leave --model out, or make another index: kosearch index --index NAME --model MODEL PATH",
-            )
-        return model
-
-    @_once
-    def embedder(self) -> embedding.Embedder:
-        """The model, loaded."""
-        return embedding.load(self.model, self.settings.device)
-
-    @_once
-    def _first_embedder(self) -> embedding.FewEmbedder | None:
-        """What embeds passages while they are few; None afterwards."""
-        return embedding.load_for_few(self.model, self.settings.device)
-
-    @_once
-    def query_embedder(self) -> embedding.QueryEmbedder:
-        """The model, loaded for questions."""
-        if self._questions is None:
-            return self.embedder
-        return embedding.load_for_queries(self.model, self.settings.device, self._questions)
-
-    @_once
-    def rescorer(self) -> embedding.Rescorer:
-        """The model with all its heads, loaded."""
-        return embedding.load_rescorer(self.model, self.settings.device)
-
-    @_once
-    def analyzer(self) -> Analyzer:
-        """What turns text into terms."""
-        from kosearch.terms import Analyzer
-
-        return Analyzer()
 
     def update(
         self,
@@ -521,28 +375,6 @@ class Index:
             run = Run(writer, self.embed_passages)
             return (yield from run.from_stored(source.store.stored_files(), total, roots, pool))
 
-    def prepare(self, *, pull: bool = False) -> None:
-        """Make the index where there is none, and see that model and rules are those that made it."""
-        if not self.exists:
-            Store.create(self.directory, self._planned(pull=pull), self._secret)
-        rules.check(self.store.identity, self.settings)
-
-    @property
-    def processor(self) -> DocumentProcessor:
-        """Cuts and analyses documents by the index's rules; for worker processes."""
-        from kosearch.processing import DocumentProcessor, PassageRules
-
-        identity = self.store.identity
-        context = CONTEXT * rules.context_tokens(self.model) // rules.CONTEXT_TOKENS
-        return DocumentProcessor(self.model, PassageRules(identity.passage_tokens, identity.overlap, context))
-
-    def pool(self, task: Callable[[Item], Result]) -> Pool[Item, Result]:
-        """Worker processes for a task: half the cores, since embedding wants the others."""
-        from kosearch.workers import Pool
-
-        count = self.settings.workers or max(1, usable_cores() // 2)
-        return Pool(task, count, deadline=self.settings.timeout)
-
     def answer(self, query: Query) -> Answer:
         """The best passages for a question."""
         return self.answers([query])[0]
@@ -560,7 +392,7 @@ class Index:
             queries, warnings, warm = *self._as_a_guest(queries), False
         with self.store.snapshot(warm=warm) as snapshot:
             if any(one.mode != "dense" for one in queries):
-                rules.check_terms(snapshot.identity, self.settings)
+                check_terms(snapshot.identity, self.settings)
             if not snapshot.passages:
                 why = (self._why_empty(),)
                 return [Answer(one.text, one.mode, (), snapshot.generation, why) for one in queries]
@@ -687,30 +519,6 @@ class Index:
         """Files and parts of files that are not searchable, by path."""
         return self.store.problems()
 
-    def embed_passages(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> Vectors:
-        """Vectors of unit length for what the model sees of passages: (n, d). A few are embedded without torch."""
-        if "embedder" not in vars(self):
-            if self._first_embedder is not None and self._first_embedder.accept(texts):
-                return self._first_embedder.embed_passages(texts, progress)
-            self._first_embedder = None
-        return self.embedder.embed_passages(texts, progress)
-
-    def _pieces(self, text: str) -> int:
-        """Into how many tokens of the model a text falls."""
-        return len(self._token_offsets(text))
-
-    @cached_property
-    def _token_offsets(self) -> TokenOffsets:
-        return embedding.token_offsets(self.model)
-
-    def embed_queries(self, texts: Sequence[str]) -> Vectors:
-        """The same for questions."""
-        return (self.query_embedder if _few(texts) else self.embedder).embed_queries(texts)
-
-    def rescore(self, question: str, texts: Sequence[str]) -> Vectors:
-        """Dense, sparse and multi-vector scores of what the model sees of passages: (n, 3)."""
-        return self.rescorer.scores(question, texts)
-
     def _why_empty(self) -> str:
         """Why no question can have an answer, and what to do about it."""
         since = self.store.written_since()
@@ -725,27 +533,6 @@ class Index:
             which = "the only file was" if state.files == 1 else f"all {state.files} files were"
             return f"nothing is searchable: {which} skipped ({reasons}): kosearch status --problems"
         return "nothing is searchable: no files are indexed; kosearch index PATH"
-
-    def _found(self, name: str) -> embedding.AnyModel:
-        """The model of that name that made the index, or may have."""
-        identity = self.store.identity
-        if identity.endpoint is None:
-            model = self._resolve(name)
-            return embedding.truncated(model, min(identity.dimensions, model.dimensions))
-        return embedding.connect(
-            name,
-            kept=identity.endpoint,
-            own=not self.is_foreign,
-            dimensions=identity.dimensions,
-            url=self.settings.endpoint,
-        )
-
-    def _resolve(self, name: str) -> embedding.Model:
-        return _resolve(name, self.settings, trusting=self._trusting)
-
-    def _planned(self, *, pull: bool = False) -> Identity:
-        """What a new index would be."""
-        return rules.plan(self.settings, _model_for(self.settings, pull=pull, trusting=self._trusting))
 
     def _check_new(self, source: Index, planned: Identity) -> None:
         """See that this would be another index than its source, and is not a third one."""
@@ -777,25 +564,6 @@ class Index:
                 f" {len(reanalysis):,} documents are gone through, no file is read"
             )
             yield from renew_terms(reanalysis, pool)
-
-    def _notes(self) -> Iterator[str]:
-        """What the user should know before anything is read.
-
-        Raises ModelError where the model has no room, or does not answer.
-        """
-        model = self.model
-        if isinstance(model, embedding.Model):
-            embedding.require_memory(model, self.settings.device)
-        yield f"model: {model.why}"
-        if not isinstance(model, embedding.Model):
-            self.embedder  # noqa: B018 - asked now: one that is down or has changed is known before a file is read
-        elif self.settings.dimensions and model.dimensions < self._resolve(model.name).dimensions:
-            known = embedding.known(model.name)
-            if not (known and known.matryoshka):
-                yield (
-                    f"{model.name} is not known to be trained for {model.dimensions} dimensions and may find less with"
-                    " them; measure it: kosearch eval QUESTIONS"
-                )
 
 
 class IndexRun:
@@ -833,28 +601,6 @@ class IndexRun:
     def close(self) -> None:
         """End the run now."""
         self._steps.close()
-
-
-def _model_for(settings: Settings, *, pull: bool = False, trusting: bool = False) -> embedding.AnyModel:
-    """The model for a new index."""
-    name = settings.model or embedding.default_model(settings.device)
-    if not embedding.is_remote(name):
-        model = _resolve(name, settings, pull=pull, trusting=trusting)
-        embedding.require_memory(model, settings.device)  # or an empty index would be left, bound to this model
-        return embedding.truncated(model, settings.dimensions)
-    return embedding.connect(
-        name,
-        url=settings.endpoint,
-        dimensions=settings.dimensions,
-        prompts=embedding.Prompts(settings.query_prompt, settings.passage_prompt),
-        tokens=settings.passage_tokens and settings.passage_tokens + rules.CONTEXT_TOKENS,
-    )
-
-
-def _resolve(name: str, settings: Settings, *, pull: bool = False, trusting: bool = False) -> embedding.Model:
-    return embedding.resolve(
-        name, cache_dir=settings.cache_dir, device=settings.device, pull=pull, trust_remote_code=trusting
-    )
 
 
 def _file_name(path: StrPath) -> bytes:

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from kosearch.globs import Globs, TooManyGlobs
+from kosearch.filters import Globs, TooManyGlobs
 from kosearch.records import Reason, Skipped, SourceFile
 
 _MIB = 1024 * 1024

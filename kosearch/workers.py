@@ -23,7 +23,7 @@ from queue import SimpleQueue
 from types import TracebackType
 from typing import IO, Generic, Literal, Self, TypeVar
 
-from kosearch import processes
+from kosearch import system
 from kosearch.errors import KosearchError, ResourcesError
 
 Item = TypeVar("Item")
@@ -349,7 +349,7 @@ def _new_process() -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-c", _BOOTSTRAP, *map(os.path.abspath, sys.path)],
         cwd=os.sep,
-        env=processes.environment(),
+        env=system.environment(),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         process_group=0 if os.name == "posix" else None,  # Ctrl-C is the parent's to handle
@@ -407,8 +407,8 @@ def serve() -> None:
     requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(null, 0)
     os.dup2(null, 1)
-    processes.reset_signals()
-    processes.reset_signals()
+    system.reset_signals()
+    system.reset_signals()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "SIGPROF"):
         signal.signal(signal.SIGPROF, signal.SIG_DFL)  # the parent may ignore it, which is inherited

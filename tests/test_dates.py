@@ -9,7 +9,7 @@ from datetime import date
 
 import pytest
 
-from kosearch import dates
+from kosearch import filters
 
 
 @pytest.fixture
@@ -43,24 +43,24 @@ def seoul(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     ],
 )
 def test_a_text_names_days(text: str, first: str, last: str) -> None:
-    found = dates.span(text, date(2024, 3, 5))
+    found = filters.days(text, date(2024, 3, 5))
     assert found is not None
     assert [day.isoformat() for day in found] == [first, last]
 
 
 @pytest.mark.parametrize("text", ["2024-02-30", "2024-13", "soon", "", "5 Foo 2024", "2024-03-05 1", "99999d", "3"])
 def test_what_is_no_day_names_none(text: str) -> None:
-    assert dates.span(text, date(2024, 3, 5)) is None
+    assert filters.days(text, date(2024, 3, 5)) is None
 
 
 @pytest.mark.usefixtures("seoul")
 def test_an_instant_is_a_day_of_this_clock() -> None:
-    assert dates.local_span("2024-03-04T23:00:00Z") == (date(2024, 3, 5), date(2024, 3, 5))
-    assert dates.local_span("2024-03-05T08:00:00+09:00") == (date(2024, 3, 5), date(2024, 3, 5))
-    assert dates.local_span("2024-03-05T08:00:00") == (date(2024, 3, 5), date(2024, 3, 5))
-    assert dates.local_span("2024-03") == (date(2024, 3, 1), date(2024, 3, 31))
-    assert dates.day_of(1_709_593_200) == date(2024, 3, 5)  # 2024-03-04T23:00Z, eight in the morning in Seoul
-    assert dates.local_time("2024-03-04T23:00:00Z") == "2024-03-05 08:00:00"
+    assert filters.local_days("2024-03-04T23:00:00Z") == (date(2024, 3, 5), date(2024, 3, 5))
+    assert filters.local_days("2024-03-05T08:00:00+09:00") == (date(2024, 3, 5), date(2024, 3, 5))
+    assert filters.local_days("2024-03-05T08:00:00") == (date(2024, 3, 5), date(2024, 3, 5))
+    assert filters.local_days("2024-03") == (date(2024, 3, 1), date(2024, 3, 31))
+    assert filters.day_of(1_709_593_200) == date(2024, 3, 5)  # 2024-03-04T23:00Z, eight in the morning in Seoul
+    assert filters.local_time("2024-03-04T23:00:00Z") == "2024-03-05 08:00:00"
 
 
 @pytest.mark.parametrize(
@@ -76,4 +76,4 @@ def test_an_instant_is_a_day_of_this_clock() -> None:
     ],
 )
 def test_what_documents_state_is_kept_as_iso(text: str, stated: str) -> None:
-    assert dates.iso(text) == stated
+    assert filters.iso_date(text) == stated

@@ -17,7 +17,7 @@ from terminal_making import picture
 from kosearch import errors
 from kosearch.cli import app
 from kosearch.config import Settings
-from kosearch.filetypes import FILES, GROUPS, KINDS
+from kosearch.filters import FILES, GROUPS, KINDS
 from kosearch.records import Reason
 
 ROOT = Path(__file__).parents[1]

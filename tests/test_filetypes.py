@@ -10,7 +10,7 @@ from conftest import DATA
 
 import kosearch
 from kosearch import filters
-from kosearch.filetypes import FILES, GROUPS, KINDS, plain, selector
+from kosearch.filters import FILES, GROUPS, KINDS, plain_type, selector
 from kosearch.index import Snapshot, StoredDocument
 from kosearch.records import Query
 
@@ -70,7 +70,10 @@ def test_every_kind_that_is_printed_is_found_by_its_name(formats: Snapshot) -> N
 def test_names_that_people_type(formats: Snapshot, name: str, files: set[str]) -> None:
     found = {Path(one.path).name for one in documents(formats, name)}
     assert files <= found
-    kinds, ends = GROUPS.get(plain(name), (plain(name),)), FILES.get(plain(name), (f".{plain(name)}",))
+    kinds, ends = (
+        GROUPS.get(plain_type(name), (plain_type(name),)),
+        FILES.get(plain_type(name), (f".{plain_type(name)}",)),
+    )
     for one in documents(formats, name):
         assert one.kind in kinds or one.path.endswith(ends) or one.member.endswith(ends)
     assert bool(found) == bool(files)
@@ -97,5 +100,5 @@ def test_every_name_finds_something_or_is_refused(formats: Snapshot) -> None:
 @pytest.mark.parametrize("name", ["xlsb", ".XLSM", "dotx", "ppsx", "hwt", "fodt"])
 def test_endings_of_office_files_are_types_whatever_is_in_them(name: str) -> None:
     filters.check(Query(text="x", kinds=(name,)))
-    assert selector([name])("xlsx", f"/docs/예산.{plain(name)}", "")
+    assert selector([name])("xlsx", f"/docs/예산.{plain_type(name)}", "")
     assert not selector([name])("xlsx", "/docs/예산.xlsx", "")

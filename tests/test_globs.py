@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kosearch.globs import Globs
+from kosearch.filters import Globs
 
 
 def verdict(pattern: str, path: str) -> bool | None:

@@ -17,7 +17,7 @@ from conftest import CORPUS, Program, Tally
 from format_making import FORMATS, QUESTIONS, holdings, packed
 from index_making import answers, make, quick_folder
 
-from kosearch import rules, terms
+from kosearch import opening, terms
 from kosearch.cli import main
 from kosearch.embedding import resolve
 from kosearch.errors import IndexMismatch
@@ -78,7 +78,7 @@ def test_an_index_of_any_format_answers_and_goes_on(kept: tuple[int, Path], prog
     assert result.returncode == 0, result.stderr
     found = [Path(one["hits"][0]["path"]).name for one in json.loads(result.stdout)["answers"]]
     assert found == list(QUESTIONS.values())
-    if identity.passage_rules == rules.PASSAGE_RULES:
+    if identity.passage_rules == opening.PASSAGE_RULES:
         result = program.run("index", CORPUS, "--index", directory, "--json")
         report = json.loads(result.stdout)
         assert (report["embedded"], report["reused"]) == (0, 9)  # the vectors of then are good today

@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from kosearch.dates import local_time
+from kosearch.filters import local_time
 from kosearch.records import Answer, Hit, IndexReport, Passage, Score, Shown, Skipped
 
 if TYPE_CHECKING:

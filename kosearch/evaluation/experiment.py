@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from kosearch import rules, terms
+from kosearch import terms
 from kosearch.config import Settings
 from kosearch.errors import UsageError
 from kosearch.evaluation.collections import (
@@ -31,6 +31,7 @@ from kosearch.evaluation.measures import DEPTH
 from kosearch.index import Snapshot
 from kosearch.indexing import Run
 from kosearch.library import Index
+from kosearch.opening import check_terms
 from kosearch.processing import DocumentProcessor, Processed
 from kosearch.records import Extracted, IndexProgress, Query, SourceFile
 from kosearch.searching.ranking import Embed, Ranking, Rescore, rank, rerank
@@ -111,7 +112,7 @@ def experiment(
                 yield from library.take_over(first) if first else _index(library, collection)
             first = first or library
             with library.store.snapshot(warm=not library.is_foreign) as snapshot:
-                rules.check_terms(snapshot.identity, library.settings)
+                check_terms(snapshot.identity, library.settings)
                 task = _task(collection, qrels, snapshot)
                 systems = (settings.mode,) if models else tuple(names)
                 asked = (library.analyzer, library.embed_queries, library.rescore)

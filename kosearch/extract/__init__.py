@@ -17,10 +17,10 @@ from typing import NamedTuple
 from kosearch.extract import containers
 from kosearch.extract.containers import Package
 from kosearch.extract.text import ExtractError, Inside
+from kosearch.filters import KIND_OF_SUFFIX
 from kosearch.records import Extracted, Extraction, Reason, Skipped
 
 __all__ = [
-    "KIND_OF_SUFFIX",
     "READERS",
     "ExtractError",
     "Inside",
@@ -94,31 +94,6 @@ ARCHIVES = frozenset(("compressed", "tar", "zip"))
 """Kinds that are opened only when asked, one level deep."""
 _HOLDING_FILES = ARCHIVES | {"mail", "mbox", "msg", "pdf", "tnef"}
 """Kinds whose readers take a third argument, which reads the files inside theirs."""
-
-_SUFFIXES = {
-    "asciidoc": "adoc asciidoc",
-    "calendar": "ics ical ifb vcs",
-    "code": "bash c cc clj cpp cs css cxx dart el erl ex exs fs go gradle groovy h hh hpp hrl hs hxx java jl"
-    " js jsx kt kts less lisp lua m mjs ml mm pas php pl pm proto ps1 py pyi pyx r rb rkt rs sass scala scm"
-    " scss sh sql swift tcl ts tsx v vb vue zig zsh",
-    "csv": "csv tsv tab",
-    "html": "htm html shtml xhtml xht",
-    "hwpml": "hml",
-    "json": "json jsonl ndjson geojson",
-    "latex": "latex ltx tex",
-    "mail": "eml emlx",
-    "markdown": "markdown md mdown mdx mkd qmd rmd",
-    "mbox": "mbox",
-    "mhtml": "mht mhtml",
-    "notebook": "ipynb",
-    "org": "org",
-    "pdf": "pdf",
-    "rst": "rest rst",
-    "subtitles": "smi srt vtt",
-    "vcard": "vcard vcf",
-    "xml": "atom drawio fb2 gpx kml opml rss svg tmx ttml xlf xliff xml",
-}
-KIND_OF_SUFFIX = {f".{suffix}": kind for kind, names in _SUFFIXES.items() for suffix in names.split()}
 
 _XML_HEAD = 8192
 """A root element of OpenDocument names thirty namespaces."""

@@ -19,7 +19,7 @@ from urllib.parse import unquote
 from xml.etree.ElementTree import Element, TreeBuilder, tostring
 from xml.parsers import expat
 
-from kosearch import dates
+from kosearch import filters
 from kosearch.extract.text import ExtractError, Inside, decode, normalise
 from kosearch.records import Extracted, Extraction, Reason, Skipped
 
@@ -176,7 +176,7 @@ def standard(found: Mapping[str, str]) -> dict[str, str]:
     for key, value in found.items():
         name = _FIELDS.get(key.strip().lower())
         plain = " ".join(normalise(value).split())
-        stated = dates.iso(plain) if name in ("created", "modified") else plain
+        stated = filters.iso_date(plain) if name in ("created", "modified") else plain
         if name and stated:
             result.setdefault(name, stated)
     return result

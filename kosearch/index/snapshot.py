@@ -9,9 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from kosearch import dates
-from kosearch.filetypes import selector
-from kosearch.globs import Globs
+from kosearch import filters
+from kosearch.filters import Globs, selector
 from kosearch.index import files
 from kosearch.index.contract import Alternatives, FileState, Identity, Ids, StoredDocument, StoredPassage, Vectors
 from kosearch.index.database import REPAIR, damaged
@@ -241,17 +240,17 @@ class Snapshot:
         """The ids of documents that fit all filters, ascending; None where there is no filter.
 
         A path fits where one of the globs, written as in .gitignore and at any depth unless it begins with /,
-        matches it or the member's name below it. `kinds` are names of types, as `filetypes.selector` reads them. A
+        matches it or the member's name below it. `kinds` are names of types, as `filters.selector` reads them. A
         document's date is what it says of its last change, or else of its making, or else the file's time, as a day
-        here; `after` and `before` are what `dates.span` reads, and include the days that they name. A document that
+        here; `after` and `before` are what `filters.days` reads, and include the days that they name. A document that
         states a month only may be of any day of it.
         """
         if not (paths or kinds or after or before):
             return None
         globs = Globs([one if one.startswith("/") else f"**/{one}" for one in paths], start=1)
         is_wanted = selector(kinds)
-        first = dates.span(after) if after else None
-        last = dates.span(before) if before else None
+        first = filters.days(after) if after else None
+        last = filters.days(before) if before else None
         found = []
         for number, path, member, kind, metadata, mtime_ns in self._descriptions():
             if (kinds and not is_wanted(kind, path, member)) or (
@@ -337,12 +336,12 @@ def _overlap(
     return float(total) if total or needed else -1.0
 
 
-def _dated_between(metadata: str, mtime_ns: int, first: dates.Days | None, last: dates.Days | None) -> bool:
+def _dated_between(metadata: str, mtime_ns: int, first: filters.Days | None, last: filters.Days | None) -> bool:
     """Whether a document's date, or a day of those it may be, lies between the first's beginning and the last's end."""
     values = json.loads(metadata)
     stated = values.get("modified") or values.get("created")
-    days = dates.local_span(str(stated)) if stated else None
+    days = filters.local_days(str(stated)) if stated else None
     if days is None:
-        day = dates.day_of(mtime_ns / 1e9)
+        day = filters.day_of(mtime_ns / 1e9)
         days = (day, day) if day else None
     return days is not None and (not first or days[1] >= first[0]) and (not last or days[0] <= last[1])

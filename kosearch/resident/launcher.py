@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from kosearch import __version__, processes, resident
+from kosearch import __version__, resident, system
 from kosearch.config import Settings, index_directory
 from kosearch.resident import protocol
 
@@ -158,14 +158,14 @@ def _spawn(listener: socket.socket, path: Path, settings: Settings) -> None:
 
     Raises OSError, where this process is limited too: a resident works for others, and would be as limited.
     """
-    if processes.is_limited():
+    if system.is_limited():
         raise OSError(errno.EPERM, "this process is limited (ulimit, nice), and so would be one that it starts")
     listener.set_inheritable(True)
     files = [
         (os.POSIX_SPAWN_DUP2, listener.fileno(), 0),
         (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
         (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0),
-        *((os.POSIX_SPAWN_CLOSE, number) for number in processes.inheritable_files()),
+        *((os.POSIX_SPAWN_CLOSE, number) for number in system.inheritable_files()),
     ]
     # -P: the working folder, which may be anybody's, is no place for modules.
     os.posix_spawn(
@@ -174,7 +174,7 @@ def _spawn(listener: socket.socket, path: Path, settings: Settings) -> None:
         _environment(settings),
         file_actions=files,
         setsigmask=(),
-        setsigdef=processes.default_signals(),
+        setsigdef=system.default_signals(),
     )
 
 
@@ -185,7 +185,7 @@ def _environment(settings: Settings) -> dict[str, str]:
     return {
         # Sharing small products among cores costs more than it brings, and a multiple when one of them is busy.
         "OPENBLAS_NUM_THREADS": "1",
-        **processes.environment({KEY, *(one.key for one in PROVIDERS.values())}),
+        **system.environment({KEY, *(one.key for one in PROVIDERS.values())}),
         **_decisive(settings),
         "KOSEARCH_RESIDENT_IDLE": str(settings.resident_idle),
     }

@@ -17,14 +17,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import kosearch
-from kosearch import config, embedding, processes, resident
+from kosearch import config, embedding, resident, system
 from kosearch.config import Settings
 from kosearch.errors import KosearchError
 from kosearch.index import database
 from kosearch.library import Index
 from kosearch.records import Answer, Query
 from kosearch.resident import Elsewhere, protocol
-from kosearch.system import usable_cores
 from kosearch.terms import Analyzer
 
 _FOLDERS = ("KOSEARCH_CONFIG", "KOSEARCH_DATA_DIR", "KOSEARCH_CACHE_DIR")
@@ -256,7 +255,7 @@ class _Server:
         self._busy = 0
         self._told_to_end = asyncio.Event()
         self._signal: int | None = None
-        self._pool = ThreadPoolExecutor(min(WORKERS, usable_cores()), "answer")
+        self._pool = ThreadPoolExecutor(min(WORKERS, system.usable_cores()), "answer")
 
     async def run(self, listener: socket.socket, is_in_place: Callable[[], bool]) -> int | None:
         listener.setblocking(False)
@@ -391,7 +390,7 @@ def main(path: str, print_command: Print) -> None:
         os.setsid()
         os.chdir("/")
         os.umask(0o077)
-        processes.lift_limits()
+        system.lift_limits()
         settings = config.load({})
         warm = Warm(settings)
         place = Path(path)

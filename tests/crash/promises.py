@@ -232,7 +232,7 @@ PROMISES: dict[str, Promise] = {
             ),
             "terms by other rules are asked": Break(
                 f"{_FORMATS}::test_other_rules_are_an_error_that_says_what_to_run",
-                "rules.py",
+                "opening.py",
                 "if (identity.term_rules, identity.fields) != (RULES, FIELDS)",
                 "if not (RULES and FIELDS)",
             ),

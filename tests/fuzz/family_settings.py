@@ -19,7 +19,7 @@ from kosearch.evaluation.collections import (
     read_queries,
     read_questions,
 )
-from kosearch.globs import Globs, TooManyGlobs
+from kosearch.filters import Globs, TooManyGlobs
 from kosearch.records import Skipped, SourceFile
 from kosearch.sources import Unseen, WalkRules, find
 

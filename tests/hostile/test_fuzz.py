@@ -33,7 +33,7 @@ from kosearch.evaluation.collections import (
 )
 from kosearch.extract import ExtractError, extract
 from kosearch.extract.text import decode, normalise
-from kosearch.globs import Globs
+from kosearch.filters import Globs
 from kosearch.passages import chunk
 from kosearch.records import Extracted, Heading, PageStart, Skipped, SourceFile
 from kosearch.resident import protocol
