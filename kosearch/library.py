@@ -397,7 +397,9 @@ class Index(Opened):
                 why = (self._why_empty(),)
                 return [Answer(one.text, one.mode, (), snapshot.generation, why) for one in queries]
             meant = dictionaries.read((self.settings.config_file.parent, self.directory))
-            found = answers(queries, snapshot, self.analyzer, self.embed_queries, self.rescore, meant, self._pieces)
+            found = answers(
+                queries, snapshot, self.analyzer, self.embed_queries, self.rescore, meant, self._token_count
+            )
             return [replace(one, warnings=(*warnings, *one.warnings)) for one in found]
 
     def _as_a_guest(self, queries: Sequence[Query]) -> tuple[list[Query], tuple[str, ...]]:
@@ -551,13 +553,13 @@ class Index(Opened):
     def _renew_terms(self, *, wait: bool) -> Iterator[IndexProgress | str]:
         """Bring the terms to the rules of this version, where an earlier one made them. Reads no file."""
         from kosearch.indexing import renew_terms
-        from kosearch.processing import TermPreparer
+        from kosearch.processing import TermProcessor
         from kosearch.terms import FIELDS, RULES
 
         identity = self.store.identity
         if (identity.term_rules, identity.fields) == (RULES, FIELDS):
             return
-        with self.store.writer(wait=wait) as writer, self.pool(TermPreparer()) as pool:
+        with self.store.writer(wait=wait) as writer, self.pool(TermProcessor()) as pool:
             reanalysis = writer.reanalysis(RULES, FIELDS)
             yield (
                 f"words were taken apart by rules {identity.term_rules}, and now are by {RULES}: the stored texts of"

@@ -275,7 +275,7 @@ class Opened:
             self._first_embedder = None
         return self.embedder.embed_passages(texts, progress)
 
-    def _pieces(self, text: str) -> int:
+    def _token_count(self, text: str) -> int:
         """Into how many tokens of the model a text falls."""
         return len(self._token_offsets(text))
 

@@ -199,7 +199,7 @@ class StoredFileProcessor:
         return Processed(source, state.hash, documents, stored.partial, state.reader)
 
 
-class TermPreparer:
+class TermProcessor:
     """The worker's task for documents whose terms are to be made by the rules of this version."""
 
     def __call__(self, document: UnanalysedDocument) -> list[Mapping[str, Sequence[str]]]:

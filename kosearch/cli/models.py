@@ -15,7 +15,7 @@ from kosearch.errors import OK, ModelError, UsageError
 
 if TYPE_CHECKING:
     from kosearch.embedding import Check, ModelStatus
-    from kosearch.evaluation.experiment import Asked, Findings
+    from kosearch.evaluation import Asked, Findings
     from kosearch.records import IndexProgress
 
 
@@ -251,9 +251,8 @@ def evaluate(
 
     A collection is indexed into a temporary index, or with --index into one that is kept and used again.
     """
-    from kosearch.evaluation import measures
+    from kosearch.evaluation import check_systems, experiment, measures
     from kosearch.evaluation.collections import write_run
-    from kosearch.evaluation.experiment import check_systems, experiment
     from kosearch.evaluation.measures import SUFFIX, write_plot
 
     output = options.output_of(context, quiet=quiet)
@@ -294,7 +293,7 @@ def evaluate(
 
 def _followed(steps: Generator[IndexProgress | Asked, None, Findings], output: Output) -> Findings:
     """Run an experiment to its end, showing how it goes on."""
-    from kosearch.evaluation.experiment import Asked
+    from kosearch.evaluation import Asked
 
     progress, counter = None, None
     with ExitStack() as shown:

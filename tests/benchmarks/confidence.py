@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kosearch.config import load
+from kosearch.evaluation import collection_task
 from kosearch.evaluation.collections import Collection, read_collection
-from kosearch.evaluation.experiment import collection_task
 from kosearch.library import Index
 from kosearch.records import WEAK, Query
 from kosearch.searching.ranking import Ranking, rank

@@ -44,8 +44,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kosearch import config
+from kosearch.evaluation import CollectionProcessor, index_collection
 from kosearch.evaluation.collections import Collection, CollectionDocument
-from kosearch.evaluation.experiment import CollectionProcessor, index_collection
 from kosearch.indexing import Run
 from kosearch.library import Index
 from kosearch.resident import launcher

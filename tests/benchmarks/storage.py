@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kosearch.config import load
+from kosearch.evaluation import CollectionProcessor
 from kosearch.evaluation.collections import Collection, read_collection
-from kosearch.evaluation.experiment import CollectionProcessor
 from kosearch.evaluation.measures import Family, evaluate
 from kosearch.index.vectors import codes, vectors_of
 from kosearch.library import Index
