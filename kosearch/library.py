@@ -21,8 +21,7 @@ from kosearch.errors import (
     IndexDamaged,
     UsageError,
 )
-from kosearch.index import FullDocument, Identity, Status, StoredDocument, StoredPassage
-from kosearch.index import Index as Store
+from kosearch.index import FullDocument, Identity, Status, StoredDocument, StoredPassage, kind_of
 from kosearch.opening import Opened, are_few, check_terms, embedder_for
 from kosearch.records import Answer, Extraction, IndexProgress, IndexReport, Query, Reason, Shown, Skipped
 from kosearch.sources import WalkRules, canonical, display_path, lies_under
@@ -293,7 +292,7 @@ class Index(Opened):
 
     def restore(self, file: Path) -> None:
         """Make the index of a backup. Raises IndexStateError where there is one, UsageError for what is no backup."""
-        Store.restore(self.directory, file, self._secret)
+        kind_of(self.directory).restore(self.directory, file, self._secret)
 
     def adopt(self) -> None:
         """Take over an index that was made elsewhere: from now on what it says counts."""
@@ -502,7 +501,7 @@ class Index(Opened):
         Raises IndexDamaged, saying how to begin anew, where nothing in it can be read.
         """
         if self.exists:
-            Store.set_aside_strange_log(self.directory, wait=wait)
+            kind_of(self.directory).set_aside_strange_log(self.directory, wait=wait)
         try:
             return self.store.repair(wait=wait)
         except IndexDamaged as error:

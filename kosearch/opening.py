@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from kosearch import embedding
 from kosearch.config import Settings, index_directory, index_names
 from kosearch.errors import IndexMismatch, IndexMissing, IndexStateError, KosearchError, ModelError, UsageError
-from kosearch.index import Identity, user_secret
-from kosearch.index import Index as Store
+from kosearch.index import Identity, Store, kind_of, user_secret
 from kosearch.passages import CONTEXT
 from kosearch.records import TokenOffsets
 from kosearch.system import usable_cores
@@ -159,7 +158,7 @@ class Opened:
     @property
     def exists(self) -> bool:
         """Whether anything was indexed here."""
-        return Store.exists(self.directory)
+        return kind_of(self.directory).exists(self.directory)
 
     @_once
     def store(self) -> Store:
@@ -167,7 +166,7 @@ class Opened:
         if not self.exists:
             flag = "" if self.settings.index == "default" else f" --index {shlex.quote(self.settings.index)}"
             raise IndexMissing(f"there is no index {self.settings.index!r}", f"make it: kosearch index PATH{flag}")
-        return Store(self.directory, self._secret)
+        return kind_of(self.directory).open(self.directory, self._secret)
 
     @property
     def is_foreign(self) -> bool:
@@ -186,7 +185,8 @@ class Opened:
         if is_new:  # those that are there already were made before there were secrets
             for name in index_names(self.settings):
                 with suppress(KosearchError, OSError):
-                    Store(index_directory(name, self.settings), secret).adopt()
+                    place = index_directory(name, self.settings)
+                    kind_of(place).open(place, secret).adopt()
         return secret
 
     def _refuse_foreign(self, what: str) -> None:
@@ -248,7 +248,7 @@ class Opened:
     def prepare(self, *, pull: bool = False) -> None:
         """Make the index where there is none, and see that model and rules are those that made it."""
         if not self.exists:
-            Store.create(self.directory, self._planned(pull=pull), self._secret)
+            kind_of(self.directory).create(self.directory, self._planned(pull=pull), self._secret)
         check(self.store.identity, self.settings)
 
     @property

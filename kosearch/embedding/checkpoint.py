@@ -465,6 +465,9 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+# Text to token ids with the `tokenizers` library alone.
+
+
 def load_tokenizer(model: Model) -> Tokenizer:
     """The model's tokenizer; it cuts a text after the model's length, and pads nothing."""
     from tokenizers import Tokenizer

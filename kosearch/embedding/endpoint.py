@@ -363,6 +363,9 @@ def _why(name: str, url: str) -> str:
 Side = Literal["query", "passage"]
 
 
+# What a request says, and what its answer must hold.
+
+
 def split(name: str) -> tuple[str, str]:
     """The kind and the model's name there, without what tells Upstage's two models apart."""
     kind, _, model = name.partition(":")

@@ -323,6 +323,9 @@ def known(name: str) -> Known | None:
     return next((one for one in CATALOG if one.name.lower() in wanted), None)
 
 
+# Who answers over HTTP, and where.
+
+
 @dataclass(frozen=True, slots=True)
 class Provider:
     """One protocol, and who is known to speak it."""

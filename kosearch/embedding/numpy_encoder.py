@@ -233,6 +233,9 @@ def _blas_on_one_core() -> Iterator[None]:
     yield
 
 
+# Their token ids, without loading a large vocabulary.
+
+
 class FewTokens:
     """The token ids of short texts, special tokens included, without loading a large vocabulary.
 

@@ -495,6 +495,11 @@ def matrix_dtype(device: torch.device, precision: str, *, own_encoder: bool) -> 
     return torch.bfloat16 if in_hardware else torch.float32
 
 
+# BGE-M3's three heads together: one vector a text, a weight a token, and a vector a token.
+#
+# Chen et al. 2024, "M3-Embedding: Multi-Linguality, Multi-Functionality, Multi-Granularity Text Embeddings Through
+# Self-Knowledge Distillation", section 3.1. Which tokens count is as in its authors' FlagEmbedding.
+
 _WITHOUT_WEIGHT = ("cls_token", "eos_token", "pad_token", "unk_token")
 _LARGEST = 1 << 28
 """Bytes of a head's file: it holds a matrix of the model's width squared at most."""

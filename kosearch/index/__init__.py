@@ -22,27 +22,32 @@ from pathlib import Path
 import numpy as np
 
 from kosearch.errors import IndexDamaged, IndexStateError, UsageError
-from kosearch.index import database, files, tables
+from kosearch.index import database, files
 from kosearch.index.contract import (
     FileState,
     FullDocument,
     Globs,
     Identity,
+    Kind,
     NewDocument,
     NewPassage,
+    Reanalysis,
+    Snapshot,
     Status,
+    Store,
     StoredDocument,
     StoredFile,
     StoredPassage,
     UnanalysedDocument,
+    Writer,
 )
 from kosearch.index.database import BUCKETS, read_meta, read_optional_meta, transaction, write_meta
 from kosearch.index.files import Damaged, exclusive, held_since
 from kosearch.index.lexical import Counts, Lexical, decode_lines
-from kosearch.index.snapshot import Derived, Snapshot
-from kosearch.index.tables import PUBLISHED, State, Store
+from kosearch.index.snapshot import Derived, SqliteSnapshot
+from kosearch.index.tables import PUBLISHED, State, Tables, is_sealed, mend_owner, seal_owner
 from kosearch.index.vectors import Dense, decode_vectors
-from kosearch.index.writer import Reanalysis, Writer, publish, write_counts
+from kosearch.index.writer import SqliteWriter, publish, write_counts
 from kosearch.records import Skipped
 from kosearch.system import make_private
 
@@ -52,19 +57,24 @@ __all__ = [
     "Globs",
     "Identity",
     "Index",
+    "Kind",
     "NewDocument",
     "NewPassage",
     "Reanalysis",
     "Snapshot",
     "Status",
+    "Store",
     "StoredDocument",
     "StoredFile",
     "StoredPassage",
     "UnanalysedDocument",
     "Writer",
+    "kind_of",
+    "user_secret",
 ]
 
 LOCK = "lock"
+"""The file that a writer locks."""
 _READ_ONLY = "the index cannot be written where it lies: it is read as it is, and nothing new will come into it"
 
 
@@ -90,6 +100,11 @@ class Index:
             pass
 
     @classmethod
+    def open(cls, directory: Path, secret: bytes | None = None) -> Index:
+        """The index in a folder; as the class itself."""
+        return cls(directory, secret)
+
+    @classmethod
     def create(cls, directory: Path, identity: Identity, secret: bytes | None = None) -> Index:
         """Make an empty index in a folder that is empty or not there.
 
@@ -97,7 +112,7 @@ class Index:
         UsageError where the folder holds something else.
         """
         with cls._making(directory):
-            sealed = None if secret is None else lambda connection: tables.seal_owner(Store(connection), secret)
+            sealed = None if secret is None else lambda connection: seal_owner(Tables(connection), secret)
             database.create(directory, identity, sealed)
         return cls(directory, secret)
 
@@ -148,63 +163,63 @@ class Index:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     @contextmanager
-    def snapshot(self, *, warm: bool = False) -> Iterator[Snapshot]:
+    def snapshot(self, *, warm: bool = False) -> Iterator[SqliteSnapshot]:
         """The current generation, which stays the same inside, whatever a writer publishes.
 
         `warm` is for a process that asks often: the graph over many vectors is loaded and used.
         """
-        with self._reading() as store:
+        with self._reading() as tables:
             tried = -1
             while True:
-                store.connection.execute("BEGIN")
-                state = store.state()
-                derived = self._open(store, state, warm)
+                tables.connection.execute("BEGIN")
+                state = tables.state()
+                derived = self._open(tables, state, warm)
                 # What is missing may have been swept while it was being opened: then there is a newer generation.
                 if derived is None or not derived.warnings or state.generation == tried:
                     break
                 tried = state.generation
-                store.connection.execute("COMMIT")
-            warnings = () if store.connection.is_writable else (_READ_ONLY,)
-            yield Snapshot(store, state, derived, warnings)
+                tables.connection.execute("COMMIT")
+            warnings = () if tables.connection.is_writable else (_READ_ONLY,)
+            yield SqliteSnapshot(tables, state, derived, warnings)
 
     @contextmanager
-    def writer(self, *, wait: bool = False) -> Iterator[Writer]:
+    def writer(self, *, wait: bool = False) -> Iterator[SqliteWriter]:
         """The one writer. Raises IndexBusy, naming the other one, unless `wait` says to wait for it.
 
         What was committed inside stays when it is left by an error; `publish` makes it searchable, now or in
         the next run.
         """
-        with self._writing(wait=wait) as store:
-            yield Writer(self.directory, store, self._secret)
+        with self._writing(wait=wait) as tables:
+            yield SqliteWriter(self.directory, tables, self._secret)
 
     def is_own(self) -> bool:
         """Whether it has the seal of the user's secret, which was made or adopted by this user on this machine."""
         if self._secret is None:
             return False
-        with self._reading() as store:
-            store.connection.execute("BEGIN")
-            store.state()
-            return tables.is_sealed(store, self._secret)
+        with self._reading() as tables:
+            tables.connection.execute("BEGIN")
+            tables.state()
+            return is_sealed(tables, self._secret)
 
     def adopt(self) -> None:
         """Make the index this user's own on this machine. Raises IndexBusy."""
         if self._secret is not None:
-            with self._writing(wait=False) as store:
-                tables.seal_owner(store, self._secret)
+            with self._writing(wait=False) as tables:
+                seal_owner(tables, self._secret)
 
     def backup(self, target: Path) -> None:
         """Write the index as it is at this moment into one new file, beside any writer. Raises UsageError."""
-        with self._reading() as store:
-            store.connection.execute("BEGIN")
-            store.state()
-            database.write_backup(store.connection, target)
+        with self._reading() as tables:
+            tables.connection.execute("BEGIN")
+            tables.state()
+            database.write_backup(tables.connection, target)
 
     def status(self) -> Status:
         """What the index holds."""
-        with self._reading() as store:
-            store.connection.execute("BEGIN")
-            state = store.state()
-            return store.status(state, files.total_size(self.directory))
+        with self._reading() as tables:
+            tables.connection.execute("BEGIN")
+            state = tables.state()
+            return tables.status(state, files.total_size(self.directory))
 
     def written_since(self) -> datetime | None:
         """When the writer that is at work began; None where there is none."""
@@ -212,9 +227,9 @@ class Index:
 
     def check(self) -> list[str]:
         """Verify everything, file by file and row by row; a sentence for each thing that is wrong."""
-        with self._reading() as store:
-            store.connection.execute("BEGIN")
-            return list(_check(self.directory, store))
+        with self._reading() as tables:
+            tables.connection.execute("BEGIN")
+            return list(_check(self.directory, tables))
 
     @staticmethod
     def set_aside_strange_log(directory: Path, *, wait: bool = False) -> None:
@@ -228,32 +243,32 @@ class Index:
         Returns the paths of files of which a document had to be given up: the next run reads them again.
         Raises IndexBusy, and IndexDamaged where the database itself cannot be read.
         """
-        with self._writing(wait=wait) as store:
-            return _repair(self.directory, store)
+        with self._writing(wait=wait) as tables:
+            return _repair(self.directory, tables)
 
     def roots(self) -> dict[bytes, Globs]:
         """The roots that `index` without a path goes through, and the globs they were indexed with."""
-        with self._reading() as store:
-            return store.roots()
+        with self._reading() as tables:
+            return tables.roots()
 
     def stored_files(self) -> Iterator[StoredFile]:
         """Every file that was looked at, with all that its content gave, as they are together at one moment."""
-        with self._reading() as store:
-            store.connection.execute("BEGIN")
-            for number, path, state in list(store.files()):
-                yield store.stored_file(number, path, state)
+        with self._reading() as tables:
+            tables.connection.execute("BEGIN")
+            for number, path, state in list(tables.files()):
+                yield tables.stored_file(number, path, state)
 
     def problems(self) -> list[Skipped]:
         """Files and parts of files that are not searchable, by path."""
-        with self._reading() as store:
-            return store.problems()
+        with self._reading() as tables:
+            return tables.problems()
 
     def close(self) -> None:
         """Close what is kept open between snapshots."""
         with self._lock:
             self._drop()
 
-    def _open(self, store: Store, state: State, warm: bool) -> Derived | None:
+    def _open(self, tables: Tables, state: State, warm: bool) -> Derived | None:
         """The derived files of a generation: those at hand, or opened now and kept for the next snapshot."""
         if not state.generation:
             return None
@@ -262,7 +277,7 @@ class Index:
             if earlier and (earlier.generation, earlier.manifest) == (state.generation, state.manifest):
                 derived = earlier
             else:
-                derived = Derived(self.directory, state, store.identity.fields)
+                derived = Derived(self.directory, state, tables.identity.fields)
                 self._derived = derived
         if warm:
             derived.warm(earlier)
@@ -286,16 +301,16 @@ class Index:
                         connection.close()
 
     @contextmanager
-    def _reading(self) -> Iterator[Store]:
+    def _reading(self) -> Iterator[Tables]:
         """A connection for reading, kept for the next time."""
         with database.translated(self.directory):
             connection, file = self._take_connection()
             try:
                 database.refuse_newer(connection, self.directory)  # since this process opened it
-                store = Store(connection)
-                self.identity = store.identity
-                yield store
-                self.identity = store.identity
+                tables = Tables(connection)
+                self.identity = tables.identity
+                yield tables
+                self.identity = tables.identity
                 if connection.in_transaction:
                     connection.execute("COMMIT")
                 database.refuse_changed(connection, self.directory)
@@ -325,16 +340,21 @@ class Index:
         self._derived = None
 
     @contextmanager
-    def _writing(self, *, wait: bool) -> Iterator[Store]:
+    def _writing(self, *, wait: bool) -> Iterator[Tables]:
         """The one connection for writing, under the lock."""
         with exclusive(self.directory / LOCK, wait=wait), database.translated(self.directory):
             connection = database.connect(self.directory, write=True)
             try:
-                store = Store(connection)
-                files.sweep(self.directory, keep=store.state().generation)
-                yield store
+                tables = Tables(connection)
+                files.sweep(self.directory, keep=tables.state().generation)
+                yield tables
             finally:
                 connection.close()
+
+
+def kind_of(place: Path) -> Kind:
+    """The kind of store that a place asks for: the only choice between stores there is."""
+    return Index
 
 
 def _refuse_second(directory: Path) -> None:
@@ -354,136 +374,138 @@ def _ours(directory: Path) -> None:
         raise IndexStateError(f"{directory} belongs to another user", "choose an index of your own with --index")
 
 
+# Looking at everything an index holds, and mending what can be mended without reading the files again.
+
 _RENAMED = "document d JOIN file f ON f.id = d.file_id WHERE d.retired = 0 AND f.moved = 0 AND d.raw <> f.raw"
 """Documents that carry another name than their file, which has no checksum and is the one that is wrong."""
 _LEFT = "(SELECT count(*) FROM document WHERE file_id = file.id AND retired = 0)"
 
 
-def _check(directory: Path, store: Store) -> Iterator[str]:
+def _check(directory: Path, tables: Tables) -> Iterator[str]:
     """Verify all that SQLite and the derived files hold; yields a sentence for each thing that is wrong.
 
     Call it inside a read transaction.
     """
-    with _lenient(store):
-        yield from _findings(directory, store)
+    with _lenient(tables):
+        yield from _findings(directory, tables)
 
 
-def _findings(directory: Path, store: Store) -> Iterator[str]:
-    state = store.state()
-    for (finding,) in store.rows("PRAGMA integrity_check"):
+def _findings(directory: Path, tables: Tables) -> Iterator[str]:
+    state = tables.state()
+    for (finding,) in tables.rows("PRAGMA integrity_check"):
         if finding != "ok":
             yield f"SQLite: {finding}"
-    for table, *_ in store.rows("PRAGMA foreign_key_check"):
+    for table, *_ in tables.rows("PRAGMA foreign_key_check"):
         yield f"SQLite: a row of the table {table} belongs to nothing"
-    for (key,) in list(store.rows("SELECT key FROM meta ORDER BY key")):
+    for (key,) in list(tables.rows("SELECT key FROM meta ORDER BY key")):
         try:
-            read_meta(store.connection, key)
+            read_meta(tables.connection, key)
         except IndexDamaged as error:
             yield error.message
-    broken = _broken_documents(store)
+    broken = _broken_documents(tables)
     yield from (f"{path}: {finding}" for path, finding in broken.values())
-    for path in _incomplete_files(store):
+    for path in _incomplete_files(tables):
         yield f"{path}: it had more documents"
     if not broken:
-        counts = _count(store)
-        if _counted(store, counts, state) != state:
+        counts = _count(tables)
+        if _counted(tables, counts, state) != state:
             yield "the totals are not those of the passages"
-        yield from _wrong_counts(store, counts)
-        yield from _wrong_files(directory, store, state)
+        yield from _wrong_counts(tables, counts)
+        yield from _wrong_files(directory, tables, state)
 
 
-def _repair(directory: Path, store: Store) -> list[str]:
+def _repair(directory: Path, tables: Tables) -> list[str]:
     """Make the index whole again; returns the paths of files to be read again.
 
     Derived files and counts are made anew from the passages. A document with a damaged row is given up, and
     the next `index` reads its file again. Raises IndexDamaged where the database itself cannot be read.
     """
-    connection = store.connection
-    with transaction(connection), _lenient(store):
+    connection = tables.connection
+    with transaction(connection), _lenient(tables):
         connection.execute("REINDEX")
-        _mend_meta(store)
-        broken = _broken_documents(store)
+        _mend_meta(tables)
+        broken = _broken_documents(tables)
         connection.execute(f"DELETE FROM file WHERE id IN (SELECT f.id FROM {_RENAMED})")
         for number in broken:
             connection.execute("DELETE FROM document WHERE id = ?", (number,))
-        paths = {path for path, _ in broken.values()} | set(_incomplete_files(store))
+        paths = {path for path, _ in broken.values()} | set(_incomplete_files(tables))
         # Without a hash the next run takes the file for unread.
         connection.execute(f"UPDATE file SET hash = '', documents = {_LEFT} WHERE documents <> {_LEFT}")
         for table in ("passage", "text", "heading"):
             connection.execute(f"DELETE FROM {table} WHERE document_id NOT IN (SELECT id FROM document)")
-        counts = _count(store)
+        counts = _count(tables)
         rows = counts.by_bucket()
         for number in range(BUCKETS):
-            write_counts(store, number, rows.get(number, {}))
+            write_counts(tables, number, rows.get(number, {}))
         # Without a manifest nothing derived is used: it may hold what has just been given up.
-        write_meta(connection, "state", asdict(replace(_counted(store, counts, store.state()), manifest="")))
-    publish(directory, store)
+        write_meta(connection, "state", asdict(replace(_counted(tables, counts, tables.state()), manifest="")))
+    publish(directory, tables)
     return sorted(paths)
 
 
-def _mend_meta(store: Store) -> None:
+def _mend_meta(tables: Tables) -> None:
     """Give up what can be done without: what the last run did, and how far new terms had come."""
-    tables.mend_owner(store)
+    mend_owner(tables)
     for key in ("run", "new terms"):
         try:
-            read_optional_meta(store.connection, key)
+            read_optional_meta(tables.connection, key)
         except IndexDamaged:
-            write_meta(store.connection, key, None)
+            write_meta(tables.connection, key, None)
 
 
 @contextmanager
-def _lenient(store: Store) -> Iterator[None]:
+def _lenient(tables: Tables) -> Iterator[None]:
     """Text that is no UTF-8 any more ends no look at the rest: its checksum tells that it is not what was written."""
-    store.connection.text_factory = lambda data: data.decode(errors="replace")
+    tables.connection.text_factory = lambda data: data.decode(errors="replace")
     try:
         yield
     finally:
-        store.connection.text_factory = str
+        tables.connection.text_factory = str
 
 
-def _incomplete_files(store: Store) -> list[str]:
+def _incomplete_files(tables: Tables) -> list[str]:
     """The paths of files of which fewer documents are left than were put, or more."""
-    return [path for (path,) in store.rows(f"SELECT path FROM file WHERE documents <> {_LEFT} ORDER BY path")]
+    return [path for (path,) in tables.rows(f"SELECT path FROM file WHERE documents <> {_LEFT} ORDER BY path")]
 
 
-def _broken_documents(store: Store) -> dict[int, tuple[str, str]]:
+def _broken_documents(tables: Tables) -> dict[int, tuple[str, str]]:
     """Documents of which something is not what was written: id → path, finding."""
     broken = {}
-    for number, path in store.rows("SELECT id, path FROM document ORDER BY id"):
+    for number, path in tables.rows("SELECT id, path FROM document ORDER BY id"):
         try:
-            store.verify(number)
+            tables.verify(number)
         except IndexDamaged as error:
             broken[number] = (str(path), error.message)
-    for number, path in store.rows(f"SELECT d.id, d.path FROM {_RENAMED}"):
+    for number, path in tables.rows(f"SELECT d.id, d.path FROM {_RENAMED}"):
         broken[number] = (str(path), "the name of its file is not what was written")
     return broken
 
 
-def _count(store: Store) -> Counts:
+def _count(tables: Tables) -> Counts:
     """The published passages and their terms, counted anew."""
-    counts = Counts(store.identity.fields)
-    for _, _, blobs in store.scan("terms", PUBLISHED):
+    counts = Counts(tables.identity.fields)
+    for _, _, blobs in tables.scan("terms", PUBLISHED):
         for blob in blobs:
             counts.add(decode_lines(blob))
     return counts
 
 
-def _counted(store: Store, counts: Counts, state: State) -> State:
-    documents = store.count_documents(PUBLISHED)
+def _counted(tables: Tables, counts: Counts, state: State) -> State:
+    documents = tables.count_documents(PUBLISHED)
     return replace(state, documents=documents, passages=counts.passages, totals=counts.totals)
 
 
-def _wrong_counts(store: Store, counts: Counts) -> Iterator[str]:
+def _wrong_counts(tables: Tables, counts: Counts) -> Iterator[str]:
     rows = counts.by_bucket()
     for number in range(BUCKETS):
         try:
-            if store.counts(number) != rows.get(number, {}):
+            if tables.counts(number) != rows.get(number, {}):
                 yield f"row {number} of the term counts is not that of the passages"
         except IndexDamaged as error:
             yield error.message
 
 
-def _wrong_files(directory: Path, store: Store, state: State) -> Iterator[str]:
+def _wrong_files(directory: Path, tables: Tables, state: State) -> Iterator[str]:
     if not state.generation:
         return
     place = files.folder(directory, state.generation)
@@ -491,20 +513,22 @@ def _wrong_files(directory: Path, store: Store, state: State) -> Iterator[str]:
         manifest = files.read_manifest(place, state.manifest)
         manifest.check(place, "")
         dense = Dense(place, manifest)
-        if not np.array_equal(dense.live_ids, store.passage_ids(PUBLISHED)):
+        if not np.array_equal(dense.live_ids, tables.passage_ids(PUBLISHED)):
             yield "the vector files are not of this generation"
             return
-        for ids, _, blobs in store.scan("vector", PUBLISHED):
+        for ids, _, blobs in tables.scan("vector", PUBLISHED):
             if not np.array_equal(
-                dense.take(dense.rows(ids)), decode_vectors(blobs, manifest.dimensions, store.identity.storage)
+                dense.take(dense.rows(ids)), decode_vectors(blobs, manifest.dimensions, tables.identity.storage)
             ):
                 yield "the vector files differ from SQLite"
                 return
-        if Lexical(place, manifest, store.identity.fields).passages != state.passages:
+        if Lexical(place, manifest, tables.identity.fields).passages != state.passages:
             yield "the lexical files are not of this generation"
     except Damaged as error:
         yield f"{place.name}: {error}"
 
+
+# What this user's indexes on this machine are known by.
 
 _SECRET = "index-secret"
 _BYTES = 32

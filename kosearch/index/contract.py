@@ -1,14 +1,15 @@
 """What an index offers, whatever it is kept in: its records, a store, its snapshots, and its one writer.
 
-The rooms above use nothing else of a store. `tests/contract/test_store.py` holds every store to what stands here; the
-files of `kosearch.index.Index` are the first.
+The rooms above are typed by this, and know no store: `kosearch.index.kind_of` says which kind a place asks for. What
+stands here, `tests/contract/test_store.py` holds every kind to. A folder, `kosearch.index.Index`, is the first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -183,11 +184,16 @@ class Status:
     """reason → files and parts of files that are not searchable because of it."""
 
 
+Terms = Mapping[str, Sequence[str]]
+"""The terms of a passage: field → terms."""
 Alternatives = Sequence[tuple[str, Sequence[str]]]
 """Fields with terms: a passage has one of these where it has all of its terms in that field."""
 
 
-class SnapshotLike(Protocol):
+# What a kind of store offers.
+
+
+class Snapshot(Protocol):
     """One generation, which stays the same whatever a writer publishes."""
 
     @property
@@ -273,7 +279,7 @@ class SnapshotLike(Protocol):
         """A document's headings and page starts; None where an earlier version stored it, which did not keep them."""
 
 
-class WriterLike(Protocol):
+class Writer(Protocol):
     """The one writer: what it commits stays, and becomes searchable as a whole by `publish`."""
 
     def transaction(self) -> AbstractContextManager[None]:
@@ -319,28 +325,56 @@ class WriterLike(Protocol):
     def forget_root(self, raw: bytes) -> None:
         """Forget a root; its files stay until they are removed."""
 
+    def last_run(self) -> Mapping[str, Any] | None:
+        """What `record_run` kept."""
+
     def record_run(self, run: Mapping[str, Any]) -> None:
         """Keep what a run did, for `status`."""
+
+    def reanalysis(self, rules: str, fields: tuple[str, ...]) -> Reanalysis:
+        """Begin to give the passages terms by other rules, or go on with it."""
 
     def publish(self) -> int:
         """Make all that was written searchable, in one commit; returns the generation that answers now."""
 
 
-class StoreLike(Protocol):
+class Reanalysis(Protocol):
+    """Terms by other rules than those that an index was made with; readers see the old ones until it is finished."""
+
+    def __len__(self) -> int:
+        """How many documents are left to be analysed."""
+
+    def documents(self) -> Iterator[UnanalysedDocument]:
+        """The documents that are left. Those that get terms meanwhile do not disturb."""
+
+    def put(self, analysed: Iterable[tuple[UnanalysedDocument, Sequence[Terms]]]) -> None:
+        """Keep the terms of these documents' passages, in their order, in one transaction."""
+
+    def give_up(self, document: UnanalysedDocument) -> None:
+        """The document has no terms, and the next run reads its file again."""
+
+    def finish(self) -> int:
+        """Make the new terms those of the index, and publish; returns the generation that answers now."""
+
+
+class Store(Protocol):
     """An index. Readers and one writer may use it at the same time, from any process and thread."""
 
     @property
     def identity(self) -> Identity:
         """What made it."""
 
-    def snapshot(self, *, warm: bool = False) -> AbstractContextManager[SnapshotLike]:
+    def snapshot(self, *, warm: bool = False) -> AbstractContextManager[Snapshot]:
         """The current generation; `warm` is for a process that asks often."""
 
-    def writer(self, *, wait: bool = False) -> AbstractContextManager[WriterLike]:
+    def writer(self, *, wait: bool = False) -> AbstractContextManager[Writer]:
         """The one writer. Raises IndexBusy, naming the other one, unless `wait` says to wait for it."""
 
     def status(self) -> Status:
         """What it holds."""
+
+    def written_since(self) -> datetime | None:
+        """When the writer that is at work began; None where there is none."""
 
     def roots(self) -> dict[bytes, Globs]:
         """As the writer's."""
@@ -368,3 +402,32 @@ class StoreLike(Protocol):
 
     def close(self) -> None:
         """Let go of what is kept open between snapshots."""
+
+
+class Kind(Protocol):
+    """A kind of store: how one comes to be at a place, and is found there.
+
+    With the user's secret on this machine it is known whether a store is this user's own.
+    """
+
+    def exists(self, place: Path) -> bool:
+        """Whether there is something that can be opened, or that says why it cannot."""
+
+    def open(self, place: Path, secret: bytes | None = None) -> Store:
+        """The store there, brought up to date where its format is older.
+
+        Raises IndexMissing, IndexMismatch, IndexDamaged, and IndexBusy where an older one is being written.
+        """
+
+    def create(self, place: Path, identity: Identity, secret: bytes | None = None) -> Store:
+        """An empty store.
+
+        Raises IndexStateError where there is one, IndexBusy where somebody else makes one, UsageError where the place
+        holds something else.
+        """
+
+    def restore(self, place: Path, source: Path, secret: bytes | None = None) -> Store:
+        """A store of what `Store.backup` wrote, published. Raises as `create`, and UsageError for what is no backup."""
+
+    def set_aside_strange_log(self, place: Path, *, wait: bool = False) -> None:
+        """Before a store is repaired, while it may not even open: keep it without what belongs to another."""

@@ -393,6 +393,11 @@ def _versions(connection: sqlite3.Connection) -> tuple[int, int]:
     return application, connection.execute("PRAGMA user_version").fetchone()[0]
 
 
+# How rows are checked, and how term counts become blobs.
+#
+# SQLite's own checks miss most flipped bits inside a row, so every row that an answer depends on carries a CRC-32 over
+# its values and its key. A wrong one raises IndexDamaged.
+
 REPAIR = "kosearch repair"
 BUCKETS = 4096
 """Rows of the table of term counts: at two million terms, a question's 30 terms read 300 kB."""
@@ -468,6 +473,11 @@ def bucket(name: str) -> int:
 
 def _crc(data: bytes, key: tuple[int, ...]) -> bytes:
     return zlib.crc32(data, zlib.crc32(struct.pack(f"<{len(key)}q", *key))).to_bytes(_SEAL, "little")
+
+
+# One file that holds an index, made beside a running writer, and an index made of such a file.
+#
+# The file is a database like the index's own, without what is derived from it: that is built anew.
 
 
 def write_backup(connection: sqlite3.Connection, target: Path) -> None:

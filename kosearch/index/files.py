@@ -232,6 +232,8 @@ def _sync(path: Path, mode: int) -> None:
         os.close(descriptor)
 
 
+# One writer at a time: a file lock that the kernel gives back when its process ends, however it ends.
+
 if sys.platform == "win32":
     import msvcrt
 
@@ -345,6 +347,8 @@ def _busy(descriptor: int, directory: Path) -> IndexBusy:
         who = "a process that has only just begun"
     return IndexBusy(f"the index in {directory} is being written by {who}", "try again later, or add --wait")
 
+
+# Named moments of a write, so that tests can stop the program at each of them.
 
 hooks: list[Callable[[str], None]] = []
 

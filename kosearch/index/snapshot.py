@@ -16,7 +16,7 @@ from kosearch.index.contract import Alternatives, FileState, Identity, Ids, Stor
 from kosearch.index.database import REPAIR, damaged
 from kosearch.index.files import Damaged
 from kosearch.index.lexical import Lexical, decode_lines
-from kosearch.index.tables import PUBLISHED, Description, State, Store
+from kosearch.index.tables import PUBLISHED, Description, State, Tables
 from kosearch.index.vectors import Dense, best, cosines, decode_vectors, mapped, unit
 from kosearch.records import Heading, PageStart, Passage, Statistics
 
@@ -63,11 +63,11 @@ class Derived:
                 self.warn("graph file", error)
 
 
-class Snapshot:
+class SqliteSnapshot:
     """What readers may ask. Made by `Index.snapshot`, and good until that context ends."""
 
-    def __init__(self, store: Store, state: State, derived: Derived | None, warnings: tuple[str, ...] = ()) -> None:
-        self._store = store
+    def __init__(self, tables: Tables, state: State, derived: Derived | None, warnings: tuple[str, ...] = ()) -> None:
+        self._tables = tables
         self._warnings = warnings
         self._state = state
         self._derived = derived
@@ -85,7 +85,7 @@ class Snapshot:
     @property
     def identity(self) -> Identity:
         """What made the index."""
-        return self._store.identity
+        return self._tables.identity
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -129,7 +129,7 @@ class Snapshot:
         if self._derived and self._derived.dense:
             with suppress(Damaged):
                 return self._derived.dense.cosines(query, ids)
-        return cosines(self._store.vectors(ids.tolist()), query)
+        return cosines(self._tables.vectors(ids.tolist()), query)
 
     def lexical(
         self,
@@ -160,15 +160,15 @@ class Snapshot:
         owners = self.owners(ids)
         of = np.array([owners[number] for number in ids.tolist()], dtype=np.int64)
         documents = np.unique(of)
-        by_path = np.array(self._store.by_path(documents.tolist()), dtype=np.int64)
+        by_path = np.array(self._tables.by_path(documents.tolist()), dtype=np.int64)
         if not np.array_equal(np.sort(by_path), documents):
             raise damaged("the row of a document")  # a file beside SQLite names one that there is not
         ranks = np.argsort(by_path)  # of the documents, ascending: where each stands in the order of paths
-        return ids[np.lexsort((ids, ranks[np.searchsorted(np.sort(by_path), of)]))[:count]]
+        return ids[np.lexsort((ids, ranks[np.searchsorted(documents, of)]))[:count]]
 
     def statistics(self, terms: Mapping[str, Sequence[str]]) -> Statistics:
         """Exact counts for terms by field, as if the index had only ever held what it holds now."""
-        return self._store.statistics(self._state, terms)
+        return self._tables.statistics(self._state, terms)
 
     def vocabulary(self, fields: Sequence[str]) -> list[Mapping[str, int]]:
         """All terms of fields with the number of passages that have them.
@@ -177,16 +177,16 @@ class Snapshot:
         """
         kept = self._derived.vocabularies if self._derived else {}
         if tuple(fields) not in kept:
-            kept[tuple(fields)] = self._store.vocabulary(fields)
+            kept[tuple(fields)] = self._tables.vocabulary(fields)
         return kept[tuple(fields)]
 
     def terms(self, ids: Ids) -> list[Mapping[str, list[str]]]:
         """The terms of passages by field, in the passages' order."""
-        return self._store.terms(ids.tolist())
+        return self._tables.terms(ids.tolist())
 
     def stored(self, ids: Ids) -> list[StoredPassage]:
         """Passages with text and document, in the order asked for."""
-        return self._store.stored(ids.tolist())
+        return self._tables.stored(ids.tolist())
 
     def owners(self, ids: Ids) -> dict[int, int]:
         """Passage id → document id, without reading the passages."""
@@ -194,19 +194,19 @@ class Snapshot:
             rows = self._derived.dense.rows(ids)
             if (rows >= 0).all():
                 return dict(zip(ids.tolist(), self._derived.dense.documents[rows].tolist(), strict=True))
-        return self._store.owners(ids.tolist())
+        return self._tables.owners(ids.tolist())
 
     def documents(self) -> Iterator[StoredDocument]:
         """All documents by id."""
-        return self._store.documents()
+        return self._tables.documents()
 
     def with_hash(self, beginning: str) -> list[StoredDocument]:
         """The documents whose text has a hash that begins so, by id."""
-        return self._store.documents_with_hash(beginning)
+        return self._tables.documents_with_hash(beginning)
 
     def documents_of(self, ids: Ids) -> list[StoredDocument]:
         """Those documents of these that are there, by id."""
-        return self._store.documents_of(ids.tolist())
+        return self._tables.documents_of(ids.tolist())
 
     def file_of(self, document_id: int) -> FileState | None:
         """The file of a document as it was when a run last looked at it; None where a later one is to take its place.
@@ -217,18 +217,18 @@ class Snapshot:
 
     def passages_of(self, document: StoredDocument) -> tuple[Passage, ...]:
         """Where a document's passages stand, in order."""
-        return self._store.passages_of(document)
+        return self._tables.passages_of(document)
 
     def document_text(self, document_id: int, start: int = 0, end: int | None = None) -> str:
         """The text of a document, or its slice [start:end] in code points."""
-        found = self._store.documents_of([document_id])
+        found = self._tables.documents_of([document_id])
         if not found:
             raise damaged(f"document {document_id}")
-        return self._store.document_text(found[0], start, end)
+        return self._tables.document_text(found[0], start, end)
 
     def structure(self, document_id: int) -> tuple[tuple[Heading, ...], tuple[PageStart, ...]] | None:
         """A document's headings and page starts; None where an earlier version of kosearch stored it without."""
-        return self._store.structure(document_id)
+        return self._tables.structure(document_id)
 
     def find_documents(
         self,
@@ -266,7 +266,7 @@ class Snapshot:
         """What filters look at, read once a generation: ten microseconds a document."""
         if self._derived and self._derived.descriptions is not None:
             return self._derived.descriptions
-        descriptions = list(self._store.descriptions())
+        descriptions = list(self._tables.descriptions())
         if len(descriptions) != self._state.documents:
             raise damaged("the table of documents")
         if self._derived:
@@ -275,7 +275,7 @@ class Snapshot:
 
     def _scan_vectors(self, query: Vectors, k: int, documents: Ids | None) -> tuple[Ids, Vectors]:
         ids, scores, count = np.zeros(0, np.int64), np.zeros(0, np.float32), 0
-        for numbers, owners, blobs in self._store.scan("vector", PUBLISHED):
+        for numbers, owners, blobs in self._tables.scan("vector", PUBLISHED):
             count += len(numbers)
             wanted = np.full(len(numbers), True) if documents is None else np.isin(owners, documents)
             new = cosines(decode_vectors(blobs, self.identity.dimensions, self.identity.storage), query)
@@ -284,7 +284,7 @@ class Snapshot:
         return ids, scores
 
     def _vectors_scanned(self) -> Iterator[tuple[Ids, Vectors]]:
-        for numbers, _, blobs in self._store.scan("vector", PUBLISHED):
+        for numbers, _, blobs in self._tables.scan("vector", PUBLISHED):
             yield numbers, decode_vectors(blobs, self.identity.dimensions, self.identity.storage)
 
     def _scan_terms(
@@ -299,7 +299,7 @@ class Snapshot:
         wanted = [points.get(field, {}) for field in fields]
         needed = [[(fields.index(field), frozenset(terms)) for field, terms in one] for one in required]
         ids, scores, count = np.zeros(0, np.int64), np.zeros(0, np.float64), 0
-        for numbers, owners, blobs in self._store.scan("terms", PUBLISHED):
+        for numbers, owners, blobs in self._tables.scan("terms", PUBLISHED):
             count += len(numbers)
             new = np.array([_overlap(wanted, needed, decode_lines(blob)) for blob in blobs], dtype=np.float64)
             fits = new >= 0 if documents is None else (new >= 0) & np.isin(owners, documents)

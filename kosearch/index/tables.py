@@ -80,7 +80,7 @@ class State:
     totals: Mapping[str, int]
 
 
-class Store:
+class Tables:
     """The database of one index, through one connection."""
 
     def __init__(self, connection: Connection) -> None:
@@ -486,46 +486,52 @@ def _document(row: Sequence[Any]) -> StoredDocument:
     )
 
 
+# Whose an index is: made by this user on this machine, or somebody else's.
+#
+# What an index says decides where questions go and which folders are read. So an index carries a seal over its own
+# number, its model with the endpoint, and its roots: HMAC-SHA256 by a secret that lies outside of it. An index without
+# the seal that this machine would give it was made elsewhere, or changed by somebody else.
+
 OWNER = "owner"
 COPIES = ("owner, again",)
 """Where an index keeps its number and its seal_owner: twice, for a flipped bit must not make it somebody else's."""
 
 
-def is_sealed(store: Store, key: bytes) -> bool:
+def is_sealed(tables: Tables, key: bytes) -> bool:
     """Whether the index has the seal_owner that this secret gives it as it is."""
-    owner = _owner(store)
-    return owner is not None and hmac.compare_digest(owner["seal_owner"], _owner_seal(store, key, owner["id"]))
+    owner = _owner(tables)
+    return owner is not None and hmac.compare_digest(owner["seal_owner"], _owner_seal(tables, key, owner["id"]))
 
 
-def seal_owner(store: Store, key: bytes) -> None:
+def seal_owner(tables: Tables, key: bytes) -> None:
     """Give the index the seal_owner of this secret, for as it is now."""
-    with transaction(store.connection):
-        number = (_owner(store) or {"id": os.urandom(16).hex()})["id"]
-        _write_owner(store, {"id": number, "seal_owner": _owner_seal(store, key, number)})
+    with transaction(tables.connection):
+        number = (_owner(tables) or {"id": os.urandom(16).hex()})["id"]
+        _write_owner(tables, {"id": number, "seal_owner": _owner_seal(tables, key, number)})
 
 
-def mend_owner(store: Store) -> None:
+def mend_owner(tables: Tables) -> None:
     """Make the damaged one of both records anew from the whole one; where neither is whole, the index is nobody's."""
-    _write_owner(store, _owner(store))
+    _write_owner(tables, _owner(tables))
 
 
-def _owner(store: Store) -> dict[str, str] | None:
+def _owner(tables: Tables) -> dict[str, str] | None:
     """The number and the seal_owner, from whichever record of them is whole."""
     for name in (OWNER, *COPIES):
         with suppress(IndexDamaged):
-            value = read_optional_meta(store.connection, name)
+            value = read_optional_meta(tables.connection, name)
             if isinstance(value, dict) and all(isinstance(value.get(key), str) for key in ("id", "seal_owner")):
                 return value
     return None
 
 
-def _write_owner(store: Store, owner: dict[str, str] | None) -> None:
+def _write_owner(tables: Tables, owner: dict[str, str] | None) -> None:
     for name in (OWNER, *COPIES):
-        write_meta(store.connection, name, owner)
+        write_meta(tables.connection, name, owner)
 
 
-def _owner_seal(store: Store, key: bytes, number: str) -> str:
-    identity = store.identity
-    roots = sorted(raw.hex() for raw in store.roots())
+def _owner_seal(tables: Tables, key: bytes, number: str) -> str:
+    identity = tables.identity
+    roots = sorted(raw.hex() for raw in tables.roots())
     sealed = json.dumps([number, identity.model, identity.endpoint, roots], sort_keys=True)
     return hmac.digest(key, sealed.encode(), "sha256").hex()

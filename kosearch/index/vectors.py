@@ -57,7 +57,7 @@ class Dense:
         self.manifest = manifest
         try:
             kind = np.int8 if manifest.storage == "int8" else np.float32
-            self._parts: list[Codes] = [
+            self._parts: list[Quantised] = [
                 np.memmap(directory / name, kind, "r", shape=(rows, manifest.dimensions))
                 for name, rows in manifest.parts
             ]
@@ -193,7 +193,7 @@ class Dense:
             yield self.ids[part], self.documents[part], self.take(part)
 
 
-def _products(part: Codes, query: Vectors) -> Vectors:
+def _products(part: Quantised, query: Vectors) -> Vectors:
     """Products of a part's vectors (n, d) with a query (d,), as exact as float32 is."""
     if part.dtype != np.int8:
         scores: Vectors = part @ query
@@ -370,11 +370,13 @@ def _append(stream: BinaryIO, rows: Iterable[tuple[Ids, Ids, Vectors]], manifest
     """Append vectors to a file; returns tables of their passage and document ids."""
     tables = []
     for ids, documents, vectors in rows:
-        stored = codes(vectors, "int8") if manifest.storage == "int8" else vectors
+        stored = quantise(vectors, "int8") if manifest.storage == "int8" else vectors
         stream.write(np.ascontiguousarray(stored).data)
         tables.append(np.stack([ids, documents], axis=1))
     return tables
 
+
+# The HNSW graph over many vectors (Malkov and Yashunin 2016), through hnswlib where that is installed.
 
 MIN_ROWS = 100_000
 """A graph may be built from so many rows on; below, a scan takes less than 18 ms of one core."""
@@ -489,16 +491,19 @@ class HnswGraph:
         return 0
 
 
-Codes = NDArray[Any]
+Quantised = NDArray[Any]
 """(n, d): vectors in the numbers they are stored in."""
+
+
+# Vectors in the numbers they are stored in.
 
 
 def encode_vectors(vectors: Vectors, storage: str) -> list[bytes]:
     """Rows of (n, d) → n blobs, little-endian."""
-    return [row.tobytes() for row in codes(vectors, storage)]
+    return [row.tobytes() for row in quantise(vectors, storage)]
 
 
-def codes(vectors: Vectors, storage: str) -> Codes:
+def quantise(vectors: Vectors, storage: str) -> Quantised:
     """Rows of (n, d), of any length but 0, in the numbers they are stored in.
 
     float16 holds them at length 1, so that nothing overflows. int8 holds each row scaled so that its largest number
@@ -517,7 +522,7 @@ def decode_vectors(blobs: Sequence[bytes], dimensions: int, storage: str) -> Vec
     return vectors_of(np.frombuffer(b"".join(blobs), dtype=kind).reshape(len(blobs), dimensions))
 
 
-def vectors_of(stored: Codes) -> Vectors:
+def vectors_of(stored: Quantised) -> Vectors:
     """Rows in the numbers they are stored in → float32, of length 1.
 
     The length is taken in float64: float32 sums would depend on how a library orders them, and a vector must

@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kosearch.errors import IndexStateError, ResourcesError
-from kosearch.index import files, tables
-from kosearch.index.contract import FileState, Globs, Identity, Ids, NewDocument, UnanalysedDocument, Vectors
+from kosearch.index import files
+from kosearch.index.contract import FileState, Globs, Identity, Ids, NewDocument, Terms, UnanalysedDocument, Vectors
 from kosearch.index.database import (
     BUCKETS,
     BUSY_SECONDS,
@@ -39,7 +39,20 @@ from kosearch.index.database import (
 )
 from kosearch.index.files import Damaged, Manifest, step
 from kosearch.index.lexical import FOLDER, Counts, Lexical, decode_lines, encode_terms, write_lexical
-from kosearch.index.tables import DOCUMENT, MOVED, NEXT, PART, PENDING, PUBLISHED, RETIRED, STRUCTURE, State, Store
+from kosearch.index.tables import (
+    DOCUMENT,
+    MOVED,
+    NEXT,
+    PART,
+    PENDING,
+    PUBLISHED,
+    RETIRED,
+    STRUCTURE,
+    State,
+    Tables,
+    is_sealed,
+    seal_owner,
+)
 from kosearch.index.vectors import Added, Dense, decode_vectors, encode_vectors, write_graph, write_vectors
 from kosearch.records import MAX_TITLE, Reason, Skipped, SourceFile
 
@@ -50,15 +63,15 @@ _SEEN = "path, root, size, mtime_ns, ctime_ns, inode"
 """What a run sees of a file without reading it."""
 
 
-class Writer:
+class SqliteWriter:
     """The writer of an index, while it holds the lock."""
 
-    def __init__(self, directory: Path, store: Store, secret: bytes | None = None) -> None:
+    def __init__(self, directory: Path, tables: Tables, secret: bytes | None = None) -> None:
         """With the user's secret an index that is this user's own stays so when its roots change."""
         self._directory = directory
-        self._store = store
-        self._secret = secret if secret is not None and tables.is_sealed(store, secret) else None
-        self._connection = store.connection
+        self._tables = tables
+        self._secret = secret if secret is not None and is_sealed(tables, secret) else None
+        self._connection = tables.connection
 
     def transaction(self) -> AbstractContextManager[None]:
         """All that is written inside is committed together, or not at all. May be nested."""
@@ -66,7 +79,7 @@ class Writer:
 
     def files(self) -> dict[bytes, FileState]:
         """Every file that a run has looked at, by its raw path."""
-        return {state.raw: state for _, _, state in self._store.files()}
+        return {state.raw: state for _, _, state in self._tables.files()}
 
     def vectors(self, input_hashes: Sequence[bytes]) -> dict[bytes, NDArray[np.float32]]:
         """Vectors (d,) that are stored for these inputs, published, pending or retired."""
@@ -76,8 +89,8 @@ class Writer:
             part = wanted[start : start + _VARIABLES]
             marks = ",".join("?" * len(part))
             sql = f"SELECT input_hash, vector, id FROM passage WHERE input_hash IN ({marks})"
-            found |= {key: unseal(blob, "vector", number) for key, blob, number in self._store.rows(sql, *part)}
-        vectors = decode_vectors(list(found.values()), self._store.identity.dimensions, self._store.identity.storage)
+            found |= {key: unseal(blob, "vector", number) for key, blob, number in self._tables.rows(sql, *part)}
+        vectors = decode_vectors(list(found.values()), self._tables.identity.dimensions, self._tables.identity.storage)
         return dict(zip(found, vectors, strict=True))
 
     def put(
@@ -141,7 +154,7 @@ class Writer:
 
     def roots(self) -> dict[bytes, Globs]:
         """The roots that `index` without a path goes through, and the globs they were indexed with."""
-        return self._store.roots()
+        return self._tables.roots()
 
     def add_root(self, raw: bytes, globs: Globs | None = None) -> None:
         """Remember a root, and its globs where some are given; without, those it had stay."""
@@ -166,9 +179,9 @@ class Writer:
         with self.transaction():
             write_meta(self._connection, "run", run)
 
-    def reanalysis(self, rules: str, fields: tuple[str, ...]) -> Reanalysis:
+    def reanalysis(self, rules: str, fields: tuple[str, ...]) -> SqliteReanalysis:
         """Begin to give the passages terms by other rules, or go on with it."""
-        return Reanalysis(self._directory, self._store, rules, fields)
+        return SqliteReanalysis(self._directory, self._tables, rules, fields)
 
     def publish(self) -> int:
         """Make all that was written searchable, in one commit; returns the generation that answers now.
@@ -176,11 +189,11 @@ class Writer:
         Does nothing where nothing changed and the derived files are whole. Raises IndexStateError where the
         disk is full: what was written stays, and the next run publishes it.
         """
-        return publish(self._directory, self._store)
+        return publish(self._directory, self._tables)
 
     def _seal(self) -> None:
         if self._secret is not None:
-            tables.seal_owner(self._store, self._secret)
+            seal_owner(self._tables, self._secret)
 
     def _file(self, source: SourceFile, content_hash: str, reader: str, limits: str = "") -> int:
         """The file's row, brought up to date, its problems forgotten."""
@@ -278,7 +291,7 @@ class Writer:
         if not document.passages:
             return
         (last,) = self._connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'passage'").fetchone() or (0,)
-        identity = self._store.identity
+        identity = self._tables.identity
         stacked = np.stack([one.vector for one in document.passages])
         if stacked.shape[1:] != (identity.dimensions,):
             raise ValueError(f"a vector has {stacked.shape[1:]} dimensions, the index has {identity.dimensions}")
@@ -330,33 +343,37 @@ def _title(text: str) -> str:
     return storable(text)[:MAX_TITLE]
 
 
+# Publishing: the next generation's derived files first, then one commit that makes it the current one.
+#
+# Whatever happens before that commit leaves a folder that nothing names, and the next writer sweeps it away.
+
 _FREE_SHARE = 0.25
 """Free pages among all of the database before they are given back to the disk."""
 
 
-def publish(directory: Path, store: Store, anew: Identity | None = None) -> int:
+def publish(directory: Path, tables: Tables, anew: Identity | None = None) -> int:
     """Make what was written since the last generation the next one; returns the current generation.
 
     `anew` is what the index is from then on, where every passage has terms by other rules that wait for that. Else
     nothing is done where nothing changed and the derived files are whole. Raises IndexStateError where the files
     cannot be written, ResourcesError where so many may not be open, and IndexDamaged.
     """
-    state = store.state()
-    old = _Old(directory, store, state)
-    if old.whole and not store.changed() and not anew:
+    state = tables.state()
+    old = _Old(directory, tables, state)
+    if old.whole and not tables.changed() and not anew:
         return state.generation
-    _verify(store, state)
+    _verify(tables, state)
     generation = state.generation + 1
     target = files.folder(directory, generation)
     try:
         files.remove(target)
         target.mkdir(mode=0o700)
         step("folder made")
-        manifest = _build(store, old, target, generation, anew)
-        _commit(store, state, generation, manifest, anew)
-        store.identity = anew or store.identity
+        manifest = _build(tables, old, target, generation, anew)
+        _commit(tables, state, generation, manifest, anew)
+        tables.identity = anew or tables.identity
     except BaseException as error:
-        if store.state().generation != generation:
+        if tables.state().generation != generation:
             shutil.rmtree(target, ignore_errors=True)
         if isinstance(error, OSError | Damaged):
             if _errno(error) in (errno.EMFILE, errno.ENFILE):
@@ -372,7 +389,7 @@ def publish(directory: Path, store: Store, anew: Identity | None = None) -> int:
     step("generation committed")
     files.sweep(directory, keep=generation)
     step("old generations swept")
-    _tidy(store)
+    _tidy(tables)
     return generation
 
 
@@ -385,7 +402,7 @@ def _errno(error: BaseException) -> int | None:
 class _Old:
     """The derived files of the current generation, as far as they are what was written."""
 
-    def __init__(self, directory: Path, store: Store, state: State) -> None:
+    def __init__(self, directory: Path, tables: Tables, state: State) -> None:
         self.directory = files.folder(directory, state.generation)
         self.dense: Dense | None = None
         self.lexical: Lexical | None = None
@@ -400,35 +417,35 @@ class _Old:
         with suppress(Damaged):
             self.dense = Dense(self.directory, manifest if graph_whole else replace(manifest, graph=None))
         with suppress(Damaged):
-            self.lexical = Lexical(self.directory, manifest, store.identity.fields)
+            self.lexical = Lexical(self.directory, manifest, tables.identity.fields)
         self.whole = bool(graph_whole and self.dense and self.lexical)
 
 
-def _verify(store: Store, state: State) -> None:
+def _verify(tables: Tables, state: State) -> None:
     """See that the rows whose checksums are about to be written anew are what was written.
 
     Raises IndexDamaged.
     """
     for which in (PENDING, RETIRED, MOVED):
-        for _ in store.documents(which):
+        for _ in tables.documents(which):
             pass
-    if store.count_documents(PUBLISHED) != state.documents:
+    if tables.count_documents(PUBLISHED) != state.documents:
         raise damaged("the table of documents")
 
 
-def _build(store: Store, old: _Old, target: Path, generation: int, anew: Identity | None) -> str:
+def _build(tables: Tables, old: _Old, target: Path, generation: int, anew: Identity | None) -> str:
     """Write the derived files of a generation; returns the checksum of their manifest."""
-    dead = store.passage_ids(RETIRED)
+    dead = tables.passage_ids(RETIRED)
     which = PENDING if old.dense else NEXT
-    added = Added(store.count_passages(which), _vectors(store, which))
-    manifest = Manifest(generation, store.identity.dimensions, store.identity.storage)
+    added = Added(tables.count_passages(which), _vectors(tables, which))
+    manifest = Manifest(generation, tables.identity.dimensions, tables.identity.storage)
     manifest = write_vectors(old.dense, target, manifest, dead, added)
     step("vectors written")
     manifest = write_graph(old.dense, Dense(target, manifest))
     step("graph written")
     keep = old.lexical is not None and not old.lexical.worn(len(dead)) and not anew
-    lines = _lines(store, PENDING if keep else NEXT, anew=anew is not None)
-    write_lexical(old.directory if keep else None, target, (anew or store.identity).fields, dead, lines)
+    lines = _lines(tables, PENDING if keep else NEXT, anew=anew is not None)
+    write_lexical(old.directory if keep else None, target, (anew or tables.identity).fields, dead, lines)
     step("terms written")
     manifest = replace(manifest, files=manifest.files | files.measure_all(target, FOLDER))
     checksum = files.write_manifest(target, manifest)
@@ -436,44 +453,44 @@ def _build(store: Store, old: _Old, target: Path, generation: int, anew: Identit
     return checksum
 
 
-def _vectors(store: Store, which: str) -> Iterator[tuple[Ids, Ids, Vectors]]:
-    for ids, documents, blobs in store.scan("vector", which):
-        yield ids, documents, decode_vectors(blobs, store.identity.dimensions, store.identity.storage)
+def _vectors(tables: Tables, which: str) -> Iterator[tuple[Ids, Ids, Vectors]]:
+    for ids, documents, blobs in tables.scan("vector", which):
+        yield ids, documents, decode_vectors(blobs, tables.identity.dimensions, tables.identity.storage)
 
 
-def _lines(store: Store, which: str, *, anew: bool = False) -> Iterator[tuple[int, int, list[str]]]:
-    for ids, documents, blobs in store.scan("terms", which, anew=anew):
+def _lines(tables: Tables, which: str, *, anew: bool = False) -> Iterator[tuple[int, int, list[str]]]:
+    for ids, documents, blobs in tables.scan("terms", which, anew=anew):
         for number, document, blob in zip(ids.tolist(), documents.tolist(), blobs, strict=True):
             yield number, document, decode_lines(blob)
 
 
-def _update_counts(store: Store, state: State) -> State:
+def _update_counts(tables: Tables, state: State) -> State:
     """Bring the term counts to what the next generation has; returns the state with its passages and totals."""
-    counts = Counts(store.identity.fields)
-    for _, _, lines in _lines(store, PENDING):
+    counts = Counts(tables.identity.fields)
+    for _, _, lines in _lines(tables, PENDING):
         counts.add(lines)
-    for _, _, lines in _lines(store, RETIRED):
+    for _, _, lines in _lines(tables, RETIRED):
         counts.subtract(lines)
-    totals = {field: state.totals[field] + counts.totals[field] for field in store.identity.fields}
+    totals = {field: state.totals[field] + counts.totals[field] for field in tables.identity.fields}
     for number, changes in counts.by_bucket().items():
-        row = store.counts(number)
+        row = tables.counts(number)
         for name, change in changes.items():
             row[name] = row.get(name, 0) + change
         if min(row.values()) < 0:
             raise damaged(f"row {number} of its term counts")
-        write_counts(store, number, {name: count for name, count in row.items() if count})
+        write_counts(tables, number, {name: count for name, count in row.items() if count})
     return replace(state, passages=state.passages + counts.passages, totals=totals)
 
 
-def _take_new_terms(store: Store, state: State, identity: Identity) -> State:
+def _take_new_terms(tables: Tables, state: State, identity: Identity) -> State:
     """Make the new terms those of the passages, and count them; returns the state with passages and totals."""
     counts = Counts(identity.fields)
-    for _, _, lines in _lines(store, NEXT, anew=True):
+    for _, _, lines in _lines(tables, NEXT, anew=True):
         counts.add(lines)
     totals, rows = counts.totals, counts.by_bucket()
     for number in range(BUCKETS):
-        write_counts(store, number, rows.get(number, {}))
-    connection = store.connection
+        write_counts(tables, number, rows.get(number, {}))
+    connection = tables.connection
     connection.execute("UPDATE passage SET terms = n.terms FROM new_terms n WHERE n.passage_id = passage.id")
     connection.execute("DELETE FROM new_terms")
     write_meta(connection, "new terms", None)
@@ -481,17 +498,17 @@ def _take_new_terms(store: Store, state: State, identity: Identity) -> State:
     return replace(state, passages=counts.passages, totals=totals)
 
 
-def write_counts(store: Store, number: int, counts: Mapping[str, int]) -> None:
+def write_counts(tables: Tables, number: int, counts: Mapping[str, int]) -> None:
     """Write a row of the table of term counts."""
     sealed = seal(encode_counts(counts), number)
-    store.connection.execute("INSERT OR REPLACE INTO term VALUES (?, ?)", (number, sealed))
+    tables.connection.execute("INSERT OR REPLACE INTO term VALUES (?, ?)", (number, sealed))
 
 
-def _commit(store: Store, state: State, generation: int, manifest: str, anew: Identity | None) -> None:
+def _commit(tables: Tables, state: State, generation: int, manifest: str, anew: Identity | None) -> None:
     """Make the generation the current one: the only moment that readers notice."""
-    connection = store.connection
+    connection = tables.connection
     with transaction(connection):
-        counted = _take_new_terms(store, state, anew) if anew else _update_counts(store, state)
+        counted = _take_new_terms(tables, state, anew) if anew else _update_counts(tables, state)
         step("term counts written")
         connection.execute("DELETE FROM document WHERE retired = 1")
         step("retired rows deleted")
@@ -512,20 +529,23 @@ def _commit(store: Store, state: State, generation: int, manifest: str, anew: Id
         step("state written")
 
 
-def _tidy(store: Store) -> None:
+def _tidy(tables: Tables) -> None:
     """Give free pages back to the disk when there are many, and bring the log home unless a reader needs it."""
-    (free,) = store.connection.execute("PRAGMA freelist_count").fetchone()
-    (pages,) = store.connection.execute("PRAGMA page_count").fetchone()
+    (free,) = tables.connection.execute("PRAGMA freelist_count").fetchone()
+    (pages,) = tables.connection.execute("PRAGMA page_count").fetchone()
     if free > _FREE_SHARE * pages:
         # A page for each step, and only executescript() steps to the end of a statement without columns.
-        store.connection.executescript("PRAGMA incremental_vacuum")
-    store.connection.execute("PRAGMA busy_timeout = 0")
-    store.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-    store.connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000:.0f}")
+        tables.connection.executescript("PRAGMA incremental_vacuum")
+    tables.connection.execute("PRAGMA busy_timeout = 0")
+    tables.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    tables.connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000:.0f}")
 
 
-Terms = Mapping[str, Sequence[str]]
-"""Field → terms."""
+# Terms by other rules than those that an index was made with, from its stored texts: no file is read.
+#
+# New terms wait in a table of their own, document by document, and whoever is interrupted goes on where he was. Readers
+# see the old ones until the last commit, which is that of the generation that is built from the new.
+
 _LACKING = (
     f"{NEXT} AND EXISTS (SELECT 1 FROM passage p WHERE p.document_id = d.id"
     " AND NOT EXISTS (SELECT 1 FROM new_terms n WHERE n.passage_id = p.id))"
@@ -533,33 +553,33 @@ _LACKING = (
 """Documents of the next generation of which a passage has no new terms."""
 
 
-class Reanalysis:
+class SqliteReanalysis:
     """Begun, or gone on with, by whoever makes one; `finish` makes the new terms those of the index."""
 
-    def __init__(self, directory: Path, store: Store, rules: str, fields: tuple[str, ...]) -> None:
+    def __init__(self, directory: Path, tables: Tables, rules: str, fields: tuple[str, ...]) -> None:
         self._directory = directory
-        self._store = store
-        self._identity: Identity = replace(store.identity, term_rules=rules, fields=fields)
+        self._tables = tables
+        self._identity: Identity = replace(tables.identity, term_rules=rules, fields=fields)
         made_by = {"rules": rules, "fields": list(fields)}
-        if read_optional_meta(store.connection, "new terms") != made_by:
-            with transaction(store.connection):
-                store.connection.execute("DELETE FROM new_terms")
-                write_meta(store.connection, "new terms", made_by)
+        if read_optional_meta(tables.connection, "new terms") != made_by:
+            with transaction(tables.connection):
+                tables.connection.execute("DELETE FROM new_terms")
+                write_meta(tables.connection, "new terms", made_by)
 
     def __len__(self) -> int:
         """How many documents are left to be analysed."""
-        return self._store.count_documents(_LACKING)
+        return self._tables.count_documents(_LACKING)
 
     def documents(self) -> Iterator[UnanalysedDocument]:
         """The documents that are left. Those that get terms meanwhile do not disturb."""
-        for document in list(self._store.documents(_LACKING)):
-            yield self._store.unanalysed(document)
+        for document in list(self._tables.documents(_LACKING)):
+            yield self._tables.unanalysed(document)
 
     def put(self, analysed: Iterable[tuple[UnanalysedDocument, Sequence[Terms]]]) -> None:
         """Keep the terms of these documents' passages, in their order, in one transaction."""
-        with transaction(self._store.connection):
+        with transaction(self._tables.connection):
             for document, rows in analysed:
-                self._store.connection.executemany(
+                self._tables.connection.executemany(
                     "INSERT OR REPLACE INTO new_terms VALUES (?, ?)",
                     (
                         (number, seal(encode_terms(self._identity.fields, one), number))
@@ -569,11 +589,11 @@ class Reanalysis:
 
     def give_up(self, document: UnanalysedDocument) -> None:
         """The document has no terms, and the next run reads its file again."""
-        with transaction(self._store.connection):
+        with transaction(self._tables.connection):
             self.put([(document, [{} for _ in document.ids])])
             sql = "UPDATE file SET hash = '' WHERE id = (SELECT file_id FROM document WHERE id = ?)"
-            self._store.connection.execute(sql, (document.id,))
+            self._tables.connection.execute(sql, (document.id,))
 
     def finish(self) -> int:
         """Make the new terms those of the index, and publish. Returns the generation that answers now."""
-        return publish(self._directory, self._store, anew=self._identity)
+        return publish(self._directory, self._tables, anew=self._identity)

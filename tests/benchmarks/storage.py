@@ -20,7 +20,7 @@ from kosearch.config import load
 from kosearch.evaluation import CollectionProcessor
 from kosearch.evaluation.collections import Collection, read_collection
 from kosearch.evaluation.measures import Family, evaluate
-from kosearch.index.vectors import codes, vectors_of
+from kosearch.index.vectors import quantise, vectors_of
 from kosearch.library import Index
 
 EVAL = Path(__file__).resolve().parents[3] / "shared" / "eval"
@@ -53,7 +53,7 @@ def stored(vectors: Vectors, dimensions: int, storage: str) -> Vectors:
     beginning = vectors[:, :dimensions]
     if storage == "float32":
         return unit(beginning)
-    return vectors_of(codes(beginning, storage))
+    return vectors_of(quantise(beginning, storage))
 
 
 def unit(vectors: Vectors) -> Vectors:

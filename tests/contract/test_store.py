@@ -10,33 +10,38 @@ import numpy as np
 import pytest
 from index_making import IDENTITY, QUERY, TERMS, document, quick_folder, source
 
-from kosearch.errors import IndexBusy, UsageError
-from kosearch.index import Index
-from kosearch.index.contract import StoreLike, WriterLike
+from kosearch.errors import IndexBusy, IndexMissing, IndexStateError, UsageError
+from kosearch.index import Kind, Store, Writer, kind_of
 from kosearch.records import Reason, Skipped
 
-Make = Callable[[], StoreLike]
+Make = Callable[[], Store]
 """Makes an empty store, or opens the one that was made."""
+SECRET = b"s" * 32
 
 
-@pytest.fixture(params=["files"])
-def make(request: pytest.FixtureRequest) -> Iterator[Make]:
-    """A store that comes later has its way to be made added here, and nothing else in this file."""
-    assert request.param == "files"
+@pytest.fixture(params=["folder"])
+def place(request: pytest.FixtureRequest) -> Iterator[Path]:
+    """Where a store may be. One that comes later has a place of its own added here, and nothing else in this file."""
+    assert request.param == "folder"
     with quick_folder() as folder:
-        directory = folder / "index"
-        yield (
-            lambda: (
-                Index(directory, b"s" * 32) if Index.exists(directory) else Index.create(directory, IDENTITY, b"s" * 32)
-            )
-        )
+        yield folder / "index"
 
 
-def put(writer: WriterLike, name: str, version: int = 0) -> None:
+@pytest.fixture
+def kind(place: Path) -> Kind:
+    return kind_of(place)
+
+
+@pytest.fixture
+def make(kind: Kind, place: Path) -> Make:
+    return lambda: kind.open(place, SECRET) if kind.exists(place) else kind.create(place, IDENTITY, SECRET)
+
+
+def put(writer: Writer, name: str, version: int = 0) -> None:
     writer.put(source(name), f"{name}-{version}", [document(name, version)], reader="text/1")
 
 
-def filled(make: Make, names: str = "abc") -> StoreLike:
+def filled(make: Make, names: str = "abc") -> Store:
     store = make()
     with store.writer() as writer:
         with writer.transaction():
@@ -104,7 +109,7 @@ def test_what_answers_agrees_with_itself(make: Make) -> None:
 def test_a_failed_transaction_leaves_nothing(make: Make) -> None:
     store = filled(make, "a")
 
-    def interrupted(writer: WriterLike) -> None:
+    def interrupted(writer: Writer) -> None:
         with writer.transaction():
             put(writer, "b")
             raise KeyboardInterrupt
@@ -162,3 +167,38 @@ def test_it_is_whole_and_stays_so_by_repair(make: Make, tmp_path: Path) -> None:
     store.backup(tmp_path / "backup")
     with pytest.raises(UsageError, match="already"):
         store.backup(tmp_path / "backup")
+
+
+def test_there_is_one_store_at_a_place(kind: Kind, place: Path, tmp_path: Path) -> None:
+    assert not kind.exists(place)
+    with pytest.raises(IndexMissing):
+        kind.open(place)
+    kind.create(place, IDENTITY, SECRET)
+    assert kind.exists(place)
+    with pytest.raises(IndexStateError, match="already"):
+        kind.create(place, IDENTITY, SECRET)
+    assert (kind.open(place, SECRET).is_own(), kind.open(place, b"o" * 32).is_own()) == (True, False)
+
+
+def test_a_backup_becomes_the_same_store_elsewhere(make: Make, kind: Kind, place: Path, tmp_path: Path) -> None:
+    store = filled(make)
+    store.backup(tmp_path / "backup")
+    other = kind.restore(place.with_name("other"), tmp_path / "backup", SECRET)
+    with store.snapshot() as before, other.snapshot() as after:
+        assert list(before.documents()) == list(after.documents())
+        assert before.dense(QUERY, 5)[0].tolist() == after.dense(QUERY, 5)[0].tolist()
+    assert list(store.stored_files()) == list(other.stored_files())
+
+
+def test_terms_by_other_rules_are_there_when_they_are_finished(make: Make) -> None:
+    store = filled(make, "a")
+    with store.writer() as writer:
+        renewed = writer.reanalysis("other", ("body",))
+        assert len(renewed) == 1
+        renewed.put([(one, [{"body": ["새"]} for _ in one.ids]) for one in renewed.documents()])
+        with store.snapshot() as before:
+            assert before.identity.term_rules == IDENTITY.term_rules
+        assert renewed.finish() == 2
+    with make().snapshot() as after:
+        assert (after.identity.term_rules, after.identity.fields) == ("other", ("body",))
+        assert after.statistics({"body": ["새"]}).frequencies == {"body": {"새": 4}}
