@@ -213,7 +213,7 @@ class SqliteSnapshot:
 
         It may be ahead of this snapshot's documents: where it has a reason they are of an earlier content.
         """
-        return self._store.file_of(document_id)
+        return self._tables.file_of(document_id)
 
     def passages_of(self, document: StoredDocument) -> tuple[Passage, ...]:
         """Where a document's passages stand, in order."""

@@ -53,8 +53,8 @@ _FUZZ = "tests/hostile/test_fuzz.py"
 
 _SWEPT_FIRST = (
     "index/writer.py",
-    "        _commit(store, state, generation",
-    "        files.sweep(directory, keep=generation)\n        _commit(store, state, generation",
+    "        _commit(tables, state, generation",
+    "        files.sweep(directory, keep=generation)\n        _commit(tables, state, generation",
 )
 
 PROMISES: dict[str, Promise] = {
@@ -227,8 +227,8 @@ PROMISES: dict[str, Promise] = {
             "a newer format is opened": Break(
                 f"{_FORMATS}::test_a_newer_format_is_refused",
                 "index/database.py",
-                "if version > VERSION:",
-                "if version < 0:",
+                "\n    if version > VERSION:",
+                "\n    if version < 0:",
             ),
             "terms by other rules are asked": Break(
                 f"{_FORMATS}::test_other_rules_are_an_error_that_says_what_to_run",
