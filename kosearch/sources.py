@@ -90,6 +90,12 @@ def display_path(raw: bytes) -> str:
     return unicodedata.normalize("NFC", raw.decode("utf-8", "replace"))
 
 
+def shown_path(path: str, cwd: str) -> str:
+    """Such a path as its reader would type it: relative below the working folder, absolute elsewhere."""
+    cwd = unicodedata.normalize("NFC", cwd).rstrip(os.sep) + os.sep
+    return path[len(cwd) :] if path.startswith(cwd) else path
+
+
 def canonical(path: bytes) -> bytes:
     """The name under which a walk knows a root: absolute and free of links, so that a file has one name."""
     return os.path.realpath(path)

@@ -56,6 +56,33 @@ BATCH: Mapping[str, Any] = {"schema": str, "answers": [QUERY]}
 
 HIT_LINE: Mapping[str, Any] = {"schema": str, "question": str, **HIT}
 
+BRIEF_HIT: Mapping[str, Any] = {
+    "rank": int,
+    "id": str,
+    "path": str,
+    "member?": str,
+    "page?": int,
+    "page_label?": str,
+    "lines?": [int],
+    "heading?": str,
+    "score": number,
+    "weak?": bool,
+    "state?": str,
+    "excerpt": str,
+}
+
+BRIEF_ANSWER: Mapping[str, Any] = {
+    "question": str,
+    "searched?": str,
+    "warnings?": [str],
+    "terms?": {"*": int},
+    "hits": [BRIEF_HIT],
+}
+
+BRIEF: Mapping[str, Any] = {"schema": str, **BRIEF_ANSWER, "next": (int, type(None))}
+
+BRIEFS: Mapping[str, Any] = {"schema": str, "answers": [BRIEF_ANSWER], "next": (int, type(None))}
+
 SKIPPED: Mapping[str, Any] = {"path": str, "member": text_or_null, "reason": str, "detail": str}
 
 INDEX: Mapping[str, Any] = {

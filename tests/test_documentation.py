@@ -169,6 +169,12 @@ def test_every_field_of_a_hit_and_of_an_answer_has_its_row() -> None:
             assert f"`{key.rstrip('?')}`" in section, key
 
 
+def test_every_field_of_a_brief_answer_is_named() -> None:
+    page = read("agents")
+    for key in (*json_schema.BRIEF, *json_schema.BRIEF_HIT, "answers"):
+        assert f"`{key.rstrip('?')}`" in page, key
+
+
 def test_every_setting_is_named_with_its_default() -> None:
     rows = dict(re.findall(r"^\| `(\w+)` \| `KOSEARCH_\w+` \| (.+?) \|", read("settings"), re.MULTILINE))
     assert rows.keys() == {setting.name for setting in fields(Settings)} - {"config_file", "data_dir", "cache_dir"}

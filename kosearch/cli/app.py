@@ -27,6 +27,7 @@ COMMANDS = {
     "extract": ("index", "extract"),
     "eval": ("models", "evaluate"),
     "serve": ("query", "serve"),
+    "mcp": ("mcp", "command"),
     "check": ("index", "check"),
     "repair": ("index", "repair"),
     "docs": ("app", "docs"),
@@ -157,6 +158,7 @@ def _usage_error(problem: TyperException) -> UsageError:
 TOPICS = {
     "use": "Everyday use",
     "scripts": "In scripts: exit codes and JSON",
+    "agents": "For agents: the MCP server, and in a shell",
     "python": "From Python",
     "files": "Which files are read, and as what",
     "models": "Models, on this machine and over HTTP",
@@ -172,6 +174,7 @@ TOPICS = {
 _TOPICS_KO = {
     "use": "매일 쓰는 명령",
     "scripts": "스크립트에서: 종료 코드와 JSON",
+    "agents": "에이전트에서: MCP 서버와 셸",
     "files": "읽는 파일과 형식",
     "models": "모델: 이 컴퓨터에서, HTTP로",
     "settings": "설정과 저장 위치",

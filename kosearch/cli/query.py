@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kosearch import filters
+from kosearch.agents.brief import BYTES, answers
 from kosearch.cli import options, render
 from kosearch.cli.output import Caller, Output
 from kosearch.config import Settings
@@ -81,6 +82,13 @@ def query(
     explain: Annotated[bool, typer.Option("--explain", help="Show each side's score and rank.")] = False,
     json: options.Json = False,
     jsonl: Annotated[bool, typer.Option("--jsonl", help="Print one JSON object a hit, one a line.")] = False,
+    brief: Annotated[
+        bool, typer.Option("--brief", help="Print one JSON object with excerpts only, for agents.")
+    ] = False,
+    max_bytes: Annotated[int, typer.Option(metavar="N", min=1, help="The most that --brief prints.")] = BYTES,
+    offset: Annotated[
+        int, typer.Option(metavar="N", min=0, max=100_000, help="Leave out the first N hits, with --brief.")
+    ] = 0,
     paths: Annotated[bool, typer.Option("--paths", help="Print each hit's file name, once.")] = False,
     null: Annotated[bool, typer.Option("-0", help="End file names with NUL, for xargs -0.")] = False,
     batch: Annotated[
@@ -98,10 +106,9 @@ def query(
 
     Ends with 0 when there are hits, with 1 when there are none.
     """
-    if sum((json, jsonl, paths)) > 1:
-        raise UsageError("--json, --jsonl and --paths each print something else", "choose one of them")
-    if null and not paths:
-        raise UsageError("-0 goes with --paths", "kosearch query TEXT --paths -0 | xargs -0 …")
+    if sum((json, jsonl, brief, paths)) > 1:
+        raise UsageError("--json, --jsonl, --brief and --paths each print something else", "choose one of them")
+    _check_goes_with(brief, offset or max_bytes != BYTES, paths, null)
     caller: Caller = context.obj
     output = options.output_of(context, quiet=quiet)
     settings = options.settings(
@@ -119,7 +126,7 @@ def query(
     filtered = bool(path or kind or after or before or min_score is not None)
     query = Query(
         text="",
-        k=settings.k,
+        k=offset + settings.k,
         mode=settings.mode,
         weight=settings.weight,
         min_score=min_score,
@@ -147,14 +154,24 @@ def query(
             for hit in one.hits:
                 output.json(render.hit_line_as_json(hit, one.question, output.cwd))
             output.flush()
-        elif not json and not paths:
+        elif not json and not brief and not paths:
             output.answer(one, explain=explain, numbered=many)
     if json:
         output.json(render.batch_as_json(found, output.cwd) if many else render.answer_as_json(found[0], output.cwd))
-    if paths:
+    elif brief:
+        output.json(answers(found, offset, settings.k, max_bytes, output.cwd, many=many))
+    elif paths:
         names = dict.fromkeys(hit.raw for one in found for hit in one.hits)
         output.names(names, b"\0" if null else b"\n")
-    return OK if any(one.hits for one in found) else NO_HIT
+    return OK if any(one.hits[offset:] for one in found) else NO_HIT
+
+
+def _check_goes_with(brief: bool, limited: bool, paths: bool, null: bool) -> None:
+    """See that options stand beside those that they belong to. Raises UsageError."""
+    if limited and not brief:
+        raise UsageError("--offset and --max-bytes go with --brief", "kosearch query TEXT --brief --offset 10")
+    if null and not paths:
+        raise UsageError("-0 goes with --paths", "kosearch query TEXT --paths -0 | xargs -0 …")
 
 
 def _run_by_resident(settings: Settings, caller: Caller, questions: Sequence[str] | None) -> int | None:

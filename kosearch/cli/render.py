@@ -7,13 +7,12 @@ new version number. `kosearch docs scripts` describes each field.
 from __future__ import annotations
 
 import base64
-import os
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kosearch.filters import local_time
 from kosearch.records import Answer, Hit, IndexReport, Passage, Score, Shown, Skipped
+from kosearch.sources import display_path, shown_path
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -46,12 +45,6 @@ def block(text: str) -> str:
 def json_line(text: str) -> str:
     """The same for an object in JSON, which reads as before: such characters are escaped, lone surrogates replaced."""
     return text.translate(_ESCAPED)
-
-
-def shown_path(path: str, cwd: str) -> str:
-    """A path as its reader would type it: relative below the working folder, absolute elsewhere."""
-    cwd = unicodedata.normalize("NFC", cwd).rstrip(os.sep) + os.sep
-    return path[len(cwd) :] if path.startswith(cwd) else path
 
 
 def location(hit: Hit) -> str:
@@ -272,8 +265,6 @@ def root_with_globs(root: bytes, globs: Globs) -> str:
     """`/home/me/docs (only *.md; not drafts)`."""
     limits = [f"only {' '.join(globs['include'])}"] if globs.get("include") else []
     limits += [f"not {' '.join(globs['exclude'])}"] if globs.get("exclude") else []
-    from kosearch.sources import display_path
-
     return display_path(root) + (f" ({'; '.join(limits)})" if limits else "")
 
 
