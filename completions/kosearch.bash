@@ -11,7 +11,7 @@ _kosearch() {
     [[ $previous == '=' ]] && previous=${COMP_WORDS[COMP_CWORD - 2]}
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
-        index|query|show|status|remove|extract|eval|serve|check|repair|docs|indexes|models) command=${COMP_WORDS[i]}; break ;;
+        index|query|show|status|remove|extract|eval|serve|mcp|check|repair|docs|indexes|models) command=${COMP_WORDS[i]}; break ;;
         esac
     done
     ((i + 1 < COMP_CWORD)) && case "$command ${COMP_WORDS[i + 1]}" in
@@ -20,24 +20,25 @@ _kosearch() {
     esac
     COMPREPLY=()
     case "$command $previous" in
-        'index --include' | 'index --exclude' | 'index --max-file-size' | 'index --passage-tokens' | 'index --passage-overlap' | 'index --endpoint' | 'index --dimensions' | 'index --into' | 'query -k' | 'query --path' | 'query --after' | 'query --before' | 'query --weight' | 'query --min-score' | 'query --rerank' | 'query -C' | 'query --context' | 'query --batch' | 'show -C' | 'show --context' | 'eval --compare' | 'eval --weight' | 'eval --failures' | 'eval --qrels' | 'eval --run' | 'eval --plot' | 'eval --endpoint' | 'eval --passage-tokens' | 'serve --idle') return ;;
+        'index --include' | 'index --exclude' | 'index --max-file-size' | 'index --passage-tokens' | 'index --passage-overlap' | 'index --endpoint' | 'index --dimensions' | 'index --into' | 'query -k' | 'query --path' | 'query --after' | 'query --before' | 'query --weight' | 'query --min-score' | 'query --rerank' | 'query -C' | 'query --context' | 'query --max-bytes' | 'query --offset' | 'query --batch' | 'show -C' | 'show --context' | 'eval --compare' | 'eval --weight' | 'eval --failures' | 'eval --qrels' | 'eval --run' | 'eval --plot' | 'eval --endpoint' | 'eval --passage-tokens' | 'serve --idle') return ;;
         'index -m' | 'index --model' | 'eval -m' | 'eval --model') words=$(_kosearch_names "$1" model) ;;
-        'index --device' | 'query --device' | 'eval --device' | 'serve --device' | 'models check --device') words=$'auto\ncpu\ncuda\nmps' ;;
+        'index --device' | 'query --device' | 'eval --device' | 'serve --device' | 'mcp --device' | 'models check --device') words=$'auto\ncpu\ncuda\nmps' ;;
         'index --storage') words=$'float16\nint8' ;;
-        'index -i' | 'index --index' | 'query -i' | 'query --index' | 'show -i' | 'show --index' | 'status -i' | 'status --index' | 'remove -i' | 'remove --index' | 'eval -i' | 'eval --index' | 'serve -i' | 'serve --index' | 'check -i' | 'check --index' | 'repair -i' | 'repair --index' | 'indexes backup -i' | 'indexes backup --index' | 'indexes restore -i' | 'indexes restore --index') words=$(_kosearch_names "$1" index) ;;
+        'index -i' | 'index --index' | 'query -i' | 'query --index' | 'show -i' | 'show --index' | 'status -i' | 'status --index' | 'remove -i' | 'remove --index' | 'eval -i' | 'eval --index' | 'serve -i' | 'serve --index' | 'mcp -i' | 'mcp --index' | 'check -i' | 'check --index' | 'repair -i' | 'repair --index' | 'indexes backup -i' | 'indexes backup --index' | 'indexes restore -i' | 'indexes restore --index') words=$(_kosearch_names "$1" index) ;;
         'query --type') words=$'asciidoc\ncalendar\ncode\ncompressed\ncsv\ndoc\ndocx\nepub\nhtml\nhwp\nhwpml\njson\nlatex\nmail\nmarkdown\nmbox\nmhtml\nmsg\nnotebook\noffice-xml\nodf\norg\npdf\nppt\npptx\nrst\nrtf\nsubtitles\ntar\ntext\ntnef\nvcard\nvsdx\nxls\nxlsx\nxml\nxps\nzip' ;;
         'query --mode' | 'eval --mode') words=$'hybrid\ndense\nlexical' ;;
         *)
             if [[ $word == -* ]]; then
                 case "$command" in
                 index) words='--include --exclude --archives --retry --reread --max-file-size --passage-tokens --passage-overlap -m --model --endpoint --dimensions --device --storage --into --pull --trust-remote-code --strict --wait -i --index --json -q --quiet -h --help' ;;
-                query) words='-k --path --type --after --before --mode --weight --min-score --rerank --exact --group -C --context --explain --json --jsonl --paths -0 --batch -i --index --device --no-resident -q --quiet -h --help' ;;
+                query) words='-k --path --type --after --before --mode --weight --min-score --rerank --exact --group -C --context --explain --json --jsonl --brief --max-bytes --offset --paths -0 --batch -i --index --device --no-resident -q --quiet -h --help' ;;
                 show) words='-C --context -i --index --json -h --help' ;;
                 status) words='--problems -i --index --json -h --help' ;;
                 remove) words='-i --index --wait -q --quiet -h --help' ;;
                 extract) words='--archives --json -h --help' ;;
                 eval) words='--compare --mode --weight --failures --qrels --run --plot -m --model --endpoint --device --passage-tokens -i --index --json -q --quiet -h --help' ;;
                 serve) words='-d --detach --stop --status --idle -i --index --device --json -q --quiet -h --help' ;;
+                mcp) words='-i --index --device -h --help' ;;
                 check) words='-i --index -q --quiet -h --help' ;;
                 repair) words='-i --index --wait -q --quiet -h --help' ;;
                 docs) words='-h --help' ;;
@@ -54,7 +55,7 @@ _kosearch() {
                 *) words='--version -h --help' ;;
                 esac
             elif [[ -z $command ]]; then
-                words='index query show status remove extract eval serve check repair docs indexes models'
+                words='index query show status remove extract eval serve mcp check repair docs indexes models'
             elif [[ $command == indexes ]]; then
                 words='backup restore adopt'
             elif [[ $command == models ]]; then

@@ -14,6 +14,7 @@ complete -c kosearch -n __fish_use_subcommand -a remove -d 'Take files and folde
 complete -c kosearch -n __fish_use_subcommand -a extract -d 'Print a file\'s text as kosearch reads it'
 complete -c kosearch -n __fish_use_subcommand -a eval -d 'Measure how well the search answers known questions'
 complete -c kosearch -n __fish_use_subcommand -a serve -d 'Keep models and indexes loaded, so that answers come at once'
+complete -c kosearch -n __fish_use_subcommand -a mcp -d 'Let agents search: a server for the Model Context Protocol on stdin and stdout'
 complete -c kosearch -n __fish_use_subcommand -a check -d 'Verify every row and file of an index'
 complete -c kosearch -n __fish_use_subcommand -a repair -d 'Make a damaged index whole again'
 complete -c kosearch -n __fish_use_subcommand -a docs -d 'Print a page of the documentation; without a topic, list them'
@@ -61,6 +62,9 @@ complete -c kosearch -n '__fish_seen_subcommand_from query' -s C -l context -x -
 complete -c kosearch -n '__fish_seen_subcommand_from query' -l explain -d 'Show each side\'s score and rank'
 complete -c kosearch -n '__fish_seen_subcommand_from query' -l json -d 'Print one JSON object'
 complete -c kosearch -n '__fish_seen_subcommand_from query' -l jsonl -d 'Print one JSON object a hit, one a line'
+complete -c kosearch -n '__fish_seen_subcommand_from query' -l brief -d 'Print one JSON object with excerpts only, for agents'
+complete -c kosearch -n '__fish_seen_subcommand_from query' -l max-bytes -x -d 'The most that --brief prints'
+complete -c kosearch -n '__fish_seen_subcommand_from query' -l offset -x -d 'Leave out the first N hits, with --brief'
 complete -c kosearch -n '__fish_seen_subcommand_from query' -l paths -d 'Print each hit\'s file name, once'
 complete -c kosearch -n '__fish_seen_subcommand_from query' -s 0 -d 'End file names with NUL, for xargs -0'
 complete -c kosearch -n '__fish_seen_subcommand_from query' -l batch -r -F -d 'Ask every line of FILE; the model loads once'
@@ -117,6 +121,10 @@ complete -c kosearch -n '__fish_seen_subcommand_from serve' -l device -x -a 'aut
 complete -c kosearch -n '__fish_seen_subcommand_from serve' -l json -d 'Print one JSON object'
 complete -c kosearch -n '__fish_seen_subcommand_from serve' -s q -l quiet -d 'Print no progress and no notes'
 complete -c kosearch -n '__fish_seen_subcommand_from serve' -s h -l help -d 'Show this message and exit'
+
+complete -c kosearch -n '__fish_seen_subcommand_from mcp' -s i -l index -x -a '(__kosearch_names index; __fish_complete_directories)' -d 'Which index: a name, or a folder'
+complete -c kosearch -n '__fish_seen_subcommand_from mcp' -l device -x -a 'auto cpu cuda mps' -d 'Where to embed; on several GPUs: cuda:0,cuda:1'
+complete -c kosearch -n '__fish_seen_subcommand_from mcp' -s h -l help -d 'Show this message and exit'
 
 complete -c kosearch -n '__fish_seen_subcommand_from check' -s i -l index -x -a '(__kosearch_names index; __fish_complete_directories)' -d 'Which index: a name, or a folder'
 complete -c kosearch -n '__fish_seen_subcommand_from check' -s q -l quiet -d 'Print no progress and no notes'

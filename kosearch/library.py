@@ -470,11 +470,14 @@ class Index(Opened):
 
         Of documents with the same text it is the first. Raises UsageError where there is none.
         """
+        from kosearch.searching.ranking import file_state
+
         with self.store.snapshot() as snapshot:
             stored = _only(snapshot.with_hash(_parsed(id)[0]), id)
             headings, pages = snapshot.structure(stored.id) or ((), ())
             text = snapshot.document_text(stored.id)
-            return FullDocument(stored, text, snapshot.passages_of(stored), headings, pages)
+            state = file_state(stored, snapshot)
+            return FullDocument(stored, text, snapshot.passages_of(stored), headings, pages, state)
 
     def remove(self, *paths: StrPath, wait: bool = False) -> int:
         """Forget files, and all that lies below folders; they stay on disk. Returns how many files left the index.

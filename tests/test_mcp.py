@@ -335,7 +335,7 @@ class TestCap:
     def test_a_long_document_is_read_part_by_part_to_its_end(self, monkeypatch: pytest.MonkeyPatch) -> None:
         text = "\n".join(f"{n} {'말 ' * 50}" for n in range(400))
         stored = StoredDocument(1, b"/a.md", "/a.md", "", "markdown", "", {}, RULES + "0" * 52, len(text), 1, 1, 0)
-        full = FullDocument(stored, text, (), (), (PageStart(0, 1), PageStart(text.index("\n300 "), 2)))
+        full = FullDocument(stored, text, (), (), (PageStart(0, 1), PageStart(text.index("\n300 "), 2)), "gone")
         settings = config.load({"resident": False})
         found = tools.Tools(settings, asking.Asker(settings, "/"), "/")
         monkeypatch.setattr(kosearch.Index, "document", lambda *_: full)

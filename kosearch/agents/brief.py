@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from kosearch.records import Answer, Hit
-from kosearch.searching.excerpts import best_part
+from kosearch.searching import snippet
 from kosearch.sources import shown_path
 
 BRIEF = "kosearch.brief/1"
@@ -80,7 +80,7 @@ def excerpt(found: Hit, question: str) -> str:
     """The sentences of a hit that answer best, on one line, with … where they were cut."""
     first = found.best[0] - found.passage.start
     part = found.text[first : found.best[1] - found.passage.start]
-    start, end = best_part(part, question, _EXCERPT)
+    start, end = snippet(part, question, _EXCERPT)
     body = " ".join(part[start:end].split())
     return f"{'…' if first + start > 0 else ''}{body}{'…' if first + end < len(found.text) else ''}"
 

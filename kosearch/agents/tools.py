@@ -26,7 +26,6 @@ from kosearch.filters import local_time
 from kosearch.index import FullDocument, StoredDocument
 from kosearch.library import Index
 from kosearch.records import IndexProgress, IndexReport
-from kosearch.searching.folding import file_state
 from kosearch.sources import display_path, shown_path
 
 CAP = 12_000
@@ -239,8 +238,7 @@ class Tools:
     def _part(self, found: FullDocument, start: int, end: int) -> str:
         last = _cut(found.text, start, end)
         head = f"{self._shown(found.stored)} {_whereabouts(found, start, last)}"
-        if (state := file_state(found.stored)) != "current":
-            head += f" ({state} since it was indexed)" if state == "changed" else " (the file is gone)"
+        head += {"changed": " (changed since it was indexed)", "gone": " (the file is gone)"}.get(found.state, "")
         rest = f"\n(to go on: id {brief.short_hash(found.stored.text_hash)}@{last}-{end})" if last < end else ""
         return _clean(f"{head}\n{found.text[start:last].strip()}{rest}")
 

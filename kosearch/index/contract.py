@@ -124,6 +124,8 @@ class FullDocument:
     headings: tuple[Heading, ...]
     pages: tuple[PageStart, ...]
     """Both are empty where an earlier version of kosearch stored the document, which did not keep them."""
+    state: str
+    """current, changed or gone: the file now, against the file that was indexed."""
 
 
 @dataclass(frozen=True, slots=True)
