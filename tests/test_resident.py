@@ -369,7 +369,8 @@ class TestForwarding:
 
     @pytest.fixture
     def environ(self, folder: Path) -> dict[str, str]:
-        return {"XDG_RUNTIME_DIR": str(folder), "KOSEARCH_NOTE": "주의\n", "KOSEARCH_RESIDENT": "on"}
+        home = {name: os.environ[name] for name in protocol.HOMES if name in os.environ}
+        return {**home, "XDG_RUNTIME_DIR": str(folder), "KOSEARCH_NOTE": "주의\n", "KOSEARCH_RESIDENT": "on"}
 
     def test_prints_what_comes_back_byte_by_byte(
         self, start: Start, environ: dict[str, str], capfdbinary: pytest.CaptureFixture[bytes]

@@ -31,8 +31,8 @@ COMMANDS = {
     "check": ("index", "check"),
     "repair": ("index", "repair"),
     "docs": ("app", "docs"),
-    "indexes": ("index", "app"),
-    "models": ("models", "app"),
+    "indexes": ("index", "indexes"),
+    "models": ("models", "models"),
 }
 """Name → module of this package, and function or group in it; in the order that `--help` lists them."""
 _NUMBERS = {int: re.compile(r"[0-9]{1,9}"), float: re.compile(r"[0-9]*\.?[0-9]+")}
@@ -50,7 +50,7 @@ def commands(names: tuple[str, ...] = tuple(COMMANDS)) -> Any:
         name="kosearch",
         add_completion="_KOSEARCH_COMPLETE" in os.environ,  # only when a shell asks: it adds two options
         rich_markup_mode=None,
-        context_settings={"help_option_names": ["-h", "--help"]},
+        context_settings=options.HELP,
     )
     app.callback()(_top)
     for name in names:

@@ -295,12 +295,12 @@ def repair(
 
 LIST = "kosearch.indexes/1"
 
-app = typer.Typer(rich_markup_mode=None, context_settings={"help_option_names": ["-h", "--help"]})
+indexes = options.group()
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="The one file that a backup is.", show_default=False)]
 
 
-@app.callback(invoke_without_command=True)
+@indexes.callback(invoke_without_command=True)
 def listing(context: typer.Context, json: options.Json = False) -> int:
     """List your indexes, or back up, restore, or take over one.
 
@@ -319,7 +319,7 @@ def listing(context: typer.Context, json: options.Json = False) -> int:
     return OK
 
 
-@app.command("backup")
+@indexes.command("backup")
 def backup(context: typer.Context, file: File, index: options.Index = None, quiet: options.Quiet = False) -> int:
     """Write an index into one new file, beside any run of indexing.
 
@@ -334,7 +334,7 @@ def backup(context: typer.Context, file: File, index: options.Index = None, quie
     return OK
 
 
-@app.command("restore")
+@indexes.command("restore")
 def restore(context: typer.Context, file: File, index: options.Index = None, quiet: options.Quiet = False) -> int:
     """Make an index of a backup, under a name that is free.
 
@@ -355,7 +355,7 @@ def restore(context: typer.Context, file: File, index: options.Index = None, qui
     return OK
 
 
-@app.command("adopt")
+@indexes.command("adopt")
 def adopt(
     context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME_OR_DIR", help="The index, as after --index.")],

@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 LIST = "kosearch.models/1"
 CHECK = "kosearch.model-check/1"
 
-app = typer.Typer(rich_markup_mode=None, context_settings={"help_option_names": ["-h", "--help"]})
+models = options.group()
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A hub name, such as dragonkue/BGE-m3-ko.")]
 
 
-@app.callback(invoke_without_command=True)
+@models.callback(invoke_without_command=True)
 def listing(context: typer.Context, json: options.Json = False) -> int:
     """List the models that can be had, or fetch, check or remove one.
 
@@ -47,7 +47,7 @@ def listing(context: typer.Context, json: options.Json = False) -> int:
     return OK
 
 
-@app.command("pull")
+@models.command("pull")
 def pull(context: typer.Context, name: Name, quiet: options.Quiet = False) -> int:
     """Download a model, or what is missing of it, into the hub's cache.
 
@@ -62,7 +62,7 @@ def pull(context: typer.Context, name: Name, quiet: options.Quiet = False) -> in
     return OK
 
 
-@app.command("check")
+@models.command("check")
 def check(
     context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME_OR_DIR", help="bundled, a hub name, or a folder.")],
@@ -93,7 +93,7 @@ def check(
     return OK
 
 
-@app.command("rm")
+@models.command("rm")
 def remove(context: typer.Context, name: Name, quiet: options.Quiet = False) -> int:
     """Remove a model from the hub's cache.
 
@@ -110,7 +110,7 @@ def remove(context: typer.Context, name: Name, quiet: options.Quiet = False) -> 
     return OK
 
 
-@app.command("export")
+@models.command("export")
 def export(
     context: typer.Context,
     name: Name,
@@ -131,7 +131,7 @@ def export(
     return OK
 
 
-@app.command("import")
+@models.command("import")
 def load(
     context: typer.Context,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="What models export wrote.")],

@@ -22,6 +22,15 @@ def _model_names(incomplete: str) -> list[str]:
     return [name for name in names_here() if name.startswith(incomplete)]
 
 
+HELP = {"help_option_names": ["-h", "--help"]}
+"""What every command's context is made with."""
+
+
+def group() -> typer.Typer:
+    """A command that has commands of its own."""
+    return typer.Typer(rich_markup_mode=None, context_settings=HELP)
+
+
 Index = Annotated[
     str | None,
     typer.Option(
