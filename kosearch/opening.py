@@ -164,8 +164,12 @@ class Opened:
     def store(self) -> Store:
         """The index as it is; raises IndexMissing where there is none."""
         if not self.exists:
-            flag = "" if self.settings.index == "default" else f" --index {shlex.quote(self.settings.index)}"
-            raise IndexMissing(f"there is no index {self.settings.index!r}", f"make it: kosearch index PATH{flag}")
+            name = self.settings.index
+            flag = "" if name == "default" else f" --index {shlex.quote(name)}"
+            hint = f"make it: kosearch index PATH{flag}"
+            if os.path.isfile(name):
+                hint = f"a file is none; of a backup one is made by kosearch indexes restore {shlex.quote(name)}"
+            raise IndexMissing(f"there is no index {name!r}", hint)
         return kind_of(self.directory).open(self.directory, self._secret)
 
     @property

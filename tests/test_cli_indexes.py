@@ -130,6 +130,9 @@ def test_a_backup_comes_back_under_another_name(program: Program) -> None:
     assert file.stat().st_mode & 0o777 == 0o600
     again = program.run("indexes", "backup", file)
     assert (again.returncode, "is there already" in again.stderr) == (2, True)
+    for command in ("indexes adopt", "status --index"):
+        taken = program.run(*command.split(), file)
+        assert (taken.returncode, f"kosearch indexes restore {file}\n" in taken.stderr) == (4, True)
     onto = program.run("indexes", "restore", file)
     assert onto.returncode == 4
     assert onto.stderr.splitlines()[1:] == ["  name another one: --index NAME"]
@@ -143,6 +146,12 @@ def test_a_backup_comes_back_under_another_name(program: Program) -> None:
     listed = program.run("indexes").stdout.splitlines()
     assert [line.split()[0] for line in listed] == ["default", "second"]
     assert all("8 documents" in line and "yours" in line for line in listed)
+
+
+@pytest.mark.parametrize("place", ["/dev/null", "/dev/null/in"])
+def test_where_no_folder_can_be_no_index_is_made(program: Program, place: str) -> None:
+    made = program.run("index", CORPUS, "--index", place)
+    assert (made.returncode, f"no index can be made in {place}: " in made.stderr) == (4, True), made.stderr
 
 
 def test_no_index_is_said(program: Program) -> None:

@@ -171,6 +171,21 @@ def test_path_and_type_filter(indexed: Program) -> None:
     assert ask(indexed, NUMBERS, "--path", "./휴가규정.md") == []
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--path", "nowhere/"), "a path that fits nowhere/"),
+        (("--path", "./nowhere"), f"a path that fits {CORPUS}/nowhere"),
+        (("--type", "hwp"), "the type hwp"),
+        (("--after", "2090", "--before", "2091"), "a date after 2090 and before 2091"),
+    ],
+)
+def test_a_filter_that_lets_nothing_through_is_named(indexed: Program, options: tuple[str, ...], said: str) -> None:
+    result = indexed.run("query", NUMBERS, "--mode", "lexical", *options, cwd=CORPUS)
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[0] == f"kosearch: no document has {said}"
+
+
 def test_a_question_that_only_leaves_out_says_so(indexed: Program) -> None:
     result = indexed.run("query", "--", '-"dried milk"')
     assert (result.returncode, result.stdout) == (1, "")

@@ -135,15 +135,22 @@ class Index:
     def _making(directory: Path) -> Iterator[None]:
         """A folder for a new index, and its lock."""
         _refuse_second(directory)
-        make_private(directory)
-        _ours(directory)
-        strange = [name for name in os.listdir(directory) if name != LOCK and not name.startswith(database.NAME)]
+        try:
+            make_private(directory)
+            _ours(directory)
+            found = os.listdir(directory)
+        except OSError as error:
+            raise _no_place(directory, error) from error
+        strange = [name for name in found if name != LOCK and not name.startswith(database.NAME)]
         if strange:
             raise UsageError(
                 f"{directory} holds other files ({strange[0]}), and no index",
                 "choose a new folder for the index",
             )
-        directory.chmod(0o700)
+        try:
+            directory.chmod(0o700)
+        except OSError as error:
+            raise _no_place(directory, error) from error
         with exclusive(directory / LOCK, wait=False):
             _refuse_second(directory)
             yield
@@ -360,6 +367,12 @@ def kind_of(place: Path) -> Kind:
 def _refuse_second(directory: Path) -> None:
     if database.exists(directory):
         raise IndexStateError(f"there is an index in {directory} already", "name another one: --index NAME")
+
+
+def _no_place(directory: Path, error: OSError) -> IndexStateError:
+    return IndexStateError(
+        f"no index can be made in {directory}: {error.strerror}", "choose another folder: --index NAME_OR_DIR"
+    )
 
 
 def _ours(directory: Path) -> None:

@@ -125,7 +125,12 @@ def _answer(query: Query, question: Question, ranking: Ranking, snapshot: Snapsh
         mode=query.mode,
         hits=hits,
         generation=snapshot.generation,
-        warnings=(*snapshot.warnings, *question.notes, *_unknown(query, ranking)),
+        warnings=(
+            *snapshot.warnings,
+            *question.notes,
+            *_unknown(query, ranking),
+            *(() if hits else _filters_without_documents(query, snapshot)),
+        ),
         terms=() if hits else _counts(question, snapshot),
         searched=question.text,
     )
@@ -135,6 +140,17 @@ def _unknown(query: Query, ranking: Ranking) -> tuple[str, ...]:
     if query.mode == "hybrid" and ranking.lexical is None and len(ranking.ids):
         return ("no passage has a word of the question: these hits are by meaning alone",)
     return ()
+
+
+def _filters_without_documents(query: Query, snapshot: Snapshot) -> tuple[str, ...]:
+    """A line for each filter that no document passes: a name that is wrong, or a folder that was never indexed."""
+    days = " and ".join(f"{name} {day}" for name, day in (("after", query.after), ("before", query.before)) if day)
+    found = (
+        (f"a path that fits {' or '.join(query.paths)}", snapshot.find_documents(paths=query.paths)),
+        (f"the type {' or '.join(query.kinds)}", snapshot.find_documents(kinds=query.kinds)),
+        (f"a date {days}", snapshot.find_documents(after=query.after, before=query.before)),
+    )
+    return tuple(f"no document has {what}" for what, documents in found if documents is not None and not len(documents))
 
 
 def _counts(question: Question, snapshot: Snapshot) -> tuple[tuple[str, int], ...]:
