@@ -19,6 +19,8 @@ from datetime import date, datetime, timedelta
 from kosearch.errors import UsageError
 from kosearch.records import Query
 
+LONGEST_QUESTION = 20_000
+"""Characters: ten pages. What asks with more means a document, and waits for it by the minute."""
 MODES = ("hybrid", "dense", "lexical")
 
 
@@ -53,6 +55,11 @@ def check_text(text: str) -> None:
         raise UsageError("the question is empty", "kosearch query TEXT")
     if not any(map(str.isalnum, text)):
         raise UsageError("the question has neither a letter nor a digit", "kosearch query TEXT")
+    if len(text) > LONGEST_QUESTION:
+        raise UsageError(
+            f"the question has {len(text):,} characters; it may have {LONGEST_QUESTION:,}",
+            "ask with a sentence or a paragraph of it",
+        )
     try:
         text.encode()
     except UnicodeEncodeError as error:

@@ -6,6 +6,7 @@ one that exists is checked against it (`check`, `check_terms`).
 
 from __future__ import annotations
 
+import os
 import shlex
 import threading
 from collections.abc import Callable, Iterator, Sequence

@@ -31,6 +31,7 @@ USAGE = [
     (["query", "x", "--mode", "lexical", "--min-score", "0.5"], "--min-score is a cosine", "leave it out"),
     (["query", "--batch", "no-such-file"], "cannot read no-such-file", "--batch"),
     (["query", "  "], "the question is empty", "kosearch query TEXT"),
+    (["query", "e" + "\u0301\u0323" * 30_000], "the question has 60,001 characters", "a paragraph"),
     (["query", "x", "--type", "pfd"], "there is no type 'pfd'", "types are"),
     (["query", "x", "--after", "someday"], "--after 'someday' is not a date", "2024-02-01"),
     (["query", "x", "--index", "../"], "there is no index", "kosearch index PATH"),
@@ -46,13 +47,13 @@ USAGE = [
     (["query", "x"], "there is no index 'default'", "make it: kosearch index PATH"),
     (["status", "--index", "notes"], "there is no index 'notes'", "kosearch index PATH --index notes"),
     (["remove", "."], "there is no index", "kosearch index PATH"),
-    (["show", "0123:0:1"], "there is no index", "kosearch index PATH"),
+    (["show", "01234567:0:1"], "there is no index", "kosearch index PATH"),
     (["extract", "no-such-file"], "cannot read no-such-file: No such file or directory", ""),
     (["eval", "no-such-collection"], "no-such-collection: there is no such file or folder", "check the path"),
 ]
 
 
-@pytest.mark.parametrize(("arguments", "message", "hint"), USAGE, ids=[" ".join(one[0]) for one in USAGE])
+@pytest.mark.parametrize(("arguments", "message", "hint"), USAGE, ids=[" ".join(one[0])[:80] for one in USAGE])
 def test_mistakes(
     arguments: Sequence[str],
     message: str,
@@ -70,7 +71,7 @@ def test_mistakes(
     assert message in first
     assert hint in "".join(rest)
     assert len(rest) <= 1
-    expected = {"--model": 3, "default": 4, "notes": 4, "0123:0:1": 4, "remove": 4, "../": 4, "extract": 6}
+    expected = {"--model": 3, "default": 4, "notes": 4, "01234567:0:1": 4, "remove": 4, "../": 4, "extract": 6}
     assert code == next((code for word, code in expected.items() if word in f"{arguments} {message}"), 2)
 
 

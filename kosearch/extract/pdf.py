@@ -28,7 +28,7 @@ from kosearch.extract.pdf_layout import (
     paragraphs,
     without_leaders,
 )
-from kosearch.extract.text import LINE, PARAGRAPH, ExtractError, Inside, TextBuilder, decode, normalise, repaired
+from kosearch.extract.text import LINE, PARAGRAPH, ExtractError, Inside, TextBuilder, decode, nfc, normalise, repaired
 from kosearch.records import Extracted, Extraction, Heading, Reason, Skipped
 
 # What pdfium sees on PDF pages, line by line, and what pypdf knows of the file: outline, labels, metadata.
@@ -260,6 +260,8 @@ def read_pages(data: bytes, structure: Structure) -> list[Page]:
             raise ExtractError(Reason.DRM, "protected by DRM: only its own program opens it") from error
         return _second_opinion(structure, str(error))
     try:
+        if count > len(data):  # a page takes more than a byte: its tree names the same one over and over
+            raise ExtractError(Reason.BROKEN, f"a broken PDF: {count:,} pages in {len(data):,} bytes")
         pages = [_read_page(document, number, structure) for number in range(count)]
         return pages or _second_opinion(structure, "no pages")
     finally:
@@ -293,7 +295,7 @@ def _read_page(document: Any, number: int, structure: Structure) -> Page:
         finally:
             textpage.close()
         written, files = _notes(page)
-        notes = bare_lines(unicodedata.normalize("NFC", "\n".join(written)))
+        notes = bare_lines(nfc("\n".join(written)))
         if not lines and not notes:
             return replace(_textless_page(page, number, structure), files=files)
         few = sum(len(line.text) for line in lines) < _STAMP
@@ -410,7 +412,7 @@ class _PageReader:
                     text = self._respaced(first, last, horizontal=False)
             else:
                 row, cells = self._parted(first, last, height, lambda box: (box.bottom, box.top))
-        return Line(repaired(unicodedata.normalize("NFC", text)), left, right, base, height, row, cells)
+        return Line(repaired(nfc(text)), left, right, base, height, row, cells)
 
     def _parted(self, first: int, last: int, height: float, along: Along) -> tuple[bool, tuple[Cell, ...]]:
         """Whether wide gaps part the line, as in a table's row; and its parts, where it may be a line of columns."""
@@ -426,7 +428,7 @@ class _PageReader:
         return bool(cells), (*cells, self._part(start, last + 1, along)) if cells else ()
 
     def _part(self, start: int, end: int, along: Along) -> Cell:
-        text = repaired(unicodedata.normalize("NFC", self._text[start:end]))
+        text = repaired(nfc(self._text[start:end]))
         return Cell(text, along(self._cell(start))[0], along(self._cell(end - 1))[1])
 
     def _origin(self, position: int) -> tuple[float, float]:

@@ -86,6 +86,10 @@ _OTHER_SPACE = re.compile("[\x0b\x0c\x1c-\x1e\x85\xa0\u2028\u2029\u202f]")
 _INVISIBLE = re.compile("[\x00-\x08\x0e-\x1b\x1f\x7f-\x84\x86-\x9f\xad\u200b\u2060\ufeff\ufff9-\ufffb\ufffe\uffff]")
 # The program Hangul writes its name with an old vowel, in letters or as one character of its own; people write 한글.
 _OLD_HANGUL = re.compile("(?:\u1112\u119e\u11ab|\uf53a)(?=\uae00|\u1100\u1173\u11af)")
+_MOST_MARKS = 30
+_MANY_MARKS = re.compile(rf"(?:[^\w\s\x00-\u02ff]|[\uff9e\uff9f]){{{_MOST_MARKS + 1},}}")
+"""Where so many marks may stand, and no letters or digits do; the two are letters by name."""
+_JOINER = "\u034f"
 _HANGUL = re.compile("[가-힣]")
 _ZEROS = re.compile(rb"\0+")
 _TEXT = bytes(code for code in range(256) if code in b"\t\n\r\x1b" or (code >= 32 and code != 127))
@@ -110,8 +114,30 @@ def normalise(text: str) -> str:
     text = _OTHER_SPACE.sub(" ", text)
     text = _INVISIBLE.sub("", text)
     text = _SURROGATE.sub("\ufffd", text)
-    text = _OLD_HANGUL.sub("한", text)
-    return text if unicodedata.is_normalized("NFC", text) else unicodedata.normalize("NFC", text)
+    return nfc(_OLD_HANGUL.sub("한", text))
+
+
+def nfc(text: str) -> str:
+    """The same text in NFC, with a combining grapheme joiner after every 30 marks in a row.
+
+    That is Unicode's stream-safe form (UAX #15), and no language needs so many. Python puts marks in order in quadratic
+    time: a million of them would take an hour.
+    """
+    if unicodedata.is_normalized("NFC", text):
+        return text
+    return unicodedata.normalize("NFC", _MANY_MARKS.sub(_in_parts, text))
+
+
+def _in_parts(marks: re.Match[str]) -> str:
+    parts, count = [], 0
+    for character in marks.group():
+        is_mark = unicodedata.combining(unicodedata.normalize("NFKD", character)[0])
+        count = count + 1 if is_mark else 0
+        if count > _MOST_MARKS:
+            parts.append(_JOINER)
+            count = 1
+        parts.append(character)
+    return "".join(parts)
 
 
 def decode(data: bytes, *, declared: str = "") -> Decoded:

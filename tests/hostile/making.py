@@ -180,6 +180,7 @@ CHEAP = (
     "deep.json",
     "deep.rtf",
     "circular.pdf",
+    "a million pages.pdf",
     "brackets.md",
     "stray cell.xlsx",
     "digits.json",

@@ -9,6 +9,8 @@ import subprocess
 import sys
 import threading
 import time
+import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,6 +19,8 @@ from pathlib import Path
 import pytest
 from conftest import Program, Tally
 from making import CHEAP, HOSTILE
+
+from kosearch.extract.text import nfc
 
 MEMORY = 3 << 30
 """Bytes that any process of ours may have had: a worker's limit, and the interpreter with its libraries."""
@@ -107,6 +111,19 @@ def check(program: Program, folder: Path, hostile: Mapping[str, Callable[[], byt
 def test_sound_files_among_hostile_ones(program: Program, tmp_path: Path, tally: Tally) -> None:
     check(program, tmp_path / "in", {name: HOSTILE[name] for name in CHEAP}, 5)
     tally.tried("bombs", len(CHEAP))
+
+
+def test_marks_without_end_cost_little_and_stay() -> None:
+    """Python orders a run of them in quadratic time: a million took an hour."""
+    marks = "\u0301\u0323\uff9e"
+    for few in ("cafe\u0301", "e" + "\u0301\u0323" * 15, "가나다", "─" * 100 + "e\u0301", "ｶ\uff9e" * 100):
+        assert nfc(few) == unicodedata.normalize("NFC", few)
+    begun = time.process_time()
+    many = nfc("e" + marks * 200_000)
+    assert unicodedata.normalize("NFKC", many)
+    assert time.process_time() - begun < 5
+    assert Counter(unicodedata.normalize("NFD", many).replace("\u034f", "")) == Counter("e" + marks * 200_000)
+    assert nfc(many) == many
 
 
 @pytest.mark.slow
