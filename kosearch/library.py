@@ -384,7 +384,7 @@ class Index(Opened):
         `warm` is for a process that asks often: graph search is loaded and used where it pays.
         """
         from kosearch.searching.answering import answers
-        from kosearch.terms import dictionaries
+        from kosearch.terms.dictionaries import read_synonyms
 
         warnings: tuple[str, ...] = ()
         if self.is_foreign:  # hnswlib, which reads graphs, trusts what it reads
@@ -392,14 +392,23 @@ class Index(Opened):
         with self.store.snapshot(warm=warm) as snapshot:
             if any(one.mode != "dense" for one in queries):
                 check_terms(snapshot.identity, self.settings)
+                warnings = (*warnings, *self._changed_words(snapshot.identity))
             if not snapshot.passages:
-                why = (self._why_empty(),)
+                why = (*warnings, self._why_empty())
                 return [Answer(one.text, one.mode, (), snapshot.generation, why) for one in queries]
-            meant = dictionaries.read((self.settings.config_file.parent, self.directory))
-            found = answers(
-                queries, snapshot, self.analyzer, self.embed_queries, self.rescore, meant, self._token_count
-            )
+            meant, analyzer = read_synonyms(self._dictionaries), self._analyzer_by(snapshot.identity.words)
+            found = answers(queries, snapshot, analyzer, self.embed_queries, self.rescore, meant, self._token_count)
             return [replace(one, warnings=(*warnings, *one.warnings)) for one in found]
+
+    def _changed_words(self, identity: Identity) -> tuple[str, ...]:
+        """The line that says that the user's own words are others than the index was made with."""
+        try:
+            if self.is_foreign or self._words() == identity.words:
+                return ()
+        except UsageError as error:
+            return (f"{error.message}: until it is mended, the words that the index was made with hold",)
+        again = f"kosearch index --index {shlex.quote(self.settings.index)}"
+        return (f"words.txt has changed since the index took it up: {again} does, without reading a file",)
 
     def _as_a_guest(self, queries: Sequence[Query]) -> tuple[list[Query], tuple[str, ...]]:
         """Questions to somebody else's index, as they may be asked, and the line that says so."""
@@ -556,16 +565,20 @@ class Index(Opened):
         """Bring the terms to the rules of this version, where an earlier one made them. Reads no file."""
         from kosearch.indexing import renew_terms
         from kosearch.processing import TermProcessor
-        from kosearch.terms import FIELDS, RULES
+        from kosearch.terms import FIELDS, RULES, rules_with
 
-        identity = self.store.identity
-        if (identity.term_rules, identity.fields) == (RULES, FIELDS):
+        identity, words = self.store.identity, self._words()
+        wanted = rules_with(words)
+        if (identity.term_rules, identity.fields) == (wanted, FIELDS):
             return
-        with self.store.writer(wait=wait) as writer, self.pool(TermProcessor()) as pool:
-            reanalysis = writer.reanalysis(RULES, FIELDS)
+        why = "without what words.txt says now"
+        if (identity.term_rules, identity.fields) != (rules_with(identity.words), FIELDS):
+            why = f"by rules {identity.term_rules.partition('+')[0]}, and now are by {RULES}"
+        with self.store.writer(wait=wait) as writer, self.pool(TermProcessor(words)) as pool:
+            reanalysis = writer.reanalysis(wanted, FIELDS, words)
             yield (
-                f"words were taken apart by rules {identity.term_rules}, and now are by {RULES}: the stored texts of"
-                f" {len(reanalysis):,} documents are gone through, no file is read"
+                f"words were taken apart {why}: the stored texts of {len(reanalysis):,} documents are gone through,"
+                " no file is read"
             )
             yield from renew_terms(reanalysis, pool)
 

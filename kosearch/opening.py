@@ -41,12 +41,12 @@ PASSAGE_RULES = "1"
 """Changes whenever a text may be cut otherwise than before."""
 
 
-def plan(settings: Settings, model: embedding.AnyModel) -> Identity:
-    """What an index would be that were made now.
+def plan(settings: Settings, model: embedding.AnyModel, words: tuple[str, ...]) -> Identity:
+    """What an index would be that were made now, with words of the user's own.
 
     Raises UsageError for passages that the model cannot read, ModelError for one that reads too little.
     """
-    from kosearch.terms import FIELDS, RULES
+    from kosearch.terms import FIELDS, rules_with
 
     return Identity(
         model=model.name,
@@ -56,10 +56,11 @@ def plan(settings: Settings, model: embedding.AnyModel) -> Identity:
         passage_rules=PASSAGE_RULES,
         passage_tokens=_passage_tokens(settings, model),
         overlap=settings.passage_overlap,
-        term_rules=RULES,
+        term_rules=rules_with(words),
         fields=FIELDS,
         endpoint=model.kept() if isinstance(model, embedding.Endpoint) else None,
         storage=settings.storage,
+        words=words,
     )
 
 
@@ -95,9 +96,9 @@ def check(identity: Identity, settings: Settings) -> None:
 
 def check_terms(identity: Identity, settings: Settings) -> None:
     """See that questions are taken apart as the passages were: otherwise words would miss in silence."""
-    from kosearch.terms import FIELDS, RULES
+    from kosearch.terms import FIELDS, RULES, rules_with
 
-    if (identity.term_rules, identity.fields) != (RULES, FIELDS):
+    if (identity.term_rules, identity.fields) != (rules_with(identity.words), FIELDS):
         raise IndexMismatch(
             f"the index {settings.index!r} has terms by rules {identity.term_rules}, and this version of kosearch"
             f" makes them by rules {RULES}",
@@ -147,14 +148,16 @@ class Opened:
         self._questions = questions
         self._trusting = trust_remote_code
         self._loading = threading.RLock()
+        self._latest_analyzer: Analyzer | None = None
 
     def close(self) -> None:
         """Let go of files and models. The object may be used again, and then opens them anew."""
         with self._loading:
             if "store" in vars(self):
                 self.store.close()
-            for name in ("store", "model", "embedder", "_first_embedder", "query_embedder", "rescorer", "analyzer"):
+            for name in ("store", "model", "embedder", "_first_embedder", "query_embedder", "rescorer"):
                 vars(self).pop(name, None)
+            self._latest_analyzer = None
 
     @property
     def exists(self) -> bool:
@@ -243,12 +246,32 @@ class Opened:
         """The model with all its heads, loaded."""
         return embedding.load_rescorer(self.model, self.settings.device)
 
-    @_once
+    @property
     def analyzer(self) -> Analyzer:
-        """What turns text into terms."""
+        """What turns text into terms, by the words that the index was made with."""
+        return self._analyzer_by(self.store.identity.words)
+
+    def _analyzer_by(self, words: tuple[str, ...]) -> Analyzer:
+        with self._loading:
+            if self._latest_analyzer is None or self._latest_analyzer.words != words:
+                self._latest_analyzer = self._new_analyzer(words)
+            return self._latest_analyzer
+
+    def _new_analyzer(self, words: tuple[str, ...]) -> Analyzer:
         from kosearch.terms import Analyzer
 
-        return Analyzer()
+        return Analyzer(words)
+
+    @property
+    def _dictionaries(self) -> tuple[Path, Path]:
+        """The folders in which a user says what words there are and what they mean."""
+        return self.settings.config_file.parent, self.directory
+
+    def _words(self) -> tuple[str, ...]:
+        """The user's own words as they are now. Raises UsageError."""
+        from kosearch.terms.dictionaries import read_words
+
+        return read_words(self._dictionaries)
 
     def prepare(self, *, pull: bool = False) -> None:
         """Make the index where there is none, and see that model and rules are those that made it."""
@@ -263,7 +286,8 @@ class Opened:
 
         identity = self.store.identity
         context = CONTEXT * context_tokens(self.model) // CONTEXT_TOKENS
-        return DocumentProcessor(self.model, PassageRules(identity.passage_tokens, identity.overlap, context))
+        passages = PassageRules(identity.passage_tokens, identity.overlap, context)
+        return DocumentProcessor(self.model, passages, identity.words)
 
     def pool(self, task: Callable[[Item], Result]) -> Pool[Item, Result]:
         """Worker processes for a task: half the cores, since embedding wants the others."""
@@ -315,7 +339,8 @@ class Opened:
 
     def _planned(self, *, pull: bool = False) -> Identity:
         """What a new index would be."""
-        return plan(self.settings, model_for(self.settings, pull=pull, trusting=self._trusting))
+        words = self._words()
+        return plan(self.settings, model_for(self.settings, pull=pull, trusting=self._trusting), words)
 
     def _notes(self) -> Iterator[str]:
         """What the user should know before anything is read.

@@ -86,9 +86,10 @@ class Processed:
 class DocumentProcessor:
     """Cuts and analyses documents. Made in the parent, pickled once, and loaded in each worker on first use."""
 
-    def __init__(self, model: AnyModel, rules: PassageRules) -> None:
+    def __init__(self, model: AnyModel, rules: PassageRules, words: tuple[str, ...] = ()) -> None:
         self._model = model
         self._rules = rules
+        self._words = words
 
     def warm(self) -> None:
         """Load what every document needs, before the time of the first one begins."""
@@ -114,7 +115,7 @@ class DocumentProcessor:
 
     @cached_property
     def _analyzer(self) -> Analyzer:
-        return Analyzer()
+        return Analyzer(self._words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +201,10 @@ class StoredFileProcessor:
 
 
 class TermProcessor:
-    """The worker's task for documents whose terms are to be made by the rules of this version."""
+    """The worker's task for documents whose terms are to be made by the rules of this version, and by these words."""
+
+    def __init__(self, words: tuple[str, ...]) -> None:
+        self._words = words
 
     def __call__(self, document: UnanalysedDocument) -> list[Mapping[str, Sequence[str]]]:
         """The terms of each passage, by field."""
@@ -211,7 +215,7 @@ class TermProcessor:
 
     @cached_property
     def _analyzer(self) -> Analyzer:
-        return Analyzer()
+        return Analyzer(self._words)
 
 
 def _terms(analyzer: Analyzer, title: str, passage: Passage, text: str, name: str) -> Mapping[str, Sequence[str]]:

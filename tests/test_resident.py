@@ -508,7 +508,7 @@ class TestTheClient:
 
     def test_many_questions_are_for_the_asking_process(self, folder: Path, index: config.Settings) -> None:
         with pytest.raises(launcher.Unavailable, match="too many"):
-            _run(index, questions=["?"] * 33)
+            _run(index, questions=["?"] * (launcher.MAX_QUESTIONS + 1))
         assert not list(folder.iterdir())
 
     def test_a_question_beyond_all_bounds_is_not_sent(self, start: Start, index: config.Settings) -> None:

@@ -166,7 +166,7 @@ def test_what_it_prints_is_what_one_process_prints(
     for name, value in resident.program.environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(home)
-    monkeypatch.setattr(terms, "Analyzer", lambda: analyzer)  # Kiwi is loaded once for all
+    monkeypatch.setattr(terms, "Analyzer", lambda *_: analyzer)  # Kiwi is loaded once for all
     capfdbinary.readouterr()
     code = main(["query", "--no-resident", *arguments])
     assert (done.returncode, done.stdout, done.stderr) == (code, *capfdbinary.readouterr())

@@ -79,8 +79,8 @@ def library_of(tmp_path_factory: pytest.TempPathFactory, cache_dir: Path) -> Cal
         library = Index(settings)
         for _ in library.update([os.fsencode(folder)]):
             pass
-        for name in ("analyzer", "query_embedder"):  # loaded once for all folders
-            vars(library)[name] = shared.setdefault(name, getattr(library, name))
+        for name, loaded in (("_latest_analyzer", "analyzer"), ("query_embedder", "query_embedder")):
+            vars(library)[name] = shared.get(name) or shared.setdefault(name, getattr(library, loaded))  # once for all
 
         def ask(question: str, **options: object) -> Answer:
             filters.check_text(question)

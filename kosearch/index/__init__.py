@@ -198,6 +198,7 @@ class Index:
         """
         with self._writing(wait=wait) as tables:
             yield SqliteWriter(self.directory, tables, self._secret)
+            self.identity = tables.identity  # its terms may be by other rules now
 
     def is_own(self) -> bool:
         """Whether it has the seal of the user's secret, which was made or adopted by this user on this machine."""

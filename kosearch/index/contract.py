@@ -47,6 +47,8 @@ class Identity:
     """What finds a model that answers over HTTP again, its URL first of all; None for one on this machine."""
     storage: str = "float16"
     """What the numbers of vectors are kept in: float16 or int8."""
+    words: tuple[str, ...] = ()
+    """Words that were taken for such beside those of the dictionary; `term_rules` names them."""
 
 
 @dataclass(frozen=True, slots=True)

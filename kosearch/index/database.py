@@ -265,7 +265,7 @@ def migrate(connection: sqlite3.Connection, identity: Identity | None = None) ->
             connection.executemany(
                 "INSERT INTO term VALUES (?, ?)", ((number, seal(empty, number)) for number in range(BUCKETS))
             )
-            write_meta(connection, "identity", asdict(identity))
+            write_identity(connection, identity)
             write_meta(connection, "run", None)
             state = {"generation": 0, "manifest": "", "documents": 0, "passages": 0}
             write_meta(connection, "state", state | {"totals": dict.fromkeys(identity.fields, 0)})
@@ -307,6 +307,20 @@ def write_meta(connection: sqlite3.Connection, key: str, value: Any) -> None:
     """Set a value of the table `meta`."""
     text = json.dumps(value, ensure_ascii=False)
     connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?, ?)", (key, text, checksum(key, text)))
+
+
+def read_identity(connection: sqlite3.Connection) -> Identity:
+    """What made the index. Raises IndexDamaged."""
+    stored = read_meta(connection, "identity")
+    words = read_optional_meta(connection, "words") or ()
+    return Identity(**stored | {"fields": tuple(stored["fields"]), "words": tuple(words)})
+
+
+def write_identity(connection: sqlite3.Connection, identity: Identity) -> None:
+    """Set what made the index. Words stand by themselves: versions that know none read the rest."""
+    stored = asdict(identity)
+    write_meta(connection, "words", stored.pop("words"))
+    write_meta(connection, "identity", stored)
 
 
 def _open(path: Path, *, write: bool, alone: bool = False, options: str = "") -> Connection:

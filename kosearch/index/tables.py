@@ -17,7 +17,6 @@ from kosearch.errors import IndexDamaged, IndexMismatch
 from kosearch.index.contract import (
     FileState,
     Globs,
-    Identity,
     Ids,
     Status,
     StoredDocument,
@@ -35,6 +34,7 @@ from kosearch.index.database import (
     decode_counts,
     integer_of,
     is_current,
+    read_identity,
     read_meta,
     read_optional_meta,
     transaction,
@@ -85,17 +85,13 @@ class Tables:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        self.identity = self._identity()
+        self.identity = read_identity(connection)
 
     def state(self) -> State:
         """The published generation. The first read of a transaction: it fixes what the rest of it sees."""
         state = State(**read_meta(self.connection, "state"))
-        self.identity = self._identity()  # a writer may have changed the rules of its terms
+        self.identity = read_identity(self.connection)  # a writer may have changed the rules of its terms
         return state
-
-    def _identity(self) -> Identity:
-        stored = read_meta(self.connection, "identity")
-        return Identity(**stored | {"fields": tuple(stored["fields"])})
 
     def rows(self, sql: str, *parameters: Any) -> Iterator[Any]:
         """The rows of a query, some thousands at a time."""

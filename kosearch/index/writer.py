@@ -35,6 +35,7 @@ from kosearch.index.database import (
     storable_integer,
     transaction,
     unseal,
+    write_identity,
     write_meta,
 )
 from kosearch.index.files import Damaged, Manifest, step
@@ -179,9 +180,9 @@ class SqliteWriter:
         with self.transaction():
             write_meta(self._connection, "run", run)
 
-    def reanalysis(self, rules: str, fields: tuple[str, ...]) -> SqliteReanalysis:
-        """Begin to give the passages terms by other rules, or go on with it."""
-        return SqliteReanalysis(self._directory, self._tables, rules, fields)
+    def reanalysis(self, rules: str, fields: tuple[str, ...], words: tuple[str, ...] = ()) -> SqliteReanalysis:
+        """Begin to give the passages terms by other rules, or go on with it; the rules' name tells the words, too."""
+        return SqliteReanalysis(self._directory, self._tables, rules, fields, words)
 
     def publish(self) -> int:
         """Make all that was written searchable, in one commit; returns the generation that answers now.
@@ -494,7 +495,7 @@ def _take_new_terms(tables: Tables, state: State, identity: Identity) -> State:
     connection.execute("UPDATE passage SET terms = n.terms FROM new_terms n WHERE n.passage_id = passage.id")
     connection.execute("DELETE FROM new_terms")
     write_meta(connection, "new terms", None)
-    write_meta(connection, "identity", asdict(identity))
+    write_identity(connection, identity)
     return replace(state, passages=counts.passages, totals=totals)
 
 
@@ -556,10 +557,12 @@ _LACKING = (
 class SqliteReanalysis:
     """Begun, or gone on with, by whoever makes one; `finish` makes the new terms those of the index."""
 
-    def __init__(self, directory: Path, tables: Tables, rules: str, fields: tuple[str, ...]) -> None:
+    def __init__(
+        self, directory: Path, tables: Tables, rules: str, fields: tuple[str, ...], words: tuple[str, ...]
+    ) -> None:
         self._directory = directory
         self._tables = tables
-        self._identity: Identity = replace(tables.identity, term_rules=rules, fields=fields)
+        self._identity: Identity = replace(tables.identity, term_rules=rules, fields=fields, words=words)
         made_by = {"rules": rules, "fields": list(fields)}
         if read_optional_meta(tables.connection, "new terms") != made_by:
             with transaction(tables.connection):

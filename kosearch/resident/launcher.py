@@ -23,8 +23,10 @@ from kosearch.resident import protocol
 
 _PROGRAM = "from kosearch.cli.query import reside; reside()"
 """What the process is: it runs commands, which are above this room."""
-MAX_QUESTIONS = 32
-"""More are worth loading the model for where they are asked."""
+MAX_QUESTIONS = 1000
+"""More would keep others waiting for minutes."""
+SECONDS_A_QUESTION = 0.5
+"""So much longer than for one an answer may take, for each question of a batch."""
 
 
 class Reply(NamedTuple):
@@ -62,6 +64,7 @@ def run(
         if environ.get("KOSEARCH_CONFIG"):
             told["KOSEARCH_CONFIG"] = str(settings.config_file)
         request = resident.request(argv, told, terminal=terminal, questions=questions)
+        patience += SECONDS_A_QUESTION * len(questions or ())
         reply = _ask(protocol.socket_path(settings), settings, request, patience)
         if reply.get("version") != __version__:
             raise Unavailable(f"the resident is of version {reply.get('version')}")

@@ -187,7 +187,8 @@ def peer_pid(connection: socket.socket) -> int | None:
 
 
 MAX_REQUEST = 1 << 20
-MAX_REPLY = 16 << 20
+MAX_REPLY = 64 << 20
+"""A thousand questions with ten hits each are some 30 MB."""
 HEAD = struct.Struct(">I")
 
 

@@ -29,15 +29,18 @@ from kosearch.terms import Analyzer
 _FOLDERS = ("KOSEARCH_CONFIG", "KOSEARCH_DATA_DIR", "KOSEARCH_CACHE_DIR")
 MOST = 8
 """Indexes held at the same time; the one that nobody asked for longest makes room."""
+MOST_ANALYZERS = 2
+"""So many lists of words of the user's own: each takes a Kiwi of its own, some hundred megabytes."""
 
 
 class Warm:
     """Answers from any index. Every method may be called from any thread."""
 
     def __init__(self, settings: Settings) -> None:
-        self.analyzer = Analyzer()
+        self._analyzers: dict[tuple[str, ...], Analyzer] = {}
         self._settings = settings
-        self._embedders: dict[str, embedding.QueryEmbedder] = {}
+        self._query_embedders: dict[str, embedding.QueryEmbedder] = {}
+        self._embedders: dict[str, embedding.Embedder] = {}
         self._rescorers: dict[str, embedding.Rescorer] = {}
         self._indexes: dict[str, _Index] = {}
         self._holding = threading.Lock()
@@ -78,11 +81,26 @@ class Warm:
             self._close(name, library)
         return bool(gone) and not self._indexes
 
-    def embedder(self, model: embedding.AnyModel) -> embedding.QueryEmbedder:
+    def analyzer(self, words: tuple[str, ...]) -> Analyzer:
+        """What reads questions by these words, loaded once whatever indexes were made with them."""
+        with self._loading:
+            if words not in self._analyzers:
+                others = list(self._analyzers.items())[: MOST_ANALYZERS - 1]
+                self._analyzers = {words: Analyzer(words), **dict(others)}
+            return self._analyzers[words]
+
+    def query_embedder(self, model: embedding.AnyModel) -> embedding.QueryEmbedder:
         """The model, loaded once whatever indexes it made."""
         with self._loading:
+            if model.fingerprint not in self._query_embedders:
+                self._query_embedders[model.fingerprint] = embedding.load_for_queries(model, self._settings.device)
+            return self._query_embedders[model.fingerprint]
+
+    def embedder(self, model: embedding.AnyModel) -> embedding.Embedder:
+        """The same for many questions at once; loaded when there are so many for the first time."""
+        with self._loading:
             if model.fingerprint not in self._embedders:
-                self._embedders[model.fingerprint] = embedding.load_for_queries(model, self._settings.device)
+                self._embedders[model.fingerprint] = embedding.load(model, self._settings.device)
             return self._embedders[model.fingerprint]
 
     def rescorer(self, model: embedding.AnyModel) -> embedding.Rescorer:
@@ -129,12 +147,15 @@ class _Index(Index):
         """Whether the index that was opened is still the one in its directory."""
         return _identity(self.directory / database.NAME) == self._identity
 
-    @cached_property
-    def analyzer(self) -> Analyzer:
-        return self._warm.analyzer
+    def _new_analyzer(self, words: tuple[str, ...]) -> Analyzer:
+        return self._warm.analyzer(words)
 
     @cached_property
     def query_embedder(self) -> embedding.QueryEmbedder:
+        return self._warm.query_embedder(self.model)
+
+    @cached_property
+    def embedder(self) -> embedding.Embedder:
         return self._warm.embedder(self.model)
 
     @cached_property

@@ -10,6 +10,8 @@ written in many ways has one form more (`normal_forms`). A file's name gives its
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 import threading
 import unicodedata
@@ -121,10 +123,18 @@ def _has(stored: Mapping[str, str], wanted: Wanted) -> bool:
     return any(f" {' '.join(terms)} " in stored.get(field, "") for field, terms in wanted.alternatives)
 
 
+def rules_with(words: tuple[str, ...]) -> str:
+    """The name of the rules by which a text becomes terms where these words are known beside the dictionary's."""
+    return f"{RULES}+{hashlib.sha256(json.dumps(words).encode()).hexdigest()[:16]}" if words else RULES
+
+
 class Analyzer:
     """Turns text into terms. Kiwi is loaded (one to three seconds) with the first Hangul; threads may share it."""
 
-    def __init__(self) -> None:
+    def __init__(self, words: tuple[str, ...] = ()) -> None:
+        """`words` are words of Hangul beside those that Kiwi knows, as `dictionaries.read_words` gives them."""
+        self.words = words
+        self._forms = frozenset(words)
         self._lock = threading.Lock()
         self._kiwi: Kiwi | None = None
         self._above: tuple[tuple[str, str], Sequence[str], Sequence[str]] = (("", ""), (), ())
@@ -242,11 +252,14 @@ class Analyzer:
             tokens = [
                 (token.start, token.end, token.form, tag)
                 for token in self._tokenize(text)
-                if (tag := token.tag.partition("-")[0]) in _PAIRED and _HANGUL.match(token.form)
+                if (tag := token.tag.partition("-")[0]) in _PAIRED
+                if _HANGUL.match(token.form) or token.form in self._forms
                 if not asked or (f"{token.form}다" if tag in _VERBS else token.form) not in ASKING_KOREAN
             ]
             words += [
-                (start, f"{form}다" if tag in _VERBS else form) for start, _, form, tag in tokens if tag in _TERMS
+                (start, f"{form}다" if tag in _VERBS else form.replace(" ", "").casefold())
+                for start, _, form, tag in tokens
+                if tag in _TERMS
             ]
             words.sort(key=_place)
             pairs += [pair for start, run in _runs(text, tokens) for pair in _pairs(start, run)]
@@ -260,6 +273,8 @@ class Analyzer:
 
                 # The dictionary of foreign names takes two seconds more to load, and no figure was better for it.
                 self._kiwi = Kiwi(num_workers=1, load_multi_dict=False)
+                for word in self.words:
+                    self._kiwi.add_user_word(word)
         tokens: list[Token] = self._kiwi.tokenize(text)
         return tokens
 

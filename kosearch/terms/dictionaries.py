@@ -1,19 +1,35 @@
-"""What words mean here: a file of words that stand for each other, asked at question time only.
+"""What words mean here, and which there are: two files that a person writes, in the settings' folder or an index's.
 
-법카 = 법인카드 = corporate card      # each of them finds the others
+`synonyms.txt` has expressions that stand for each other, and is read for every question:
+
+    법카 = 법인카드 = corporate card      # each of them finds the others
+
+`words.txt` has words that no dictionary knows, one a line. Passages are taken apart by it, so an index keeps those that
+it was made with, and questions are read by these.
+
+    한걸음센터                            # a name, a product
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from kosearch.errors import UsageError
 
-FILE = "synonyms.txt"
+Entry = TypeVar("Entry")
+
+SYNONYMS, WORDS = "synonyms.txt", "words.txt"
+MOST_WORDS = 5000
+"""An index keeps them, and every process that reads Korean loads them."""
 _LONGEST = 100
+"""Characters of an expression."""
+_LONGEST_WORD = 40
+_WORD = re.compile(r"(?=.*[가-힣])[^\W_]+(?: [^\W_]+)*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,33 +47,60 @@ class Synonyms:
         return list(found)
 
 
-def read(places: Iterable[Path]) -> Synonyms:
+def read_synonyms(folders: Iterable[Path]) -> Synonyms:
     """The synonyms of all these folders that have a file of them. Raises UsageError, with the line that is wrong."""
-    groups: list[tuple[str, ...]] = []
-    for place in places:
-        path = place / FILE
+    return Synonyms(tuple(_read(folders, SYNONYMS, _group)))
+
+
+def read_words(folders: Iterable[Path]) -> tuple[str, ...]:
+    """The words of all these folders that have a file of them, each once, in the order of the alphabet.
+
+    Raises UsageError, with the line that is wrong.
+    """
+    words = sorted(set(_read(folders, WORDS, _word)))
+    if len(words) > MOST_WORDS:
+        raise UsageError(f"{WORDS} has {len(words):,} words", f"{MOST_WORDS:,} are the most")
+    return tuple(words)
+
+
+def _read(folders: Iterable[Path], name: str, entry: Callable[[str], Entry]) -> Iterator[Entry]:
+    """An entry for each line of these files that has more than a comment, which # begins."""
+    for path in (folder / name for folder in folders):
         try:
-            lines = path.read_text(encoding="utf-8-sig").splitlines()
+            lines = unicodedata.normalize("NFC", path.read_text(encoding="utf-8-sig")).splitlines()
         except FileNotFoundError:
             continue
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"cannot read {path}: {error}", "it is a text file in UTF-8") from error
-        groups += parse(lines, str(path))
-    return Synonyms(tuple(groups))
+        for number, line in enumerate(lines, 1):
+            if content := " ".join(line.partition("#")[0].split()):
+                try:
+                    yield entry(content)
+                except _WrongLineError as error:
+                    raise UsageError(f"{path}, line {number}: {content!r} {error}", error.hint) from None
 
 
-def parse(lines: Sequence[str], name: str) -> list[tuple[str, ...]]:
-    """The groups in a file's lines: expressions with = between them, and # before what is no part of it."""
-    groups = []
-    for number, line in enumerate(lines, 1):
-        content = line.partition("#")[0].strip()
-        if not content:
-            continue
-        group = tuple(" ".join(one.split()) for one in content.split("="))
-        if len(group) < 2 or not all(any(map(str.isalnum, one)) and len(one) <= _LONGEST for one in group):
-            raise UsageError(f"{name}, line {number}: {content!r} names no synonyms", "a line is: 법카 = 법인카드")
-        groups.append(group)
-    return groups
+class _WrongLineError(Exception):
+    def __init__(self, what: str, hint: str) -> None:
+        super().__init__(what)
+        self.hint = hint
+
+
+def _group(line: str) -> tuple[str, ...]:
+    group = tuple(" ".join(one.split()) for one in line.split("="))
+    if len(group) < 2 or not all(any(map(str.isalnum, one)) and len(one) <= _LONGEST for one in group):
+        raise _WrongLineError("names no synonyms", "a line is: 법카 = 법인카드")
+    return group
+
+
+def _word(line: str) -> str:
+    if "=" in line:
+        raise _WrongLineError("is no word", f"what words mean stands in {SYNONYMS}; a line here is: 한걸음센터")
+    if len(line) < 2 or len(line) > _LONGEST_WORD or not _WORD.fullmatch(line):
+        raise _WrongLineError(
+            "is no word of Hangul", f"a line is one name of 2 to {_LONGEST_WORD} letters and digits: 한걸음센터"
+        )
+    return line
 
 
 def _stands_in(expression: str, question: str) -> bool:

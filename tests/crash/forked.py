@@ -188,7 +188,7 @@ def load() -> None:
     )
     offsets()
     processing.token_offsets = lambda _: offsets()
-    processing.Analyzer = terms.Analyzer = lambda: analyzer  # type: ignore[assignment,misc]
+    processing.Analyzer = terms.Analyzer = lambda *_: analyzer  # type: ignore[assignment,misc]
     embedding.load = lambda model, *_: _Words(model)  # type: ignore[assignment]
     embedding.load_for_queries = lambda model, *_: _Words(model)  # type: ignore[assignment]
     embedding.load_for_few = lambda *_: None  # type: ignore[assignment]

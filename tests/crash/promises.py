@@ -233,8 +233,8 @@ PROMISES: dict[str, Promise] = {
             "terms by other rules are asked": Break(
                 f"{_FORMATS}::test_other_rules_are_an_error_that_says_what_to_run",
                 "opening.py",
-                "if (identity.term_rules, identity.fields) != (RULES, FIELDS)",
-                "if not (RULES and FIELDS)",
+                "if (identity.term_rules, identity.fields) != (rules_with(identity.words), FIELDS)",
+                "if not (rules_with(()) and FIELDS)",
             ),
         },
     ),
