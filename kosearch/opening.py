@@ -23,6 +23,8 @@ from kosearch.records import TokenOffsets
 from kosearch.system import usable_cores
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from kosearch.processing import DocumentProcessor
     from kosearch.records import Vectors
     from kosearch.terms import Analyzer

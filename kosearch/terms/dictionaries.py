@@ -68,7 +68,7 @@ def _read(folders: Iterable[Path], name: str, entry: Callable[[str], Entry]) -> 
     for path in (folder / name for folder in folders):
         try:
             lines = unicodedata.normalize("NFC", path.read_text(encoding="utf-8-sig")).splitlines()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             continue
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"cannot read {path}: {error}", "it is a text file in UTF-8") from error
