@@ -335,8 +335,8 @@ class Writer(Protocol):
     def record_run(self, run: Mapping[str, Any]) -> None:
         """Keep what a run did, for `status`."""
 
-    def reanalysis(self, rules: str, fields: tuple[str, ...]) -> Reanalysis:
-        """Begin to give the passages terms by other rules, or go on with it."""
+    def reanalysis(self, rules: str, fields: tuple[str, ...], words: tuple[str, ...] = ()) -> Reanalysis:
+        """Begin to give the passages terms by other rules, or go on with it; the rules' name tells the words, too."""
 
     def publish(self) -> int:
         """Make all that was written searchable, in one commit; returns the generation that answers now."""
