@@ -234,6 +234,34 @@ def test_damaged_rows_are_noticed_and_given_up(folder: Path, statement: str) -> 
     assert set(lost) <= {"/문서/a.txt", "/문서/b.txt"}
 
 
+@pytest.mark.parametrize("place", ["the map of pages", "the number of free pages", "the list of free pages"])
+def test_what_sqlite_knows_of_its_pages_is_made_anew(folder: Path, place: str) -> None:
+    """No row tells of these, and making the indexes anew does not mend them."""
+    index = make(folder / "index", [f"f{number}" for number in range(20)])
+    expected = answers(index)
+    index.close()
+    path = folder / "index/index.sqlite"
+    connection = sqlite3.connect(path)
+    connection.executescript("CREATE TABLE large (x); INSERT INTO large VALUES (zeroblob(50000)); DROP TABLE large")
+    connection.close()
+    data = bytearray(path.read_bytes())
+    size, trunk = (int.from_bytes(data[at : at + length]) for at, length in ((16, 2), (32, 4)))
+    assert trunk > 2, "no page is free"
+    flipped = {
+        "the map of pages": size + 5 * 6 + 4,
+        "the number of free pages": 39,
+        "the list of free pages": (trunk - 1) * size + 7,
+    }
+    data[flipped[place]] ^= 1
+    path.write_bytes(data)
+    index = Index(folder / "index")
+    assert [one for one in index.check() if one.startswith("SQLite: ")]
+    assert index.repair() == []
+    assert index.check() == []
+    assert answers(index) == expected
+    index.close()
+
+
 @pytest.mark.parametrize(
     "statement",
     [

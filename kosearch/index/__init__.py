@@ -406,9 +406,7 @@ def _check(directory: Path, tables: Tables) -> Iterator[str]:
 
 def _findings(directory: Path, tables: Tables) -> Iterator[str]:
     state = tables.state()
-    for (finding,) in tables.rows("PRAGMA integrity_check"):
-        if finding != "ok":
-            yield f"SQLite: {finding}"
+    yield from (f"SQLite: {finding}" for finding in _damage_of_sqlite(tables))
     for table, *_ in tables.rows("PRAGMA foreign_key_check"):
         yield f"SQLite: a row of the table {table} belongs to nothing"
     for (key,) in list(tables.rows("SELECT key FROM meta ORDER BY key")):
@@ -426,6 +424,11 @@ def _findings(directory: Path, tables: Tables) -> Iterator[str]:
             yield "the totals are not those of the passages"
         yield from _wrong_counts(tables, counts)
         yield from _wrong_files(directory, tables, state)
+
+
+def _damage_of_sqlite(tables: Tables) -> list[str]:
+    """What SQLite itself finds wrong with the form of its file."""
+    return [finding for (finding,) in tables.rows("PRAGMA integrity_check") if finding != "ok"]
 
 
 def _repair(directory: Path, tables: Tables) -> list[str]:
@@ -453,6 +456,8 @@ def _repair(directory: Path, tables: Tables) -> list[str]:
             write_counts(tables, number, rows.get(number, {}))
         # Without a manifest nothing derived is used: it may hold what has just been given up.
         write_meta(connection, "state", asdict(replace(_counted(tables, counts, tables.state()), manifest="")))
+    if any(_damage_of_sqlite(tables)):  # its map of pages, its list of free ones: what no row has
+        connection.execute("VACUUM")
     publish(directory, tables)
     return sorted(paths)
 
