@@ -31,7 +31,7 @@ _kosearch() {
             if [[ $word == -* ]]; then
                 case "$command" in
                 index) words='--include --exclude --archives --retry --reread --max-file-size --passage-tokens --passage-overlap -m --model --endpoint --dimensions --device --storage --into --pull --trust-remote-code --strict --wait -i --index --json -q --quiet -h --help' ;;
-                query) words='-k --path --type --after --before --mode --weight --min-score --rerank --exact --group -C --context --explain --json --jsonl --brief --max-bytes --offset --paths -0 --batch -i --index --device --no-resident -q --quiet -h --help' ;;
+                query) words='-k --path --type --after --before --mode --weight --min-score --rerank --exact --group -C --context --explain --json --jsonl --brief --max-bytes --offset --paths -0 --batch -i --index --all --device --no-resident -q --quiet -h --help' ;;
                 show) words='-C --context -i --index --json -h --help' ;;
                 status) words='--problems -i --index --json -h --help' ;;
                 remove) words='-i --index --wait -q --quiet -h --help' ;;

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from kosearch.index import Status as Status
     from kosearch.index import StoredDocument as StoredDocument
     from kosearch.index import StoredPassage as StoredPassage
+    from kosearch.joined import Joined as Joined
+    from kosearch.joined import join as join
     from kosearch.library import Index as Index
     from kosearch.library import IndexRun as IndexRun
     from kosearch.library import embed as embed
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
     from kosearch.records import Skipped as Skipped
 
 _ROOMS = {
+    "joined": ("join", "Joined"),
     "library": ("open", "read", "embed", "Index", "IndexRun"),
     "records": (
         *("Answer", "Hit", "Passage", "Score", "Shown"),

@@ -15,7 +15,7 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Literal, Self, TypedDict, TypeVar, Unpack, overload
 
 from kosearch import filters
-from kosearch.config import load
+from kosearch.config import Settings, load
 from kosearch.errors import (
     FilesSkipped,
     IndexDamaged,
@@ -217,23 +217,7 @@ class Index(Opened):
     @overload
     def search(self, question: Sequence[str], **options: Unpack[SearchOptions]) -> list[Answer]: ...
 
-    def search(
-        self,
-        question: str | Sequence[str],
-        *,
-        k: int | None = None,
-        mode: str | None = None,
-        weight: float | None = None,
-        min_score: float | None = None,
-        path: str | Sequence[str] = (),
-        type: str | Sequence[str] = (),
-        after: str | date | None = None,
-        before: str | date | None = None,
-        group: bool = False,
-        context: int = 0,
-        rerank: int = 0,
-        exact: bool = False,
-    ) -> Answer | list[Answer]:
+    def search(self, question: str | Sequence[str], **options: Unpack[SearchOptions]) -> Answer | list[Answer]:
         """The k best passages for a question, best first; for a list of questions a list of answers, in their order.
 
         A question is a sentence or words; `"a phrase"`, `+must` and `-not` narrow it. `mode` is hybrid, dense (meaning)
@@ -247,27 +231,7 @@ class Index(Opened):
         An answer is a sequence of its hits; without any, its `warnings` and `terms` tell why.
         Raises UsageError for a question or a filter that makes no sense, ModelError where the model cannot be used.
         """
-        settings = self.settings
-        query = Query(
-            text="",
-            k=settings.k if k is None else k,
-            mode=mode or settings.mode,
-            weight=settings.weight if weight is None else weight,
-            min_score=min_score,
-            paths=tuple(map(filters.glob, _several(path))),
-            kinds=_several(type),
-            after=None if after is None else str(after),
-            before=None if before is None else str(before),
-            group=group,
-            context=context,
-            rerank=rerank,
-            exact=exact,
-        )
-        queries = [replace(query, text=text) for text in ([question] if isinstance(question, str) else question)]
-        filters.check(query)
-        for one in queries:
-            filters.check_text(one.text)
-        answers = self.answers(queries)
+        answers = self.answers(queries_of(self.settings, question, **options))
         return answers[0] if isinstance(question, str) else answers
 
     def vectors(self) -> tuple[Ids, Vectors]:
@@ -392,15 +356,19 @@ class Index(Opened):
         with self.store.snapshot(warm=warm) as snapshot:
             if any(one.mode != "dense" for one in queries):
                 check_terms(snapshot.identity, self.settings)
-                warnings = (*warnings, *self._changed_words(snapshot.identity))
+                warnings = (*warnings, *self.changed_words(snapshot.identity))
             if not snapshot.passages:
-                why = (*warnings, self._why_empty())
+                why = (*warnings, self.why_empty())
                 return [Answer(one.text, one.mode, (), snapshot.generation, why) for one in queries]
-            meant, analyzer = read_synonyms(self._dictionaries), self._analyzer_by(snapshot.identity.words)
-            found = answers(queries, snapshot, analyzer, self.embed_queries, self.rescore, meant, self._token_count)
-            return [replace(one, warnings=(*warnings, *one.warnings)) for one in found]
+            meant, analyzer = read_synonyms(self.dictionaries), self.analyzer_by(snapshot.identity.words)
+            found = answers(queries, snapshot, analyzer, self.embed_queries, self.rescore, meant, self.token_count)
+            return [self._named(one, warnings) for one in found]
 
-    def _changed_words(self, identity: Identity) -> tuple[str, ...]:
+    def _named(self, answer: Answer, warnings: Sequence[str]) -> Answer:
+        hits = tuple(replace(hit, index=self.settings.index) for hit in answer.hits)
+        return replace(answer, hits=hits, warnings=(*warnings, *answer.warnings))
+
+    def changed_words(self, identity: Identity) -> tuple[str, ...]:
         """The line that says that the user's own words are others than the index was made with."""
         try:
             if self.is_foreign or self._words() == identity.words:
@@ -410,12 +378,17 @@ class Index(Opened):
         again = f"kosearch index --index {shlex.quote(self.settings.index)}"
         return (f"words.txt has changed since the index took it up: {again} does, without reading a file",)
 
-    def _as_a_guest(self, queries: Sequence[Query]) -> tuple[list[Query], tuple[str, ...]]:
-        """Questions to somebody else's index, as they may be asked, and the line that says so."""
-        whose = (
+    @property
+    def whose(self) -> str:
+        """The line that says of somebody else's index that it is."""
+        return (
             f"the index {self.settings.index!r} was not made by you on this machine; to take it over:"
             f" kosearch indexes adopt {shlex.quote(self.settings.index)}"
         )
+
+    def _as_a_guest(self, queries: Sequence[Query]) -> tuple[list[Query], tuple[str, ...]]:
+        """Questions to somebody else's index, as they may be asked, and the line that says so."""
+        whose = self.whose
         if self.store.identity.endpoint is None:
             return list(queries), (whose,)
         if any(one.mode == "dense" for one in queries):
@@ -532,7 +505,7 @@ class Index(Opened):
         """Files and parts of files that are not searchable, by path."""
         return self.store.problems()
 
-    def _why_empty(self) -> str:
+    def why_empty(self) -> str:
         """Why no question can have an answer, and what to do about it."""
         since = self.store.written_since()
         if since is not None:
@@ -618,6 +591,46 @@ class IndexRun:
     def close(self) -> None:
         """End the run now."""
         self._steps.close()
+
+
+def queries_of(
+    settings: Settings,
+    question: str | Sequence[str],
+    *,
+    k: int | None = None,
+    mode: str | None = None,
+    weight: float | None = None,
+    min_score: float | None = None,
+    path: str | Sequence[str] = (),
+    type: str | Sequence[str] = (),
+    after: str | date | None = None,
+    before: str | date | None = None,
+    group: bool = False,
+    context: int = 0,
+    rerank: int = 0,
+    exact: bool = False,
+) -> list[Query]:
+    """What `search` asks with these options, see there. Raises UsageError where they make no sense."""
+    query = Query(
+        text="",
+        k=settings.k if k is None else k,
+        mode=mode or settings.mode,
+        weight=settings.weight if weight is None else weight,
+        min_score=min_score,
+        paths=tuple(map(filters.glob, _several(path))),
+        kinds=_several(type),
+        after=None if after is None else str(after),
+        before=None if before is None else str(before),
+        group=group,
+        context=context,
+        rerank=rerank,
+        exact=exact,
+    )
+    queries = [replace(query, text=text) for text in ([question] if isinstance(question, str) else question)]
+    filters.check(query)
+    for one in queries:
+        filters.check_text(one.text)
+    return queries
 
 
 def _file_name(path: StrPath) -> bytes:

@@ -251,9 +251,9 @@ class Opened:
     @property
     def analyzer(self) -> Analyzer:
         """What turns text into terms, by the words that the index was made with."""
-        return self._analyzer_by(self.store.identity.words)
+        return self.analyzer_by(self.store.identity.words)
 
-    def _analyzer_by(self, words: tuple[str, ...]) -> Analyzer:
+    def analyzer_by(self, words: tuple[str, ...]) -> Analyzer:
         with self._loading:
             if self._latest_analyzer is None or self._latest_analyzer.words != words:
                 self._latest_analyzer = self._new_analyzer(words)
@@ -265,7 +265,7 @@ class Opened:
         return Analyzer(words)
 
     @property
-    def _dictionaries(self) -> tuple[Path, Path]:
+    def dictionaries(self) -> tuple[Path, Path]:
         """The folders in which a user says what words there are and what they mean."""
         return self.settings.config_file.parent, self.directory
 
@@ -273,7 +273,7 @@ class Opened:
         """The user's own words as they are now. Raises UsageError."""
         from kosearch.terms.dictionaries import read_words
 
-        return read_words(self._dictionaries)
+        return read_words(self.dictionaries)
 
     def prepare(self, *, pull: bool = False) -> None:
         """Make the index where there is none, and see that model and rules are those that made it."""
@@ -306,7 +306,7 @@ class Opened:
             self._first_embedder = None
         return self.embedder.embed_passages(texts, progress)
 
-    def _token_count(self, text: str) -> int:
+    def token_count(self, text: str) -> int:
         """Into how many tokens of the model a text falls."""
         return len(self._token_offsets(text))
 

@@ -213,6 +213,8 @@ class Hit:
     """The model's sparse score, where the passage was scored again…"""
     multi_vector: Score | None = None
     """…and its multi-vector score."""
+    index: str = ""
+    """The name of the index that it stands in, as that was asked for."""
 
     @property
     def weak(self) -> bool:

@@ -59,6 +59,9 @@ Floats = NDArray[np.float64]
 Weights = Mapping[str, Mapping[str, float]]
 """Field → term → what the term is worth, as a factor."""
 
+RRF = 60
+"""Cormack, Clarke and Büttcher 2009, "Reciprocal Rank Fusion Outperforms Condorcet and Individual Rank Learning"."""
+
 
 def bm25(question: Weights, passage: Mapping[str, Sequence[str]], statistics: Statistics) -> float:
     """A passage's score: 0 where it shares no term with the question. `passage` is field → terms, as stored.

@@ -37,6 +37,7 @@ HIT: Mapping[str, Any] = {
     "cited": {"page": (int, type(None)), "page_label": text_or_null, "lines": [int], "heading": [str]},
     "document_hash": str,
     "state": str,
+    "index": str,
     "also": [str],
     "more": int,
 }

@@ -42,6 +42,17 @@ Index = Annotated[
         autocompletion=_index_names,
     ),
 ]
+Indexes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--index",
+        "-i",
+        metavar="NAME_OR_DIR",
+        help="Which index: a name, or a folder; several are asked as one.  [default: default; env: KOSEARCH_INDEX]",
+        show_default=False,
+        autocompletion=_index_names,
+    ),
+]
 Model = Annotated[
     str | None,
     typer.Option(

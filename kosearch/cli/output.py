@@ -88,15 +88,19 @@ class Output:
         if error.hint:
             self._message(f"  {render.one_line(error.hint)}")
 
-    def answer(self, found: Answer, *, explain: bool, numbered: bool) -> None:
-        """A question's hits for a person: wrapped and coloured on a terminal, a paragraph a line in a pipe."""
+    def answer(self, found: Answer, *, explain: bool, numbered: bool, named: bool = False) -> None:
+        """A question's hits for a person: wrapped and coloured on a terminal, a paragraph a line in a pipe.
+
+        `named` says of each which index it stands in.
+        """
         draw = self._draw if self.stdout.isatty() else self._plain
         if numbered:
             draw(0, render.one_line(found.question), "bold underline", "")
         for hit in found.hits:
             draw(
                 0,
-                f"{hit.rank:>2}  {render.headline(hit, self.cwd)}  {hit.score:.3f}{' weak' if hit.weak else ''}",
+                f"{hit.rank:>2}  {render.headline(hit, self.cwd)}  {hit.score:.3f}{' weak' if hit.weak else ''}"
+                + (f"  [{render.one_line(hit.index)}]" if named else ""),
                 "bold cyan",
                 "",
             )

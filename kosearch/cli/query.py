@@ -19,7 +19,7 @@ from kosearch import filters
 from kosearch.agents.brief import BYTES, answers
 from kosearch.cli import options, render
 from kosearch.cli.output import Caller, Output
-from kosearch.config import Settings
+from kosearch.config import Settings, index_names
 from kosearch.errors import INTERRUPTED, NO_HIT, OK, TERMINATED, KosearchError, UsageError
 from kosearch.records import Answer, Query
 from kosearch.resident import Elsewhere
@@ -95,7 +95,8 @@ def query(
         Path | None,
         typer.Option(metavar="FILE", help="Ask every line of FILE; the model loads once.", show_default=False),
     ] = None,
-    index: options.Index = None,
+    index: options.Indexes = None,
+    everywhere: Annotated[bool, typer.Option("--all", help="Ask all of your indexes as one.")] = False,
     device: options.Device = None,
     no_resident: Annotated[
         bool, typer.Option("--no-resident", help="Answer in this process, and start no warm one.")
@@ -113,13 +114,14 @@ def query(
     output = options.output_of(context, quiet=quiet)
     settings = options.settings(
         caller.environ,
-        index=index,
+        index=index[0] if index else None,
         device=device,
         mode=mode,
         weight=weight,
         k=k,
         resident="off" if no_resident else None,
     )
+    asked = _indexes(settings, index or (), everywhere=everywhere)
     many = batch is not None or not text or text == ["-"]
     if many and caller.ask and caller.questions is None:
         raise Elsewhere("its questions come from a file or its input")
@@ -142,12 +144,12 @@ def query(
     filters.check(query, "--")
     questions = caller.questions or _questions(text, batch)
     if settings.resident and not caller.ask:
-        code = _run_by_resident(settings, caller, questions if many else None)
+        code = _run_by_resident(asked[0], caller, questions if many else None)
         if code is not None:
             return code
     queries = [replace(query, text=question) for question in questions]
     found: list[Answer] = []
-    for one in _answers(queries, settings, caller):
+    for one in _answers(queries, asked, caller):
         found.append(one)
         _messages(output, one, filtered=filtered)
         if jsonl:
@@ -155,7 +157,7 @@ def query(
                 output.json(render.hit_line_as_json(hit, one.question, output.cwd))
             output.flush()
         elif not json and not brief and not paths:
-            output.answer(one, explain=explain, numbered=many)
+            output.answer(one, explain=explain, numbered=many, named=len(asked) > 1)
     if json:
         output.json(render.batch_as_json(found, output.cwd) if many else render.answer_as_json(found[0], output.cwd))
     elif brief:
@@ -189,13 +191,26 @@ def _run_by_resident(settings: Settings, caller: Caller, questions: Sequence[str
     return reply.code
 
 
-def _answers(queries: Sequence[Query], settings: Settings, caller: Caller) -> Iterable[Answer]:
+def _indexes(settings: Settings, names: Sequence[str], *, everywhere: bool) -> list[Settings]:
+    """The settings of each index that is asked; the first one's are those of the command."""
+    if everywhere and names:
+        raise UsageError("--all asks all indexes, and --index some", "leave one of them out")
+    if everywhere:
+        names = index_names(settings)
+        if not names:
+            raise UsageError("there is no index yet", "kosearch index PATH")
+    return [replace(settings, index=name) for name in names] or [settings]
+
+
+def _answers(queries: Sequence[Query], asked: Sequence[Settings], caller: Caller) -> Iterable[Answer]:
     """The answers of a process that runs this command for another, or of this one."""
     if caller.ask:
-        return caller.ask(settings, queries)
+        return caller.ask(asked, queries)
+    from kosearch.joined import join
     from kosearch.library import Index
 
-    library = Index(settings, questions=len(queries))
+    indexes = [Index(one, questions=len(queries)) for one in asked]
+    library = indexes[0] if len(indexes) == 1 else join(*indexes)
     parts = (queries[start : start + _AT_ONCE] for start in range(0, len(queries), _AT_ONCE))
     return (answer for part in parts for answer in library.answers(part))
 

@@ -332,6 +332,7 @@ def hit_as_json(found: Hit, cwd: str) -> dict[str, Any]:
         },
         "document_hash": found.document_hash,
         "state": found.state,
+        "index": found.index,
         "also": [shown_path(path, cwd) for path in found.also],
         "more": found.more,
     }

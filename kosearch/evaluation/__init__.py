@@ -39,6 +39,7 @@ from kosearch.library import Index
 from kosearch.opening import check_terms
 from kosearch.processing import DocumentProcessor, Processed
 from kosearch.records import Extracted, IndexProgress, Query, SourceFile
+from kosearch.scoring import RRF
 from kosearch.searching.ranking import Embed, Ranking, Rescore, rank, rerank
 from kosearch.terms import Analyzer
 from kosearch.workers import Failure, Pool
@@ -49,8 +50,6 @@ SYSTEMS = ("dense", "lexical", "hybrid", "rrf", "rerank")
 hybrid with the best scored again by all of the model's heads."""
 RERANK = 50
 """How many those are."""
-RRF = 60
-"""Cormack, Clarke and Büttcher 2009, "Reciprocal Rank Fusion Outperforms Condorcet and Individual Rank Learning"."""
 _EMBEDDED_AT_ONCE = 64
 
 

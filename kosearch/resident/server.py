@@ -21,6 +21,7 @@ from kosearch import config, embedding, resident, system
 from kosearch.config import Settings
 from kosearch.errors import KosearchError
 from kosearch.index import database
+from kosearch.joined import join
 from kosearch.library import Index
 from kosearch.records import Answer, Query
 from kosearch.resident import Elsewhere, protocol
@@ -51,18 +52,20 @@ class Warm:
         """The directories of the indexes that are held, the latest asked last."""
         return list(self._indexes)
 
-    def answers(self, directory: str, queries: Sequence[Query]) -> list[Answer]:
-        """As Index.answers, and raises as it does."""
-        library = self._library(directory)
+    def answers(self, directories: Sequence[str], queries: Sequence[Query]) -> list[Answer]:
+        """As Index.answers, or Joined.answers, and raises as they do. Hits name the directory as their index."""
+        libraries = [self._library(one) for one in directories]
         try:
-            return library.answers(queries, warm=library.settled)
+            asked = libraries[0] if len(libraries) == 1 else join(*libraries)
+            return asked.answers(queries, warm=all(one.settled for one in libraries))
         except Exception:
-            self._close(directory, library)  # whatever it was, the next question meets a new one
+            for directory, library in zip(directories, libraries, strict=True):
+                self._close(directory, library)  # whatever it was, the next question meets a new one
             raise
 
     def load(self, directory: str) -> None:
         """Load everything that a question takes, before there is one."""
-        self.answers(directory, [Query("가")])
+        self.answers([directory], [Query("가")])
         self.settle()
 
     def settle(self) -> None:
@@ -179,8 +182,8 @@ TICK = 1.0
 """Seconds between looks at whether it is time to end."""
 
 Result = TypeVar("Result")
-Ask = Callable[[Settings, Sequence[Query]], Sequence[Answer]]
-"""Answers questions with these settings. May raise anything: then the command that asks ends with it."""
+Ask = Callable[[Sequence[Settings], Sequence[Query]], Sequence[Answer]]
+"""Answers questions from an index, or from several, each with its settings. May raise anything."""
 Print = Callable[[Sequence[str], str, Mapping[str, str], bool, Sequence[str] | None, Ask], dict[str, Any]]
 """Runs a command line for another process: `kosearch.cli.query.printed`, which is above this room."""
 
@@ -222,7 +225,7 @@ class Commands:
         Raises what the command raises.
         """
 
-        def ask(settings: Settings, queries: Sequence[Query]) -> list[Answer]:
+        def ask(settings: Sequence[Settings], queries: Sequence[Query]) -> list[Answer]:
             return self._asked(settings, queries, environ, cwd)
 
         try:
@@ -231,15 +234,21 @@ class Commands:
             return {"elsewhere": str(reason)}
 
     def _asked(
-        self, settings: Settings, queries: Sequence[Query], environ: Mapping[str, str], cwd: str
+        self, settings: Sequence[Settings], queries: Sequence[Query], environ: Mapping[str, str], cwd: str
     ) -> list[Answer]:
-        name = os.path.expanduser(settings.index)
-        if os.sep in name or name.startswith("."):
-            name = os.path.join(cwd, name)
-        directory = config.index_directory(name, settings)
-        if not self._is_for_me(settings, environ) or not directory.is_dir():
-            raise Elsewhere("it is for another process, or there is no index")
-        return self._warm.answers(os.path.realpath(directory), queries)
+        names: dict[str, str] = {}
+        for one in settings:
+            name = os.path.expanduser(one.index)
+            if os.sep in name or name.startswith("."):
+                name = os.path.join(cwd, name)
+            directory = config.index_directory(name, one)
+            if not self._is_for_me(one, environ) or not directory.is_dir():
+                raise Elsewhere("it is for another process, or there is no index")
+            names[os.path.realpath(directory)] = one.index
+        if len(names) < len(settings):
+            raise Elsewhere("an index is named twice")
+        answers = self._warm.answers(list(names), queries)
+        return [replace(one, hits=tuple(replace(hit, index=names[hit.index]) for hit in one.hits)) for one in answers]
 
     def _is_for_me(self, settings: Settings, environ: Mapping[str, str]) -> bool:
         return settings.resident and protocol.socket_path(settings, environ) == self._path
