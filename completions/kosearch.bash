@@ -25,7 +25,7 @@ _kosearch() {
         'index --device' | 'query --device' | 'eval --device' | 'serve --device' | 'mcp --device' | 'models check --device') words=$'auto\ncpu\ncuda\nmps' ;;
         'index --storage') words=$'float16\nint8' ;;
         'index -i' | 'index --index' | 'query -i' | 'query --index' | 'show -i' | 'show --index' | 'status -i' | 'status --index' | 'remove -i' | 'remove --index' | 'eval -i' | 'eval --index' | 'serve -i' | 'serve --index' | 'mcp -i' | 'mcp --index' | 'check -i' | 'check --index' | 'repair -i' | 'repair --index' | 'indexes backup -i' | 'indexes backup --index' | 'indexes restore -i' | 'indexes restore --index') words=$(_kosearch_names "$1" index) ;;
-        'query --type') words=$'asciidoc\ncalendar\ncode\ncompressed\ncsv\ndoc\ndocx\nepub\nhtml\nhwp\nhwpml\njson\nlatex\nmail\nmarkdown\nmbox\nmhtml\nmsg\nnotebook\noffice-xml\nodf\norg\npdf\nppt\npptx\nrst\nrtf\nsubtitles\ntar\ntext\ntnef\nvcard\nvsdx\nxls\nxlsx\nxml\nxps\nzip' ;;
+        'query --type') words=$'adoc\nasciidoc\ncalendar\ncode\ncsv\ndoc\ndocx\neml\nepub\nexcel\nhtm\nhtml\nhwp\nhwpml\nhwpx\nics\nipynb\njson\nlatex\nmail\nmarkdown\nmbox\nmd\nmhtml\nmsg\nnotebook\nodf\nodp\nods\nodt\norg\npdf\npowerpoint\nppt\npptx\nrst\nrtf\nsubtitles\ntar\ntex\ntext\ntxt\nvcard\nvcf\nvsdx\nword\nxls\nxlsx\nxml\nxps\nzip' ;;
         'query --mode' | 'eval --mode') words=$'hybrid\ndense\nlexical' ;;
         *)
             if [[ $word == -* ]]; then

@@ -49,7 +49,7 @@ complete -c kosearch -n '__fish_seen_subcommand_from index' -s h -l help -d 'Sho
 
 complete -c kosearch -n '__fish_seen_subcommand_from query' -s k -x -d 'How many hits'
 complete -c kosearch -n '__fish_seen_subcommand_from query' -l path -x -d 'Only documents whose path matches'
-complete -c kosearch -n '__fish_seen_subcommand_from query' -l type -x -a 'asciidoc calendar code compressed csv doc docx epub html hwp hwpml json latex mail markdown mbox mhtml msg notebook office-xml odf org pdf ppt pptx rst rtf subtitles tar text tnef vcard vsdx xls xlsx xml xps zip' -d 'Only this type: pdf, markdown, …'
+complete -c kosearch -n '__fish_seen_subcommand_from query' -l type -x -a 'adoc asciidoc calendar code csv doc docx eml epub excel htm html hwp hwpml hwpx ics ipynb json latex mail markdown mbox md mhtml msg notebook odf odp ods odt org pdf powerpoint ppt pptx rst rtf subtitles tar tex text txt vcard vcf vsdx word xls xlsx xml xps zip' -d 'Only this type: pdf, markdown, …'
 complete -c kosearch -n '__fish_seen_subcommand_from query' -l after -x -d 'Only documents dated then or later'
 complete -c kosearch -n '__fish_seen_subcommand_from query' -l before -x -d 'Only documents dated then or earlier'
 complete -c kosearch -n '__fish_seen_subcommand_from query' -l mode -x -a 'hybrid dense lexical' -d 'What decides'

@@ -40,7 +40,7 @@ CONTEXT_TOKENS = 96
 """Room for the prompt, special tokens, and title and headings in front of a passage (at most 120 characters)."""
 LEAST_TOKENS = 16
 PASSAGE_RULES = "1"
-"""Changes whenever a text may be cut otherwise than before."""
+"""Changes whenever a text may be cut otherwise than before, or another title and headings stand in front of a passage."""
 
 
 def plan(settings: Settings, model: embedding.AnyModel, words: tuple[str, ...]) -> Identity:
@@ -80,7 +80,7 @@ def check(identity: Identity, settings: Settings) -> None:
         raise IndexMismatch(
             f"the index {settings.index!r} has passages by rules {identity.passage_rules}, and this version of kosearch"
             f" makes them by rules {PASSAGE_RULES}",
-            "make another index of the same folders: kosearch index --index NAME PATH",
+            f"cut its texts anew into another index: kosearch index --index {shlex.quote(settings.index)} --into NAME",
         )
     if settings.dimensions not in (None, identity.dimensions):
         raise IndexMismatch(

@@ -13,7 +13,7 @@ from pathlib import Path
 import typer
 
 from kosearch.cli import app
-from kosearch.extract import READERS
+from kosearch.filters import FILES, GROUPS, KINDS
 
 FOLDER = Path(__file__).parents[1] / "completions"
 HEADER = "Completes kosearch's commands, options and values. Made by `python tests/completion_making.py`."
@@ -88,7 +88,7 @@ def _value(param) -> str:
     if param.name in {"index", "model"}:
         return param.name
     if param.metavar == "TYPE":
-        return "|".join(READERS)
+        return "|".join(sorted({*KINDS, *GROUPS, *FILES}))
     if "|" in (param.metavar or ""):
         return param.metavar
     return "file" if (param.metavar or "").startswith("FILE") else "any"

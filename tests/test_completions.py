@@ -15,6 +15,9 @@ import pytest
 from completion_making import FOLDER, SCRIPTS, all_of, commands
 from conftest import PROGRAM, Program
 
+from kosearch import filters
+from kosearch.records import Query
+
 needs_fish = pytest.mark.skipif(shutil.which("fish") is None, reason="fish is not installed")
 needs_zsh = pytest.mark.skipif(shutil.which("zsh") is None, reason="zsh is not installed")
 
@@ -80,6 +83,12 @@ def test_bash_completes_every_command_and_option(program: Program) -> None:
         flags = {flag for option in command.options for flag in option.flags}
         assert set(bash(program, *command.name.split(), "-")) == flags
         assert not command.within or bash(program, command.name, "") == [one.last for one in command.within]
+
+
+def test_every_type_that_is_offered_is_taken() -> None:
+    query = next(command for command in commands() if command.name == "query")
+    offered = next(option.value for option in query.options if "--type" in option.flags)
+    filters.check(Query("a question", types=tuple(offered.split("|"))))
 
 
 def test_bash_completes_names_of_indexes_and_models(named: Program) -> None:

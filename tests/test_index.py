@@ -258,16 +258,17 @@ def test_a_file_that_breaks_keeps_what_it_had(tmp_path: Path) -> None:
     assert answers(index) == before  # its times are those of the text that is shown
     assert index.problems() == [problem]
     assert index.status().problems == {"broken": 1}
-    with index.writer() as writer:
-        writer.skip(source("a", 7), Skipped("/문서/a.txt", Reason.EMPTY, "nothing in it"))
-        writer.publish()
-        assert writer.files()[source("a").raw].documents == 0
-    assert answers(index) == answers(make(tmp_path / "fresh", "bc"))
-    with index.writer() as writer:
-        put(writer, "a", mtime_ns=1)
-        writer.publish()
-    assert index.problems() == []
-    assert answers(index) == answers(make(tmp_path / "whole", "abc"))
+    for reason in (Reason.EMPTY, Reason.VANISHED):
+        with index.writer() as writer:
+            writer.skip(source("a", 7), Skipped("/문서/a.txt", reason, "nothing there"))
+            writer.publish()
+            assert writer.files()[source("a").raw].documents == 0
+        assert answers(index) == answers(make(tmp_path / f"fresh-{reason}", "bc"))
+        with index.writer() as writer:
+            put(writer, "a", mtime_ns=1)
+            writer.publish()
+        assert index.problems() == []
+        assert answers(index) == answers(make(tmp_path / f"whole-{reason}", "abc"))
 
 
 def test_parts_of_a_file_may_have_problems(tmp_path: Path) -> None:
