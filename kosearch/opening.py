@@ -40,7 +40,7 @@ CONTEXT_TOKENS = 96
 """Room for the prompt, special tokens, and title and headings in front of a passage (at most 120 characters)."""
 LEAST_TOKENS = 16
 PASSAGE_RULES = "1"
-"""Changes whenever a text may be cut otherwise than before, or another title and headings stand in front of a passage."""
+"""Changes whenever a text may be cut otherwise than before, or other headings stand in front of a passage."""
 
 
 def plan(settings: Settings, model: embedding.AnyModel, words: tuple[str, ...]) -> Identity:

@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 from kosearch.cli import main
-from kosearch.index import Index, database, vectors
+from kosearch.index import SqliteStore, database, vectors
 from kosearch.index.files import hooks
 
 DATA = Path(__file__).parent / "data"
@@ -35,7 +35,7 @@ def packed(version: int) -> Path:
     return FORMATS / f"{version}.tar.xz"
 
 
-def holdings(index: Index) -> dict[str, object]:
+def holdings(index: SqliteStore) -> dict[str, object]:
     """What must be in an index whatever version opens it."""
     with index.snapshot() as snapshot:
         documents = sorted(
@@ -50,7 +50,7 @@ def holdings(index: Index) -> dict[str, object]:
         }
 
 
-def make(folder: Path) -> Index:
+def make(folder: Path) -> SqliteStore:
     """An index of the corpus with a history."""
     corpus, place = folder / "corpus", folder / "index"
     shutil.copytree(DATA / "corpus", corpus)
@@ -68,7 +68,7 @@ def make(folder: Path) -> Index:
     (corpus / "pending.txt").write_text("This page was stored by a run that was interrupted.\n")
     hooks.append(_interrupt)
     assert index() == 130
-    return Index(place)
+    return SqliteStore(place)
 
 
 def _interrupt(step: str) -> None:

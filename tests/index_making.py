@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from kosearch.index import Identity, Index, NewDocument, NewPassage, Writer
+from kosearch.index import Identity, NewDocument, NewPassage, SqliteStore, Writer
 from kosearch.records import Extracted, Passage, SourceFile
 
 DIMENSIONS = 16
@@ -69,9 +69,9 @@ def put(writer: Writer, name: str, version: int = 0, passages: int = 4, mtime_ns
     writer.put(source(name, mtime_ns), f"hash-{name}-{version}", [document(name, version, passages)])
 
 
-def make(directory: Path, names: Iterable[str] | Mapping[str, int] = ()) -> Index:
+def make(directory: Path, names: Iterable[str] | Mapping[str, int] = ()) -> SqliteStore:
     """A published index of these names, each with its version."""
-    index = Index.create(directory, IDENTITY)
+    index = SqliteStore.create(directory, IDENTITY)
     versions = names if isinstance(names, Mapping) else dict.fromkeys(names, 0)
     with index.writer() as writer:
         with writer.transaction():
@@ -81,7 +81,7 @@ def make(directory: Path, names: Iterable[str] | Mapping[str, int] = ()) -> Inde
     return index
 
 
-def answers(index: Index, *, warm: bool = False) -> dict[str, Any]:
+def answers(index: SqliteStore, *, warm: bool = False) -> dict[str, Any]:
     """All that an index answers, without the ids that its history gave."""
     with index.snapshot(warm=warm) as snapshot:
         ids, cosines = snapshot.dense(QUERY, 10_000)

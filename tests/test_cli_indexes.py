@@ -12,7 +12,7 @@ import pytest
 from conftest import CORPUS, Program
 from endpoint_making import Server
 
-from kosearch.index import Index, database, tables
+from kosearch.index import SqliteStore, database, tables
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_an_index_that_was_changed_elsewhere_is_no_longer_ones_own(program: Prog
     place = program.home / "mine"
     assert program.run("index", docs, "--index", f"{place}/", "--model", "bundled").returncode == 0
     assert "not made by you" not in program.run("query", "vacation", "--mode", "lexical", "--index", f"{place}/").stderr
-    with Index(place).writer() as writer:
+    with SqliteStore(place).writer() as writer:
         writer.add_root(b"/etc")
     assert program.run("index", "--index", f"{place}/").returncode == 4
     assert "not made by you" in program.run("query", "vacation", "--mode", "lexical", "--index", f"{place}/").stderr

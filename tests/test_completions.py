@@ -88,7 +88,7 @@ def test_bash_completes_every_command_and_option(program: Program) -> None:
 def test_every_type_that_is_offered_is_taken() -> None:
     query = next(command for command in commands() if command.name == "query")
     offered = next(option.value for option in query.options if "--type" in option.flags)
-    filters.check(Query("a question", types=tuple(offered.split("|"))))
+    filters.check(Query("a question", kinds=tuple(offered.split("|"))))
 
 
 def test_bash_completes_names_of_indexes_and_models(named: Program) -> None:

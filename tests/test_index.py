@@ -13,13 +13,13 @@ import pytest
 from index_making import DIMENSIONS, IDENTITY, QUERY, TERMS, answers, document, make, put, source, vector
 
 from kosearch.errors import IndexBusy, IndexDamaged, IndexMismatch, IndexMissing, IndexStateError, UsageError
-from kosearch.index import FileState, Index, NewDocument, NewPassage, Writer, files
+from kosearch.index import FileState, NewDocument, NewPassage, SqliteStore, Writer, files
 from kosearch.index import database as tables
 from kosearch.records import Extracted, Passage, Reason, Skipped
 
 
 def test_an_empty_index_answers_nothing(tmp_path: Path) -> None:
-    index = Index.create(tmp_path / "new" / "index", IDENTITY)
+    index = SqliteStore.create(tmp_path / "new" / "index", IDENTITY)
     with index.snapshot() as snapshot:
         assert (snapshot.generation, snapshot.passages, snapshot.warnings) == (0, 0, ())
         assert snapshot.dense(QUERY, 10)[0].size == 0
@@ -29,7 +29,7 @@ def test_an_empty_index_answers_nothing(tmp_path: Path) -> None:
     with index.writer() as writer:
         assert writer.publish() == 0
     assert index.check() == []
-    assert Index(tmp_path / "new" / "index").identity == IDENTITY
+    assert SqliteStore(tmp_path / "new" / "index").identity == IDENTITY
 
 
 def test_everything_is_private(tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_lexical_finds_the_passages_that_have_a_term(tmp_path: Path) -> None:
 
 
 def test_terms_may_hold_anything_but_white_space(tmp_path: Path) -> None:
-    index = Index.create(tmp_path, IDENTITY)
+    index = SqliteStore.create(tmp_path, IDENTITY)
     odd = ["a:b", '"', "\\", "*", "OR", "Ａ", "ﬁ", "\x00", "e\u0301", "🙂", "\ud800", "x" * 3000]
     passage = NewPassage(Passage(0, 1, 1, 1), b"h" * 16, vector("x"), {"body": odd})
     with index.writer() as writer:
@@ -168,7 +168,7 @@ def test_a_long_text_is_read_in_parts(tmp_path: Path) -> None:
     text = "".join(chr(0xAC00 + number % 11172) for number in range(50_000)) + "🙂끝"
     slices = [(0, 5), (16380, 16390), (16384, 32768), (49_990, len(text)), (100, 45_000), (7, 7)]
     passages = [NewPassage(Passage(*span, 1, 1), b"h" * 16, vector("x"), {}) for span in slices]
-    index = Index.create(tmp_path, IDENTITY)
+    index = SqliteStore.create(tmp_path, IDENTITY)
     with index.writer() as writer:
         writer.put(source("a"), "", [NewDocument(Extracted(text, "text"), passages)])
         writer.publish()
@@ -195,8 +195,8 @@ def test_readers_see_nothing_of_what_is_not_published(tmp_path: Path) -> None:
     assert answers(index) == answers(make_after(tmp_path / "fresh"))
 
 
-def make_after(directory: Path) -> Index:
-    index = Index.create(directory, IDENTITY)
+def make_after(directory: Path) -> SqliteStore:
+    index = SqliteStore.create(directory, IDENTITY)
     with index.writer() as writer:
         put(writer, "a", 1, mtime_ns=2)
         put(writer, "d")
@@ -272,7 +272,7 @@ def test_a_file_that_breaks_keeps_what_it_had(tmp_path: Path) -> None:
 
 
 def test_parts_of_a_file_may_have_problems(tmp_path: Path) -> None:
-    index = Index.create(tmp_path, IDENTITY)
+    index = SqliteStore.create(tmp_path, IDENTITY)
     problems = [
         Skipped("/문서/a.txt", Reason.ENCRYPTED, "needs a password", member="secret.pdf"),
         Skipped("/문서/a.txt", Reason.SCANNED, "3 of 7 pages have no text"),
@@ -320,7 +320,7 @@ def test_a_failed_transaction_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_roots_and_runs(tmp_path: Path) -> None:
-    index = Index.create(tmp_path, IDENTITY)
+    index = SqliteStore.create(tmp_path, IDENTITY)
     with index.writer() as writer:
         writer.add_root(b"/b\xff")
         writer.add_root(b"/a", {"include": ("*.md",), "exclude": ()})
@@ -335,7 +335,7 @@ def test_roots_and_runs(tmp_path: Path) -> None:
 
 
 def test_names_of_any_bytes(tmp_path: Path) -> None:
-    index = Index.create(tmp_path, IDENTITY)
+    index = SqliteStore.create(tmp_path, IDENTITY)
     odd = replace(source("a"), raw=b"/x/\xff\n.txt", path="/x/\ufffd\n.txt")
     with index.writer() as writer:
         writer.put(odd, "h", [document("a")])
@@ -355,22 +355,22 @@ def test_status(tmp_path: Path) -> None:
 
 def test_opening_says_what_is_wrong(tmp_path: Path) -> None:
     with pytest.raises(IndexMissing, match="no index"):
-        Index(tmp_path / "nowhere")
+        SqliteStore(tmp_path / "nowhere")
     empty = tmp_path / "empty"
     empty.mkdir()
     with pytest.raises(IndexMissing):
-        Index(empty)
+        SqliteStore(empty)
     (empty / "index.sqlite.new").write_bytes(b"left by one that was killed while it was made")
-    assert not Index.exists(empty)
-    Index.create(empty, IDENTITY)
+    assert not SqliteStore.exists(empty)
+    SqliteStore.create(empty, IDENTITY)
     with pytest.raises(IndexStateError, match="already"):
-        Index.create(empty, IDENTITY)
+        SqliteStore.create(empty, IDENTITY)
 
     full = tmp_path / "full"
     full.mkdir()
     (full / "thesis.txt").touch()
     with pytest.raises(UsageError, match=r"thesis\.txt"):
-        Index.create(full, IDENTITY)
+        SqliteStore.create(full, IDENTITY)
 
 
 @pytest.mark.parametrize(
@@ -388,14 +388,14 @@ def test_other_databases_are_refused(tmp_path: Path, pragma: str, error: type[Ex
     connection.execute(f"PRAGMA {pragma}")
     connection.close()
     with pytest.raises(error, match=words):
-        Index(tmp_path)
+        SqliteStore(tmp_path)
 
 
 def test_a_file_that_is_no_database_is_damage(tmp_path: Path) -> None:
     for content in (b"hello" * 1000, b""):
         (tmp_path / "index.sqlite").write_bytes(content)
         with pytest.raises(IndexDamaged):
-            Index(tmp_path)
+            SqliteStore(tmp_path)
 
 
 def test_an_index_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -405,20 +405,20 @@ def test_an_index_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest
     else:
         monkeypatch.setattr(os, "geteuid", lambda: 12345)
     with pytest.raises(IndexStateError, match="another user"):
-        Index(tmp_path)
+        SqliteStore(tmp_path)
 
 
 def test_delete_makes_room_for_another(tmp_path: Path) -> None:
     index = make(tmp_path, "ab")
     with index.writer(), pytest.raises(IndexBusy):
-        Index.delete(tmp_path)
+        SqliteStore.delete(tmp_path)
     answers(index)
-    Index.delete(tmp_path)
+    SqliteStore.delete(tmp_path)
     with pytest.raises(IndexMissing), index.snapshot():
         pass
     other = replace(IDENTITY, model="other")
-    assert Index.create(tmp_path, other).identity == other
-    with Index(tmp_path).writer() as writer:
+    assert SqliteStore.create(tmp_path, other).identity == other
+    with SqliteStore(tmp_path).writer() as writer:
         put(writer, "z")
         assert writer.publish() == 1
     # What was open all along sees the new one.
@@ -427,7 +427,7 @@ def test_delete_makes_room_for_another(tmp_path: Path) -> None:
 
 
 def test_a_wrong_vector_is_an_error_of_the_program(tmp_path: Path) -> None:
-    index = Index.create(tmp_path, IDENTITY)
+    index = SqliteStore.create(tmp_path, IDENTITY)
     wrong = replace(document("a").passages[0], vector=np.zeros(DIMENSIONS + 1, np.float32))
     with index.writer() as writer, pytest.raises(ValueError, match="dimensions"):
         writer.put(source("a"), "", [NewDocument(Extracted("x", "text"), [wrong])])
@@ -450,11 +450,11 @@ def test_an_older_format_is_migrated_or_left_alone(tmp_path: Path, monkeypatch: 
     with monkeypatch.context() as patch:
         patch.setattr(files, "hooks", [killed])
         with pytest.raises(KeyboardInterrupt):
-            Index(tmp_path)
+            SqliteStore(tmp_path)
     connection = tables.connect(tmp_path, write=False)
     assert not tables.is_current(connection)
     connection.close()
-    index = Index(tmp_path)
+    index = SqliteStore(tmp_path)
     assert answers(index) == expected
     connection = tables.connect(tmp_path, write=False)
     assert tables.is_current(connection)

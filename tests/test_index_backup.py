@@ -14,7 +14,7 @@ import pytest
 from index_making import IDENTITY, answers, make, put, quick_folder, source
 
 from kosearch.errors import IndexDamaged, IndexMismatch, IndexStateError, UsageError
-from kosearch.index import Index, database, files
+from kosearch.index import SqliteStore, database, files
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 
@@ -47,7 +47,7 @@ def test_a_backup_beside_a_writer_is_one_moment(folder: Path) -> None:
         done.set()
         thread.join()
     for number in range(8):
-        restored = Index.restore(folder / str(number), folder / f"{number}.backup")
+        restored = SqliteStore.restore(folder / str(number), folder / f"{number}.backup")
         with restored.snapshot() as snapshot:
             versions = {one.path: int(one.title.rpartition("v")[2]) for one in snapshot.documents()}
         last = versions.pop("/문서/a.txt")
@@ -62,7 +62,7 @@ def test_what_was_not_published_comes_along(folder: Path) -> None:
         writer.remove([source("a").raw])
         writer.add_root("/문서".encode())
         index.backup(folder / "backup")
-    restored = Index.restore(folder / "new" / "index", folder / "backup")
+    restored = SqliteStore.restore(folder / "new" / "index", folder / "backup")
     assert answers(restored) == answers(make(folder / "fresh", "bc"))
     assert restored.roots() == {"/문서".encode(): {}}
     assert restored.identity == IDENTITY
@@ -92,12 +92,12 @@ def test_what_is_no_backup_is_not_taken(folder: Path) -> None:
         "missing": UsageError,
     }.items():
         with pytest.raises(error):
-            Index.restore(folder / "new", folder / name)
-        assert not Index.exists(folder / "new"), name
+            SqliteStore.restore(folder / "new", folder / name)
+        assert not SqliteStore.exists(folder / "new"), name
     (folder / "backup").write_bytes(whole)
     with pytest.raises(IndexStateError, match="already"):
-        Index.restore(folder / "index", folder / "backup")
-    assert answers(Index.restore(folder / "new", folder / "backup")) == answers(Index(folder / "index"))
+        SqliteStore.restore(folder / "index", folder / "backup")
+    assert answers(SqliteStore.restore(folder / "new", folder / "backup")) == answers(SqliteStore(folder / "index"))
 
 
 @pytest.mark.parametrize("what", ["backup", "restore"])
@@ -121,20 +121,20 @@ def test_a_kill_at_any_step_leaves_a_whole_one_or_none(folder: Path, what: str) 
 
             files.hooks.append(kill)
             if what == "backup":
-                Index(folder / "index").backup(target)
+                SqliteStore(folder / "index").backup(target)
             else:
-                Index.restore(target, folder / "good")
+                SqliteStore.restore(target, folder / "good")
             os._exit(0)
         _, status = os.waitpid(child, 0)
         if what == "backup":
             if target.exists():
-                assert answers(Index.restore(folder / f"of-{at}", target)) == expected
-        elif Index.exists(target):
-            with Index(target).writer() as writer:
+                assert answers(SqliteStore.restore(folder / f"of-{at}", target)) == expected
+        elif SqliteStore.exists(target):
+            with SqliteStore(target).writer() as writer:
                 writer.publish()
-            assert answers(Index(target)) == expected
+            assert answers(SqliteStore(target)) == expected
         else:
-            assert answers(Index.restore(target, folder / "good")) == expected
+            assert answers(SqliteStore.restore(target, folder / "good")) == expected
         if status == 0:
             break
         at += 1
@@ -160,10 +160,10 @@ def test_a_database_copied_over_an_index_meets_the_log_of_a_killed_run(folder: P
     (killed / database.NAME).write_bytes(copied)
     for _ in range(2):
         with pytest.raises(IndexDamaged):
-            Index(killed).check()
+            SqliteStore(killed).check()
         assert (killed / database.NAME).read_bytes() == copied, "who only reads does not write the strange log into it"
-    Index.set_aside_strange_log(killed)
-    mended = Index(killed)
+    SqliteStore.set_aside_strange_log(killed)
+    mended = SqliteStore(killed)
     assert mended.repair() == []
     assert mended.check() == []
     with mended.snapshot() as snapshot:

@@ -12,7 +12,7 @@ import pytest
 from index_making import IDENTITY, answers, document, make, put, quick_folder, source
 
 from kosearch.errors import IndexMissing, IndexStateError
-from kosearch.index import Index, Writer
+from kosearch.index import SqliteStore, Writer
 from kosearch.index.files import hooks
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
@@ -40,8 +40,8 @@ def change(writer: Writer) -> None:
     writer.publish()
 
 
-def fresh(directory: Path) -> Index:
-    index = Index.create(directory, IDENTITY)
+def fresh(directory: Path) -> SqliteStore:
+    index = SqliteStore.create(directory, IDENTITY)
     with index.writer() as writer:
         put(writer, "a", 1, mtime_ns=2)
         put(writer, "d")
@@ -79,7 +79,7 @@ def killed(work: Callable[[], None], at: int | None) -> tuple[int, list[str]]:
 def test_killed_at_every_step(folder: Path) -> None:
     def work(directory: Path) -> Callable[[], None]:
         def run() -> None:
-            with Index(directory).writer() as writer:
+            with SqliteStore(directory).writer() as writer:
                 change(writer)
 
         return run
@@ -96,7 +96,7 @@ def test_killed_at_every_step(folder: Path) -> None:
         assert (os.WTERMSIG(status), passed[-1]) == (signal.SIGKILL, name)
         # The reader that was open all along, and one that opens now.
         committed = "state written" in passed and passed[-1] not in {"state written", "before commit"}
-        assert answers(index) == answers(Index(directory)) == (after if committed else before), name
+        assert answers(index) == answers(SqliteStore(directory)) == (after if committed else before), name
         with index.writer() as writer:
             if "after commit" in passed:  # what was stored is not embedded again
                 hashes = [one.input_hash for one in document("a", 1).passages]
@@ -112,7 +112,7 @@ def test_killed_at_every_step(folder: Path) -> None:
 
 def test_killed_while_it_is_made(folder: Path) -> None:
     def work(directory: Path) -> Callable[[], None]:
-        return lambda: Index.create(directory, IDENTITY).close()
+        return lambda: SqliteStore.create(directory, IDENTITY).close()
 
     _, steps = killed(work(folder / "whole"), None)
     for number, name in enumerate(steps):
@@ -120,11 +120,11 @@ def test_killed_while_it_is_made(folder: Path) -> None:
         status, _ = killed(work(directory), number)
         assert os.WTERMSIG(status) == signal.SIGKILL
         if name == "database named":
-            index = Index(directory)
+            index = SqliteStore(directory)
         else:
             with pytest.raises(IndexMissing):
-                Index(directory)
-            index = Index.create(directory, IDENTITY)
+                SqliteStore(directory)
+            index = SqliteStore.create(directory, IDENTITY)
         with index.writer() as writer:
             put(writer, "a")
             assert writer.publish() == 1
@@ -143,7 +143,7 @@ def test_failing_at_every_step(folder: Path, error: BaseException) -> None:
     after = answers(fresh(folder / "fresh"))
     make(folder / "whole", "abc")
     steps.clear()
-    with Index(folder / "whole").writer() as writer:
+    with SqliteStore(folder / "whole").writer() as writer:
         change(writer)
     hooks.clear()
     for number in range(len(steps)):

@@ -14,7 +14,7 @@ import pytest
 from index_making import QUERY, TERMS, answers, document, make, put, quick_folder, source
 
 from kosearch.errors import IndexDamaged, IndexStateError
-from kosearch.index import Index, lexical, vectors
+from kosearch.index import SqliteStore, lexical, vectors
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_any_derived_file_may_break(
         directory = folder / str(number)
         shutil.copytree(whole, directory)
         breaking(directory / "generation-2" / name)
-        index = Index(directory)
+        index = SqliteStore(directory)
         assert answers(index, warm=True) == expected, name
         with index.snapshot(warm=True) as snapshot:
             assert len(snapshot.warnings) == 1, name
@@ -143,7 +143,7 @@ def test_hnswlib_may_be_missing(folder: Path, monkeypatch: pytest.MonkeyPatch) -
     assert index.check() == []
 
 
-def everything(index: Index) -> Any:
+def everything(index: SqliteStore) -> Any:
     with index.snapshot() as snapshot:
         problems = index.problems()
         return answers(index), snapshot.find_documents(kinds=["text"]).tolist(), problems  # type: ignore[union-attr]
@@ -155,7 +155,7 @@ def test_a_flipped_byte_in_sqlite_is_never_silent(folder: Path, seed: int) -> No
     generator = random.Random(seed)
     whole = folder / "whole"
     make(whole, [f"f{number}" for number in range(40)]).close()
-    expected = everything(index := Index(whole))
+    expected = everything(index := SqliteStore(whole))
     index.close()
     original = (whole / "index.sqlite").read_bytes()
     noticed = 0
@@ -175,7 +175,7 @@ def test_a_flipped_byte_in_sqlite_is_never_silent(folder: Path, seed: int) -> No
         if generator.random() < 0.5 and (whole / "generation-1").exists():
             (whole / "generation-1").rename(whole / "aside")
         try:
-            index = Index(whole)
+            index = SqliteStore(whole)
             try:
                 assert everything(index) == expected, f"byte {at}"
             finally:
@@ -254,7 +254,7 @@ def test_what_sqlite_knows_of_its_pages_is_made_anew(folder: Path, place: str) -
     }
     data[flipped[place]] ^= 1
     path.write_bytes(data)
-    index = Index(folder / "index")
+    index = SqliteStore(folder / "index")
     assert [one for one in index.check() if one.startswith("SQLite: ")]
     assert index.repair() == []
     assert index.check() == []
@@ -306,7 +306,7 @@ def test_a_lost_database_of_counts_does_not_answer(folder: Path) -> None:
     index.close()
     damage_rows(folder, "UPDATE meta SET value = '{}' WHERE key = 'identity'")
     with pytest.raises(IndexDamaged, match="identity") as caught:
-        Index(folder)
+        SqliteStore(folder)
     assert "kosearch" in caught.value.hint
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from index_making import IDENTITY, answers, document, make, put, source, vector
 
-from kosearch.index import Index, NewDocument, NewPassage, database
+from kosearch.index import NewDocument, NewPassage, SqliteStore, database
 from kosearch.passages import chunk
 from kosearch.records import MAX_TITLE, Extracted, Heading, PageStart, Passage, Reason, Skipped
 
@@ -74,7 +74,7 @@ def test_headings_stand_once_however_many_passages_lie_below(tmp_path: Path) -> 
     assert len(passages) > 1000
     hashes = [number.to_bytes(16, "little") for number in range(len(passages))]
     new = [NewPassage(one, key, vector("x"), {}) for one, key in zip(passages, hashes, strict=True)]
-    index = Index.create(tmp_path / "index", IDENTITY)
+    index = SqliteStore.create(tmp_path / "index", IDENTITY)
     with index.writer() as writer:
         writer.put(source("a"), "h", [NewDocument(extracted, new)])
         writer.publish()
@@ -91,7 +91,7 @@ def test_a_passage_knows_the_pages_it_begins_and_ends_on(tmp_path: Path) -> None
     extracted = Extracted("one two", "pdf", pages=(PageStart(0, 1), PageStart(4, 2)))
     (passage,) = chunk(extracted, lambda part: [(at, at + 1) for at in range(len(part))], size=20, overlap=0)
     assert (passage.page, passage.page_end) == (1, 2)
-    index = Index.create(tmp_path / "index", IDENTITY)
+    index = SqliteStore.create(tmp_path / "index", IDENTITY)
     with index.writer() as writer:
         writer.put(source("a"), "h", [NewDocument(extracted, [NewPassage(passage, bytes(16), vector("x"), {})])])
         writer.publish()

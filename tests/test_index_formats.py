@@ -21,7 +21,7 @@ from kosearch import opening, terms
 from kosearch.cli import main
 from kosearch.embedding import resolve
 from kosearch.errors import IndexMismatch
-from kosearch.index import Index, database, files
+from kosearch.index import SqliteStore, database, files
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 VERSIONS = range(1, database.VERSION + 1)
@@ -48,7 +48,7 @@ def test_every_format_has_an_index_to_open() -> None:
 
 def test_an_index_of_any_format_is_whole(kept: tuple[int, Path]) -> None:
     version, directory = kept
-    index = Index(directory)
+    index = SqliteStore(directory)
     assert index.check() == []
     assert holdings(index) == json.loads((FORMATS / f"{version}.json").read_text(encoding="utf-8"))
     with index.writer() as writer:
@@ -63,7 +63,7 @@ def test_an_index_of_any_format_answers_and_goes_on(kept: tuple[int, Path], prog
     assert program.run("indexes", "adopt", directory).returncode == 0  # it comes from another machine
     questions.write_text("\n".join(QUESTIONS), encoding="utf-8")
     result = program.run("query", "--batch", questions, "--json", "-k", "1", "--index", directory)
-    identity = Index(directory).identity
+    identity = SqliteStore(directory).identity
     model = resolve("bundled", cache_dir=tmp_path)
     if identity.fingerprint != model.fingerprint:
         assert result.returncode == 4
@@ -123,7 +123,7 @@ def killed_opening(directory: Path, at: int | None) -> tuple[int, list[str]]:
         files.hooks.append(note)
         database._open = connect
         try:
-            Index(directory)
+            SqliteStore(directory)
             os._exit(0)
         finally:
             os._exit(70)
@@ -154,7 +154,7 @@ def test_a_migration_is_whole_or_was_not(folder: Path, monkeypatch: pytest.Monke
     status, passed = killed_opening(older("whole"), None)
     assert status == 0
     assert set(NEXT) < set(passed)
-    expected = answers(Index(folder / "whole"))
+    expected = answers(SqliteStore(folder / "whole"))
     for number, name in enumerate(passed):
         directory = older(str(number))
         tally.tried("format")
@@ -163,7 +163,7 @@ def test_a_migration_is_whole_or_was_not(folder: Path, monkeypatch: pytest.Monke
         connection = database.connect(directory, write=False)
         assert database.is_current(connection) == ("after commit" in came_to), name
         connection.close()
-        index = Index(directory)
+        index = SqliteStore(directory)
         assert answers(index) == expected, name
         assert index.check() == [], name
         index.close()
@@ -181,13 +181,13 @@ def test_a_migration_that_fails_leaves_the_older_format(tmp_path: Path, monkeypa
         patch.setattr(database, "MIGRATIONS", (*database.MIGRATIONS, (*NEXT, "SELECT no_such_function()")))
         patch.setattr(database, "VERSION", database.VERSION + 1)
         with pytest.raises(sqlite3.OperationalError, match="no_such_function"):
-            Index(tmp_path)
-    assert answers(Index(tmp_path)) == expected
+            SqliteStore(tmp_path)
+    assert answers(SqliteStore(tmp_path)) == expected
 
 
 def set_identity(directory: Path, **changes: str) -> None:
     connection = database.connect(directory, write=True)
-    database.write_meta(connection, "identity", asdict(replace(Index(directory).identity, **changes)))
+    database.write_meta(connection, "identity", asdict(replace(SqliteStore(directory).identity, **changes)))
     connection.close()
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from index_making import DIMENSIONS, QUERY, make, put, quick_folder, source
 
-from kosearch.index import Index, Snapshot, vectors
+from kosearch.index import Snapshot, SqliteStore, vectors
 from kosearch.index.files import Graph, Manifest
 from kosearch.index.vectors import Dense, HnswGraph, unit
 
@@ -29,7 +29,7 @@ def dense_of(snapshot: Snapshot) -> Dense:
     return snapshot._derived.dense
 
 
-def graph_of(index: Index) -> Graph:
+def graph_of(index: SqliteStore) -> Graph:
     with index.snapshot() as snapshot:
         found = dense_of(snapshot).manifest.graph
     assert found

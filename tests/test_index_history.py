@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from index_making import IDENTITY, answers, document, put, quick_folder, source
 
-from kosearch.index import Index, Writer, vectors
+from kosearch.index import SqliteStore, Writer, vectors
 from kosearch.records import Reason, Skipped
 
 NAMES = "abcde"
@@ -79,8 +79,8 @@ class Model:
             with pytest.raises(OSError, match="gone"):
                 fail(writer, name)
 
-    def fresh(self, directory: Path) -> Index:
-        index = Index.create(directory, IDENTITY)
+    def fresh(self, directory: Path) -> SqliteStore:
+        index = SqliteStore.create(directory, IDENTITY)
         with index.writer() as writer:
             for name, (title, version, mtime_ns) in self.files.items():
                 writer.put(source(name, mtime_ns), "h", [document(title, version)])
@@ -91,7 +91,7 @@ class Model:
 def check_history(history: list[tuple[object, ...]], *, warm: bool = False) -> None:
     with quick_folder() as folder:
         model = Model()
-        index = Index.create(folder / "index", IDENTITY)
+        index = SqliteStore.create(folder / "index", IDENTITY)
         context = index.writer()
         writer = context.__enter__()
         seen = answers(index)
@@ -106,7 +106,7 @@ def check_history(history: list[tuple[object, ...]], *, warm: bool = False) -> N
             elif step[0] == "reopen":
                 context.__exit__(None, None, None)
                 index.close()
-                index = Index(index.directory)
+                index = SqliteStore(index.directory)
                 context = index.writer()
                 writer = context.__enter__()
             else:
@@ -145,7 +145,7 @@ def test_answers_do_not_depend_on_long_histories(history: list[tuple[object, ...
 
 def test_parts_are_merged_and_dead_rows_dropped() -> None:
     """Many small publications leave few files, and rows that left leave the files in the end."""
-    with quick_folder() as folder, (index := Index.create(folder, IDENTITY)).writer() as writer:
+    with quick_folder() as folder, (index := SqliteStore.create(folder, IDENTITY)).writer() as writer:
         for number in range(30):
             put(writer, f"f{number}")
             writer.publish()
@@ -161,7 +161,7 @@ def test_parts_are_merged_and_dead_rows_dropped() -> None:
 
 def test_deleted_terms_leave_the_files() -> None:
     """Tantivy only marks what is deleted; when a quarter is, the terms are written anew."""
-    with quick_folder() as folder, (index := Index.create(folder, IDENTITY)).writer() as writer:
+    with quick_folder() as folder, (index := SqliteStore.create(folder, IDENTITY)).writer() as writer:
         for number in range(100):
             put(writer, f"f{number}")
         writer.publish()
@@ -177,7 +177,7 @@ def test_deleted_terms_leave_the_files() -> None:
 
 
 def test_a_publication_brings_the_log_home(tmp_path: Path) -> None:
-    index = Index.create(tmp_path, IDENTITY)
+    index = SqliteStore.create(tmp_path, IDENTITY)
     with index.writer() as writer:
         put(writer, "a")
         writer.publish()
@@ -189,7 +189,7 @@ def test_a_publication_brings_the_log_home(tmp_path: Path) -> None:
 
 
 def test_a_moved_root_is_remembered(tmp_path: Path) -> None:
-    index = Index.create(tmp_path, IDENTITY)
+    index = SqliteStore.create(tmp_path, IDENTITY)
     with index.writer() as writer:
         put(writer, "a")
         writer.touch(replace(source("a", 4), root=b"/other"))

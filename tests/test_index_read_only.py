@@ -18,7 +18,7 @@ from index_making import answers, make, put, quick_folder, source
 
 from kosearch.cli import main
 from kosearch.errors import IndexBusy, IndexStateError
-from kosearch.index import Index, database
+from kosearch.index import SqliteStore, database
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="needs mounts, or users"),
@@ -51,7 +51,7 @@ def leave_a_log(directory: Path, *, shared: bool) -> None:
     """What a killed writer leaves: the log, and perhaps the file that readers share."""
     child = os.fork()
     if child == 0:
-        with Index(directory).writer() as writer:
+        with SqliteStore(directory).writer() as writer:
             put(writer, "c")
             writer.remove([source("b").raw])
             writer.publish()
@@ -64,7 +64,7 @@ def leave_a_log(directory: Path, *, shared: bool) -> None:
 
 
 def left_clean(directory: Path) -> None:
-    with Index(directory).writer() as writer:
+    with SqliteStore(directory).writer() as writer:
         put(writer, "c")
         writer.remove([source("b").raw])
         writer.publish()
@@ -84,7 +84,7 @@ def test_a_read_only_mount_answers_and_says_so(folder: Path, state: str) -> None
     STATES[state](folder / "index")
     before = {path: path.read_bytes() for path in (folder / "index").rglob("*") if path.is_file()}
     with mounted_read_only(folder / "index") as place:
-        index = Index(place)
+        index = SqliteStore(place)
         assert answers(index) == expected
         with index.snapshot() as snapshot:
             assert len(snapshot.warnings) == 1
@@ -110,7 +110,7 @@ def test_files_without_the_right_to_write_are_asked(folder: Path, state: str) ->
     if child == 0:
         os.setuid(NOBODY)
         try:
-            os._exit(0 if answers(Index(folder / "index")) == expected else 1)
+            os._exit(0 if answers(SqliteStore(folder / "index")) == expected else 1)
         finally:
             os._exit(2)
     assert os.waitpid(child, 0)[1] == 0
@@ -120,12 +120,12 @@ def test_an_older_format_is_read_as_it_is(folder: Path, capsys: pytest.CaptureFi
     with tarfile.open(packed(1)) as archive:
         archive.extractall(folder, filter="data")
     with mounted_read_only(folder / "index") as place:
-        assert Index(place).check() == []
-        with Index(place)._reading() as store:
+        assert SqliteStore(place).check() == []
+        with SqliteStore(place)._reading() as store:
             assert len(list(store.files())) > 5
         assert main(["query", "보안취약점", "--mode", "dense", "--index", str(place)]) == 0
         assert capsys.readouterr().err.count("cannot be written where it lies") == 1
-        with pytest.raises(IndexStateError, match="Read-only file system"), Index(place).writer():
+        with pytest.raises(IndexStateError, match="Read-only file system"), SqliteStore(place).writer():
             pass
     connection = database.connect(folder / "index", write=False)
     assert not database.is_current(connection)
@@ -134,7 +134,7 @@ def test_an_older_format_is_read_as_it_is(folder: Path, capsys: pytest.CaptureFi
 def test_what_changes_from_elsewhere_while_it_is_read_is_no_answer(folder: Path) -> None:
     make(folder / "index", "ab").close()
     with ExitStack() as mounts:
-        index = Index(mounts.enter_context(mounted_read_only(folder / "index")))
+        index = SqliteStore(mounts.enter_context(mounted_read_only(folder / "index")))
         with pytest.raises(IndexBusy, match="changed from elsewhere"), index.snapshot():
             left_clean(folder / "index")
         assert answers(index) == answers(make(folder / "fresh", "ac"))
@@ -151,4 +151,4 @@ def test_a_copy_is_never_made(folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(shutil, "copyfile", fail)
     with mounted_read_only(folder / "index") as place:
-        assert Index(place).status().documents == 2
+        assert SqliteStore(place).status().documents == 2

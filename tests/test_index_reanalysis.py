@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from index_making import IDENTITY, answers, document, make, put, quick_folder, source
 
-from kosearch.index import Index, NewDocument, UnanalysedDocument, Writer, files
+from kosearch.index import NewDocument, SqliteStore, UnanalysedDocument, Writer, files
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 RULES, FIELDS = "terms-2", ("body", "heading", "name")
@@ -41,7 +41,7 @@ def renew(writer: Writer, most: int | None = None) -> None:
     reanalysis.finish()
 
 
-def old(directory: Path) -> Index:
+def old(directory: Path) -> SqliteStore:
     """An index with a published and a pending change that a run left behind."""
     index = make(directory, NAMES)
     with index.writer() as writer:
@@ -51,9 +51,9 @@ def old(directory: Path) -> Index:
     return index
 
 
-def fresh(directory: Path) -> Index:
+def fresh(directory: Path) -> SqliteStore:
     """What `old` must be once it was renewed."""
-    index = Index.create(directory, replace(IDENTITY, term_rules=RULES, fields=FIELDS))
+    index = SqliteStore.create(directory, replace(IDENTITY, term_rules=RULES, fields=FIELDS))
     with index.writer() as writer:
         for name in ("a", *"cdefg"):
             new = document(name, int(name == "a"))
@@ -132,11 +132,11 @@ def test_a_kill_at_any_step_loses_nothing(folder: Path) -> None:
                 count += 1
 
             files.hooks.append(kill)
-            with Index(directory).writer() as writer:
+            with SqliteStore(directory).writer() as writer:
                 renew(writer)
             os._exit(0)
         _, status = os.waitpid(child, 0)
-        index = Index(directory)
+        index = SqliteStore(directory)
         assert answers(index) == (expected if index.identity.term_rules == RULES else before)
         with index.writer() as writer:
             renew(writer)

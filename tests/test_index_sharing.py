@@ -17,15 +17,15 @@ import pytest
 from index_making import IDENTITY, QUERY, TERMS, answers, document, make, put, quick_folder, source
 
 from kosearch.errors import IndexBusy
-from kosearch.index import Index
+from kosearch.index import SqliteStore
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from kosearch.index import Index
+from kosearch.index import SqliteStore
 sys.path.insert(0, sys.argv[2])
 from index_making import put
-with Index(Path(sys.argv[1])).writer() as writer:
+with SqliteStore(Path(sys.argv[1])).writer() as writer:
     put(writer, "b")
     print("held", flush=True)
     time.sleep(60)
@@ -70,7 +70,7 @@ def test_waiting_for_the_first(tmp_path: Path) -> None:
 
 def test_two_writers_in_one_process(tmp_path: Path) -> None:
     index = make(tmp_path, "a")
-    with index.writer(), pytest.raises(IndexBusy, match=f"process {os.getpid()}"), Index(tmp_path).writer():
+    with index.writer(), pytest.raises(IndexBusy, match=f"process {os.getpid()}"), SqliteStore(tmp_path).writer():
         pass
     with index.writer():
         pass
@@ -110,7 +110,7 @@ def test_a_forked_worker_does_not_keep_the_lock(tmp_path: Path) -> None:
         os.close(writing)
 
 
-def write_rounds(index: Index, files: int, rounds: int) -> None:
+def write_rounds(index: SqliteStore, files: int, rounds: int) -> None:
     """Each generation holds files of one version only, and a number of them that tells which."""
     with index.writer() as writer:
         for version in range(1, rounds + 1):
@@ -122,7 +122,7 @@ def write_rounds(index: Index, files: int, rounds: int) -> None:
             assert writer.publish() == version
 
 
-def read_until(index: Index, last: int) -> int:
+def read_until(index: SqliteStore, last: int) -> int:
     """Read until the last generation is seen, and see that each snapshot is all of one generation."""
     reads = 0
     while True:
@@ -146,11 +146,11 @@ def read_until(index: Index, last: int) -> int:
 @pytest.mark.parametrize(("files", "rounds"), [(20, 12), pytest.param(1000, 30, marks=pytest.mark.slow)])
 def test_readers_never_see_half_a_generation(files: int, rounds: int) -> None:
     with quick_folder() as folder:
-        index = Index.create(folder, IDENTITY)
-        shared = Index(folder)
+        index = SqliteStore.create(folder, IDENTITY)
+        shared = SqliteStore(folder)
         with ThreadPoolExecutor(9) as pool:
             readers = [pool.submit(read_until, shared, rounds) for _ in range(2)]
-            readers += [pool.submit(read_until, Index(folder), rounds) for _ in range(6)]
+            readers += [pool.submit(read_until, SqliteStore(folder), rounds) for _ in range(6)]
             pool.submit(write_rounds, index, files, rounds).result()
             reads = sum(reader.result() for reader in readers)
         assert reads >= 8
@@ -176,7 +176,7 @@ def test_a_folder_that_is_swept_while_it_is_opened(tmp_path: Path, monkeypatch: 
     from kosearch.index import Derived
 
     index = make(tmp_path, "abc")
-    writing = Index(tmp_path)
+    writing = SqliteStore(tmp_path)
 
     def late(*arguments: object) -> Derived:
         monkeypatch.undo()

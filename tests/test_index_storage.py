@@ -16,7 +16,7 @@ from conftest import Program
 from index_making import answers, make, put, quick_folder
 
 from kosearch.errors import IndexStateError
-from kosearch.index import Index
+from kosearch.index import SqliteStore
 
 NO_LOCKS = r"""
 #define _GNU_SOURCE
@@ -96,8 +96,8 @@ def test_storage_without_locks_is_refused_and_nothing_is_lost(program: Program, 
             assert len(result.stderr.strip().splitlines()) <= 3, result.stderr
         else:
             assert result.returncode in {0, 4}, (command, result.stderr)
-    assert answers(Index(place)) == expected
-    assert Index(place).check() == []
+    assert answers(SqliteStore(place)) == expected
+    assert SqliteStore(place).check() == []
 
 
 @contextmanager
@@ -149,12 +149,12 @@ def test_clocks_that_disagree_change_no_answer(program: Program) -> None:
         first = program.run("index", docs, "--model", "bundled", "--index", f"{place}/")
         assert first.returncode == 0, first.stderr
         assert "3 files added" in first.stderr
-        index = Index(place)
+        index = SqliteStore(place)
         with index.snapshot() as snapshot:
             found = {Path(one.path).name: one.mtime_ns for one in snapshot.documents()}
         assert found == {name: seconds * 10**9 for name, seconds in times.items()}
         secret = (program.home / ".local/share/kosearch/index-secret").read_bytes()
-        with Index(place, secret).writer() as writer:
+        with SqliteStore(place, secret).writer() as writer:
             writer.record_run({"ended": "2099-01-01T00:00:00+00:00", "seconds": 1.0, "embedded": 3})
         note = {"pid": 1, "host": "elsewhere", "since": "2099-01-01T00:00:00+00:00"}
         (place / "lock").write_text(json.dumps(note))

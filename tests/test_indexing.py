@@ -15,7 +15,7 @@ from index_making import IDENTITY, vector
 
 from kosearch import sources
 from kosearch.extract import READERS, outdated, version
-from kosearch.index import Index, Writer
+from kosearch.index import SqliteStore, Writer
 from kosearch.indexing import BATCH, Again, Run
 from kosearch.processing import Job, Processed, ProcessedDocument, ProcessedPassage, input_hash
 from kosearch.records import Extracted, IndexReport, Passage, Reason, Skipped, SourceFile
@@ -62,7 +62,7 @@ class Library:
     """An index, and what its embedder was asked."""
 
     def __init__(self, folder: Path) -> None:
-        self.index = Index.create(folder, IDENTITY)
+        self.index = SqliteStore.create(folder, IDENTITY)
         self.embedded: list[str] = []
         self.failing: Exception | None = None
         self.workers = Workers()

@@ -15,7 +15,7 @@ from index_making import QUERY, TERMS, answers, document, make, quick_folder, so
 
 import kosearch
 from kosearch.cli import main
-from kosearch.index import Index
+from kosearch.index import SqliteStore
 from kosearch.index.merged import MergedSnapshot
 
 NAMES = "abcdefghijkl"
@@ -24,7 +24,7 @@ NAMES = "abcdefghijkl"
 class Together:
     """Stands where an index stands."""
 
-    def __init__(self, *indexes: Index) -> None:
+    def __init__(self, *indexes: SqliteStore) -> None:
         self._indexes = indexes
 
     @contextmanager
@@ -49,7 +49,9 @@ def test_what_they_answer_is_what_one_would(parts: list[str], folder: Path) -> N
 @pytest.mark.parametrize("k", [1, 3, 7])
 def test_the_best_of_many_ties_are_the_same(k: int, folder: Path) -> None:
     """Passages that are word for word alike have equal cosines and equal points: path and position decide."""
-    indexes = [Index.create(folder / name, make(folder / f"{name}0").identity) for name in ("one", "first", "second")]
+    indexes = [
+        SqliteStore.create(folder / name, make(folder / f"{name}0").identity) for name in ("one", "first", "second")
+    ]
     for place, index in enumerate(indexes):
         with index.writer() as writer:
             for number, name in enumerate("cabfed"):

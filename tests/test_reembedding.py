@@ -18,8 +18,8 @@ from kosearch import embedding
 from kosearch.cli import main
 from kosearch.config import load
 from kosearch.errors import IndexMismatch
-from kosearch.index import Index as Store
 from kosearch.index import Snapshot
+from kosearch.index import SqliteStore as Store
 from kosearch.library import Index
 from kosearch.terms import Analyzer
 

@@ -56,12 +56,12 @@ __all__ = [
     "FullDocument",
     "Globs",
     "Identity",
-    "Index",
     "Kind",
     "NewDocument",
     "NewPassage",
     "Reanalysis",
     "Snapshot",
+    "SqliteStore",
     "Status",
     "Store",
     "StoredDocument",
@@ -78,7 +78,7 @@ LOCK = "lock"
 _READ_ONLY = "the index cannot be written where it lies: it is read as it is, and nothing new will come into it"
 
 
-class Index:
+class SqliteStore:
     """An index directory. Readers and one writer may use it at the same time, from any process and thread."""
 
     def __init__(self, directory: Path, secret: bytes | None = None) -> None:
@@ -100,12 +100,12 @@ class Index:
             pass
 
     @classmethod
-    def open(cls, directory: Path, secret: bytes | None = None) -> Index:
+    def open(cls, directory: Path, secret: bytes | None = None) -> SqliteStore:
         """The index in a folder; as the class itself."""
         return cls(directory, secret)
 
     @classmethod
-    def create(cls, directory: Path, identity: Identity, secret: bytes | None = None) -> Index:
+    def create(cls, directory: Path, identity: Identity, secret: bytes | None = None) -> SqliteStore:
         """Make an empty index in a folder that is empty or not there.
 
         Raises IndexStateError where there is one already, IndexBusy where somebody else is making one, and
@@ -117,7 +117,7 @@ class Index:
         return cls(directory, secret)
 
     @classmethod
-    def restore(cls, directory: Path, source: Path, secret: bytes | None = None) -> Index:
+    def restore(cls, directory: Path, source: Path, secret: bytes | None = None) -> SqliteStore:
         """Make an index of what `backup` wrote, in a folder that is empty or not there, and publish it.
 
         Raises as `create` does, and UsageError, IndexMismatch and IndexDamaged for a file that cannot be taken.
@@ -362,7 +362,7 @@ class Index:
 
 def kind_of(place: Path) -> Kind:
     """The kind of store that a place asks for: the only choice between stores there is."""
-    return Index
+    return SqliteStore
 
 
 def _refuse_second(directory: Path) -> None:

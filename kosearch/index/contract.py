@@ -1,7 +1,7 @@
 """What an index offers, whatever it is kept in: its records, a store, its snapshots, and its one writer.
 
 The rooms above are typed by this, and know no store: `kosearch.index.kind_of` says which kind a place asks for. What
-stands here, `tests/contract/test_store.py` holds every kind to. A folder, `kosearch.index.Index`, is the first.
+stands here, `tests/contract/test_store.py` holds every kind to. A folder, `kosearch.index.SqliteStore`, is the first.
 """
 
 from __future__ import annotations

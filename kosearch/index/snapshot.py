@@ -64,7 +64,7 @@ class Derived:
 
 
 class SqliteSnapshot:
-    """What readers may ask. Made by `Index.snapshot`, and good until that context ends."""
+    """What readers may ask. Made by `SqliteStore.snapshot`, and good until that context ends."""
 
     def __init__(self, tables: Tables, state: State, derived: Derived | None, warnings: tuple[str, ...] = ()) -> None:
         self._tables = tables

@@ -36,7 +36,7 @@ from typing import Any
 
 import numpy as np
 
-from kosearch.index import Index, Writer, files, vectors
+from kosearch.index import SqliteStore, Writer, files, vectors
 from kosearch.records import Query
 from kosearch.searching.answering import answers
 from kosearch.searching.ranking import CANDIDATES
@@ -100,7 +100,7 @@ def alone(step: Callable[[Path, int], Figures], folder: Path, size: int) -> Figu
 def build(folder: Path, size: int) -> Figures:
     """Write all documents and publish them; seconds by part, disk by part, peak memory."""
     corpus, figures = Corpus(size), {}
-    with Index.create(folder, IDENTITY).writer() as writer:
+    with SqliteStore.create(folder, IDENTITY).writer() as writer:
         figures["build: SQLite, s"] = write(writer, corpus, np.arange(corpus.documents))
         for part, seconds in published(writer).items():
             figures[f"build: {part}, s"] = seconds
@@ -156,7 +156,7 @@ def one_shot(folder: Path, size: int) -> Figures:
     """Open the index and answer a question, once."""
     asked = Corpus(size).questions(1)
     before, begun = anonymous(), time.perf_counter()
-    index = Index(folder)
+    index = SqliteStore(folder)
     with index.snapshot() as snapshot:
         opened = time.perf_counter()
         snapshot.dense(asked[0].vector, CANDIDATES)
@@ -174,7 +174,7 @@ def resident(folder: Path, size: int) -> Figures:
     """Load everything and answer questions."""
     asked = Corpus(size).questions(QUESTIONS + WARMING)
     before, begun = anonymous(), time.perf_counter()
-    index = Index(folder)
+    index = SqliteStore(folder)
     with index.snapshot(warm=True):
         pass
     figures = {"resident: load, s": time.perf_counter() - begun}
@@ -185,7 +185,7 @@ def resident(folder: Path, size: int) -> Figures:
     return figures
 
 
-def asking(index: Index, asked: Sequence[Asked]) -> Figures:
+def asking(index: SqliteStore, asked: Sequence[Asked]) -> Figures:
     """Milliseconds a hybrid question takes, the first few left out."""
     for one in asked[:WARMING]:
         hybrid(index, one, warm=True)
@@ -196,7 +196,7 @@ def asking(index: Index, asked: Sequence[Asked]) -> Figures:
     return {"hybrid p50, ms": float(middle), "hybrid p99, ms": float(worst), "hybrid CPU, ms": cpu}
 
 
-def hybrid(index: Index, asked: Asked, *, warm: bool) -> float:
+def hybrid(index: SqliteStore, asked: Asked, *, warm: bool) -> float:
     """Answer a question by both sides, as the product does; milliseconds."""
     analyzer: Any = _Read(asked)
     begun = time.perf_counter()
@@ -221,10 +221,10 @@ class _Read:
         return self._asked.question
 
 
-def nearest(folder: Path, index: Index, asked: Sequence[Asked], when: str) -> Figures:
+def nearest(folder: Path, index: SqliteStore, asked: Sequence[Asked], when: str) -> Figures:
     """Recall@10 of what the resident finds, and what it takes, beside the exact scan."""
     found, truth, times = [], [], []
-    with index.snapshot(warm=True) as warm, Index(folder).snapshot() as exact:
+    with index.snapshot(warm=True) as warm, SqliteStore(folder).snapshot() as exact:
         for one in asked:
             begun = time.perf_counter()
             found.append(warm.dense(one.vector, CANDIDATES)[0])
@@ -246,7 +246,7 @@ def nearest(folder: Path, index: Index, asked: Sequence[Asked], when: str) -> Fi
 
 def changes(folder: Path, size: int) -> Figures:
     """Change 1% of the documents, remove 1%, then change as many as bring the graph up to date."""
-    corpus, index = Corpus(size), Index(folder)
+    corpus, index = Corpus(size), SqliteStore(folder)
     order = np.random.default_rng(3).permutation(corpus.documents)
     few = max(1, corpus.documents // 100)
     changed, removed = np.sort(order[:few]), np.sort(order[few : 2 * few])
@@ -278,7 +278,7 @@ def the_graph(folder: Path, when: str) -> Figures:
 
 
 @contextmanager
-def changing(index: Index, figures: Figures, what: str) -> Iterator[Writer]:
+def changing(index: SqliteStore, figures: Figures, what: str) -> Iterator[Writer]:
     """Note what a change costs, and what became of the graph."""
     begun = time.perf_counter()
     with index.writer() as writer:

@@ -12,7 +12,7 @@ import pytest
 from index_making import IDENTITY, QUERY, quick_folder, source
 from numpy.typing import NDArray
 
-from kosearch.index import Index, NewDocument, NewPassage, Snapshot, vectors
+from kosearch.index import NewDocument, NewPassage, Snapshot, SqliteStore, vectors
 from kosearch.records import Extracted, Passage
 
 ROWS = 400
@@ -21,9 +21,9 @@ D = IDENTITY.dimensions
 Vectors = NDArray[np.float32]
 
 
-def fill(folder: Path, vectors: Vectors, storage: str = "float16", *, per_document: int = 10) -> Index:
+def fill(folder: Path, vectors: Vectors, storage: str = "float16", *, per_document: int = 10) -> SqliteStore:
     """An index whose passage n has vectors[n], and then loses the first document."""
-    index = Index.create(folder, replace(IDENTITY, storage=storage))
+    index = SqliteStore.create(folder, replace(IDENTITY, storage=storage))
     with index.writer() as writer:
         for start in range(0, len(vectors), per_document):
             part = vectors[start : start + per_document]

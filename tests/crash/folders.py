@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kosearch.index import Index
+from kosearch.index import SqliteStore
 
 Answers = Mapping[str, Any]
 SEED = int(os.environ.get("KOSEARCH_SEED", "1"))
@@ -109,7 +109,7 @@ def answers_in(output: str) -> Answers:
 
 def documents_in(directory: Path) -> set[tuple[str, str]]:
     """Path and text's hash of every document that is searchable."""
-    index = Index(directory)
+    index = SqliteStore(directory)
     with index.snapshot() as snapshot:
         found = {(one.path, one.text_hash) for one in snapshot.documents()}
     index.close()
@@ -118,7 +118,7 @@ def documents_in(directory: Path) -> set[tuple[str, str]]:
 
 def litter(directory: Path) -> list[str]:
     """What lies in an index directory and is no part of the index."""
-    index = Index(directory)
+    index = SqliteStore(directory)
     generation = f"generation-{index.status().generation}"
     index.close()
     parts = {"index.sqlite", "index.sqlite-wal", "index.sqlite-shm", "lock", generation}

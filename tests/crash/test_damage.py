@@ -16,7 +16,7 @@ from index_making import answers, make, put, quick_folder, source
 from crash.conftest import Place
 from crash.folders import answers_in, chance
 from kosearch.errors import IndexStateError
-from kosearch.index import Index, vectors
+from kosearch.index import SqliteStore, vectors
 
 NAMES = [f"f{number}" for number in range(30)]
 PAGE = 8192
@@ -100,7 +100,7 @@ def test_no_damage_goes_unnoticed(whole: Whole, times: int, tally: Tally) -> Non
         directory, what = whole.damaged(generator)
         tally.tried("damage")
         try:
-            index = Index(directory)
+            index = SqliteStore(directory)
             with index.snapshot(warm=True) as snapshot:
                 warned = bool(snapshot.warnings)
             # A log that ends early is an earlier state: its files have been swept, which is warned of.
@@ -121,7 +121,7 @@ def say_what_to_do(error: IndexStateError) -> None:
 def mend(whole: Whole, directory: Path, what: str) -> None:
     """What `check`, `repair` and the next `index` make of it."""
     try:
-        index = Index(directory)
+        index = SqliteStore(directory)
         found = index.check()
         index.repair()
     except IndexStateError as error:

@@ -16,7 +16,7 @@ from conftest import Tally
 from crash.conftest import Place
 from crash.folders import chance, documents_in, litter
 from crash.forked import BROKEN, FULL, KILL, TORN, Ended, Fault
-from kosearch.index import Index
+from kosearch.index import SqliteStore
 
 PUBLISHED = "generation committed"
 
@@ -34,7 +34,7 @@ def look(place: Place, run: Ended) -> None:
     assert again.code == 0, again.stderr
     assert place.answers() == place.after
     assert litter(place.index) == []
-    index = Index(place.index)
+    index = SqliteStore(place.index)
     assert index.check() == []
     index.close()
 
@@ -151,7 +151,7 @@ def test_interrupted_at_every_step(place: Place, number: signal.Signals, every: 
         assert "Traceback" not in ended.stderr
         assert ended.seconds < 30
         if "folder made" not in steps[: at + 1]:
-            index = Index(place.index)
+            index = SqliteStore(place.index)
             assert index.status().pending == 0
             index.close()
         look(place, ended)

@@ -14,7 +14,7 @@ from crash.folders import chance, litter
 from crash.forked import Fault
 from crash.power import Disk, marks, read_log
 from crash.test_kill import PUBLISHED
-from kosearch.index import Index
+from kosearch.index import SqliteStore
 
 
 @pytest.mark.parametrize("times", [3, pytest.param(300, marks=pytest.mark.crash)])
@@ -38,6 +38,6 @@ def test_the_power_fails_during_a_run(place: Place, times: int, tally: Tally, tm
         assert place.forked.run("index", index=place.index).code == 0
         assert place.answers() == place.after
         assert litter(place.index) == []
-        index = Index(place.index)
+        index = SqliteStore(place.index)
         assert index.check() == []
         index.close()

@@ -20,7 +20,7 @@ from index_making import QUERY, TERMS, answers, make, put
 
 from fuzz.frame import Family, Input
 from kosearch.errors import IndexBusy, IndexStateError
-from kosearch.index import Index, database, files, vectors
+from kosearch.index import SqliteStore, database, files, vectors
 
 CRAFTED = "crafted"
 _DATABASE = database.NAME
@@ -37,7 +37,7 @@ def attempt(one: Input) -> str:
         if how == CRAFTED and not _made_to_agree(directory, path):
             return ""
         try:
-            index = Index(directory)
+            index = SqliteStore(directory)
             found = _asked(index) if how == CRAFTED else answers(index, warm=True)
             index.check()
             list(index.stored_files())
@@ -49,7 +49,7 @@ def attempt(one: Input) -> str:
     return ""
 
 
-def _asked(index: Index) -> None:
+def _asked(index: SqliteStore) -> None:
     """Questions whose answers may be anything."""
     with index.snapshot() as snapshot:
         some = snapshot.find_documents(kinds=["text"], after="2011")
