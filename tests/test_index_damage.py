@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from index_making import QUERY, TERMS, answers, document, make, put, quick_folder, source
 
-from kosearch.errors import IndexDamaged, IndexStateError
+from kosearch.errors import IndexDamaged, IndexStateError, UsageError
 from kosearch.index import SqliteStore, lexical, vectors
 
 
@@ -232,6 +232,27 @@ def test_damaged_rows_are_noticed_and_given_up(folder: Path, statement: str) -> 
         writer.publish()
     assert answers(index) == answers(make(folder / "fresh", "abc"))
     assert set(lost) <= {"/문서/a.txt", "/문서/b.txt"}
+
+
+def test_what_a_lost_database_leaves_is_in_nobodys_way(folder: Path) -> None:
+    """Its log, which SQLite would play into the next one, and what was derived from it; but no files of the user's."""
+    index = make(folder / "first", ["a", "b"])
+    with index.snapshot(), index.writer() as writer:  # while somebody reads, the log cannot come home
+        put(writer, "c")
+        writer.publish()
+        shutil.copytree(folder / "first", folder / "second")
+    index.close()
+    (folder / "second/index.sqlite").unlink()
+    assert (folder / "second/index.sqlite-wal").stat().st_size
+    index = make(folder / "second", ["d"])
+    assert (index.status().documents, index.check()) == (1, [])
+    index.close()
+
+    (folder / "second/index.sqlite").unlink()
+    (folder / "second/generation-7").mkdir()
+    with pytest.raises(UsageError, match="generation-7"):
+        make(folder / "second")
+    assert (folder / "second/generation-7").is_dir()
 
 
 @pytest.mark.parametrize("place", ["the map of pages", "the number of free pages", "the list of free pages"])

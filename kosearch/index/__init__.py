@@ -141,7 +141,10 @@ class SqliteStore:
             found = os.listdir(directory)
         except OSError as error:
             raise _no_place(directory, error) from error
-        strange = [name for name in found if name != LOCK and not name.startswith(database.NAME)]
+        # What a database that is lost has left is worth nothing without it.
+        lost = [one for one in files.generations(directory) if LOCK in found and (one / files.MANIFEST).is_file()]
+        known = {LOCK, *(one.name for one in lost)}
+        strange = [name for name in found if name not in known and not name.startswith(database.NAME)]
         if strange:
             raise UsageError(
                 f"{directory} holds other files ({strange[0]}), and no index",
@@ -153,6 +156,10 @@ class SqliteStore:
             raise _no_place(directory, error) from error
         with exclusive(directory / LOCK, wait=False):
             _refuse_second(directory)
+            for one in lost:
+                shutil.rmtree(one)
+            for ending in ("-wal", "-shm"):  # SQLite would play the log of the lost database into the new one
+                (directory / f"{database.NAME}{ending}").unlink(missing_ok=True)
             yield
 
     @staticmethod

@@ -14,7 +14,7 @@ from conftest import Tally
 from index_making import answers, make, put, quick_folder, source
 
 from crash.conftest import Place
-from crash.folders import answers_in, chance
+from crash.folders import answers_in, chance, documents_in
 from kosearch.errors import IndexStateError
 from kosearch.index import SqliteStore, vectors
 
@@ -161,11 +161,15 @@ def test_the_program_meets_damage(place: Place, times: int, tally: Tally) -> Non
             for answer in found.values():
                 answer["warnings"] = [one for one in answer["warnings"] if "damaged" not in one]
             assert found == place.before, what
-        ended = [place.forked.run(command, index=place.index) for command in ("check", "repair", "index")]
+        commands = (["check"], ["repair"], ["index", place.docs] if what == "remove index.sqlite" else ["index"])
+        ended = [place.forked.run(*command, index=place.index) for command in commands]
         for one in ended:
             assert one.code in (0, 4), (what, one.stderr)
             assert "Traceback" not in one.stderr
-        if ended[-1].code == 0:
+        if what == "remove index.sqlite":  # which folders it was of is lost with it, and nothing else
+            assert ended[-1].code == 0, ended[-1].stderr
+            assert documents_in(place.index) == documents_in(place.base.with_name("fresh"))
+        elif ended[-1].code == 0:
             assert place.answers() == place.after, what
         else:
             assert path.name.startswith("index.sqlite"), what
