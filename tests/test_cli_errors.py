@@ -20,6 +20,7 @@ USAGE = [
     (["serach"], "No such command 'serach'.", "kosearch --help"),
     (["query", "x", "--frobnicate"], "No such option: --frobnicate", "kosearch query --help"),
     (["query", "-휴가 연차"], "No such option", "a question that begins with - comes after --"),
+    (["query", "-18℃", "보관", "--index", "../"], "there is no index", "kosearch index PATH"),
     (["query", "x", "-k", "0"], "greater than or equal to 1", "kosearch query --help"),
     (["query", "x", "-k", "many"], "valid integer", "kosearch query --help"),
     (["query", "x", "--weight", "1.5"], "less than or equal to 1", "kosearch query --help"),

@@ -41,6 +41,8 @@ _NUMBERS = {int: re.compile(r"[0-9]{1,9}"), float: re.compile(r"[0-9]*\.?[0-9]+"
 
 _PLACES = ("PATH", "GLOB", "NAME_OR_DIR", "FILE")
 """What may name a file, and so be no text: the metavars of such parameters."""
+_SIGNED, _MARK = re.compile(r"-(?!0$)\d"), "\0"
+"""No option begins with a digit, but for -0: what does, as -18℃, is text. It is marked while options are looked for."""
 
 
 @cache  # a resident runs many
@@ -80,8 +82,9 @@ def invoke(argv: list[str], caller: Caller) -> int:
     """Run one command line; returns the command's exit code, raises what it raises."""
     # Options that stand before a command take no value, so its name can only be the first word.
     group = commands((argv[0],)) if argv and argv[0] in COMMANDS else commands()
+    words = [f"{_MARK}{word}" if _SIGNED.match(word) else word for word in argv]
     try:
-        result = group.main(args=argv, prog_name="kosearch", standalone_mode=False, obj=caller)
+        result = group.main(args=words, prog_name="kosearch", standalone_mode=False, obj=caller)
     except TyperException as problem:
         raise _usage_error(problem) from problem
     except SystemExit as end:  # Typer's own, where nobody reads the help on
@@ -98,6 +101,10 @@ class _Plain:
 
     def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
         kind = param.type_descriptor
+        if isinstance(value, str):
+            value = value.removeprefix(_MARK)
+        elif isinstance(value, list | tuple):
+            value = [one.removeprefix(_MARK) if isinstance(one, str) else one for one in value]
         if not (kind.annotation is Path or param.metavar in _PLACES):
             _check_text(value, param)
         if value is None:
