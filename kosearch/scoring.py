@@ -110,7 +110,8 @@ def points(question: Weights, statistics: Statistics) -> dict[str, dict[str, int
 
     The rule, for whatever engine finds them: the lexical candidates are the `CANDIDATES` passages with the most
     points, those of each term that the passage has in that field, once; the dense ones are those with the highest
-    cosines, rounded to float32. Equal ones come by the bytes of their documents' paths, then by member and position.
+    cosines, rounded to float32. Of equal lexical ones the nearest come first where the question has a vector, and of
+    equal ones of either kind those that come first by the bytes of their documents' paths, by member and position.
     A term's points are its weight times its idf, in units that keep the sum of all exact in float32; a term that
     no passage has has none.
     """

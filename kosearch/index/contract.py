@@ -234,10 +234,12 @@ class Snapshot(Protocol):
         k: int,
         documents: Ids | None = None,
         required: Sequence[Alternatives] = (),
+        nearest_to: Vectors | None = None,
     ) -> Ids:
         """The k passages with the most points for the terms they have (field → term → points), ids ascending.
 
-        Ties by path and position. Of each of `required` a passage has all terms of one alternative in their field.
+        Ties by their cosines with `nearest_to` (d,), then by path and position. Of each of `required` a passage has
+        all terms of one alternative in their field.
         """
 
     def cosines(self, query: Vectors, ids: Ids) -> Vectors:

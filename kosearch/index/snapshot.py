@@ -20,6 +20,9 @@ from kosearch.index.tables import PUBLISHED, Description, State, Tables
 from kosearch.index.vectors import Dense, best, cosines, decode_vectors, mapped, unit
 from kosearch.records import Heading, PageStart, Passage, Statistics
 
+_AT_ONCE = 1 << 13
+"""Vectors that are multiplied together: they are in float64 by then."""
+
 
 class Derived:
     """The derived files of one generation, checked and open, as far as they are whole; shared by snapshots."""
@@ -137,10 +140,12 @@ class SqliteSnapshot:
         k: int,
         documents: Ids | None = None,
         required: Sequence[Alternatives] = (),
+        nearest_to: Vectors | None = None,
     ) -> Ids:
         """The k passages with the most points for terms that they have (field → term → points), ascending ids.
 
-        Those without any are none of them; ties by path and position. A passage fits where it has, of each of
+        Those without any are none of them; ties by their cosines with `nearest_to`, a vector (d,), if there is one,
+        and then by path and position. A passage fits where it has, of each of
         `required`, all terms of one alternative in their field.
         """
         found = None
@@ -151,6 +156,12 @@ class SqliteSnapshot:
                 self._derived.lexical = None
                 self._derived.warn("lexical files", error)
         sure, tied = found or self._scan_terms(points, k, documents, required)
+        room = k - len(sure)
+        if nearest_to is not None and 0 < room < len(tied):
+            parts = (tied[start : start + _AT_ONCE] for start in range(0, len(tied), _AT_ONCE))
+            scores = np.concatenate([self.cosines(nearest_to, part) for part in parts])
+            last = np.partition(scores, -room)[-room]
+            sure, tied = np.concatenate([sure, tied[scores > last]]), tied[scores == last]
         return np.sort(np.concatenate([sure, self._first_by_path(tied, k - len(sure))]))
 
     def _first_by_path(self, ids: Ids, count: int) -> Ids:

@@ -99,6 +99,9 @@ def test_what_answers_agrees_with_itself(make: Make) -> None:
             if any(wanted[field] & set(terms[field]) for field in wanted)
         ]
         assert found.tolist() == having
+        everywhere = {"heading": {"제목": 1}}
+        assert snapshot.lexical(everywhere, 5, nearest_to=QUERY).tolist() == np.sort(ids[:5]).tolist()
+        assert snapshot.lexical(everywhere, 5).tolist() == everything[:5].tolist()
         for stored in snapshot.stored(ids):
             text = snapshot.document_text(stored.document.id)
             assert text[stored.passage.start : stored.passage.end] == stored.text
