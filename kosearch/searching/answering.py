@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from kosearch.index import Snapshot, StoredPassage
@@ -87,7 +87,9 @@ def _read(query: Query, snapshot: Snapshot, analyzer: Analyzer, synonyms: Synony
     if not others and (text := corrected(question, statistics, analyzer, snapshot, pieces)):
         note = f"no passage has every word of the question as it was typed: searched for {text}; --exact does not"
         meant = analyzer.question(text, operators=False)
-        question = replace(question, text=text, terms=meant.terms, by_word=False, notes=(*question.notes, note))
+        question = replace(
+            question, text=text, terms=meant.terms, others=meant.others, by_word=False, notes=(*question.notes, note)
+        )
         others = synonyms.others(text)
     return analyzer.widened(question, others) if others else question
 
@@ -252,8 +254,6 @@ class _Corrector:
         self._pieces = pieces
         self._analyzer = analyzer
         self._snapshot = snapshot
-        self._words, self._pairs, above = snapshot.vocabulary((MORPHEMES, BIGRAMS, CONTEXT))
-        self._known = self._words.keys() | above.keys()
 
     def corrected(self, text: str) -> str:
         tokens = text.split()
@@ -282,7 +282,7 @@ class _Corrector:
         if len(word) < _LEAST_LATIN:
             return ""
         near = [one for one in slips(word.casefold()) if one[0] == word[0].casefold()]
-        if found := next(filter(self._has_all, near), ""):
+        if found := next(iter(self._known(near)), ""):
             return found
         if self._pieces is None or self._pieces(word) < _BROKEN:
             return ""
@@ -291,24 +291,31 @@ class _Corrector:
     def _hangul(self, word: str) -> str:
         if len(word) > _MOST_HANGUL or len(word) < 2 or self._has_all(word):
             return ""
-        pairs = self._pairs_known(word)
-        near = sorted((one for one in slips(word) if self._pairs_known(one) > pairs), key=self._pairs_known)
+        near = dict.fromkeys(slips(word))
+        counts = self._counts(BIGRAMS, {pair for one in (word, *near) for pair in _pairs(one)})
+        known = {one: sum(counts[pair] > 0 for pair in _pairs(one)) for one in (word, *near)}
+        nearest = sorted((one for one in near if known[one] > known[word]), key=known.__getitem__)[-_TRIED:]
         likelihood = self._analyzer.likelihood(word)
-        best = max(
-            ((self._analyzer.likelihood(one), one) for one in near[-_TRIED:] if self._has_all(one)), default=(0.0, "")
-        )
+        best = max(((self._analyzer.likelihood(one), one) for one in self._known(nearest)), default=(0.0, ""))
         if best[1] and best[0] - likelihood >= _CLEARLY:
             return best[1]
         latin = typed_as_latin(word)
         return latin if len(latin) >= _LEAST_LATIN and self._has_all(latin) else ""
 
-    def _pairs_known(self, word: str) -> int:
-        return sum(word[i : i + 2] in self._pairs for i in range(len(word) - 1))
-
     def _has_all(self, word: str) -> bool:
         """Whether the index has each of the word's terms."""
-        terms = self._analyzer.question(word, operators=False).terms[MORPHEMES]
-        return bool(terms) and all(term in self._known for term in terms)
+        return bool(self._known([word]))
+
+    def _known(self, words: Sequence[str]) -> list[str]:
+        """Those of which the index has each term."""
+        terms = {word: self._analyzer.question(word, operators=False).terms[MORPHEMES] for word in words}
+        wanted = {term for each in terms.values() for term in each}
+        below, above = self._counts(MORPHEMES, wanted), self._counts(CONTEXT, wanted)
+        return [word for word, each in terms.items() if each and all(below[one] or above[one] for one in each)]
+
+    def _counts(self, field: str, terms: Iterable[str]) -> Mapping[str, int]:
+        """How many passages have each of these terms: of these alone, for all of a large index take long to read."""
+        return self._snapshot.statistics({field: list(terms)}).frequencies[field]
 
     def _by_initials(self, tokens: Sequence[str]) -> list[str]:
         """ㅇㅊ ㅎㄱ → 연차 휴가: of the words that begin so, those that stand in passages together."""
@@ -331,7 +338,8 @@ class _Corrector:
     def _beginning_with(self, consonants: str) -> Iterator[str]:
         """Words of the index with these initials, the most frequent first; or two of them, one behind the other."""
         starts: dict[str, list[str]] = {}
-        for word in sorted(self._words, key=self._words.__getitem__, reverse=True):
+        (words,) = self._snapshot.vocabulary((MORPHEMES,))
+        for word in sorted(words, key=words.__getitem__, reverse=True):
             if is_syllables(word):
                 alike = starts.setdefault(initials(word), [])
                 if len(alike) < _ALIKE:
@@ -342,3 +350,7 @@ class _Corrector:
         for cut in range(2, len(consonants) - 1):
             first, second = starts.get(consonants[:cut], ()), starts.get(consonants[cut:], ())
             yield from (f"{one} {other}" for one in first[:5] for other in second[:5])
+
+
+def _pairs(word: str) -> list[str]:
+    return [word[i : i + 2] for i in range(len(word) - 1)]

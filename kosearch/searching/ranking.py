@@ -55,6 +55,8 @@ Embed = Callable[[Sequence[str]], Vectors]
 Rescore = Callable[[str, Sequence[str]], Vectors]
 """A question and passages as the model sees them → (n, 3): dense, sparse and multi-vector scores."""
 
+IN_ITS_PLACE = 2.0
+"""How many times as much another word for one of the question's counts where no passage has that one."""
 SHARED = 0.5
 """Passages that were cut differently are shown once where so much of the shorter one is in both."""
 _LEAST = 80
@@ -154,7 +156,8 @@ def rank(query: Query, question: Question, vector: Vectors | None, snapshot: Sna
     documents = snapshot.find_documents(query.paths, query.kinds, query.after, query.before)
     if question.by_word:
         vector = None
-    statistics = snapshot.statistics({name: list(weights) for name, weights in question.terms.items()})
+    wanted = _with_others(question)
+    statistics = snapshot.statistics({name: list(weights) for name, weights in wanted.items()})
     ids = _candidates(
         question, vector, statistics, snapshot, documents, lexical=query.mode != "dense" or vector is None
     )
@@ -206,8 +209,53 @@ def _candidates(
         found.append(snapshot.dense(vector, CANDIDATES, documents)[0])
     required = [wanted.alternatives for wanted in (*question.must, *question.phrases)]
     if lexical or required:
-        found.append(snapshot.lexical(points(question.terms, statistics), CANDIDATES, documents, required))
+        most = points(_with_others(question), statistics)
+        found.append(snapshot.lexical(most, CANDIDATES, documents, required, nearest_to=vector))
     return np.unique(np.concatenate(found))
+
+
+def _with_others(question: Question) -> Mapping[str, Mapping[str, float]]:
+    """A question's terms, and those of what else might be said for them, which are worth so much less."""
+    words = dict(question.terms[MORPHEMES])
+    for others in question.others.values():
+        for other, weight in others.items():
+            for part in other:
+                words.setdefault(part, weight / len(other))
+    return {**question.terms, MORPHEMES: words}
+
+
+def _by_others(question: Question, terms: Sequence[Terms], statistics: Statistics) -> Floats:
+    """What passages get, shape (n,), that have other words for the question's, and not the question's own."""
+    frequencies, found = statistics.frequencies[MORPHEMES], np.zeros(len(terms))
+    for asked, others in question.others.items():
+        most = sum(idf(frequencies[part], statistics.passages) for part in asked)
+        # Where no passage has the word, there is none that another word for it could outrank.
+        times = 1.0 if all(frequencies[part] for part in asked) else IN_ITS_PLACE
+        worth = {
+            other: times * weight * min(most, sum(idf(frequencies[part], statistics.passages) for part in other))
+            for other, weight in others.items()
+            if all(frequencies[part] for part in other)
+        }
+        if worth:
+            for row, passage in enumerate(terms):
+                words = passage[MORPHEMES]
+                if not _stands_in(asked, words):
+                    found[row] += max((value for other, value in worth.items() if _stands_in(other, words)), default=0)
+    return found
+
+
+def _frequency(word: str, question: Question, frequencies: Mapping[str, int]) -> int:
+    """In how many passages a word stands, or the first of its others that stands in any."""
+    others = (other for asked, others in question.others.items() if word in asked for other in others)
+    counts = (min(map(frequencies.__getitem__, other)) for other in others)
+    return frequencies[word] or next(filter(None, counts), 0)
+
+
+def _stands_in(expression: tuple[str, ...], words: Sequence[str]) -> bool:
+    """Whether its parts stand side by side."""
+    if len(expression) == 1:
+        return expression[0] in words
+    return f" {' '.join(expression)} " in f" {' '.join(words)} "
 
 
 def _matched(question: Question, terms: Sequence[Terms], statistics: Statistics) -> Matches:
@@ -217,6 +265,7 @@ def _matched(question: Question, terms: Sequence[Terms], statistics: Statistics)
     idfs = {word: idf(frequencies[word], statistics.passages) for word in words}
     rest = {name: weights for name, weights in question.terms.items() if name != MORPHEMES}
     found = np.array([bm25({MORPHEMES: asked}, one, statistics) for one in terms], dtype=np.float64)
+    found += _by_others(question, terms, statistics)
     others = [bm25(rest, one, statistics) + NEIGHBOURS * proximity(words, one[MORPHEMES], idfs) for one in terms]
     pairs = {term: weight for term, weight in question.terms[CONTEXT].items() if is_name_pair(term)}
     above, forms = statistics.frequencies[CONTEXT], statistics.frequencies[FORMS]
@@ -239,7 +288,8 @@ def _matched(question: Question, terms: Sequence[Terms], statistics: Statistics)
         found + np.array(others, dtype=np.float64),
         covers,
         full_match(
-            [frequencies[word] for word in words if not is_hanja(word)], alone=named or len(question.text.split()) == 1
+            [_frequency(word, question, frequencies) for word in words if not is_hanja(word)],
+            alone=named or len(question.text.split()) == 1,
         ),
     )
 

@@ -16,11 +16,12 @@ import re
 import threading
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 from itertools import compress
 from typing import TYPE_CHECKING
 
+from kosearch.terms import dictionaries
 from kosearch.terms.normal_forms import normal_forms
 from kosearch.terms.questions import ASKING_ENGLISH, ASKING_KOREAN, parse
 from kosearch.terms.scripts import has_hanja, read_hanja
@@ -98,6 +99,8 @@ class Question:
     """For the embedder: without operators, and without what must not be there."""
     terms: Mapping[str, Mapping[str, float]]
     """Field → term → weight, the field's own weight included."""
+    others: Mapping[tuple[str, ...], Mapping[tuple[str, ...], float]] = field(default_factory=dict)
+    """Morphemes of the question that stand side by side → others for them, with their weights: loanwords, doublets."""
     meaning: str = ""
     """For the embedder, where that is more than the text: with synonyms."""
     must: tuple[Wanted, ...] = ()
@@ -199,6 +202,7 @@ class Analyzer:
                 | _weighed([_NAME_PAIR + pair for pair in bigrams], NAME_PAIRS),
                 FORMS: {} if exact else _weighed(normal_forms(plain), FIELD_WEIGHTS[FORMS]),
             },
+            others={} if exact else _others(morphemes),
             must=tuple(demands["+"]),
             must_not=tuple(demands["-"]),
             phrases=tuple(demands[""]),
@@ -211,11 +215,11 @@ class Analyzer:
 
     def widened(self, question: Question, others: Sequence[str]) -> Question:
         """The question with other words for what it says: each counts for a little less than what was typed."""
-        terms = {field: dict(weights) for field, weights in question.terms.items()}
+        terms = {name: dict(weights) for name, weights in question.terms.items()}
         for other in others:
-            for field, weights in self.question(other, operators=False).terms.items():
+            for name, weights in self.question(other, operators=False).terms.items():
                 for term, weight in weights.items():
-                    terms[field].setdefault(term, weight * SYNONYM)
+                    terms[name].setdefault(term, weight * SYNONYM)
         return replace(question, terms=terms, meaning=f"{question.text} ({', '.join(others)})")
 
     def likelihood(self, word: str) -> float:
@@ -277,6 +281,28 @@ class Analyzer:
                     self._kiwi.add_user_word(word)
         tokens: list[Token] = self._kiwi.tokenize(text)
         return tokens
+
+
+def _others(words: Sequence[str]) -> dict[tuple[str, ...], dict[tuple[str, ...], float]]:
+    """What else might be said, by the table of doublets, for words that stand side by side."""
+    table, found = _doublets(), {}
+    for start, word in enumerate(words):
+        for expression in table.get(word, ()):
+            if tuple(words[start : start + len(expression)]) == expression:
+                found[expression] = table[word][expression]
+    return found
+
+
+@cache
+def _doublets() -> dict[str, dict[tuple[str, ...], dict[tuple[str, ...], float]]]:
+    """First part → expression → others → weight."""
+    table: dict[str, dict[tuple[str, ...], dict[tuple[str, ...], float]]] = {}
+    for group in dictionaries.doublets():
+        stemmed = [(tuple(_stem(part.casefold()) for part in parts), weight) for parts, weight in group]
+        for expression, weight in stemmed:
+            others = table.setdefault(expression[0], {}).setdefault(expression, {})
+            others |= {other: min(weight, its) for other, its in stemmed if other != expression}
+    return table
 
 
 def is_name_pair(term: str) -> bool:

@@ -16,6 +16,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import TypeVar
 
@@ -26,6 +27,8 @@ Entry = TypeVar("Entry")
 SYNONYMS, WORDS = "synonyms.txt", "words.txt"
 MOST_WORDS = 5000
 """An index keeps them, and every process that reads Korean loads them."""
+WEIGHTS = {"=": 0.5, "~": 0.3}
+"""What a word of the table of doublets weighs beside the one that was asked for."""
 _LONGEST = 100
 """Characters of an expression."""
 _LONGEST_WORD = 40
@@ -61,6 +64,15 @@ def read_words(folders: Iterable[Path]) -> tuple[str, ...]:
     if len(words) > MOST_WORDS:
         raise UsageError(f"{WORDS} has {len(words):,} words", f"{MOST_WORDS:,} are the most")
     return tuple(words)
+
+
+def doublets() -> Iterator[list[tuple[tuple[str, ...], float]]]:
+    """The table that comes with the program: groups of expressions, each in its parts, with what it weighs there."""
+    table = (resources.files("kosearch.terms") / "doublets.txt").read_text(encoding="utf-8")
+    for line in table.splitlines():
+        if not line.startswith("#"):
+            signs, words = re.findall(" ([=~]) ", f" = {line}"), re.split(" [=~] ", line)
+            yield [(tuple(word.split("+")), WEIGHTS[sign]) for sign, word in zip(signs, words, strict=True)]
 
 
 def _read(folders: Iterable[Path], name: str, entry: Callable[[str], Entry]) -> Iterator[Entry]:
