@@ -6,7 +6,8 @@ Each folder is a collection in BEIR form; its index stands in INDEXES under the 
 `kosearch eval FOLDER --index INDEXES/NAME` leaves it. Every collection's questions (200, drawn with a seed) are asked
 of its own index, where a right first hit counts as answered, and of those of the other collections in its language,
 where nothing is an answer. Printed: the area under the ROC curve of the first hit's confidence, how many of either kind
-are shown as weak, and points of the curve.
+are shown as weak, and points of the curve. Then for each collection the area by logits fitted without it, neither its
+index nor its questions, beside that of the ones that the program has.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import random
 import re
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -32,14 +34,27 @@ RATES = (0.01, 0.02, 0.05, 0.1)
 """Shares of questions without an answer that are taken for answered."""
 
 
+@dataclass(frozen=True)
+class First:
+    """The first hit of a question: whose index, whose question, right, wrong or none, and what it is judged by."""
+
+    index: str
+    asking: str
+    kind: str
+    sure: float
+    spread: float
+    """How far its cosine stands above the candidates' lowest, of 1 minus that."""
+    covered: float
+
+
 def main(arguments: Sequence[str]) -> int:
     if len(arguments) < 3:
         sys.stderr.write(f"{__doc__}\n")
         return 2
     indexes, *folders = map(Path, arguments)
     collections = [read_collection(folder) for folder in folders]
-    rows = [row for collection in collections for row in asked(collection, collections, indexes)]
-    right, wrong, none = (np.array([sure for kind, sure in rows if kind == wanted]) for wanted in KINDS)
+    firsts = [first for collection in collections for first in asked(collection, collections, indexes)]
+    right, wrong, none = (np.array([one.sure for one in firsts if one.kind == wanted]) for wanted in KINDS)
     sys.stdout.write(f"area under the curve, right against none: {area(right, none):.4f}\n")
     for kind, sure in zip(KINDS, (right, wrong, none), strict=True):
         sys.stdout.write(f"{kind:6} {len(sure):5} questions, shown as weak {np.mean(sure < WEAK):.3f}\n")
@@ -48,16 +63,50 @@ def main(arguments: Sequence[str]) -> int:
         sys.stdout.write(
             f"confidence {least:.3f}: {rate:.0%} of none and {np.mean(right > least):.3f} of right above\n"
         )
+    for name in sorted({one.index for one in firsts}):
+        held_out(name, firsts)
     return 0
 
 
 KINDS = ("right", "wrong", "none")
 
 
-def asked(collection: Collection, others: Sequence[Collection], indexes: Path) -> list[tuple[str, float]]:
-    """(kind, confidence of the first hit) of every question asked of this collection's index."""
+def held_out(name: str, firsts: Sequence[First]) -> None:
+    """Fit on what has nothing to do with one collection, neither its index nor its questions, and read on the rest."""
+    fitted = [one for one in firsts if name not in (one.index, one.asking) and one.kind != "wrong"]
+    rest = [one for one in firsts if name in (one.index, one.asking) and one.kind != "wrong"]
+    if not all({"right", "none"} <= {one.kind for one in part} for part in (fitted, rest)):
+        return
+    weights = logistic(inputs(fitted), np.array([one.kind == "right" for one in fitted], dtype=float))
+    by_fit, is_right = inputs(rest) @ weights, np.array([one.kind == "right" for one in rest])
+    ours = np.array([one.sure for one in rest])
+    areas = [area(scores[is_right], scores[~is_right]) for scores in (by_fit, ours)]
+    sys.stdout.write(
+        f"held out {name}: fitted on {len(fitted)}, area over {len(rest)} {areas[0]:.4f}, as shipped {areas[1]:.4f};"
+        f" logits {weights.round(1).tolist()}\n"
+    )
+
+
+def inputs(firsts: Sequence[First]) -> NDArray[np.float64]:
+    return np.array([[one.spread, one.covered, 1.0] for one in firsts])
+
+
+def logistic(given: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Weights (3,) of a logistic regression, either answer counting half in all, by Newton's method."""
+    share = np.where(right > 0, 0.5 / right.sum(), 0.5 / (len(right) - right.sum()))
+    weights = np.zeros(given.shape[1])
+    for _ in range(30):
+        sure = 1 / (1 + np.exp(-given @ weights))
+        slope = given.T @ (share * (right - sure)) - 1e-4 * weights
+        curve = (given * (share * sure * (1 - sure))[:, None]).T @ given + 1e-4 * np.eye(len(weights))
+        weights = weights + np.linalg.solve(curve, slope)
+    return weights
+
+
+def asked(collection: Collection, others: Sequence[Collection], indexes: Path) -> list[First]:
+    """The first hits of every question asked of this collection's index."""
     library = Index(load({"index": str(indexes / collection.name)}))
-    rows: list[tuple[str, float]] = []
+    firsts: list[First] = []
     with library.store.snapshot(warm=True) as snapshot:
         judged = collection_task(collection, snapshot).judged
         for asking in others:
@@ -66,23 +115,28 @@ def asked(collection: Collection, others: Sequence[Collection], indexes: Path) -
             drawn = random.Random(0).sample(asking.queries, min(QUESTIONS, len(asking.queries)))
             questions = [library.analyzer.question(query.text, operators=False) for query in drawn]
             vectors = library.embed_queries([question.text for question in questions])
-            none = []
             for query, question, vector in zip(drawn, questions, vectors, strict=True):
                 ranking = rank(Query(text=query.text), question, vector, snapshot)
+                kind = "none"
                 if asking is collection:
                     best = judged(query.id, ranking)[0][0]
-                    rows.append(("right" if collection.qrels[query.id].get(best, 0) > 0 else "wrong", first(ranking)))
-                else:
-                    none.append(first(ranking))
-            rows += [("none", sure) for sure in none]
+                    kind = "right" if collection.qrels[query.id].get(best, 0) > 0 else "wrong"
+                firsts.append(First(collection.name, asking.name, kind, *first(ranking)))
+            none = [one.sure for one in firsts if one.asking == asking.name and asking is not collection]
             if none:
                 weak = np.mean(np.array(none) < WEAK)
                 sys.stdout.write(f"{asking.name} asked of {collection.name}: weak {weak:.3f} of {len(none)}\n")
-    return rows
+    return firsts
 
 
-def first(ranking: Ranking) -> float:
-    return float(ranking.confidence[0]) if len(ranking.ids) else 0.0
+def first(ranking: Ranking) -> tuple[float, float, float]:
+    """The first hit's confidence, and what that is made of."""
+    if not len(ranking.ids) or ranking.dense is None:
+        return 0.0, 0.0, 0.0
+    cosines, covers = ranking.dense.values, None if ranking.matches is None else ranking.matches.covers
+    spread = (cosines[0] - cosines.min()) / max(1.0 - cosines.min(), 1e-9)
+    covered = 0.0 if covers is None else float(covers[np.searchsorted(np.sort(ranking.ids), ranking.ids[0])])
+    return float(ranking.confidence[0]), float(spread), covered
 
 
 def korean(collection: Collection) -> bool:

@@ -2,9 +2,9 @@
 
     python -m tests.benchmarks ids INDEX
 
-Numbers, decimals, codes and Hangul words that stand in one of an index's documents are drawn with a seed, 25 of each, and
-asked alone and with 문서 번호 or 찾아줘 around them, by meaning and words and by words alone. Printed: how many had their
-document first.
+Numbers, decimals, codes and Hangul words that stand in one of an index's documents are drawn with a seed, 25 of each,
+and asked alone and with 문서 번호 or 찾아줘 around them, by meaning and words and by words alone. Printed: how many had
+their document first.
 """
 
 from __future__ import annotations
