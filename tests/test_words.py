@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from index_making import make
 
 from kosearch.config import load
-from kosearch.errors import UsageError
+from kosearch.errors import IndexDamaged, UsageError
+from kosearch.index import SqliteStore, database
 from kosearch.library import Index
 from kosearch.records import Answer, Query
 from kosearch.resident.server import Warm
@@ -148,3 +150,15 @@ def test_files_of_words(tmp_path: Path) -> None:
 
 def test_folders_without_files(tmp_path: Path) -> None:
     assert read_words([tmp_path, Path(os.devnull)]) == ()
+
+
+@pytest.mark.parametrize("crafted", [5, [5], [""], ["가\x00나"], {"가": 1}])
+def test_words_of_a_crafted_index_are_damage(crafted: object, tmp_path: Path) -> None:
+    directory = tmp_path / "index"
+    make(directory, "a")
+    connection = database.connect(directory, write=True)
+    with database.transaction(connection):
+        database.write_meta(connection, "words", crafted)
+    connection.close()
+    with pytest.raises(IndexDamaged, match="words"):
+        SqliteStore(directory)

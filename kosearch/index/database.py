@@ -312,7 +312,9 @@ def write_meta(connection: sqlite3.Connection, key: str, value: Any) -> None:
 def read_identity(connection: sqlite3.Connection) -> Identity:
     """What made the index. Raises IndexDamaged."""
     stored = read_meta(connection, "identity")
-    words = read_optional_meta(connection, "words") or ()
+    words = read_optional_meta(connection, "words") or []
+    if not isinstance(words, list) or not all(isinstance(one, str) and one.isprintable() and one for one in words):
+        raise damaged("its words")  # an index may come from anybody, and these are loaded into the analyser
     return Identity(**stored | {"fields": tuple(stored["fields"]), "words": tuple(words)})
 
 
