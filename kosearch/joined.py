@@ -88,7 +88,7 @@ def _of_one_model(indexes: Sequence[Index], queries: Sequence[Query], *, warm: b
     with ExitStack() as opened:
         full: list[tuple[Index, Snapshot]] = []
         for one in indexes:
-            if one.is_foreign:  # hnswlib, which reads graphs, trusts what it reads
+            if one.is_foreign:  # usearch, which maps graphs, trusts what they say
                 warnings.append(one.whose)
             snapshot = opened.enter_context(one.store.snapshot(warm=warm and not one.is_foreign))
             if any(query.mode != "dense" for query in queries):

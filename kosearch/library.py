@@ -351,7 +351,7 @@ class Index(Opened):
         from kosearch.terms.dictionaries import read_synonyms
 
         warnings: tuple[str, ...] = ()
-        if self.is_foreign:  # hnswlib, which reads graphs, trusts what it reads
+        if self.is_foreign:  # usearch, which maps graphs, trusts what they say
             queries, warnings, warm = *self._as_a_guest(queries), False
         with self.store.snapshot(warm=warm) as snapshot:
             if any(one.mode != "dense" for one in queries):

@@ -158,7 +158,7 @@ def test_nothing_heavy_is_imported_for_little(indexed: Program, arguments: list[
         "import sys\n"
         "from kosearch.cli import main\n"
         f"assert main({arguments!r}) == 0\n"
-        "heavy = {'torch', 'transformers', 'tokenizers', 'kiwipiepy', 'tantivy', 'hnswlib', 'pypdfium2', 'rich'}\n"
+        "heavy = {'torch', 'transformers', 'tokenizers', 'kiwipiepy', 'tantivy', 'usearch', 'pypdfium2', 'rich'}\n"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
     )
     result = subprocess.run(

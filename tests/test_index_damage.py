@@ -60,7 +60,7 @@ def test_any_derived_file_may_break(
     index.close()
     place = whole / "generation-2"
     names = [path.relative_to(place) for path in place.rglob("*") if path.is_file() and path.suffix != ".lock"]
-    assert {"graph-1.hnsw", "graph-2.hnsw"} & {str(name) for name in names}
+    assert {"graph-1.usearch", "graph-2.usearch"} & {str(name) for name in names}
     assert len(names) > 10
     for number, name in enumerate(names):
         directory = folder / str(number)
@@ -127,7 +127,7 @@ def test_a_panic_in_tantivy_is_damage(folder: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.undo()
 
 
-def test_hnswlib_may_be_missing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_usearch_may_be_missing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vectors, "MIN_ROWS", 4)
     index = make(folder, "abcdef")
     expected = answers(index, warm=True)
@@ -139,7 +139,7 @@ def test_hnswlib_may_be_missing(folder: Path, monkeypatch: pytest.MonkeyPatch) -
     with index.writer() as writer:
         put(writer, "g")
         assert writer.publish() == 2
-    assert not list((folder / "generation-2").glob("*.hnsw"))
+    assert not list((folder / "generation-2").glob("*.usearch"))
     assert index.check() == []
 
 

@@ -4,7 +4,7 @@
       manifest.json          size and CRC-32 of every other file; SQLite keeps the manifest's own checksum
       rows.i64               passage id, document id of every vector, ids ascending, negative where dead
       vectors-3.f32, …       vectors (int8: .i8) in the order of rows.i64, in parts named by their first generation
-      graph-8.hnsw           HNSW over the passages that there were in generation 8, if there were many
+      graph-8.usearch        HNSW over the passages that there were in generation 8, if there were many
       lexical/               Tantivy's files
 
 A file that is the same in the next generation is a hard link there.
@@ -29,6 +29,8 @@ from pathlib import Path
 from kosearch.errors import IndexBusy, IndexStateError
 
 MANIFEST = "manifest.json"
+GRAPH_SUFFIX = ".usearch"
+"""Of a graph's file. Earlier versions wrote hnswlib's, with another one: such a graph is not read, but built anew."""
 MAX_DEAD = 0.25
 """Rows that left, among all that a generation drags along, before its files are written anew."""
 _CHUNK = 1 << 20
@@ -60,6 +62,11 @@ class Graph:
     ef: int = 400
     """How wide it is searched; 0 where no width finds enough, and a scan is the better answer."""
 
+    @property
+    def is_current(self) -> bool:
+        """Whether it is of the kind that is read and written now."""
+        return self.name.endswith(GRAPH_SUFFIX)
+
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
@@ -87,7 +94,9 @@ class Manifest:
                 raise Damaged(f"{name} is not what was written")
 
     def graph_whole(self, directory: Path) -> bool:
-        """Whether the graph, if there is one, is what was written."""
+        """Whether the graph, if there is one, is what was written, and of the kind that is written now."""
+        if self.graph and not self.graph.is_current:
+            return False
         try:
             self.check(directory, "graph")
         except Damaged:

@@ -12,7 +12,6 @@ import os
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kosearch.index.contract import Ids, Vectors
-from kosearch.index.files import MAX_DEAD, Damaged, Graph, Manifest, link, measure
+from kosearch.index.files import GRAPH_SUFFIX, MAX_DEAD, Damaged, Graph, Manifest, link, measure
 from kosearch.system import usable_cores
 
 ROWS = "rows.i64"
@@ -130,7 +129,9 @@ class Dense:
         Whoever asks while it is being loaded goes on without it. Raises Damaged.
         """
         graph = self.manifest.graph
-        if graph is None or not graph.ef or not self._graph_wanted or not self._lock.acquire(blocking=False):
+        if graph is None or not graph.is_current or not graph.ef or not self._graph_wanted:
+            return
+        if not self._lock.acquire(blocking=False):
             return
         try:
             self._graph_wanted = False
@@ -314,7 +315,7 @@ def write_graph(old: Dense | None, new: Dense) -> Manifest:
             files = manifest.files | {known.name: old.manifest.files[known.name]}
             return replace(manifest, graph=known, files=files)
         if deleted <= MAX_DELETED * known.items:
-            graph = HnswGraph.load(old.directory / known.name, manifest.dimensions, more=len(lacking))
+            graph = HnswGraph.load(old.directory / known.name, manifest.dimensions, write=True)
             graph.delete(np.setdiff1d(graph.ids(), ids, assume_unique=True))
             return _save_graph(graph, new, lacking)
     declined = old.manifest.declined if old else 0
@@ -322,7 +323,7 @@ def write_graph(old: Dense | None, new: Dense) -> Manifest:
         return replace(manifest, declined=declined)
     if len(ids) > TRIAL and not _would_pay(new):
         return replace(manifest, declined=len(ids))
-    return _save_graph(HnswGraph.create(manifest.dimensions, len(ids)), new, ids)
+    return _save_graph(HnswGraph(manifest.dimensions), new, ids)
 
 
 def _save_graph(graph: HnswGraph, new: Dense, missing: Ids) -> Manifest:
@@ -332,7 +333,7 @@ def _save_graph(graph: HnswGraph, new: Dense, missing: Ids) -> Manifest:
     ef = graph.measured_ef(queries, new.exact(queries, min(NEAREST, len(new.live_ids))))
     if not ef:
         return replace(new.manifest, declined=len(new.live_ids))
-    name = f"graph-{new.manifest.generation}.hnsw"
+    name = f"graph-{new.manifest.generation}{GRAPH_SUFFIX}"
     graph.save(new.directory / name)
     files = new.manifest.files | {name: measure(new.directory / name)}
     return replace(new.manifest, graph=Graph(name, len(graph), int(new.ids[-1]), ef), files=files)
@@ -346,7 +347,7 @@ def _would_pay(new: Dense) -> bool:
     chance = np.random.default_rng(new.manifest.generation)
     rows = np.sort(chance.choice(np.flatnonzero(new.live), TRIAL, replace=False))
     vectors, ids = new.take(rows), new.ids[rows]
-    graph = HnswGraph.create(new.manifest.dimensions, len(ids))
+    graph = HnswGraph(new.manifest.dimensions)
     graph.add(ids, vectors)
     queries = _like_questions(new, rows)
     nearest = np.argpartition(-(queries @ vectors.T), NEAREST, axis=1)[:, :NEAREST]
@@ -376,7 +377,10 @@ def _append(stream: BinaryIO, rows: Iterable[tuple[Ids, Ids, Vectors]], manifest
     return tables
 
 
-# The HNSW graph over many vectors (Malkov and Yashunin 2016), through hnswlib where that is installed.
+# The HNSW graph over many vectors (Malkov and Yashunin 2016), through usearch where that is installed.
+#
+# The graph holds vectors as int8: it takes a third of the memory and of the time that float32 takes, and what it finds
+# is scored again with the exact ones (`python -m tests.benchmarks graph_parameters`).
 
 MIN_ROWS = 100_000
 """A graph may be built from so many rows on; below, a scan takes less than 18 ms of one core."""
@@ -401,9 +405,10 @@ _EF = 400
 _WIDER = 1.25
 """So many times wider it is searched while too little is found…"""
 _WORTH = 50
-"""…up to this part of the items, where it takes half of a scan's time: 4 to 5 µs for each step of width, and .17 to .2
-for each row (`python -m tests.benchmarks graph_parameters`)."""
-_ITEMS = 10_000
+"""…up to this part of the items, where it takes half of a scan's time at most: 2 to 5 µs for each step of width, and
+.17 to .2 for each row (`python -m tests.benchmarks graph_parameters`)."""
+_DEVIATIONS = 8
+"""A number of a unit vector is cut off, in int8, beyond so many times the root of the mean square of all."""
 
 
 def lag(items: int) -> int:
@@ -412,90 +417,97 @@ def lag(items: int) -> int:
 
 
 def available() -> bool:
-    """Whether hnswlib is installed: it has to be compiled, and searching goes on without it."""
-    return find_spec("hnswlib") is not None
+    """Whether usearch is installed: it has no wheel for every machine, and searching goes on without it."""
+    return find_spec("usearch") is not None
 
 
 class HnswGraph:
-    """A graph in memory; its labels are passage ids."""
+    """A graph whose keys are passage ids."""
 
     def __init__(self, dimensions: int) -> None:
-        """Raises ImportError where hnswlib is not installed."""
-        import hnswlib
+        """An empty graph. Raises ImportError where usearch is not installed."""
+        from usearch.index import Index as Graph
 
         self._dimensions = dimensions
-        self._index: Any = hnswlib.Index(space="ip", dim=dimensions)
+        self._index: Any = Graph(
+            ndim=dimensions, metric="ip", dtype="i8", connectivity=_M, expansion_add=_EF_CONSTRUCTION
+        )
 
     @classmethod
-    def create(cls, dimensions: int, capacity: int) -> HnswGraph:
-        """An empty graph."""
-        graph = cls(dimensions)
-        graph._index.init_index(capacity, M=_M, ef_construction=_EF_CONSTRUCTION)
-        return graph
+    def load(cls, path: Path, dimensions: int, *, write: bool = False) -> HnswGraph:
+        """A graph from its file: mapped, so that it takes no memory of its own, or read, to be written to.
 
-    @classmethod
-    def load(cls, path: Path, dimensions: int, *, more: int = 0) -> HnswGraph:
-        """A graph from its file, with room for `more` items. hnswlib checks nothing: the caller has."""
+        Raises Damaged where the file is no graph over vectors of so many dimensions; else it is the caller who has seen
+        that it is what was written.
+        """
         graph = cls(dimensions)
-        graph._index.load_index(str(path))
-        if more:
-            graph._index.resize_index(graph._index.get_current_count() + more)
+        try:
+            (graph._index.load if write else graph._index.view)(str(path))
+        except (RuntimeError, ValueError) as error:
+            raise Damaged(f"{path.name} cannot be read: {error}") from error
+        if graph._index.ndim != dimensions:
+            raise Damaged(f"{path.name} has vectors of {graph._index.ndim} dimensions")
         return graph
 
     def __len__(self) -> int:
-        return int(self._index.get_current_count())
+        """All items in it, deleted ones too."""
+        return int(self._index.stats.nodes)
 
     def delete(self, ids: Ids) -> None:
-        """Mark items as deleted, where they are not yet."""
-        for number in ids.tolist():
-            with suppress(RuntimeError):
-                self._index.mark_deleted(number)
+        """Take items out; those that come next take their places."""
+        self._index.remove(ids)
 
     def add(self, ids: Ids, vectors: Vectors) -> None:
-        """Add items: ids (n,), vectors (n, d)."""
-        for start in range(0, len(ids), _ITEMS):
-            self._index.add_items(
-                vectors[start : start + _ITEMS], ids[start : start + _ITEMS], num_threads=usable_cores()
-            )
+        """Add items: ids (n,), unit vectors (n, d)."""
+        for start in range(0, len(ids), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            self._index.add(ids[part], self._rounded(vectors[part]), threads=usable_cores())
 
     def save(self, path: Path) -> None:
-        """Write the graph to its file. Raises OSError where the disk is full, which hnswlib does not see."""
-        self._index.save_index(str(path))
-        if path.stat().st_size != self._index.index_file_size():
+        """Write the graph to its file. Raises OSError where the disk is full."""
+        try:
+            self._index.save(str(path))
+        except RuntimeError as error:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
+        if path.stat().st_size != self._index.serialized_length:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
     def ids(self) -> Ids:
-        """All ids in it, deleted ones too."""
-        return np.array(self._index.get_ids_list(), dtype=np.int64)
+        """The ids in it, without those that were deleted."""
+        return np.array(list(self._index.keys), dtype=np.int64)
 
     def search(self, query: Vectors, k: int, ef: int) -> Ids:
-        """About the k nearest; none where the graph cannot say (hnswlib raises when it finds fewer)."""
-        if k > _EF:
+        """About the k nearest, searched for as wide as `ef`; fewer where it does not find so many."""
+        if k > _EF or not len(self._index):
             return np.zeros(0, np.int64)
-        try:
-            self._index.set_ef(ef)
-            labels, _ = self._index.knn_query(query, k=min(k, len(self)), num_threads=1)
-        except RuntimeError:
-            return np.zeros(0, np.int64)
-        return np.asarray(labels[0]).astype(np.int64)
+        self._index.expansion_search = ef
+        return np.asarray(self._index.search(self._rounded(query), k, threads=1).keys).astype(np.int64)
 
     def measured_ef(self, queries: Vectors, nearest: Ids) -> int:
-        """The least width at which the graph finds RECALL of the nearest (queries, k); 0 where none does."""
+        """The least width at which the graph finds RECALL of the nearest (queries, k); 0 where none does.
+
+        They are found where they are among those that are scored again.
+        """
         ef = _EF
         while ef <= max(_EF, len(self) / _WORTH):
-            found = [self.search(query, nearest.shape[1], ef) for query in queries]
+            found = [self.search(query, nearest.shape[1] + _MARGIN, ef) for query in queries]
             hits = sum(np.isin(one, ids).sum() for one, ids in zip(nearest, found, strict=True))
             if hits >= RECALL * nearest.size:
                 return ef
             ef = round(ef * _WIDER)
         return 0
 
-
-Quantised = NDArray[Any]
-"""(n, d): vectors in the numbers they are stored in."""
+    def _rounded(self, vectors: Vectors) -> NDArray[np.int8]:
+        """Unit vectors in int8, all by one scale, so that their products keep their order."""
+        scale = np.float32(127 * np.sqrt(self._dimensions) / _DEVIATIONS)
+        rounded: NDArray[np.int8] = np.rint(vectors * scale).clip(-127, 127).astype(np.int8)
+        return rounded
 
 
 # Vectors in the numbers they are stored in.
+
+Quantised = NDArray[Any]
+"""(n, d): vectors in the numbers they are stored in."""
 
 
 def encode_vectors(vectors: Vectors, storage: str) -> list[bytes]:

@@ -305,7 +305,7 @@ def anonymous() -> float:
 
 def describe() -> None:
     """Machine and versions."""
-    packages = ", ".join(f"{name} {version(name)}" for name in ("kosearch", "numpy", "hnswlib", "tantivy"))
+    packages = ", ".join(f"{name} {version(name)}" for name in ("kosearch", "numpy", "usearch", "tantivy"))
     print(f"machine    {platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start")
     print(f"versions   Python {platform.python_version()}, {packages}, NumPy's BLAS on its own threads")
 

@@ -67,7 +67,7 @@ class Whole:
         shutil.copytree(self.folder / generator.choice(["logged", "settled"]), directory)
         files = sorted(path for path in directory.rglob("*") if path.is_file() and path.name != "lock")
         kinds = {
-            kind: [one for one in files if kind in str(one)] for kind in ("sqlite", "hnsw", "vectors", "lexical", "")
+            kind: [one for one in files if kind in str(one)] for kind in ("sqlite", "usearch", "vectors", "lexical", "")
         }
         path = generator.choice(kinds[generator.choice(list(kinds))])
         damage = generator.choice(DAMAGES)

@@ -113,7 +113,7 @@ def _seeds() -> Iterator[Input]:
         if name == "lock" or name.endswith("-shm"):
             continue
         yield Input(f"damaged~{name}", path.read_bytes())
-        if not name.startswith(_DATABASE) and ".hnsw" not in name:
+        if not name.startswith(_DATABASE) and ".usearch" not in name:
             yield Input(f"{CRAFTED}~{name}", path.read_bytes())
 
 
