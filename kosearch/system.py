@@ -6,6 +6,7 @@ it but what it needs.
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 from collections.abc import Collection, Iterator
@@ -29,6 +30,21 @@ def available_memory() -> int | None:
         left for left in (_left_in_the_system(), *_left_in_the_groups(), _left_to_the_process()) if left is not None
     ]
     return min(found, default=None)
+
+
+def is_short_of_files(error: BaseException | None) -> bool:
+    """Whether an error, or what it came of, is that the system let no more files be open.
+
+    What reads files for us may pass on only what the system said, and no number.
+    """
+    numbers = (errno.EMFILE, errno.ENFILE)
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in numbers:
+            return True
+        if any(os.strerror(number) in str(error) for number in numbers):
+            return True
+        error = error.__cause__
+    return False
 
 
 def make_private(folder: Path) -> None:

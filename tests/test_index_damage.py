@@ -255,6 +255,29 @@ def test_what_a_lost_database_leaves_is_in_nobodys_way(folder: Path) -> None:
     assert (folder / "second/generation-7").is_dir()
 
 
+def test_rows_of_counts_that_are_out_of_order_are_made_anew(folder: Path) -> None:
+    """A flipped bit in the number of a row: it is found by nobody who looks for it."""
+    index = make(folder / "index", [f"f{number}" for number in range(20)])
+    expected = answers(index)
+    index.close()
+    path = folder / "index/index.sqlite"
+    whole = path.read_bytes()
+    row = bytes([0x8B, 0x2F])  # 1455, as SQLite writes it
+    place = whole.find(row)
+    while True:
+        assert place > 0, "no row has this number"
+        path.write_bytes(whole[: place + 1] + bytes([0x3F]) + whole[place + 2 :])
+        index = SqliteStore(folder / "index")
+        if any("out of order" in one for one in index.check()):
+            break
+        index.close()
+        place = whole.find(row, place + 1)
+    assert index.repair() == []
+    assert index.check() == []
+    assert answers(index) == expected
+    index.close()
+
+
 @pytest.mark.parametrize("place", ["the map of pages", "the number of free pages", "the list of free pages"])
 def test_what_sqlite_knows_of_its_pages_is_made_anew(folder: Path, place: str) -> None:
     """No row tells of these, and making the indexes anew does not mend them."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -80,3 +81,17 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def test_no_more_open_files_is_seen_through_whatever_passed_it_on() -> None:
+    said = f"cannot open: {os.strerror(errno.EMFILE)} (os error {errno.EMFILE})"
+    errors = [
+        OSError(errno.EMFILE, "x"),
+        OSError(errno.ENFILE, "x"),
+        ValueError(said),
+        OSError(errno.ENOSPC, "x"),
+        None,
+    ]
+    passed_on = RuntimeError("the files cannot be written")
+    passed_on.__cause__ = errors[0]
+    assert [system.is_short_of_files(one) for one in (*errors, passed_on)] == [True, True, False, True, False, True]

@@ -10,6 +10,7 @@ from types import FrameType
 
 from kosearch import errors
 from kosearch.cli.output import Caller, ClosedPipe, Output, discard, standard
+from kosearch.system import is_short_of_files
 
 
 class Terminated(BaseException):
@@ -34,8 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         discard(sys.stdout)
         return errors.OK
     except errors.KosearchError as error:
-        output.error(error)
-        return error.exit_code
+        return _told(output, error)
     except KeyboardInterrupt:
         return errors.INTERRUPTED
     except Terminated as ended:
@@ -46,6 +46,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         for number, handler in previous.items():
             signal.signal(number, handler)
     return code
+
+
+def _told(output: Output, error: errors.KosearchError) -> int:
+    """Print an error; whatever it is about, that no more files may be open is what it comes of."""
+    if is_short_of_files(error):
+        error = errors.ResourcesError(error.message, "let it open more files (ulimit -n 256), then run it again")
+    output.error(error)
+    return error.exit_code
 
 
 def _endings() -> list[int]:
@@ -65,10 +73,10 @@ def _unexpected(output: Output, error: Exception) -> int:
 
     if os.environ.get("KOSEARCH_DEBUG"):
         output.warning("".join(traceback.format_exception(error)))
-    output.error(
+    return _told(
+        output,
         errors.KosearchError(
             f"unexpected {type(error).__name__}: {error}",
             "this is a mistake in kosearch; KOSEARCH_DEBUG=1 shows where",
-        )
+        ),
     )
-    return errors.INTERNAL

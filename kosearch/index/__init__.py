@@ -459,6 +459,7 @@ def _repair(directory: Path, tables: Tables) -> list[str]:
             connection.execute(f"DELETE FROM {table} WHERE document_id NOT IN (SELECT id FROM document)")
         counts = _count(tables)
         rows = counts.by_bucket()
+        connection.execute("DELETE FROM term")  # as a whole: rows that are out of order are not found one by one
         for number in range(BUCKETS):
             write_counts(tables, number, rows.get(number, {}))
         # Without a manifest nothing derived is used: it may hold what has just been given up.
@@ -466,6 +467,8 @@ def _repair(directory: Path, tables: Tables) -> list[str]:
     if any(_damage_of_sqlite(tables)):  # its map of pages, its list of free ones: what no row has
         connection.execute("VACUUM")
     publish(directory, tables)
+    if left := _damage_of_sqlite(tables):  # rows that are out of order, say, are copied as they are
+        raise IndexDamaged(f"the index in {directory} is damaged: {left[0].splitlines()[-1]}", database.REPAIR)
     return sorted(paths)
 
 

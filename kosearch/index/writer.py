@@ -6,7 +6,6 @@ last generation had, until `publish` ends the one and begins the other in a sing
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import shutil
@@ -56,6 +55,7 @@ from kosearch.index.tables import (
 )
 from kosearch.index.vectors import Added, Dense, decode_vectors, encode_vectors, write_graph, write_vectors
 from kosearch.records import MAX_TITLE, Reason, Skipped, SourceFile
+from kosearch.system import is_short_of_files
 
 LEAVES = frozenset({Reason.EMPTY, Reason.VANISHED})
 """With these a file's documents leave. With any other reason the file may be back tomorrow: they stay."""
@@ -377,7 +377,7 @@ def publish(directory: Path, tables: Tables, anew: Identity | None = None) -> in
         if tables.state().generation != generation:
             shutil.rmtree(target, ignore_errors=True)
         if isinstance(error, OSError | Damaged):
-            if _errno(error) in (errno.EMFILE, errno.ENFILE):
+            if is_short_of_files(error):
                 raise ResourcesError(
                     f"the files of the index in {directory} cannot be written: {error}",
                     "let it open more files (ulimit -n 256), then run `kosearch index` again: nothing is lost",
@@ -392,12 +392,6 @@ def publish(directory: Path, tables: Tables, anew: Identity | None = None) -> in
     step("old generations swept")
     _tidy(tables)
     return generation
-
-
-def _errno(error: BaseException) -> int | None:
-    """What the system said, to us or to what reads files for us."""
-    cause = error if isinstance(error, OSError) else error.__cause__
-    return cause.errno if isinstance(cause, OSError) else None
 
 
 class _Old:
