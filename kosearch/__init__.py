@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from kosearch.joined import join as join
     from kosearch.library import Index as Index
     from kosearch.library import IndexRun as IndexRun
+    from kosearch.library import attachment as attachment
     from kosearch.library import embed as embed
     from kosearch.library import open as open
     from kosearch.library import read as read
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
 
 _ROOMS = {
     "joined": ("join", "Joined"),
-    "library": ("open", "read", "embed", "Index", "IndexRun"),
+    "library": ("open", "read", "attachment", "embed", "Index", "IndexRun"),
     "records": (
         *("Answer", "Hit", "Passage", "Score", "Shown"),
         *("IndexProgress", "IndexReport", "Skipped", "Reason"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ from typing import Any, Literal
 from kosearch.errors import ConfigError, UsageError
 
 _APP = "kosearch"
+DEFAULT_INDEX = "default"
+PROJECT = ".kosearch"
+"""The folder of an index that lies in the folder that it is of."""
 _INDEXES = "indexes"
 _AUTOMATIC = "auto"
 _LARGEST = 1024**4
@@ -30,7 +34,7 @@ class Settings:
     """It need not exist, unless KOSEARCH_CONFIG names it."""
     data_dir: Path
     cache_dir: Path
-    index: str = "default"
+    index: str = DEFAULT_INDEX
     """A name, or a directory: see `index_directory`."""
     model: str | None = None
     endpoint: str | None = None
@@ -60,6 +64,8 @@ class Settings:
     """Whether questions go to a warm process, which the first one starts."""
     resident_idle: float = 900.0
     """Seconds without a question after which that process ends."""
+    viewers: tuple[tuple[str, str], ...] = ()
+    """Types of documents (`other` for the rest), and the command that `kosearch open` shows them with."""
 
 
 def load(flags: Mapping[str, object], environ: Mapping[str, str] = os.environ) -> Settings:
@@ -118,6 +124,12 @@ def _in_utf8(directory: Path) -> Path:
     except UnicodeEncodeError:
         raise UsageError(f"an index cannot lie in {directory}, whose name is not UTF-8") from None
     return directory
+
+
+def project_index(folder: str) -> str | None:
+    """The index of the project that a folder is in: the nearest `.kosearch` in it or above it."""
+    here = Path(folder)
+    return next((str(one / PROJECT) for one in (here, *here.parents) if (one / PROJECT).is_dir()), None)
 
 
 def index_names(settings: Settings) -> list[str]:
@@ -242,6 +254,18 @@ def _size(value: object) -> int:
     return _whole(1, _LARGEST)(int(float(match[1]) * 1024 ** " kmgt".index(match[2] or " ")))
 
 
+def _commands(value: object) -> tuple[tuple[str, str], ...]:
+    """Commands by type, from a table or from text such as `pdf=zathura {path}; other=less {path}`."""
+    if isinstance(value, str):
+        value = dict(one.strip().split("=", 1) for one in value.split(";") if one.strip())
+    if not isinstance(value, Mapping):
+        raise TypeError
+    found = tuple(sorted((str(kind).strip(), _text(command).strip()) for kind, command in value.items()))
+    if any(not shlex.split(command) for _, command in found):
+        raise ValueError
+    return found
+
+
 _SETTINGS: Mapping[str, _Setting] = {
     "index": _Setting(_text, "a name or a directory"),
     "model": _Setting(_automatic_or(_text), "`auto`, a model's name or its directory"),
@@ -265,5 +289,6 @@ _SETTINGS: Mapping[str, _Setting] = {
     "workers": _Setting(_automatic_or(_whole(1, 256)), "`auto`, or a whole number from 1 to 256"),
     "timeout": _Setting(_number(0.1, 86_400), "a number of seconds from 0.1 to 86400"),
     "resident": _Setting(_switch, "on or off"),
+    "viewers": _Setting(_commands, "commands by type, such as `pdf=zathura -P {page} {path}; other=xdg-open {path}`"),
     "resident_idle": _Setting(_number(1, 31_536_000), "a number of seconds from 1 to 31536000"),
 }

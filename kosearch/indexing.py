@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
@@ -26,7 +27,7 @@ from kosearch.index import (
 )
 from kosearch.processing import FAILURES, Job, Processed, ProcessedDocument
 from kosearch.records import IndexProgress, IndexReport, Reason, Skipped, SourceFile
-from kosearch.sources import Unseen, WalkRules, find, lies_under
+from kosearch.sources import Unseen, WalkRules, display_path, find, lies_under
 from kosearch.workers import Failure, Pool
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ UNKNOWN = -1
 class _Counts:
     total: int = 0
     done: int = 0
+    bytes_total: int = 0
+    bytes_done: int = 0
     added: int = 0
     changed: int = 0
     unchanged: int = 0
@@ -272,6 +275,7 @@ class Run:
             files.append(one)
             passages += _passages_in(one)
             self._counts.done += 1
+            self._counts.bytes_done += max(one.source.size, 0)  # below 0 where it is not known
             self._counts.passages += _passages_in(one)
             if passages >= enough or len(files) >= BATCH:
                 yield files
@@ -313,6 +317,7 @@ class Run:
                 self._missing.discard(found.raw)
                 self._counts.total += 1
                 if (job := self._job(found)) is not None:
+                    self._counts.bytes_total += found.size
                     yield job
         self._walking = False
 
@@ -460,7 +465,17 @@ class Run:
 
     def _progress(self, path: str) -> IndexProgress:
         counts = self._counts
-        return IndexProgress(counts.total, counts.done, counts.passages, counts.embedded, self._walking, path)
+        return IndexProgress(
+            counts.total,
+            counts.done,
+            counts.passages,
+            counts.embedded,
+            self._walking,
+            path,
+            reused=counts.reused,
+            bytes_total=max(counts.bytes_total, counts.bytes_done),
+            bytes_done=counts.bytes_done,
+        )
 
     def _report(self) -> IndexReport:
         counts = self._counts
@@ -517,3 +532,37 @@ def _new_document(document: ProcessedDocument, vectors: Mapping[bytes, Vectors])
         NewPassage(one.passage, one.input_hash, vectors[one.input_hash], one.terms) for one in document.passages
     ]
     return NewDocument(document.extracted, passages)
+
+
+def relocate(writer: Writer, before: bytes, after: bytes) -> int:
+    """What lay below `before` lies below `after` now, folders and files alike; returns how many files. Reads none.
+
+    A file that is there with the size and time that are known counts as unchanged from then on.
+    """
+
+    def there(raw: bytes) -> bytes:
+        return after + raw[len(before) :]
+
+    count = 0
+    with writer.transaction():
+        roots = {root: globs for root, globs in writer.roots().items() if lies_under(root, before)}
+        for root, globs in roots.items():
+            writer.add_root(there(root), globs)
+        for raw, known in writer.files().items():
+            if lies_under(raw, before):
+                root = there(known.root) if known.root in roots else known.root
+                writer.move(raw, _as_it_is(known, there(raw), root))
+                count += 1
+        for root in roots:
+            writer.forget_root(root)
+    return count
+
+
+def _as_it_is(known: FileState, raw: bytes, root: bytes) -> SourceFile:
+    """A file under its new name, with what only the file system there knows of it."""
+    ctime_ns, inode = known.ctime_ns, known.inode
+    with suppress(OSError):
+        now = os.stat(raw)
+        if (now.st_size, now.st_mtime_ns) == (known.size, known.mtime_ns):
+            ctime_ns, inode = now.st_ctime_ns, now.st_ino
+    return SourceFile(raw, display_path(raw), root, known.size, known.mtime_ns, ctime_ns, inode)

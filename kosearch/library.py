@@ -15,7 +15,7 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Literal, Self, TypedDict, TypeVar, Unpack, overload
 
 from kosearch import filters
-from kosearch.config import Settings, load
+from kosearch.config import Settings, index_directory, load
 from kosearch.errors import (
     FilesSkipped,
     IndexDamaged,
@@ -98,15 +98,33 @@ def read(
     in bytes, or text such as "64M"; `timeout` in seconds. The file is read in a process of its own, so that one that
     crashes or eats memory costs nothing else. Raises FilesSkipped, which says why, where nothing can be read.
     """
-    from kosearch.processing import FAILURES, FileReader
-    from kosearch.workers import Failure, Pool
+    from kosearch.processing import FileReader
 
     settings = load({"max_file_size": max_file_size, "timeout": timeout})
+    return _read_by(FileReader(settings.max_file_size, archives), file, settings)
+
+
+def attachment(file: StrPath, member: str) -> bytes | None:
+    """The bytes of a file inside another one: a hit's `member` of its `path`. None where it is no file of its own.
+
+    It is read as `read` does, and raises as it does.
+    """
+    from kosearch.processing import MemberReader
+
+    settings = load({})
+    return _read_by(MemberReader(settings.max_file_size, member), file, settings)
+
+
+def _read_by(task: Callable[[bytes], Result | Skipped], file: StrPath, settings: Settings) -> Result:
+    """What a worker finds in one file. Raises FilesSkipped, which says why, where it finds nothing."""
+    from kosearch.processing import FAILURES
+    from kosearch.workers import Failure, Pool
+
     path = _file_name(file)
     shown = display_path(os.fsencode(file))
     if not os.path.exists(path):
         raise FilesSkipped(f"cannot read {shown}: No such file or directory")
-    with Pool(FileReader(settings.max_file_size, archives), 1, deadline=settings.timeout) as pool:
+    with Pool(task, 1, deadline=settings.timeout) as pool:
         [(_, found)] = pool.map([canonical(path)])
     if isinstance(found, Failure):
         raise FilesSkipped(f"{shown}: {found.detail} [{FAILURES[found.kind]}]")
@@ -475,6 +493,48 @@ class Index(Opened):
             removed = writer.remove(gone)
             writer.publish()
         return removed
+
+    def move(self, old: StrPath, new: StrPath, *, wait: bool = False) -> int:
+        """Documents went elsewhere: what was indexed below `old` lies below `new` now. Returns how many files.
+
+        No file is read; `index` finds what changed besides. Raises UsageError where nothing was indexed there, and
+        IndexBusy where another process is writing.
+        """
+        from kosearch.indexing import relocate
+
+        self._refuse_foreign("its folders stay what they are")
+        before, after = canonical(_file_name(old)), canonical(_file_name(new))
+        if lies_under(before, after) or lies_under(after, before):
+            raise UsageError(f"{display_path(after)} and {display_path(before)} lie in each other", "index the new one")
+        if not any(lies_under(one, before) for one in self.roots()) and not self._knows(before):
+            raise UsageError(f"nothing was indexed in {display_path(before)}", "kosearch status names the folders")
+        with self.store.writer(wait=wait) as writer:
+            count = relocate(writer, before, after)
+            writer.publish()
+        return count
+
+    def rename(self, name: str) -> Index:
+        """Give the index another name; returns it under that. Raises UsageError where there is one of that name."""
+        place = index_directory(name, self.settings)
+        if place.exists():
+            raise UsageError(f"there is an index {name!r} already", "choose another name")
+        self._let_go()
+        self.directory.rename(place)
+        return Index(replace(self.settings, index=name))
+
+    def delete(self) -> None:
+        """Remove the index from the disk, and nothing else that lies in its folder; documents stay where they are.
+
+        Raises IndexMissing, and IndexBusy where another process is writing.
+        """
+        self._let_go()
+        kind_of(self.directory).delete(self.directory)
+
+    def _let_go(self) -> None:
+        """See that nobody is writing, and close what is open."""
+        with self.store.writer():
+            pass
+        self.close()
 
     def check(self) -> list[str]:
         """Verify every row and file of the index; a sentence for each thing that is wrong."""

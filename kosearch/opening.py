@@ -15,11 +15,12 @@ from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from kosearch import embedding
-from kosearch.config import Settings, index_directory, index_names
+from kosearch.config import PROJECT, Settings, index_directory, index_names
 from kosearch.errors import IndexMismatch, IndexMissing, IndexStateError, KosearchError, ModelError, UsageError
 from kosearch.index import Identity, Store, kind_of, user_secret
 from kosearch.passages import CONTEXT
 from kosearch.records import TokenOffsets
+from kosearch.sources import canonical
 from kosearch.system import usable_cores
 
 if TYPE_CHECKING:
@@ -176,7 +177,10 @@ class Opened:
             if os.path.isfile(name):
                 hint = f"a file is none; of a backup one is made by kosearch indexes restore {shlex.quote(name)}"
             raise IndexMissing(f"there is no index {name!r}", hint)
-        return kind_of(self.directory).open(self.directory, self._secret)
+        store = kind_of(self.directory).open(self.directory, self._secret)
+        if self.directory.name == PROJECT:
+            _follow(store, self.directory.parent)
+        return store
 
     @property
     def is_foreign(self) -> bool:
@@ -362,6 +366,17 @@ class Opened:
                     f"{model.name} is not known to be trained for {model.dimensions} dimensions and may find less with"
                     " them; measure it: kosearch eval QUESTIONS"
                 )
+
+
+def _follow(store: Store, folder: Path) -> None:
+    """A project's index goes where its folder goes; where nothing can be written it names the old place."""
+    from kosearch.indexing import relocate
+
+    home, roots = canonical(os.fsencode(folder)), list(store.roots())
+    if len(roots) == 1 and roots[0] != home and store.is_own():
+        with suppress(KosearchError, OSError), store.writer() as writer:
+            relocate(writer, roots[0], home)
+            writer.publish()
 
 
 @lru_cache(maxsize=4)

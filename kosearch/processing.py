@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from kosearch.embedding import AnyModel, token_offsets
-from kosearch.extract import ExtractError, extract, version
+from kosearch.extract import ExtractError, extract, member, version
 from kosearch.index import StoredFile, UnanalysedDocument
 from kosearch.passages import CONTEXT, chunk, context
 from kosearch.records import MAX_TITLE, Extracted, Extraction, Passage, Reason, Skipped, SourceFile, TokenOffsets
@@ -176,6 +176,22 @@ class FileReader:
         path = display_path(raw)
         try:
             return extract(read(raw, self.max_bytes).data, path=path, archives=self.archives)
+        except (ReadError, ExtractError) as error:
+            return Skipped(path, error.reason, error.detail)
+
+
+@dataclass(frozen=True, slots=True)
+class MemberReader:
+    """The worker's task for a file inside another one: its bytes."""
+
+    max_bytes: int
+    member: str
+
+    def __call__(self, raw: bytes) -> bytes | Skipped | None:
+        """None where it is no file of its own."""
+        path = display_path(raw)
+        try:
+            return member(read(raw, self.max_bytes).data, path, self.member)
         except (ReadError, ExtractError) as error:
             return Skipped(path, error.reason, error.detail)
 

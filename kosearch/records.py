@@ -320,6 +320,12 @@ class IndexProgress:
     path: str = ""
     note: str = ""
     """Something to know before the work begins, such as the model and why it is that one."""
+    reused: int = 0
+    """Passages whose vectors were there already."""
+    bytes_total: int = 0
+    """Of the files that are new or may have changed; it grows as `files_total` does."""
+    bytes_done: int = 0
+    """Of those that were read."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Writes completions/ from the commands themselves: `python tests/completion_making.py`.
+"""Writes kosearch/completions/ from the commands themselves: `python tests/completion_making.py`.
 
 Commands, options and fixed values stand in the scripts, so a TAB costs nothing; the names of indexes and models
 are asked of the program when they are wanted.
@@ -15,7 +15,7 @@ import typer
 from kosearch.cli import app
 from kosearch.filters import FILES, GROUPS, KINDS
 
-FOLDER = Path(__file__).parents[1] / "completions"
+FOLDER = Path(__file__).parents[1] / "kosearch" / "completions"
 HEADER = "Completes kosearch's commands, options and values. Made by `python tests/completion_making.py`."
 
 
@@ -129,7 +129,7 @@ def bash() -> str:
     naming = [f"'{one.name}'" for one in every if one.models]
     files = "".join(f"|{command.name}|" for command in every if command.files and not command.models)
     return f"""# {HEADER}
-# Source it from ~/.bashrc, or copy it into ~/.local/share/bash-completion/completions/.
+# In ~/.bashrc: source <(kosearch completions bash); or copy it into ~/.local/share/bash-completion/completions/.
 
 _kosearch_names() {{
     env COMP_WORDS="kosearch index --$2 " COMP_CWORD=3 _KOSEARCH_COMPLETE=complete_bash "$1" 2>/dev/null

@@ -16,7 +16,9 @@ from kosearch.cli import app, main
 NAMES = tuple(app.COMMANDS)
 
 USAGE = [
-    ([], "Missing command.", "kosearch --help"),
+    (["휴가는", "며칠"], "No such command '휴가는'.", 'to ask that: kosearch query "휴가는 며칠"'),
+    (["search", "holiday carryover"], "No such command 'search'.", 'did you mean: kosearch query "holiday carryover"'),
+    (["query", "x", "--tpye", "pdf"], "No such option: --tpye", "did you mean --type?"),
     (["serach"], "No such command 'serach'.", "kosearch --help"),
     (["query", "x", "--frobnicate"], "No such option: --frobnicate", "kosearch query --help"),
     (["query", "-휴가 연차"], "No such option", "a question that begins with - comes after --"),
@@ -188,6 +190,16 @@ def test_help_lists_every_command_and_one_that_is_run_is_loaded_alone(capsys: py
         alone = app.commands((name,)).commands
         assert list(alone) == [name]
         assert [one.opts for one in alone[name].params] == [one.opts for one in whole.params]
+
+
+def test_without_a_command_it_says_what_to_do_next(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main([]) == 0
+    first, *_ = capsys.readouterr().out.splitlines()
+    assert first == "nothing is indexed yet. Begin with a folder: kosearch index PATH"
+    assert main(["--help"]) == 0
+    assert capsys.readouterr().out.index("kosearch index ~/Documents") < 300
 
 
 def test_help_fits_into_80_columns_and_goes_to_stdout(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -14,14 +15,15 @@ import typer
 from typer.exceptions import TyperException
 
 from kosearch import __version__
-from kosearch.cli import options
-from kosearch.cli.output import Caller, ClosedPipe
+from kosearch.cli import options, render
+from kosearch.cli.output import Caller, ClosedPipe, Output
 from kosearch.errors import OK, UsageError
 
 COMMANDS = {
     "index": ("index", "index"),
     "query": ("query", "query"),
     "show": ("query", "show"),
+    "open": ("open", "open_hit"),
     "status": ("index", "status"),
     "remove": ("index", "remove"),
     "extract": ("index", "extract"),
@@ -31,6 +33,7 @@ COMMANDS = {
     "check": ("index", "check"),
     "repair": ("index", "repair"),
     "docs": ("app", "docs"),
+    "completions": ("app", "completions"),
     "indexes": ("index", "indexes"),
     "models": ("models", "models"),
 }
@@ -39,6 +42,14 @@ _NUMBERS = {int: re.compile(r"[0-9]{1,9}"), float: re.compile(r"[0-9]*\.?[0-9]+"
 """Numbers that are plainly so."""
 
 
+_ELSEWHERE = {
+    **dict.fromkeys(("search", "find", "ask", "grep", "찾기", "검색"), "query"),
+    **dict.fromkeys(("add", "update", "sync", "색인"), "index"),
+    **dict.fromkeys(("delete", "rm", "forget"), "remove"),
+    **dict.fromkeys(("list", "ls"), "indexes"),
+    **dict.fromkeys(("cat", "read"), "extract"),
+}
+"""What other programs call a command."""
 _PLACES = ("PATH", "GLOB", "NAME_OR_DIR", "FILE")
 """What may name a file, and so be no text: the metavars of such parameters."""
 _SIGNED, _MARK = re.compile(r"-(?!0$)\d"), "\0"
@@ -54,7 +65,7 @@ def commands(names: tuple[str, ...] = tuple(COMMANDS)) -> Any:
         rich_markup_mode=None,
         context_settings=options.HELP,
     )
-    app.callback()(_top)
+    app.callback(invoke_without_command=True)(_top)
     for name in names:
         module, attribute = COMMANDS[name]
         found = getattr(import_module(f"{__package__}.{module}"), attribute)
@@ -86,7 +97,7 @@ def invoke(argv: list[str], caller: Caller) -> int:
     try:
         result = group.main(args=words, prog_name="kosearch", standalone_mode=False, obj=caller)
     except TyperException as problem:
-        raise _usage_error(problem) from problem
+        raise _usage_error(problem, argv) from problem
     except SystemExit as end:  # Typer's own, where nobody reads the help on
         raise ClosedPipe from end
     return result if isinstance(result, int) else 0
@@ -146,20 +157,69 @@ def _version(context: typer.Context, wanted: bool) -> None:
 
 
 def _top(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Search your own documents, Korean and English, by meaning and by word. Nothing leaves this machine."""
+    """Search your own documents, Korean and English, by meaning and by word. Nothing leaves this machine.
+
+    \b
+      kosearch index ~/Documents
+      kosearch query "연차를 다음 해로 넘길 수 있나요?"
+    """
+    if context.invoked_subcommand is None:
+        _greet(options.output_of(context))
 
 
-def _usage_error(problem: TyperException) -> UsageError:
+def _greet(output: Output) -> None:
+    """Say what to do next, for whoever names no command."""
+    from kosearch.library import Index
+
+    settings = options.settings()
+    library = Index(settings)
+    name = "" if settings.index == "default" else f" {settings.index}"
+    if library.exists:
+        documents = library.status().documents
+        output.line(f"your index{name} has {render.counted(documents, 'document')}. Ask: kosearch query TEXT")
+        output.line("Bring it up to date: kosearch index. Add to it: kosearch index PATH")
+    else:
+        output.line(f"nothing is indexed yet{' in' + name if name else ''}. Begin with a folder: kosearch index PATH")
+        output.line("Then ask: kosearch query TEXT")
+    output.line("All commands: kosearch --help. The manual: kosearch docs use")
+
+
+def _usage_error(problem: TyperException, argv: Sequence[str]) -> UsageError:
+    from difflib import get_close_matches
+
     context = getattr(problem, "ctx", None)
     name = context.command_path if context else "kosearch"
     hint = f"{name} --help lists what there is"
     if name == "kosearch query" and hasattr(problem, "option_name"):
         hint += "; a question that begins with - comes after --"
-    return UsageError(problem.format_message(), hint)
+    message: str = problem.format_message()
+    if meant := _meant(getattr(problem, "option_name", ""), getattr(problem, "possibilities", None) or ()):
+        message, hint = message.partition(" (Possible")[0], f"did you mean {meant}? {hint}"
+    elif name == "kosearch" and argv and not argv[0].startswith("-") and argv[0] not in COMMANDS:
+        if command := _ELSEWHERE.get(argv[0].casefold()):
+            hint = f"did you mean: kosearch {command} {_quoted(argv[1:])}".rstrip()
+        elif not get_close_matches(argv[0], COMMANDS):
+            hint = f"to ask that: kosearch query {_quoted(argv)}"
+    return UsageError(message, hint)
+
+
+def _quoted(words: Sequence[str]) -> str:
+    """Words as they are typed in a shell."""
+    text = " ".join(words)
+    return shlex.join(words) if set(text) & set('"$`\\!') or " " not in text else f'"{text}"'
+
+
+def _meant(option: str, possible: Iterable[str]) -> str:
+    """The option that one is a slip of; empty where none is near."""
+    from difflib import get_close_matches
+
+    near = {part.split("=")[0]: part for part in possible}
+    return next(iter(get_close_matches(option, near, n=1, cutoff=0.6)), "")
 
 
 TOPICS = {
@@ -178,6 +238,7 @@ TOPICS = {
     "changelog": "What changed",
 }
 """A page's name → what it is about."""
+_SCRIPTS = {"bash": "kosearch.bash", "zsh": "_kosearch", "fish": "kosearch.fish"}
 _TOPICS_KO = {
     "use": "매일 쓰는 명령",
     "scripts": "스크립트에서: 종료 코드와 JSON",
@@ -210,6 +271,20 @@ def docs(
     if topic not in TOPICS:
         raise UsageError(f"there is no page {topic!r}", "kosearch docs lists them")
     output.page(page(topic, korean=korean))
+    return OK
+
+
+def completions(
+    context: typer.Context,
+    shell: Annotated[str, typer.Argument(metavar="bash|zsh|fish", help="For which shell.")],
+) -> int:
+    """Print what completes commands in a shell; its head says where to put it."""
+    if shell not in _SCRIPTS:
+        raise UsageError(f"there are no completions for {shell!r}", "kosearch completions bash, zsh or fish")
+    from importlib.resources import files
+
+    script = files("kosearch") / "completions" / _SCRIPTS[shell]
+    options.output_of(context).line(script.read_text(encoding="utf-8").rstrip("\n"))
     return OK
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections import Counter
 from collections.abc import Set
 from dataclasses import replace
 from pathlib import Path
@@ -15,16 +14,13 @@ import typer
 
 from kosearch.cli import options, render
 from kosearch.cli.output import Output
+from kosearch.config import PROJECT
 from kosearch.errors import NO_HIT, OK, FilesSkipped, IndexStateError, KosearchError, UsageError
 from kosearch.records import IndexReport, Skipped
 
 if TYPE_CHECKING:
     from kosearch.index import Status
     from kosearch.library import Index
-
-
-_SHOWN = 10
-"""Skipped files listed one by one; the rest are counted, and `status --problems` has them all."""
 
 
 def index(
@@ -47,6 +43,11 @@ def index(
     ] = None,
     archives: Annotated[
         bool, typer.Option("--archives", help="Read the documents in archives too (.zip, .tar, .gz, …).")
+    ] = False,
+    index: options.Index = None,
+    here: Annotated[
+        bool,
+        typer.Option("--here", help="Index this folder into .kosearch in it: both move, and are found, together."),
     ] = False,
     retry: Annotated[bool, typer.Option("--retry", help="Try again what could not be read.")] = False,
     reread: Annotated[bool, typer.Option("--reread", help="Read every file again, changed or not.")] = False,
@@ -91,18 +92,18 @@ def index(
     trust_remote_code: options.TrustRemoteCode = False,
     strict: Annotated[bool, typer.Option("--strict", help="End with 6 when a file was skipped.")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Wait for another writer instead of ending.")] = False,
-    index: options.Index = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> int:
     """Make files and folders searchable. Only what changed is read again.
 
-    A file that cannot be read is skipped and named; the rest goes on.
+    To begin, name a folder and nothing else. A file that cannot be read is skipped and named; the rest goes on.
     """
-    from kosearch.library import Index
-    from kosearch.sources import canonical
-
     output = options.output_of(context, quiet=quiet)
+    if here:
+        if paths or index or into:
+            raise UsageError("--here indexes the folder that you are in", "leave out paths, --index and --into")
+        paths, index = ["."], os.path.join(os.getcwd(), PROJECT)
     settings = options.settings(
         index=index,
         model=model,
@@ -114,34 +115,38 @@ def index(
         passage_overlap=passage_overlap,
         storage=storage,
     )
-    library = Index(settings, trust_remote_code=trust_remote_code)
-    roots = [options.file_name(path) for path in paths or ()]
-    if into is not None:
-        if roots or include or exclude or archives or retry or reread:
-            raise UsageError(
-                "--into reads no files: it takes what the index holds",
-                "leave out paths, globs, --archives, --retry and --reread",
+    with output.progress() as progress:  # drawn at once: what is imported now takes seconds on a busy machine
+        from kosearch.library import Index
+        from kosearch.sources import canonical
+
+        library = Index(settings, trust_remote_code=trust_remote_code)
+        roots = [options.file_name(path) for path in paths or ()]
+        if into is not None:
+            if roots or include or exclude or archives or retry or reread:
+                raise UsageError(
+                    "--into reads no files: it takes what the index holds",
+                    "leave out paths, globs, --archives, --retry and --reread",
+                )
+            source = library
+            model = settings.model or source.store.identity.model
+            library = Index(replace(settings, index=into, model=model))
+            run = library.take_over(source, pull=pull, wait=wait)
+        else:
+            if endpoint is not None:
+                _check_has_endpoint(library)
+            run = library.indexing(
+                *roots,
+                include=[options.glob(one) for one in include or ()],
+                exclude=[options.glob(one) for one in exclude or ()],
+                archives=archives,
+                retry=retry,
+                reread=reread,
+                pull=pull,
+                wait=wait,
             )
-        source = library
-        model = settings.model or source.store.identity.model
-        library = Index(replace(settings, index=into, model=model))
-        run = library.take_over(source, pull=pull, wait=wait)
-    else:
-        if endpoint is not None:
-            _check_has_endpoint(library)
-        run = library.indexing(
-            *roots,
-            include=[options.glob(one) for one in include or ()],
-            exclude=[options.glob(one) for one in exclude or ()],
-            archives=archives,
-            retry=retry,
-            reread=reread,
-            pull=pull,
-            wait=wait,
-        )
-    with output.progress() as progress:
         for step in run:
             if step.note:
+                progress.clear()
                 output.note(step.note)
             else:
                 progress.update(step)
@@ -167,15 +172,18 @@ def _check_has_endpoint(library: Index) -> None:
 
 
 def _problems(output: Output, report: IndexReport) -> None:
-    problems = [*report.failed_roots, *report.skipped]
-    for problem in problems[:_SHOWN]:
-        output.note(f"skipped {_line(problem)}")
-    for warning in report.warnings[:_SHOWN]:
-        output.note(f"partly read {_line(warning)}")
-    if len(problems) > _SHOWN:
-        reasons = Counter(str(problem.reason) for problem in problems)
-        counts = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
-        output.note(f"{len(problems)} skipped in all ({counts}); kosearch status --problems lists them")
+    """A line a reason: the file where there is one, else how many, with the first."""
+    for what, problems in (("skipped", (*report.failed_roots, *report.skipped)), ("partly read", report.warnings)):
+        by_reason: dict[str, list[Skipped]] = {}
+        for problem in problems:
+            by_reason.setdefault(problem.reason, []).append(problem)
+        for reason, alike in by_reason.items():
+            if len(alike) == 1:
+                output.note(f"{what} {_line(alike[0])}")
+            else:
+                output.note(f"{what} {len(alike)} files [{reason}], the first: {_line(alike[0])}")
+        if len(problems) > len(by_reason):
+            output.note("kosearch status --problems lists them all")
 
 
 def _summary(output: Output, report: IndexReport, state: Status) -> None:
@@ -238,7 +246,7 @@ def status(
     settings = options.settings(index=index)
     library = Index(settings)
     state = library.status()
-    unsearchable = library.problems() if problems else ()
+    unsearchable = library.problems()
     if json:
         value = render.status_as_json(state, library.roots(), settings.index, str(library.directory))
         if problems:
@@ -251,7 +259,11 @@ def status(
             output.line("\t".join(render.one_line(field) for field in fields))
         output.note(f"{len(unsearchable)} not searchable")
     else:
-        output.line(render.table(render.status_rows(state, library.roots(), settings.index, str(library.directory))))
+        output.line(
+            render.table(
+                render.status_rows(state, unsearchable, library.roots(), settings.index, str(library.directory))
+            )
+        )
     return OK
 
 
@@ -302,7 +314,7 @@ File = Annotated[Path, typer.Argument(metavar="FILE", help="The one file that a 
 
 @indexes.callback(invoke_without_command=True)
 def listing(context: typer.Context, json: options.Json = False) -> int:
-    """List your indexes, or back up, restore, or take over one.
+    """List your indexes, or keep, move or remove one.
 
     Without a command: name, documents, size on disk, and whether it was made by you on this machine.
     """
@@ -376,6 +388,62 @@ def adopt(
     for raw in library.roots():
         output.note(f"kosearch index reads {render.one_line(os.fsdecode(raw))}")
     output.note(f"{render.one_line(name)} is yours now")
+    return OK
+
+
+@indexes.command("rename")
+def rename(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The index.")],
+    new: Annotated[str, typer.Argument(metavar="NEW", help="Its name from now on.")],
+    quiet: options.Quiet = False,
+) -> int:
+    """Give an index another name."""
+    from kosearch.library import Index
+
+    output = options.output_of(context, quiet=quiet)
+    renamed = Index(options.settings(index=name)).rename(new)
+    output.note(f"{render.one_line(name)} is {render.one_line(new)} now ({render.one_line(str(renamed.directory))})")
+    return OK
+
+
+@indexes.command("remove")
+def delete(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME_OR_DIR", help="The index, as after --index.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    quiet: options.Quiet = False,
+) -> int:
+    """Remove an index from the disk, after a question. The documents stay where they are."""
+    from kosearch.library import Index
+
+    output = options.output_of(context, quiet=quiet)
+    library = Index(options.settings(index=name))
+    state = library.status()
+    what = f"{render.one_line(name)} ({render.counted(state.documents, 'document')}, {render.size_of(state.bytes)})"
+    if not yes and not output.confirmed(f"remove the index {what}?"):
+        raise UsageError(f"the index {name!r} stays", f"kosearch indexes remove --yes {shlex.quote(name)}")
+    library.delete()
+    output.note(f"{what} is removed")
+    return OK
+
+
+@indexes.command("move")
+def move(
+    context: typer.Context,
+    old: Annotated[str, typer.Argument(metavar="PATH", help="Where the documents were when they were indexed.")],
+    new: Annotated[str, typer.Argument(metavar="PATH", help="Where they are now.")],
+    index: options.Index = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait for another writer instead of ending.")] = False,
+    quiet: options.Quiet = False,
+) -> int:
+    """Tell an index that documents went elsewhere. No file is read again."""
+    from kosearch.library import Index
+
+    output = options.output_of(context, quiet=quiet)
+    count = Index(options.settings(index=index)).move(old, new, wait=wait)
+    lie = "lies" if count == 1 else "lie"
+    output.note(f"{render.counted(count, 'file')} of the index {lie} in {render.one_line(new)} now")
     return OK
 
 

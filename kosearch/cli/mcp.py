@@ -15,7 +15,7 @@ from kosearch.errors import OK, UsageError
 
 
 def command(context: typer.Context, index: options.Index = None, device: options.Device = None) -> int:
-    """Let agents search: a server for the Model Context Protocol on stdin and stdout.
+    """Let agents search: an MCP server on stdin and stdout.
 
     An agent's program starts it; `kosearch docs agents` says how.
     """

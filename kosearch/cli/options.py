@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
 from kosearch.cli.output import Caller, Output
-from kosearch.config import Settings, index_names, load
+from kosearch.config import DEFAULT_INDEX, Settings, index_names, load, project_index
 
 
 def _index_names(incomplete: str) -> list[str]:
@@ -103,9 +104,17 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress and no notes.")]
 
 
-def settings(environ: Mapping[str, str] = os.environ, **flags: object) -> Settings:
-    """Flags that were given, over environment, settings file and defaults."""
-    return load({name: value for name, value in flags.items() if value is not None}, environ)
+def settings(environ: Mapping[str, str] = os.environ, cwd: str | None = None, **flags: object) -> Settings:
+    """Flags that were given, over environment, settings file and defaults.
+
+    Where none of them names an index, that of the project is taken which the working folder is in.
+    """
+    given = {name: value for name, value in flags.items() if value is not None}
+    found = load(given, environ)
+    if found.index == DEFAULT_INDEX and "index" not in given and not environ.get("KOSEARCH_INDEX"):
+        project = project_index(cwd or os.getcwd())
+        return replace(found, index=project) if project else found
+    return found
 
 
 def file_name(path: str) -> bytes:

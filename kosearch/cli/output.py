@@ -78,6 +78,13 @@ class Output:
         if not self.quiet:
             self._message(text)
 
+    def confirmed(self, question: str) -> bool:
+        """Whether a person says yes; where there is none to ask, no."""
+        if not (sys.stdin.isatty() and self.stderr.isatty()):
+            return False
+        self._message_bytes(f"{render.block(question)} [y/N] ".encode("utf-8", "replace"))
+        return sys.stdin.readline().strip().lower() in ("y", "yes", "예", "네", "ㅇ")
+
     def warning(self, text: str) -> None:
         """Something that is not as it should be."""
         self._message(f"kosearch: {text}")
@@ -101,7 +108,7 @@ class Output:
                 0,
                 f"{hit.rank:>2}  {render.headline(hit, self.cwd)}  {hit.score:.3f}{' weak' if hit.weak else ''}"
                 + (f"  [{render.one_line(hit.index)}]" if named else ""),
-                "bold cyan",
+                f"bold cyan{self._link(hit.raw)}",
                 "",
             )
             if path := render.heading_path(hit):
@@ -114,6 +121,18 @@ class Output:
                 draw(4, aside, "dim", "")
             draw(0, "", "", "")
         self.flush()
+
+    def _link(self, raw: bytes) -> str:
+        """rich's style of a link to a file (OSC 8), in terminals that are known to follow it."""
+        environ = self._environ
+        follows = any(environ.get(name) for name in ("DOMTERM", "KITTY_WINDOW_ID", "KONSOLE_VERSION", "WT_SESSION"))
+        follows = follows or environ.get("TERM_PROGRAM", "") in ("iTerm.app", "WezTerm", "vscode", "ghostty", "Tabby")
+        if not follows and not (environ.get("VTE_VERSION", "").isdigit() and int(environ["VTE_VERSION"]) >= 5000):
+            return ""
+        import socket
+        from urllib.parse import quote
+
+        return f" link file://{socket.gethostname()}{quote(raw)}"
 
     def shown(self, passage: Shown) -> None:
         """A passage between the lines around it, which are dim on a terminal."""
@@ -288,7 +307,7 @@ class Amount:
 
 
 class Progress:
-    """Files, passages a second and time left, on one line that is redrawn in place."""
+    """Files, bytes, passages a second and time left, on one line that is redrawn in place."""
 
     INTERVAL = 0.1
 
@@ -297,11 +316,18 @@ class Progress:
         self._shown = shown
         self._begun = time.monotonic()
         self._drawn = 0.0
+        self._ends = 0.0
+        """When it was last expected to end."""
 
     def __enter__(self) -> Progress:
+        self._draw("starting …")
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Make room for a line of its own."""
         if self._shown and self._drawn:
             self._stream.write("\r\x1b[K")
             self._stream.flush()
@@ -309,23 +335,40 @@ class Progress:
     def update(self, state: IndexProgress) -> None:
         """Redraw, at most ten times a second."""
         now = time.monotonic()
-        if not self._shown or now - self._drawn < self.INTERVAL:
-            return
-        self._drawn = now
-        width = os.get_terminal_size(self._stream.fileno()).columns
-        self._stream.write(f"\r{_fit(self._line(state, now), width - 1)}\x1b[K")
-        self._stream.flush()
+        if self._shown and now - self._drawn >= self.INTERVAL:
+            self._draw(self._line(state, now))
+
+    def _draw(self, line: str) -> None:
+        if self._shown:
+            self._drawn = time.monotonic()
+            width = os.get_terminal_size(self._stream.fileno()).columns
+            self._stream.write(f"\r{_fit(line, width - 1)}\x1b[K")
+            self._stream.flush()
 
     def _line(self, state: IndexProgress, now: float) -> str:
-        seconds = max(now - self._begun, 1e-6)
-        total = f"{state.files_total}{'+' if state.walking else ''}"
-        line = f"{state.files_done}/{total} files, {render.counted(state.passages, 'passage')}"
+        if not state.files_total:
+            return "looking for files …"
+        more = "+" if state.walking else ""
+        line = f"{state.files_done}/{state.files_total}{more} files"
+        if state.bytes_total:
+            line += f", {render.size_of(state.bytes_done)} of {render.size_of(state.bytes_total)}{more}"
+        line += f", {state.embedded + state.reused}/{render.counted(state.passages, 'passage')}"
         if state.embedded:
-            line += f", {state.embedded / seconds:.1f}/s"
-        if state.files_done and not state.walking:
-            left = seconds / state.files_done * (state.files_total - state.files_done)
+            line += f", {state.embedded / max(now - self._begun, 1e-6):.1f}/s"
+        left = self._left(state, now)
+        if left is not None:
             line += f", {render.duration_of(left)} left"
         return f"{line}  {render.one_line(os.path.basename(state.path))}"
+
+    def _left(self, state: IndexProgress, now: float) -> float | None:
+        """Seconds: passages that wait, and those that the bytes left will give, at the pace so far. It never rises."""
+        if state.walking or not state.embedded or not state.bytes_done:
+            return None
+        coming = state.passages * (state.bytes_total - state.bytes_done) / state.bytes_done
+        waiting = state.passages - state.reused - state.embedded
+        ends = now + (now - self._begun) / state.embedded * (max(waiting, 0) + coming)
+        self._ends = min(self._ends, ends) if self._ends > now else ends
+        return self._ends - now
 
 
 def _fit(text: str, width: int) -> str:

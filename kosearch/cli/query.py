@@ -18,6 +18,7 @@ import typer
 from kosearch import filters
 from kosearch.agents.brief import BYTES, answers
 from kosearch.cli import options, render
+from kosearch.cli.open import remember
 from kosearch.cli.output import Caller, Output
 from kosearch.config import Settings, index_names
 from kosearch.errors import INTERRUPTED, NO_HIT, OK, TERMINATED, KosearchError, UsageError
@@ -90,6 +91,18 @@ def query(
         int, typer.Option(metavar="N", min=0, max=100_000, help="Leave out the first N hits, with --brief.")
     ] = 0,
     paths: Annotated[bool, typer.Option("--paths", help="Print each hit's file name, once.")] = False,
+    template: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="TEXT",
+            help="Print each hit so: '{path}:{line}: {excerpt}'; --format help lists the fields.",
+            show_default=False,
+        ),
+    ] = None,
+    vimgrep: Annotated[
+        bool, typer.Option("--vimgrep", help="Print path:line:column:text, for editors' lists of places.")
+    ] = False,
     null: Annotated[bool, typer.Option("-0", help="End file names with NUL, for xargs -0.")] = False,
     batch: Annotated[
         Path | None,
@@ -107,13 +120,14 @@ def query(
 
     Ends with 0 when there are hits, with 1 when there are none.
     """
-    if sum((json, jsonl, brief, paths)) > 1:
-        raise UsageError("--json, --jsonl, --brief and --paths each print something else", "choose one of them")
+    template = render.VIMGREP if vimgrep and template is None else template
+    _check_forms(template, json, jsonl, brief, paths, vimgrep or template is not None)
     _check_goes_with(brief, offset or max_bytes != BYTES, paths, null)
     caller: Caller = context.obj
     output = options.output_of(context, quiet=quiet)
     settings = options.settings(
         caller.environ,
+        output.cwd,
         index=index[0] if index else None,
         device=device,
         mode=mode,
@@ -152,10 +166,8 @@ def query(
     for one in _answers(queries, asked, caller):
         found.append(one)
         _messages(output, one, filtered=filtered)
-        if jsonl:
-            for hit in one.hits:
-                output.json(render.hit_line_as_json(hit, one.question, output.cwd))
-            output.flush()
+        if jsonl or template is not None:
+            _hit_by_hit(output, one, template)
         elif not json and not brief and not paths:
             output.answer(one, explain=explain, numbered=many, named=len(asked) > 1)
     if json:
@@ -165,7 +177,19 @@ def query(
     elif paths:
         names = dict.fromkeys(hit.raw for one in found for hit in one.hits)
         output.names(names, b"\0" if null else b"\n")
+    if not many and output.stdout.isatty():
+        remember(found[0].hits, settings, caller.environ)
     return OK if any(one.hits[offset:] for one in found) else NO_HIT
+
+
+def _check_forms(template: str | None, *forms: bool) -> None:
+    """See that one form of output is asked for, and a template names what there is. Raises UsageError."""
+    if template is not None:
+        render.check_template(template)
+    if sum(forms) > 1:
+        raise UsageError(
+            "--json, --jsonl, --brief, --paths, --format and --vimgrep each print something else", "choose one of them"
+        )
 
 
 def _check_goes_with(brief: bool, limited: bool, paths: bool, null: bool) -> None:
@@ -174,6 +198,16 @@ def _check_goes_with(brief: bool, limited: bool, paths: bool, null: bool) -> Non
         raise UsageError("--offset and --max-bytes go with --brief", "kosearch query TEXT --brief --offset 10")
     if null and not paths:
         raise UsageError("-0 goes with --paths", "kosearch query TEXT --paths -0 | xargs -0 …")
+
+
+def _hit_by_hit(output: Output, answer: Answer, template: str | None) -> None:
+    """A line a hit: as the template says, else as JSON."""
+    for hit in answer.hits:
+        if template is None:
+            output.json(render.hit_line_as_json(hit, answer.question, output.cwd))
+        else:
+            output.line(render.by_template(template, hit, answer.question, output.cwd))
+    output.flush()
 
 
 def _run_by_resident(settings: Settings, caller: Caller, questions: Sequence[str] | None) -> int | None:

@@ -7,11 +7,13 @@ new version number. `kosearch docs scripts` describes each field.
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from kosearch.errors import UsageError
 from kosearch.filters import local_time
-from kosearch.records import Answer, Hit, IndexReport, Passage, Score, Shown, Skipped
+from kosearch.records import Answer, Hit, IndexReport, Passage, Reason, Score, Shown, Skipped
 from kosearch.sources import display_path, shown_path
 
 if TYPE_CHECKING:
@@ -47,13 +49,19 @@ def json_line(text: str) -> str:
     return text.translate(_ESCAPED)
 
 
+_WITHOUT_LINES = frozenset(("doc", "docx", "hwp", "odp", "ods", "odt", "ppt", "pptx", "rtf", "xls", "xlsx"))
+"""Types whose own programs show no lines as they are counted in the text."""
+
+
 def location(hit: Hit) -> str:
-    """Where its best part stands: `:12-18` for lines, ` p. iv` for pages, `, 2025년 예산` for a sheet by its name."""
+    """Where its best part stands: `:12-18` for lines, ` p. iv` for pages, `, 2025년 예산` for a sheet or a heading."""
     place = hit.cited
     if place.page_label and hit.kind != "pdf":
         return f", {place.page_label}"
     if place.page is not None:
         return f" p. {place.page_label or place.page}"
+    if hit.kind in _WITHOUT_LINES:
+        return f", {' '.join(place.headings[-1].split())}" if place.headings else ""
     if place.line_start == place.line_end:
         return f":{place.line_start}"
     return f":{place.line_start}-{place.line_end}"
@@ -115,6 +123,58 @@ def explanation(hit: Hit) -> str:
     )
 
 
+VIMGREP = "{path}:{line}:1:{excerpt}"
+"""What Vim's 'grepformat' and Emacs's compilation mode read."""
+_FIELD = re.compile(r"\{(\w*)\}")
+
+
+def template_fields(hit: Hit, question: str, cwd: str) -> dict[str, str]:
+    """What a user's template may name, each on one line."""
+    first, last = hit.lines
+    fields: dict[str, object] = {
+        "path": shown_path(hit.path, cwd),
+        "absolute_path": hit.path,
+        "member": hit.member,
+        "line": first,
+        "line_end": last,
+        "page": "" if hit.page is None else hit.page,
+        "place": location(hit),
+        "rank": hit.rank,
+        "score": f"{hit.score:.3f}",
+        "title": hit.title,
+        "heading": heading_path(hit),
+        "excerpt": " ".join(excerpt(hit).split()),
+        "text": " ".join(hit.text.split()),
+        "type": hit.kind,
+        "state": hit.state,
+        "index": hit.index,
+        "id": hit.id,
+        "question": question,
+    }
+    return {name: one_line(str(value)) for name, value in fields.items()}
+
+
+TEMPLATE_FIELDS = (
+    *("path", "absolute_path", "member", "line", "line_end", "page", "place", "rank", "score", "title", "heading"),
+    *("excerpt", "text", "type", "state", "index", "id", "question"),
+)
+
+
+def check_template(template: str) -> None:
+    """See that a template names what there is. Raises UsageError."""
+    wrong = next((name for name in _FIELD.findall(template) if name not in TEMPLATE_FIELDS), None)
+    if wrong is not None or not _FIELD.search(template):
+        what = f"there is no field {{{wrong}}}" if wrong is not None else f"--format {template!r} names no field"
+        raise UsageError(what, f"fields are {', '.join(TEMPLATE_FIELDS)}")
+
+
+def by_template(template: str, hit: Hit, question: str, cwd: str) -> str:
+    """A hit as a user's template says; `\\n` and `\\t` in it are a new line and a tab."""
+    fields = template_fields(hit, question, cwd)
+    template = template.replace("\\n", "\n").replace("\\t", "\t")
+    return _FIELD.sub(lambda found: fields[found[1]], template)
+
+
 def asides(hit: Hit, cwd: str) -> list[str]:
     """Lines below a hit: other places of the same passage, other passages of the same document."""
     lines = []
@@ -156,12 +216,16 @@ def duration_of(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
 
 
-def status_rows(state: Status, roots: Mapping[bytes, Globs], name: str, directory: str) -> list[tuple[str, str]]:
+def status_rows(
+    state: Status, problems: Sequence[Skipped], roots: Mapping[bytes, Globs], name: str, directory: str
+) -> list[tuple[str, str]]:
     """What an index holds, a row a fact."""
+    without = len({one.path for one in problems if not one.member and one.reason is not Reason.PARTIAL})
+    there = f"{max(state.files - without, 0)} of " if without else ""
     rows = [
         ("index", f"{name} ({directory})"),
         *(("root", root_with_globs(root, globs)) for root, globs in roots.items()),
-        ("documents", f"{state.documents} in {counted(state.files, 'file')}"),
+        ("documents", f"{state.documents} in {there}{counted(state.files, 'file')}"),
         ("passages", f"{state.passages}, of at most {state.identity.passage_tokens} tokens each"),
         ("model", f"{state.identity.model}{_place_of(state)}, {state.identity.dimensions} dimensions"),
         ("on disk", size_of(state.bytes)),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import replace
 from importlib import import_module
 from importlib.util import find_spec
@@ -27,6 +28,7 @@ __all__ = [
     "detect",
     "every_version",
     "extract",
+    "member",
     "outdated",
     "version",
 ]
@@ -352,6 +354,34 @@ def _extract(data: bytes, path: str, archives: bool, depth: int, readers: set[st
     except Exception as error:  # a parser met input nobody foresaw: that costs this file, not the run
         detail = " ".join(f"cannot be read as {kind or 'a document'}: {type(error).__name__}: {error}".split())
         raise ExtractError(Reason.BROKEN, detail) from error
+
+
+def member(data: bytes, path: str, name: str) -> bytes | None:
+    """The content of the file that a document with this `member` was read from; None where it is no file of its own.
+
+    Raises ExtractError where the outer file cannot be read any more.
+    """
+    found: list[bytes] = []
+
+    def inside(above: str) -> Callable[[str, bytes], Extraction]:
+        def take(own: str, content: bytes) -> Extraction:
+            here = _joined(above, own) if above else own
+            if here == name:
+                found.append(content)
+            elif name.startswith(f"{here}/"):
+                with suppress(ExtractError):
+                    read(detect(content, own), content, own, inside(here))
+            return Extraction((), ())
+
+        return take
+
+    try:
+        read(detect(data, path), data, path, inside(""))
+    except ExtractError:
+        raise
+    except Exception as error:
+        raise ExtractError(Reason.BROKEN, f"cannot be read: {type(error).__name__}: {error}") from error
+    return found[0] if found else None
 
 
 def _member(data: bytes, path: str, member: str, archives: bool, depth: int, readers: set[str]) -> Extraction:

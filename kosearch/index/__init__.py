@@ -175,6 +175,9 @@ class SqliteStore:
         with exclusive(directory / LOCK, wait=wait):
             for path in (*files.generations(directory), *directory.glob(f"{database.NAME}*")):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
+            (directory / LOCK).unlink()
+        with suppress(OSError):  # a user's words.txt, say, stays, and so does its folder
+            directory.rmdir()
 
     @contextmanager
     def snapshot(self, *, warm: bool = False) -> Iterator[SqliteSnapshot]:

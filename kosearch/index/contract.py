@@ -435,5 +435,8 @@ class Kind(Protocol):
     def restore(self, place: Path, source: Path, secret: bytes | None = None) -> Store:
         """A store of what `Store.backup` wrote, published. Raises as `create`, and UsageError for what is no backup."""
 
+    def delete(self, place: Path, *, wait: bool = False) -> None:
+        """Remove what is stored there, and the place itself where nothing else lies in it. Raises IndexBusy."""
+
     def set_aside_strange_log(self, place: Path, *, wait: bool = False) -> None:
         """Before a store is repaired, while it may not even open: keep it without what belongs to another."""

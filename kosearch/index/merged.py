@@ -203,7 +203,8 @@ class MergedSnapshot:
 
     def _own(self, place: int, ids: Ids) -> Ids:
         """Those of an index, by its own numbers."""
-        return ids[ids % len(self._parts) == place] // len(self._parts)
+        own: Ids = ids[ids % len(self._parts) == place] // len(self._parts)
+        return own
 
     def _filter(self, place: int, documents: Ids | None) -> Ids | None:
         return None if documents is None else self._own(place, documents)

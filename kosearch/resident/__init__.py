@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 _PREFIX, _SECRET = "KOSEARCH_", "_KEY"
 _SOCKETS = ("TMPDIR", "XDG_RUNTIME_DIR")
 _TERMINAL = ("TERM", "COLORTERM", "COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
+_LINKS = ("DOMTERM", "KITTY_WINDOW_ID", "KONSOLE_VERSION", "TERM_PROGRAM", "VTE_VERSION", "WT_SESSION")
+_NAMES = frozenset((*protocol.HOMES, *_SOCKETS, *_TERMINAL, *_LINKS))
 """What of the environment decides about settings and places, and how a terminal is written to."""
 _OWN = ("--no-resident", "--device", "--batch", "--help", "-h")
 """Options with which a command is not for the resident, or not for the one that it is asked for."""
@@ -94,10 +96,13 @@ def _kept(environ: Mapping[str, str], terminal: bool) -> dict[str, str]:
     kept = {
         name: value
         for name, value in environ.items()
-        if name in (*protocol.HOMES, *_SOCKETS, *_TERMINAL) or (name.startswith(_PREFIX) and not name.endswith(_SECRET))
+        if name in (*protocol.HOMES, *_SOCKETS, *_TERMINAL, *_LINKS)
+        or (name.startswith(_PREFIX) and not name.endswith(_SECRET))
     }
     if terminal and not kept.get("COLUMNS", "").isdigit():
         kept["COLUMNS"] = _columns()
+    if terminal:
+        kept["KOSEARCH_SESSION"] = str(os.getsid(0))  # whose last hits `kosearch open` opens
     return kept
 
 

@@ -1,5 +1,5 @@
 # Completes kosearch's commands, options and values. Made by `python tests/completion_making.py`.
-# Source it from ~/.bashrc, or copy it into ~/.local/share/bash-completion/completions/.
+# In ~/.bashrc: source <(kosearch completions bash); or copy it into ~/.local/share/bash-completion/completions/.
 
 _kosearch_names() {
     env COMP_WORDS="kosearch index --$2 " COMP_CWORD=3 _KOSEARCH_COMPLETE=complete_bash "$1" 2>/dev/null
@@ -11,28 +11,29 @@ _kosearch() {
     [[ $previous == '=' ]] && previous=${COMP_WORDS[COMP_CWORD - 2]}
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
-        index|query|show|status|remove|extract|eval|serve|mcp|check|repair|docs|indexes|models) command=${COMP_WORDS[i]}; break ;;
+        index|query|show|open|status|remove|extract|eval|serve|mcp|check|repair|docs|completions|indexes|models) command=${COMP_WORDS[i]}; break ;;
         esac
     done
     ((i + 1 < COMP_CWORD)) && case "$command ${COMP_WORDS[i + 1]}" in
-        indexes\ backup | indexes\ restore | indexes\ adopt) command+=" ${COMP_WORDS[i + 1]}" ;;
+        indexes\ backup | indexes\ restore | indexes\ adopt | indexes\ rename | indexes\ remove | indexes\ move) command+=" ${COMP_WORDS[i + 1]}" ;;
         models\ pull | models\ check | models\ rm | models\ export | models\ import) command+=" ${COMP_WORDS[i + 1]}" ;;
     esac
     COMPREPLY=()
     case "$command $previous" in
-        'index --include' | 'index --exclude' | 'index --max-file-size' | 'index --passage-tokens' | 'index --passage-overlap' | 'index --endpoint' | 'index --dimensions' | 'index --into' | 'query -k' | 'query --path' | 'query --after' | 'query --before' | 'query --weight' | 'query --min-score' | 'query --rerank' | 'query -C' | 'query --context' | 'query --max-bytes' | 'query --offset' | 'query --batch' | 'show -C' | 'show --context' | 'eval --compare' | 'eval --weight' | 'eval --failures' | 'eval --qrels' | 'eval --run' | 'eval --plot' | 'eval --endpoint' | 'eval --passage-tokens' | 'serve --idle') return ;;
+        'index --include' | 'index --exclude' | 'index --max-file-size' | 'index --passage-tokens' | 'index --passage-overlap' | 'index --endpoint' | 'index --dimensions' | 'index --into' | 'query -k' | 'query --path' | 'query --after' | 'query --before' | 'query --weight' | 'query --min-score' | 'query --rerank' | 'query -C' | 'query --context' | 'query --max-bytes' | 'query --offset' | 'query --format' | 'query --batch' | 'show -C' | 'show --context' | 'eval --compare' | 'eval --weight' | 'eval --failures' | 'eval --qrels' | 'eval --run' | 'eval --plot' | 'eval --endpoint' | 'eval --passage-tokens' | 'serve --idle') return ;;
+        'index -i' | 'index --index' | 'query -i' | 'query --index' | 'show -i' | 'show --index' | 'status -i' | 'status --index' | 'remove -i' | 'remove --index' | 'eval -i' | 'eval --index' | 'serve -i' | 'serve --index' | 'mcp -i' | 'mcp --index' | 'check -i' | 'check --index' | 'repair -i' | 'repair --index' | 'indexes backup -i' | 'indexes backup --index' | 'indexes restore -i' | 'indexes restore --index' | 'indexes move -i' | 'indexes move --index') words=$(_kosearch_names "$1" index) ;;
         'index -m' | 'index --model' | 'eval -m' | 'eval --model') words=$(_kosearch_names "$1" model) ;;
         'index --device' | 'query --device' | 'eval --device' | 'serve --device' | 'mcp --device' | 'models check --device') words=$'auto\ncpu\ncuda\nmps' ;;
         'index --storage') words=$'float16\nint8' ;;
-        'index -i' | 'index --index' | 'query -i' | 'query --index' | 'show -i' | 'show --index' | 'status -i' | 'status --index' | 'remove -i' | 'remove --index' | 'eval -i' | 'eval --index' | 'serve -i' | 'serve --index' | 'mcp -i' | 'mcp --index' | 'check -i' | 'check --index' | 'repair -i' | 'repair --index' | 'indexes backup -i' | 'indexes backup --index' | 'indexes restore -i' | 'indexes restore --index') words=$(_kosearch_names "$1" index) ;;
         'query --type') words=$'adoc\nasciidoc\ncalendar\ncode\ncsv\ndoc\ndocx\neml\nepub\nexcel\nhtm\nhtml\nhwp\nhwpml\nhwpx\nics\nipynb\njson\nlatex\nmail\nmarkdown\nmbox\nmd\nmhtml\nmsg\nnotebook\nodf\nodp\nods\nodt\norg\npdf\npowerpoint\nppt\npptx\nrst\nrtf\nsubtitles\ntar\ntex\ntext\ntxt\nvcard\nvcf\nvsdx\nword\nxls\nxlsx\nxml\nxps\nzip' ;;
         'query --mode' | 'eval --mode') words=$'hybrid\ndense\nlexical' ;;
         *)
             if [[ $word == -* ]]; then
                 case "$command" in
-                index) words='--include --exclude --archives --retry --reread --max-file-size --passage-tokens --passage-overlap -m --model --endpoint --dimensions --device --storage --into --pull --trust-remote-code --strict --wait -i --index --json -q --quiet -h --help' ;;
-                query) words='-k --path --type --after --before --mode --weight --min-score --rerank --exact --group -C --context --explain --json --jsonl --brief --max-bytes --offset --paths -0 --batch -i --index --all --device --no-resident -q --quiet -h --help' ;;
+                index) words='--include --exclude --archives -i --index --here --retry --reread --max-file-size --passage-tokens --passage-overlap -m --model --endpoint --dimensions --device --storage --into --pull --trust-remote-code --strict --wait --json -q --quiet -h --help' ;;
+                query) words='-k --path --type --after --before --mode --weight --min-score --rerank --exact --group -C --context --explain --json --jsonl --brief --max-bytes --offset --paths --format --vimgrep -0 --batch -i --index --all --device --no-resident -q --quiet -h --help' ;;
                 show) words='-C --context -i --index --json -h --help' ;;
+                open) words='--print -q --quiet -h --help' ;;
                 status) words='--problems -i --index --json -h --help' ;;
                 remove) words='-i --index --wait -q --quiet -h --help' ;;
                 extract) words='--archives --json -h --help' ;;
@@ -42,10 +43,14 @@ _kosearch() {
                 check) words='-i --index -q --quiet -h --help' ;;
                 repair) words='-i --index --wait -q --quiet -h --help' ;;
                 docs) words='-h --help' ;;
+                completions) words='-h --help' ;;
                 indexes) words='--json -h --help' ;;
                 'indexes backup') words='-i --index -q --quiet -h --help' ;;
                 'indexes restore') words='-i --index -q --quiet -h --help' ;;
                 'indexes adopt') words='-q --quiet -h --help' ;;
+                'indexes rename') words='-q --quiet -h --help' ;;
+                'indexes remove') words='-y --yes -q --quiet -h --help' ;;
+                'indexes move') words='-i --index --wait -q --quiet -h --help' ;;
                 models) words='--json -h --help' ;;
                 'models pull') words='-q --quiet -h --help' ;;
                 'models check') words='--device --json -q --quiet -h --help' ;;
@@ -55,16 +60,16 @@ _kosearch() {
                 *) words='--version -h --help' ;;
                 esac
             elif [[ -z $command ]]; then
-                words='index query show status remove extract eval serve mcp check repair docs indexes models'
+                words='index query show open status remove extract eval serve mcp check repair docs completions indexes models'
             elif [[ $command == indexes ]]; then
-                words='backup restore adopt'
+                words='backup restore adopt rename remove move'
             elif [[ $command == models ]]; then
                 words='pull check rm export import'
-            elif [[ '|index||remove||extract||eval||indexes backup||indexes restore||models import|' == *"|$command|"* ]]; then
+            elif [[ '|index||remove||extract||eval||indexes backup||indexes restore||indexes move||models import|' == *"|$command|"* ]]; then
                 return  # files, by the shell's default
             else
                 case "$command" in
-                'indexes adopt' | 'models pull' | 'models check' | 'models rm' | 'models export') words=$(_kosearch_names "$1" model) ;;
+                'indexes adopt' | 'indexes rename' | 'indexes remove' | 'models pull' | 'models check' | 'models rm' | 'models export') words=$(_kosearch_names "$1" model) ;;
                 esac
             fi
             words=${words// /$'\n'}

@@ -1,0 +1,98 @@
+"""From a hit to its place: what is kept of the last question, viewers, attachments, and templates."""
+
+from __future__ import annotations
+
+import stat
+from email.message import EmailMessage
+from pathlib import Path
+
+import pytest
+from conftest import Program
+
+import kosearch
+from kosearch import config
+from kosearch.cli.open import viewer
+
+
+def hit(kind: str, **more: object) -> dict[str, object]:
+    return {"path": "/docs/a b; rm -rf '.x", "kind": kind, "line": 12, "page": None, **more}
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that is all of PATH."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("VISUAL", raising=False)
+    return tmp_path
+
+
+def add(folder: Path, *names: str) -> None:
+    for name in names:
+        (folder / name).write_text("#!/bin/sh\n")
+        (folder / name).chmod(0o755)
+
+
+def test_viewers_go_to_the_page_or_line(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = config.load({})
+    with pytest.raises(kosearch.UsageError, match="no program"):
+        viewer(settings, hit("pdf", page=3))
+    add(here, "xdg-open", "less", "zathura", "vim", "code")
+    assert viewer(settings, hit("pdf", page=3)) == [str(here / "zathura"), "--page=3", "/docs/a b; rm -rf '.x"]
+    assert viewer(settings, hit("markdown")) == ["less", "+12", "/docs/a b; rm -rf '.x"]
+    monkeypatch.setenv("EDITOR", "vim -R")
+    assert viewer(settings, hit("code")) == ["vim", "-R", "+12", "/docs/a b; rm -rf '.x"]
+    monkeypatch.setenv("VISUAL", "code")
+    assert viewer(settings, hit("text")) == ["code", "--goto", "/docs/a b; rm -rf '.x:12"]
+    assert viewer(settings, hit("hwp")) == [str(here / "xdg-open"), "/docs/a b; rm -rf '.x"]
+
+
+def test_the_settings_name_viewers_by_type(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KOSEARCH_VIEWERS", "pdf=my pdf --at {page} {path}; other=show '{path}#{line}'")
+    settings = config.load({})
+    assert viewer(settings, hit("pdf", page=7)) == ["my", "pdf", "--at", "7", "/docs/a b; rm -rf '.x"]
+    assert viewer(settings, hit("docx")) == ["show", "/docs/a b; rm -rf '.x#12"]
+    monkeypatch.setenv("KOSEARCH_VIEWERS", "pdf")
+    with pytest.raises(kosearch.ConfigError, match="commands by type"):
+        config.load({})
+
+
+def test_a_hit_is_opened_where_it_stands(program: Program) -> None:
+    docs = program.home / "docs"
+    docs.mkdir()
+    (docs / "notes.txt").write_text("First line.\n\nUnused vacation moves to March.\n")
+    mail = EmailMessage()
+    mail["Subject"], mail["From"] = "Report", "a@example.org"
+    mail.set_content("See attachment.")
+    mail.add_attachment("The quarterly zebra report.\n", filename="zebra.txt")
+    (docs / "mail.eml").write_bytes(bytes(mail))
+    assert program.run("index", docs, "--model", "bundled").returncode == 0
+
+    program.environment["KOSEARCH_VIEWERS"] = "other=show {path}"
+    assert "notes.txt" in program.on_terminal("query", "vacation in March", "-k", "1")[1]
+    assert f"{docs}/notes.txt" in program.on_terminal("open", "--print")[1]
+    assert "had 1 hit" in program.on_terminal("open", "2")[1]
+
+    program.on_terminal("query", "zebra", "-k", "1")[1]
+    taken = Path(program.on_terminal("open", "--print")[1].split()[-1])
+    assert (taken.name, taken.read_text()) == ("zebra.txt", "The quarterly zebra report.\n")
+    assert stat.S_IMODE(taken.stat().st_mode) == 0o400
+    assert stat.S_IMODE(taken.parent.stat().st_mode) == 0o700
+    assert kosearch.attachment(docs / "mail.eml", "zebra.txt") == taken.read_bytes()
+    assert kosearch.attachment(docs / "mail.eml", "other.txt") is None
+
+    lines = program.run("query", "vacation", "-k", "1", "--vimgrep").stdout.splitlines()
+    assert lines[0].startswith(f"{docs}/notes.txt:")
+    made = program.run("query", "vacation", "-k", "1", "--format", "{rank}\\t{type} {index}").stdout
+    assert made == "1\ttext default\n"
+    assert "there is no field {nothing}" in program.run("query", "x", "--format", "{nothing}").stderr
+    assert "choose one" in program.run("query", "x", "--vimgrep", "--json").stderr
+
+
+def test_links_where_a_terminal_follows_them(indexed: Program) -> None:
+    plain = indexed.on_terminal("query", "연차 이월", "-k", "1")[1]
+    assert "\x1b]8;" not in plain
+    indexed.environment["VTE_VERSION"] = "7000"
+    linked = indexed.on_terminal("query", "연차 이월", "-k", "1")[1]
+    del indexed.environment["VTE_VERSION"]
+    assert "\x1b]8;" in linked
+    assert "file://" in linked
