@@ -94,4 +94,4 @@ def test_no_more_open_files_is_seen_through_whatever_passed_it_on() -> None:
     ]
     passed_on = RuntimeError("the files cannot be written")
     passed_on.__cause__ = errors[0]
-    assert [system.is_short_of_files(one) for one in (*errors, passed_on)] == [True, True, False, True, False, True]
+    assert [system.is_short_of_files(one) for one in (*errors, passed_on)] == [True, True, True, False, False, True]

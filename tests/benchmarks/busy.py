@@ -27,7 +27,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from conftest import CORPUS, Program, make_program
-from test_documentation import README, ROOT, blocks, examples, run, stable
+from test_documentation import README, ROOT, blocks, examples, stable
 
 DOCUMENTS = ROOT.parent / "shared/documents"
 INSTALLED = "pip install . && "
@@ -77,6 +77,21 @@ def home() -> Iterator[Program]:
             yield program
         finally:
             program.run("serve", "--stop")
+
+
+def run(program: Program, script: str) -> str:
+    """What a script prints on a terminal that shows both streams, however long it takes."""
+    done = subprocess.run(
+        ["bash", "-c", script],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        cwd=program.home,
+        env=program.environment,
+        check=False,
+    )
+    return done.stdout
 
 
 def spend(documents: Path, loops: int) -> Day:
