@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from kosearch.library import open as open
     from kosearch.library import read as read
     from kosearch.records import Answer as Answer
+    from kosearch.records import Changes as Changes
     from kosearch.records import Extracted as Extracted
     from kosearch.records import Extraction as Extraction
     from kosearch.records import Heading as Heading
@@ -58,7 +59,7 @@ _ROOMS = {
     "library": ("open", "read", "attachment", "embed", "Index", "IndexRun"),
     "records": (
         *("Answer", "Hit", "Passage", "Score", "Shown"),
-        *("IndexProgress", "IndexReport", "Skipped", "Reason"),
+        *("IndexProgress", "IndexReport", "Changes", "Skipped", "Reason"),
         *("Extraction", "Extracted", "Heading", "PageStart"),
     ),
     "index": ("Status", "Identity", "StoredPassage", "StoredDocument", "FullDocument"),

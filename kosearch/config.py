@@ -17,6 +17,8 @@ from typing import Any, Literal
 
 from kosearch.errors import ConfigError, UsageError
 
+REFRESH_SECONDS = 5.0
+"""Work for about so long is done before a question is answered, where that is wanted and nothing else is said."""
 _APP = "kosearch"
 DEFAULT_INDEX = "default"
 PROJECT = ".kosearch"
@@ -60,6 +62,9 @@ class Settings:
     workers: int | None = None
     timeout: float = 60.0
     """Seconds for one file."""
+    refresh: float | None = None
+    """Seconds of changes that are indexed before a question is answered; 0 for none. None is five where a warm process
+    answers, and else none."""
     resident: bool = True
     """Whether questions go to a warm process, which the first one starts."""
     resident_idle: float = 900.0
@@ -288,6 +293,7 @@ _SETTINGS: Mapping[str, _Setting] = {
     "k": _Setting(_whole(1, 1_000_000), "a whole number from 1 to 1000000"),
     "workers": _Setting(_automatic_or(_whole(1, 256)), "`auto`, or a whole number from 1 to 256"),
     "timeout": _Setting(_number(0.1, 86_400), "a number of seconds from 0.1 to 86400"),
+    "refresh": _Setting(_automatic_or(_number(0, 86_400)), "`auto`, or a number of seconds from 0 to 86400"),
     "resident": _Setting(_switch, "on or off"),
     "viewers": _Setting(_commands, "commands by type, such as `pdf=zathura -P {page} {path}; other=xdg-open {path}`"),
     "resident_idle": _Setting(_number(1, 31_536_000), "a number of seconds from 1 to 31536000"),

@@ -25,8 +25,8 @@ from kosearch.index import (
     UnanalysedDocument,
     Writer,
 )
-from kosearch.processing import FAILURES, Job, Processed, ProcessedDocument
-from kosearch.records import IndexProgress, IndexReport, Reason, Skipped, SourceFile
+from kosearch.processing import FAILURES, FilePool, Job, Processed, ProcessedDocument
+from kosearch.records import Changes, IndexProgress, IndexReport, Reason, Skipped, SourceFile
 from kosearch.sources import Unseen, WalkRules, display_path, find, lies_under
 from kosearch.workers import Failure, Pool
 
@@ -118,6 +118,33 @@ class _Batch:
     """The vectors of those that are missing."""
 
 
+def survey(known: Mapping[bytes, FileState], roots: Mapping[bytes, WalkRules], limits: str) -> Changes:
+    """Look at all files under the roots, and open none; `limits` are those that workers would read them under."""
+    missing, unseen = dict.fromkeys(known), []
+    old = {reader for reader in {one.reader for one in known.values()} if reader and outdated(reader.split())}
+    files = size = 0
+    for found in find(roots):
+        if isinstance(found, Unseen):
+            unseen.append(found.raw)
+            continue
+        missing.pop(found.raw, None)
+        before = known.get(found.raw)
+        if isinstance(found, Skipped):
+            is_known = before is not None and (before.reason, before.detail) == (found.reason, found.detail)
+            files += bool(found.raw) and not is_known
+        elif (
+            before is None
+            or _look(before) != _look(found)
+            or (before.limits and before.limits != limits)
+            or (before.reader in old and before.hash)
+        ):
+            files += 1
+            size += found.size
+    inside = [raw for raw in missing if any(lies_under(raw, root) for root in roots)]
+    gone = [raw for raw in inside if not any(lies_under(raw, one) for one in unseen)]
+    return Changes(files, len(gone), size, sum(one.size for one in known.values() if one.documents))
+
+
 @dataclass(frozen=True, slots=True)
 class Again:
     """Which files are read again although nothing about them has changed."""
@@ -157,7 +184,7 @@ class Run:
     def over(
         self,
         roots: Mapping[bytes, WalkRules],
-        pool: Pool[Job, Processed],
+        pool: FilePool,
         again: Again | None = None,
     ) -> Generator[IndexProgress, None, IndexReport]:
         """Bring everything under the roots up to date.
@@ -284,7 +311,7 @@ class Run:
         if files:
             yield files
 
-    def _processed(self, roots: Mapping[bytes, WalkRules], pool: Pool[Job, Processed]) -> Iterator[Processed]:
+    def _processed(self, roots: Mapping[bytes, WalkRules], pool: FilePool) -> Iterator[Processed]:
         """The files that are new or may have changed, read and cut by the workers, in the order found."""
         for job, result in pool.map(self._jobs(roots)):
             if isinstance(result, Failure):

@@ -9,32 +9,34 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Literal, Self, TypedDict, TypeVar, Unpack, overload
 
 from kosearch import filters
-from kosearch.config import Settings, index_directory, load
-from kosearch.errors import (
-    FilesSkipped,
-    IndexDamaged,
-    UsageError,
-)
+from kosearch.config import REFRESH_SECONDS, Settings, index_directory, load
+from kosearch.errors import FilesSkipped, IndexBusy, IndexDamaged, UsageError
 from kosearch.index import FullDocument, Identity, Status, StoredDocument, StoredPassage, kind_of
 from kosearch.opening import Opened, are_few, check_terms, embedder_for
-from kosearch.records import Answer, Extraction, IndexProgress, IndexReport, Query, Reason, Shown, Skipped
+from kosearch.records import Answer, Changes, Extraction, IndexProgress, IndexReport, Query, Reason, Shown, Skipped
 from kosearch.sources import WalkRules, canonical, display_path, lies_under
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from kosearch.index.contract import Ids
+    from kosearch.index.contract import Globs, Ids
     from kosearch.records import Vectors
 
 StrPath = str | bytes | os.PathLike[str]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+_SECONDS_FOR_A_FILE = 0.03
+_SECONDS_FOR_A_PASSAGE = 0.08
+"""What indexing takes on one core of 2020, with all loaded…"""
+_PASSAGES_IN_A_BYTE = 1 / 600
+"""…and, for an index without any yet, how many passages plain Korean text has."""
 
 
 class SearchOptions(TypedDict, total=False):
@@ -294,6 +296,7 @@ class Index(Opened):
         reread: bool = False,
         pull: bool = False,
         wait: bool = False,
+        brief: bool = False,
     ) -> Generator[IndexProgress | str, None, IndexReport]:
         """Bring the roots, or all known ones, up to date; makes the index where there is none.
 
@@ -304,7 +307,7 @@ class Index(Opened):
         Raises UsageError where nothing of what is named is there, or ever was.
         """
         from kosearch.indexing import Again, Run
-        from kosearch.processing import FileProcessor
+        from kosearch.processing import FileExtractor, FileProcessor
 
         named = [canonical(root) for root in roots]
         if named and not any(os.path.lexists(one) or self._knows(one) for one in named):
@@ -315,20 +318,60 @@ class Index(Opened):
         yield from self._notes()
         yield from self._renew_terms(wait=wait)
         max_size = self.settings.max_file_size
-        processor = FileProcessor(self.processor, max_size, archives)
+        processor = FileProcessor(self.processor, FileExtractor(max_size, archives))
         reasons = frozenset(Reason) if retry else frozenset({Reason.UNSUPPORTED}) if archives else frozenset()
-        with self.store.writer(wait=wait) as writer, self.pool(processor) as pool:
+        with self.store.writer(wait=wait, brief=brief) as writer, self.file_pool(processor) as pool:
             for root in filter(os.path.lexists, named):
                 writer.add_root(root, globs)
-            known = writer.roots()
-            # A root inside a named one may be hidden from its walk: it is brought up to date as a root of its own.
-            inside = [one for one in known if any(lies_under(one, root) for root in named)]
-            wanted = {root: WalkRules(**known.get(root, {}), max_size=max_size) for root in [*named, *inside] or known}
+            wanted = self._walks(named, writer.roots())
             run = Run(writer, self.embed_passages)
             count, kinds = run.outdated(wanted)
             if count and not reread:
                 yield _outdated_line(count, kinds)
             return (yield from run.over(wanted, pool, Again(reasons, reread)))
+
+    def _walks(self, named: Sequence[bytes], known: Mapping[bytes, Globs]) -> dict[bytes, WalkRules]:
+        """What is walked for the named roots, or for all known ones, and by which rules."""
+        # A root inside a named one may be hidden from its walk: it is brought up to date as a root of its own.
+        inside = [one for one in known if any(lies_under(one, root) for root in named)]
+        limit = self.settings.max_file_size
+        return {root: WalkRules(**known.get(root, {}), max_size=limit) for root in [*named, *inside] or known}
+
+    def changes(self, *paths: StrPath) -> Changes:
+        """What has changed below these paths, or all that were indexed, since they were; no file is opened."""
+        from kosearch.indexing import survey
+        from kosearch.workers import limits
+
+        named = [canonical(_file_name(path)) for path in paths]
+        return survey(self.store.files(), self._walks(named, self.roots()), limits(self.settings.timeout))
+
+    def seconds_for(self, changes: Changes) -> float:
+        """About how long indexing them takes, going by how much text the files of this index have."""
+        known = changes.known_bytes
+        passages = changes.bytes * (self.status().passages / known if known else _PASSAGES_IN_A_BYTE)
+        return changes.count * _SECONDS_FOR_A_FILE + passages * _SECONDS_FOR_A_PASSAGE
+
+    def refresh(self, seconds: float = REFRESH_SECONDS) -> int:
+        """Bring the index up to date if that takes at most about so long; how many changed files are left.
+
+        For before a question: it waits for no writer that may take long, and where the index is somebody else's, or
+        was made by other rules, it is left as it is. Raises what `index` raises but IndexBusy.
+        """
+        if self.is_foreign or not self.roots() or not self._are_terms_current():
+            return 0
+        found = self.changes()
+        if not found.count or self.seconds_for(found) > seconds:
+            return found.count
+        ends = time.monotonic() + 2 * seconds  # what was foreseen may take longer
+        run = IndexRun(self.update((), brief=True))
+        try:
+            for _ in run:
+                if time.monotonic() > ends:
+                    run.close()
+                    return self.changes().count
+        except IndexBusy:
+            return found.count
+        return 0
 
     def _knows(self, raw: bytes) -> bool:
         """Whether it is a root, or holds one, or lies under one."""
@@ -594,16 +637,23 @@ class Index(Opened):
                 f"choose another name, or bring it up to date: kosearch index --index {shlex.quote(name)}",
             )
 
+    def _are_terms_current(self) -> bool:
+        """Whether they are by the rules of this version, and by the words that the user has now."""
+        from kosearch.terms import FIELDS, rules_with
+
+        identity = self.store.identity
+        return (identity.term_rules, identity.fields) == (rules_with(self._words()), FIELDS)
+
     def _renew_terms(self, *, wait: bool) -> Iterator[IndexProgress | str]:
         """Bring the terms to the rules of this version, where an earlier one made them. Reads no file."""
         from kosearch.indexing import renew_terms
         from kosearch.processing import TermProcessor
         from kosearch.terms import FIELDS, RULES, rules_with
 
+        if self._are_terms_current():
+            return
         identity, words = self.store.identity, self._words()
         wanted = rules_with(words)
-        if (identity.term_rules, identity.fields) == (wanted, FIELDS):
-            return
         why = "without what words.txt says now"
         if (identity.term_rules, identity.fields) != (rules_with(identity.words), FIELDS):
             why = f"by rules {identity.term_rules.partition('+')[0]}, and now are by {RULES}"
@@ -614,6 +664,15 @@ class Index(Opened):
                 " no file is read"
             )
             yield from renew_terms(reanalysis, pool)
+
+
+def behind_by(count: int, found: Sequence[Answer]) -> list[Answer]:
+    """Answers that say how many files changed since."""
+    if not count:
+        return list(found)
+    files = "1 file" if count == 1 else f"{count:,} files"
+    note = f"{files} changed since the index was brought up to date: kosearch index"
+    return [replace(one, behind=count, warnings=(*one.warnings, note)) for one in found]
 
 
 class IndexRun:

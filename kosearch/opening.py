@@ -10,7 +10,7 @@ import os
 import shlex
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -26,7 +26,7 @@ from kosearch.system import usable_cores
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from kosearch.processing import DocumentProcessor
+    from kosearch.processing import DocumentProcessor, FilePool, FileProcessor
     from kosearch.records import Vectors
     from kosearch.terms import Analyzer
     from kosearch.workers import Pool
@@ -294,6 +294,10 @@ class Opened:
         context = CONTEXT * context_tokens(self.model) // CONTEXT_TOKENS
         passages = PassageRules(identity.passage_tokens, identity.overlap, context)
         return DocumentProcessor(self.model, passages, identity.words)
+
+    def file_pool(self, processor: FileProcessor) -> AbstractContextManager[FilePool]:
+        """What reads, cuts and analyses files, each at nobody else's cost."""
+        return self.pool(processor)
 
     def pool(self, task: Callable[[Item], Result]) -> Pool[Item, Result]:
         """Worker processes for a task: half the cores, since embedding wants the others."""

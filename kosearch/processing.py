@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Protocol, Self
 
 from kosearch.embedding import AnyModel, token_offsets
 from kosearch.extract import ExtractError, extract, member, version
@@ -15,7 +16,7 @@ from kosearch.passages import CONTEXT, chunk, context
 from kosearch.records import MAX_TITLE, Extracted, Extraction, Passage, Reason, Skipped, SourceFile, TokenOffsets
 from kosearch.sources import ReadError, display_path, read
 from kosearch.terms import Analyzer, is_korean
-from kosearch.workers import off_the_clock
+from kosearch.workers import Failure, off_the_clock
 
 FAILURES = {
     "timeout": Reason.TIMEOUT,
@@ -83,13 +84,29 @@ class Processed:
     """Those under which reading failed, where it was too slow, too large or ended the worker."""
 
 
+class FilePool(Protocol):
+    """What reads, cuts and analyses files: worker processes, or the warm one with one of them."""
+
+    limits: str
+    """Those that a file is read under."""
+
+    def map(self, items: Iterable[Job]) -> Iterator[tuple[Job, Processed | Failure]]:
+        """Each file with what came of it, in their order."""
+        ...
+
+
 class DocumentProcessor:
     """Cuts and analyses documents. Made in the parent, pickled once, and loaded in each worker on first use."""
 
     def __init__(self, model: AnyModel, rules: PassageRules, words: tuple[str, ...] = ()) -> None:
         self._model = model
         self._rules = rules
-        self._words = words
+        self.words = words
+
+    def sharing(self, analyzer: Analyzer) -> Self:
+        """Itself, with an analyzer by these words that is loaded already: for use in the process that has it."""
+        self._analyzer = analyzer
+        return self
 
     def warm(self) -> None:
         """Load what every document needs, before the time of the first one begins."""
@@ -115,24 +132,28 @@ class DocumentProcessor:
 
     @cached_property
     def _analyzer(self) -> Analyzer:
-        return Analyzer(self._words)
+        return Analyzer(self.words)
 
 
 @dataclass(frozen=True, slots=True)
-class FileProcessor:
-    """The worker's task for files: read, extract, cut and analyse."""
+class Extracts:
+    """What a file holds, not yet cut."""
 
-    processor: DocumentProcessor
+    source: SourceFile
+    content_hash: str
+    extraction: Extraction
+
+
+@dataclass(frozen=True, slots=True)
+class FileExtractor:
+    """The worker's task where another process cuts and analyses: read and extract, for which nothing is loaded."""
+
     max_bytes: int
     archives: bool
     """Whether the documents in archives are read too."""
 
-    def warm(self) -> None:
-        """Load what every document needs."""
-        self.processor.warm()
-
-    def __call__(self, job: Job) -> Processed:
-        """All that is in a file. One that cannot be read is a result, not an error."""
+    def __call__(self, job: Job) -> Extracts | Processed:
+        """All that is in a file, or why there is nothing new. One that cannot be read is a result, not an error."""
         source = job.source
         try:
             content = read(source.raw, self.max_bytes)
@@ -148,6 +169,29 @@ class FileProcessor:
         except ExtractError as error:
             skipped = (Skipped(source.path, error.reason, error.detail),)
             return Processed(source, content.sha256, (), skipped, _reader(error.readers, skipped))
+        return Extracts(source, content.sha256, extraction)
+
+
+@dataclass(frozen=True, slots=True)
+class FileProcessor:
+    """The worker's task for files: read, extract, cut and analyse."""
+
+    processor: DocumentProcessor
+    extractor: FileExtractor
+
+    def warm(self) -> None:
+        """Load what every document needs."""
+        self.processor.warm()
+
+    def __call__(self, job: Job) -> Processed:
+        """All that is in a file."""
+        return self.cut(self.extractor(job))
+
+    def cut(self, found: Extracts | Processed) -> Processed:
+        """The second half: what a file holds, cut and analysed."""
+        if isinstance(found, Processed):
+            return found
+        source, extraction = found.source, found.extraction
         documents = tuple(self.processor.process(one, one.member or source.path) for one in extraction.documents)
         partial = [
             Skipped(source.path, Reason.PARTIAL, warning, one.member)
@@ -155,7 +199,7 @@ class FileProcessor:
             for warning in one.warnings
         ]
         reader = _reader(extraction.readers, extraction.skipped)
-        return Processed(source, content.sha256, documents, (*extraction.skipped, *partial), reader)
+        return Processed(source, found.content_hash, documents, (*extraction.skipped, *partial), reader)
 
 
 def _reader(readers: Sequence[str], skipped: Sequence[Skipped]) -> str:

@@ -279,6 +279,8 @@ class Answer:
     warnings: tuple[str, ...] = ()
     terms: tuple[tuple[str, int], ...] = ()
     """The question's words and in how many passages each stands."""
+    behind: int = 0
+    """Files that changed since what answers was indexed, as far as somebody has looked."""
     searched: str = ""
     """The words that were searched for: the question without what must not be there, corrected where it had to be."""
 
@@ -326,6 +328,24 @@ class IndexProgress:
     """Of the files that are new or may have changed; it grows as `files_total` does."""
     bytes_done: int = 0
     """Of those that were read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What a walk sees that an index does not know yet."""
+
+    files: int
+    """Those that are new, look or are read otherwise than they were, or are turned away for another reason…"""
+    gone: int
+    """…and those that their folders no longer have."""
+    bytes: int
+    """Of the first, together."""
+    known_bytes: int
+    """Of the files of which documents are searchable."""
+
+    @property
+    def count(self) -> int:
+        return self.files + self.gone
 
 
 @dataclass(frozen=True, slots=True)

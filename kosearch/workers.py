@@ -29,6 +29,8 @@ from kosearch.errors import KosearchError, ResourcesError
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+MEMORY_LIMIT = 2 * 1024**3
+"""The most bytes a worker may allocate, unless told otherwise."""
 _AHEAD = 64
 _AHEAD_BYTES = 256 * 1024**2
 _START_SECONDS = 120.0
@@ -54,6 +56,11 @@ class Failure:
     detail: str
 
 
+def limits(deadline: float, memory_limit: int = MEMORY_LIMIT) -> str:
+    """What an item may take, in words; one that failed under these may succeed under others."""
+    return f"{deadline:g} s, {memory_limit // 1024**2} MiB"
+
+
 class Pool(Generic[Item, Result]):
     """`count` processes that run `task`. Use it as a context manager: leaving it ends them at once.
 
@@ -71,10 +78,9 @@ class Pool(Generic[Item, Result]):
         count: int,
         *,
         deadline: float,
-        memory_limit: int = 2 * 1024**3,
+        memory_limit: int = MEMORY_LIMIT,
     ) -> None:
-        self.limits = f"{deadline:g} s, {memory_limit // 1024**2} MiB"
-        """What an item may take; one that failed under these may succeed under others."""
+        self.limits = limits(deadline, memory_limit)
         pickled = pickle.dumps(task)
         self._workers = [_Worker(pickled, deadline, memory_limit) for _ in range(count)]
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()

@@ -48,6 +48,7 @@ QUERY: Mapping[str, Any] = {
     "searched": str,
     "mode": str,
     "generation": int,
+    "behind": int,
     "warnings": [str],
     "terms": [{"term": str, "passages": int}],
     "hits": [HIT],
@@ -128,6 +129,7 @@ STATUS: Mapping[str, Any] = {
     "passage_tokens": int,
     "passage_overlap": int,
     "last_run": {"ended": str, "seconds": number, "embedded": int, "publishing?": number},
+    "watched": ({"how": str, "behind": int, "looked": number}, type(None)),
     "not_searchable": {"*": int},
     "problems?": [SKIPPED],
 }

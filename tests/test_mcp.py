@@ -192,7 +192,7 @@ def test_a_question_that_is_cancelled_holds_up_nothing(agent: Agent) -> None:
             tasks.start_soon(agent.session.call_tool, "search", {"questions": [QUESTION]})
             await sleep(0.01)
             tasks.cancel_scope.cancel()
-        with fail_after(5):
+        with fail_after(60):
             await agent.session.call_tool("status", {})
 
     agent.portal.call(cancel_one)
@@ -207,7 +207,7 @@ def test_whoever_waits_is_told(indexed: Program) -> None:
 
     with Agent(indexed.environment, CORPUS) as one:
         one.portal.call(lambda: one.session.call_tool("refresh", {}, progress_callback=told_of))
-        assert "0 files added, 0 changed, 0 removed, 8 unchanged" in one.text("refresh")
+        assert "files: 0 added, 0 changed, 0 removed, 8 unchanged" in one.text("refresh")
     assert told[0] == 0
 
 
@@ -350,10 +350,8 @@ class TestCap:
             id = rest.removesuffix(")")
         assert "\n".join(parts).split() == text.split()
         second = found.read(tools.Read(id=RULES, pages="2"))
-        assert second.splitlines()[:2] == [
-            second.splitlines()[0],
-            full.text[full.pages[1].start :].split("\n")[1].strip(),
-        ]
+        assert second.splitlines()[0].startswith("a.md p. 2, lines 30")
+        assert second.splitlines()[1].startswith("300 ")
 
 
 def test_excerpts_have_no_control_characters() -> None:

@@ -44,6 +44,10 @@ class Fake:
     settled: int = 0
     accepting: bool = True
     terminals: list[str | None] = field(default_factory=list)
+    watchers: list[Any] = field(default_factory=list)
+
+    def rest(self) -> None:
+        pass
 
     def run(
         self,
@@ -384,7 +388,8 @@ class TestForwarding:
         ("argv", "more"),
         [
             ([], {}),
-            (["index", "query"], {}),
+            (["status", "query"], {}),
+            (["index", "query", "--wait"], {}),
             (["query", "?", "--no-resident"], {}),
             (["query", "?", "--help"], {}),
             (["query", "--device=cpu", "?"], {}),

@@ -389,7 +389,7 @@ def test_many_questions_are_embedded_in_bulk(
     monkeypatch.setattr(embedding, "load", lambda *_: Embedder("in bulk"))
     warm = server.Warm(config.load({}))
     for count in (1, 100, 101, 150):
-        answers = warm.answers(str(Index(config.load({})).directory), [Query(f"beans {n}") for n in range(count)])
+        answers = warm.answers([str(Index(config.load({})).directory)], [Query(f"beans {n}") for n in range(count)])
         assert all(answer.hits for answer in answers)
     assert asked == {"one by one": [1, 100], "in bulk": [101, 150]}
 

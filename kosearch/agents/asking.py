@@ -27,6 +27,8 @@ WORDS_ONLY = 5.0
 """…after which that is taken…"""
 LONGEST = 9.5
 """…and after which there is none."""
+_INDEXING = 60.0
+"""Seconds that some files may take to be indexed."""
 _MOST = 64_000
 """Bytes of an answer before it is cut for the agent."""
 
@@ -79,6 +81,17 @@ class Asker:
         if words.done():
             return _with_warning(words.result(), "the model is still being loaded: hits by words only; ask again")
         raise ResourcesError(f"no answer within {LONGEST:.0f} s: the machine is busy", "ask again in a moment")
+
+    def refreshed(self, index: str) -> dict[str, Any] | None:
+        """What the warm process did to bring an index up to date; None where that is much, or there is none."""
+        settings = replace(self._settings, index=index)
+        if settings.resident:
+            with suppress(launcher.Unavailable, ValueError):
+                argv = ["index", "--json", "--quiet", f"--index={index}"]
+                reply = launcher.run(settings, argv, os.environ, terminal=False, patience=_INDEXING)
+                found: dict[str, Any] = json.loads(reply.stdout)
+                return found
+        return None
 
     def _by_meaning(self, settings: Settings, wish: Wish) -> dict[str, Any]:
         if settings.resident:

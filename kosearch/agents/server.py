@@ -126,14 +126,17 @@ class _Handlers:
         except ValidationError as error:
             return _failed("\n".join(_named(one) for one in error.errors(include_url=False)))
         try:
-            work = self._refreshed(context, wanted) if params.name == "refresh" else _waited(context, call, wanted)
-            return CallToolResult(content=[TextContent(text=await work)])
+            if isinstance(wanted, tools.Refresh):
+                text = await self._refreshed(context, wanted)
+            else:
+                text = await _waited(context, call, wanted)
+            return CallToolResult(content=[TextContent(text=text)])
         except KosearchError as error:
             return _failed(f"{error.message}\n{error.hint}" if error.hint else error.message)
         except Exception as error:  # noqa: BLE001 - the boundary: whatever is left is our own mistake
             return _failed(f"unexpected {type(error).__name__}: {error}\nthis is a mistake in kosearch")
 
-    async def _refreshed(self, context: Context, wanted: BaseModel) -> str:
+    async def _refreshed(self, context: Context, wanted: tools.Refresh) -> str:
         cancelled = Event()
 
         def report(done: float, total: float | None, message: str) -> None:

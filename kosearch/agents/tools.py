@@ -7,9 +7,9 @@ agent says is ever opened.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import date
 from threading import Event
 from typing import Annotated, Any, Literal
@@ -25,7 +25,7 @@ from kosearch.errors import UsageError
 from kosearch.filters import local_time
 from kosearch.index import FullDocument, StoredDocument
 from kosearch.library import Index
-from kosearch.records import IndexProgress, IndexReport
+from kosearch.records import IndexProgress
 from kosearch.sources import display_path, shown_path
 
 CAP = 12_000
@@ -168,7 +168,8 @@ class Tools:
         """A line a document."""
         with self._opened(wanted.index) as index:
             found = index.documents(path=wanted.path, type=wanted.type, after=wanted.after, before=wanted.before)
-        lines, size, last = [], 0, wanted.offset
+        lines: list[str] = []
+        size, last = 0, wanted.offset
         for one in found[wanted.offset :]:
             line = self._listed(one)
             size += len(line) + 1
@@ -184,7 +185,7 @@ class Tools:
     def status(self, wanted: Status) -> str:
         """What an index holds, a line a fact."""
         with self._opened(wanted.index) as index:
-            state, roots = index.status(), index.roots()
+            state, roots, changes = index.status(), index.roots(), index.changes()
         lines = [
             f"index: {index.settings.index} (all: {', '.join(self.names())})",
             f"documents: {state.documents} in {state.files} files; passages: {state.passages}",
@@ -192,7 +193,8 @@ class Tools:
             f"model: {state.identity.model}",
         ]
         if state.last_run:
-            lines.append(f"brought up to date: {local_time(state.last_run['ended'])}")
+            since = f"; {changes.count} files changed since" if changes.count else ""
+            lines.append(f"brought up to date: {local_time(state.last_run['ended'])}{since}")
         if state.pending:
             lines.append(f"not searchable yet: {state.pending} documents, of a run that goes on or was interrupted")
         if state.problems:
@@ -202,15 +204,17 @@ class Tools:
 
     def refresh(self, wanted: Refresh, report: Report, cancelled: Event) -> str:
         """What was new. Left early when cancelled: what was committed until then stays."""
+        report(0.0, None, "looking at the folders")
+        if (done := self._asker.refreshed(self._name(wanted.index))) is not None:
+            return _clean(_run(done))[:CAP]
         with self._opened(wanted.index) as index:
-            report(0.0, None, "looking at the folders")
             run = index.indexing()
             for step in run:
                 if cancelled.is_set():
                     run.close()
                     return "cancelled"
                 _reported(step, report)
-        return _clean(_run(run.report))[:CAP]
+        return _clean(_run(asdict(run.report)))[:CAP]
 
     def names(self) -> list[str]:
         """The indexes that may be asked: the one that the settings name, and those among the user's data."""
@@ -371,10 +375,12 @@ def _reported(step: IndexProgress, report: Report) -> None:
         report(float(step.files_done), total, f"{step.files_done} files")
 
 
-def _run(done: IndexReport) -> str:
-    counts = f"{done.added} files added, {done.changed} changed, {done.removed} removed, {done.unchanged} unchanged"
-    lines = [f"{counts} in {done.seconds:.1f} s"]
-    lines += [f"skipped {_line(one.path)}: {one.detail} [{one.reason}]" for one in (*done.failed_roots, *done.skipped)]
+def _run(done: Mapping[str, Any]) -> str:
+    """What a run of indexing did, by the names of `IndexReport`."""
+    counts = ", ".join(f"{done[name]} {name}" for name in ("added", "changed", "removed", "unchanged"))
+    lines = [f"files: {counts}; in {done['seconds']:.1f} s"]
+    problems = [*done["failed_roots"], *done["skipped"]]
+    lines += [f"skipped {_line(one['path'])}: {one['detail']} [{one['reason']}]" for one in problems]
     return "\n".join(lines)
 
 

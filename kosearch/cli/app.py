@@ -17,6 +17,7 @@ from typer.exceptions import TyperException
 from kosearch import __version__
 from kosearch.cli import options, render
 from kosearch.cli.output import Caller, ClosedPipe, Output
+from kosearch.config import REFRESH_SECONDS
 from kosearch.errors import OK, UsageError
 
 COMMANDS = {
@@ -91,6 +92,8 @@ def _all_commands(group: Any) -> Iterator[Any]:
 
 def invoke(argv: list[str], caller: Caller) -> int:
     """Run one command line; returns the command's exit code, raises what it raises."""
+    end = argv.index("--") if "--" in argv else len(argv)
+    argv = [f"--refresh={REFRESH_SECONDS:g}" if one == "--refresh" else one for one in argv[:end]] + argv[end:]
     # Options that stand before a command take no value, so its name can only be the first word.
     group = commands((argv[0],)) if argv and argv[0] in COMMANDS else commands()
     words = [f"{_MARK}{word}" if _SIGNED.match(word) else word for word in argv]

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Set
+from collections.abc import Sequence, Set
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,14 +14,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kosearch.cli import options, render
-from kosearch.cli.output import Output
-from kosearch.config import PROJECT
+from kosearch.cli.output import Caller, Output, Progress
+from kosearch.config import PROJECT, REFRESH_SECONDS, Settings
 from kosearch.errors import NO_HIT, OK, FilesSkipped, IndexStateError, KosearchError, UsageError
 from kosearch.records import IndexReport, Skipped
+from kosearch.resident import Elsewhere
 
 if TYPE_CHECKING:
     from kosearch.index import Status
-    from kosearch.library import Index
+    from kosearch.library import Index, IndexRun
+    from kosearch.resident.server import Open
 
 
 def index(
@@ -99,12 +102,14 @@ def index(
 
     To begin, name a folder and nothing else. A file that cannot be read is skipped and named; the rest goes on.
     """
+    caller: Caller = context.obj
     output = options.output_of(context, quiet=quiet)
     if here:
         if paths or index or into:
             raise UsageError("--here indexes the folder that you are in", "leave out paths, --index and --into")
         paths, index = ["."], os.path.join(os.getcwd(), PROJECT)
     settings = options.settings(
+        caller.environ,
         index=index,
         model=model,
         endpoint=endpoint,
@@ -115,12 +120,13 @@ def index(
         passage_overlap=passage_overlap,
         storage=storage,
     )
+    roots = [options.file_name(path, output.cwd) for path in paths or ()]
+    if caller.opened:
+        return _warm(caller.opened, settings, roots, output, json=json)
     with output.progress() as progress:  # drawn at once: what is imported now takes seconds on a busy machine
         from kosearch.library import Index
-        from kosearch.sources import canonical
 
         library = Index(settings, trust_remote_code=trust_remote_code)
-        roots = [options.file_name(path) for path in paths or ()]
         if into is not None:
             if roots or include or exclude or archives or retry or reread:
                 raise UsageError(
@@ -144,15 +150,51 @@ def index(
                 pull=pull,
                 wait=wait,
             )
-        for step in run:
-            if step.note:
-                progress.clear()
-                output.note(step.note)
-            else:
-                progress.update(step)
-    report, state = run.report, library.status()
+        _follow(run, output, progress)
+    return _told(run.report, library.status(), library.settings.index, roots, output, json=json, strict=strict)
+
+
+def _warm(opened: Open, settings: Settings, roots: Sequence[bytes], output: Output, *, json: bool) -> int:
+    """The same in a warm process, where it is little work. Raises Elsewhere where it is not."""
+    from kosearch.library import IndexRun
+
+    with opened(settings) as library:
+        limits = (library.settings.max_file_size, library.settings.timeout)
+        if limits != (settings.max_file_size, settings.timeout):
+            raise Elsewhere("files are read under other limits")
+        if not all(map(os.path.lexists, roots)) or library.seconds_for(library.changes(*roots)) > REFRESH_SECONDS:
+            raise Elsewhere("that is more than a little work")
+        run = IndexRun(library.update(roots, brief=True))
+        with output.progress() as progress:
+            _follow(run, output, progress)
+        return _told(run.report, library.status(), settings.index, roots, output, json=json, strict=False)
+
+
+def _follow(run: IndexRun, output: Output, progress: Progress) -> None:
+    """Go through a run, and say what it says."""
+    for step in run:
+        if step.note:
+            progress.clear()
+            output.note(step.note)
+        else:
+            progress.update(step)
+
+
+def _told(
+    report: IndexReport,
+    state: Status,
+    name: str,
+    roots: Sequence[bytes],
+    output: Output,
+    *,
+    json: bool,
+    strict: bool,
+) -> int:
+    """Say what a run did, and return the exit code."""
+    from kosearch.sources import canonical
+
     if json:
-        output.json(render.report_as_json(report, state, library.settings.index))
+        output.json(render.report_as_json(report, state, name))
     _problems(output, report)
     named = {canonical(root) for root in roots}
     if not named or named - {problem.raw for problem in report.failed_roots}:
@@ -247,8 +289,10 @@ def status(
     library = Index(settings)
     state = library.status()
     unsearchable = library.problems()
+    watching = None if problems else _watching(settings, library.directory)
     if json:
         value = render.status_as_json(state, library.roots(), settings.index, str(library.directory))
+        value["watched"] = watching
         if problems:
             value["problems"] = [render.skipped_as_json(one) for one in unsearchable]
         output.json(value)
@@ -259,12 +303,21 @@ def status(
             output.line("\t".join(render.one_line(field) for field in fields))
         output.note(f"{len(unsearchable)} not searchable")
     else:
-        output.line(
-            render.table(
-                render.status_rows(state, unsearchable, library.roots(), settings.index, str(library.directory))
-            )
-        )
+        rows = render.status_rows(state, unsearchable, library.roots(), settings.index, str(library.directory))
+        output.line(render.table([*rows, ("watched", render.watched(watching))] if watching else rows))
     return OK
+
+
+def _watching(settings: Settings, directory: Path) -> dict[str, Any] | None:
+    """What the warm process that keeps this index up to date says of it, where there is one."""
+    from kosearch.resident import launcher
+
+    with suppress(OSError):
+        for _, said in launcher.residents(settings, patience=1.0):
+            for one in said["watching"] if said else ():
+                if one["index"] == os.path.realpath(directory):
+                    return {name: one[name] for name in ("how", "behind", "looked")}
+    return None
 
 
 def check(context: typer.Context, index: options.Index = None, quiet: options.Quiet = False) -> int:

@@ -117,9 +117,9 @@ def settings(environ: Mapping[str, str] = os.environ, cwd: str | None = None, **
     return found
 
 
-def file_name(path: str) -> bytes:
-    """A path typed by a person, absolute and in the file system's own bytes."""
-    return os.fsencode(os.path.abspath(os.path.expanduser(path)))
+def file_name(path: str, cwd: str = "") -> bytes:
+    """A path typed by a person in a folder, by default the current one: absolute, in the file system's own bytes."""
+    return os.fsencode(os.path.abspath(os.path.join(cwd, os.path.expanduser(path))))
 
 
 def glob(pattern: str) -> str:

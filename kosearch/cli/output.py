@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from kosearch.evaluation.measures import Comparison, Failure, Report
-    from kosearch.resident.server import Ask
+    from kosearch.resident.server import Ask, Open
 
 
 class ClosedPipe(Exception):
@@ -250,6 +250,8 @@ class Caller:
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     ask: Ask | None = None
     """Answers that are at hand. May raise anything: then the command ends with it."""
+    opened: Open | None = None
+    """An index with all that is loaded, where few files are to be indexed."""
     questions: Sequence[str] | None = None
     """What was read from its file or its input."""
 

@@ -24,9 +24,10 @@ from kosearch.config import Settings, index_names
 from kosearch.errors import INTERRUPTED, NO_HIT, OK, TERMINATED, KosearchError, UsageError
 from kosearch.records import Answer, Query
 from kosearch.resident import Elsewhere
+from kosearch.sources import shown_path
 
 if TYPE_CHECKING:
-    from kosearch.resident.server import Ask
+    from kosearch.resident.server import Ask, Open
 
 
 _AT_ONCE = 64
@@ -108,6 +109,14 @@ def query(
         Path | None,
         typer.Option(metavar="FILE", help="Ask every line of FILE; the model loads once.", show_default=False),
     ] = None,
+    refresh: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[=SECONDS]",
+            help="Index what changed before, if it takes at most so long; 0: never.  [default: 5 in a warm process]",
+            show_default=False,
+        ),
+    ] = None,
     index: options.Indexes = None,
     everywhere: Annotated[bool, typer.Option("--all", help="Ask all of your indexes as one.")] = False,
     device: options.Device = None,
@@ -122,7 +131,7 @@ def query(
     """
     template = render.VIMGREP if vimgrep and template is None else template
     _check_forms(template, json, jsonl, brief, paths, vimgrep or template is not None)
-    _check_goes_with(brief, offset or max_bytes != BYTES, paths, null)
+    _check_goes_with(brief, offset > 0 or max_bytes != BYTES, paths, null)
     caller: Caller = context.obj
     output = options.output_of(context, quiet=quiet)
     settings = options.settings(
@@ -133,6 +142,7 @@ def query(
         mode=mode,
         weight=weight,
         k=k,
+        refresh=refresh,
         resident="off" if no_resident else None,
     )
     asked = _indexes(settings, index or (), everywhere=everywhere)
@@ -241,12 +251,13 @@ def _answers(queries: Sequence[Query], asked: Sequence[Settings], caller: Caller
     if caller.ask:
         return caller.ask(asked, queries)
     from kosearch.joined import join
-    from kosearch.library import Index
+    from kosearch.library import Index, behind_by
 
     indexes = [Index(one, questions=len(queries)) for one in asked]
     library = indexes[0] if len(indexes) == 1 else join(*indexes)
+    behind = sum(one.refresh(one.settings.refresh) for one in indexes if one.settings.refresh and one.exists)
     parts = (queries[start : start + _AT_ONCE] for start in range(0, len(queries), _AT_ONCE))
-    return (answer for part in parts for answer in library.answers(part))
+    return (answer for part in parts for answer in behind_by(behind, library.answers(part)))
 
 
 def _questions(text: list[str] | None, batch: Path | None) -> list[str]:
@@ -306,7 +317,7 @@ def show(
             {
                 "schema": "kosearch.show/1",
                 "id": hit,
-                "path": render.shown_path(shown.path, output.cwd),
+                "path": shown_path(shown.path, output.cwd),
                 **render.file_name(shown.raw),
                 "member": shown.member or None,
                 "title": shown.title or None,
@@ -329,6 +340,12 @@ def serve(
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Start it in the background, and return.")] = False,
     stop: Annotated[bool, typer.Option("--stop", help="End those that run.")] = False,
     status: Annotated[bool, typer.Option("--status", help="List those that run; ends with 1 when none does.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Keep the index up to date while files change; ends only when told to.")
+    ] = False,
+    install: Annotated[
+        bool, typer.Option("--install", help="Have the system start one that watches when you log in.")
+    ] = False,
     idle: Annotated[
         float | None,
         typer.Option(
@@ -346,8 +363,8 @@ def serve(
 
     The first question starts such a process by itself, unless that is switched off. It ends when nobody asks.
     """
-    if detach + stop + status > 1:
-        raise UsageError("--detach, --stop and --status each do something else", "choose one of them")
+    if detach + stop + status + install > 1:
+        raise UsageError("--detach, --stop, --status and --install each do something else", "choose one of them")
     if json and not status:
         raise UsageError("--json goes with --status", "kosearch serve --status --json")
     output = options.output_of(context, quiet=quiet)
@@ -356,15 +373,30 @@ def serve(
         return _status(settings, output, json=json)
     if stop:
         return _stop(settings, output)
-    return _detach(settings, output) if detach else _serve(settings, output)
+    if install:
+        return _install(settings, output)
+    return _detach(settings, output, watch=watch) if detach else _serve(settings, output, watch=watch)
 
 
-def _serve(settings: Settings, output: Output) -> int:
+def _install(settings: Settings, output: Output) -> int:
+    from kosearch.resident import service
+
+    try:
+        place, then = service.install(["serve", "--watch", "--index", settings.index])
+    except OSError as error:
+        raise KosearchError(f"the service cannot be written: {error}", "kosearch serve --watch runs it here") from error
+    output.note(f"written to {place}; now run:\n{then}")
+    return OK
+
+
+def _serve(settings: Settings, output: Output, *, watch: bool) -> int:
     from kosearch.library import Index
-    from kosearch.resident import protocol, server
+    from kosearch.resident import launcher, protocol, server
 
     try:
         path = protocol.socket_path(settings)
+        if watch and path.exists():
+            launcher.stop(path)  # one that was started for a question has no more to it than this one
         listener = protocol.listen(path)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
@@ -375,6 +407,9 @@ def _serve(settings: Settings, output: Output) -> int:
         warm = server.Warm(settings)
         if library.exists:
             warm.load(str(library.directory))
+        if watch:
+            warm.watch(os.path.realpath(library.directory))
+            output.note(f"watching the folders of {settings.index}")
         output.note(f"ready for questions ({path}); Ctrl-C ends it")
         ended_by = server.serve(listener, path, warm, settings.resident_idle, server.Commands(path, warm, printed))
     if ended_by is not None:
@@ -383,11 +418,13 @@ def _serve(settings: Settings, output: Output) -> int:
     return OK
 
 
-def _detach(settings: Settings, output: Output) -> int:
+def _detach(settings: Settings, output: Output, *, watch: bool) -> int:
     from kosearch.resident import launcher
 
     try:
-        state = launcher.start(settings)
+        state = launcher.watch(settings) if watch else launcher.start(settings)
+        if "cannot" in state:
+            raise UsageError(state["cannot"], state.get("hint", ""))
     except (OSError, ValueError) as error:
         raise _no_socket(error) from error
     output.note(f"process {state['pid']} answers questions; kosearch serve --stop ends it")
@@ -433,8 +470,12 @@ def _rows(path: str, state: dict[str, Any] | None) -> list[tuple[str, str]]:
         ("socket", path),
         ("since", datetime.fromtimestamp(state["since"]).astimezone().isoformat(" ", "seconds")),
         ("questions", str(state["requests"])),
-        ("ends after", f"{render.duration_of(state['idle'])} without one"),
+        (
+            "ends after",
+            "never, while it watches" if state["watching"] else f"{render.duration_of(state['idle'])} without one",
+        ),
         *(("index", directory) for directory in state["indexes"]),
+        *(("watching", f"{one['index']}, {render.watched(one)}") for one in state["watching"]),
     ]
 
 
@@ -443,17 +484,25 @@ def _no_socket(error: Exception) -> KosearchError:
 
 
 def printed(
-    argv: Sequence[str], cwd: str, environ: Mapping[str, str], terminal: bool, questions: Sequence[str] | None, ask: Ask
+    argv: Sequence[str],
+    cwd: str,
+    environ: Mapping[str, str],
+    terminal: bool,
+    questions: Sequence[str] | None,
+    ask: Ask,
+    opened: Open,
 ) -> dict[str, Any]:
     """stdout and stderr, as bytes, and code of a command that a warm process runs for another one.
 
-    `terminal` says whether the other one's stdout is one; `questions` are those from its input, `ask` answers them.
+    `terminal` says whether the other one's stdout is one; `questions` are those from its input, `ask` answers them, and
+    `opened` is what its files may be put into.
     Raises Elsewhere, and what the command raises.
     """
     from kosearch.cli.app import invoke
 
     stdout, stderr = _Stream(terminal), _Stream()
-    code = invoke(list(argv), Caller(Output(stdout, stderr, cwd=cwd, environ=environ), argv, environ, ask, questions))
+    output = Output(stdout, stderr, cwd=cwd, environ=environ)
+    code = invoke(list(argv), Caller(output, argv, environ, ask, opened, questions))
     return {"stdout": stdout.written(), "stderr": stderr.written(), "code": code}
 
 

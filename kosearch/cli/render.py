@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from kosearch.errors import UsageError
@@ -332,6 +333,13 @@ def root_with_globs(root: bytes, globs: Globs) -> str:
     return display_path(root) + (f" ({'; '.join(limits)})" if limits else "")
 
 
+def watched(state: Mapping[str, Any]) -> str:
+    """What watches an index, and how far behind its files it is."""
+    behind = f"{counted(state['behind'], 'file')} behind" if state["behind"] else "up to date"
+    since = f" at {datetime.fromtimestamp(state['looked']):%H:%M:%S}" if state["looked"] else ", not looked yet"
+    return f"{state['how']}; {behind}{since}"
+
+
 def table(rows: Sequence[tuple[str, str]]) -> str:
     """Names and values in two columns."""
     width = max((len(name) for name, _ in rows), default=0)
@@ -354,6 +362,7 @@ def answer_as_json(found: Answer, cwd: str) -> dict[str, Any]:
         "searched": found.searched,
         "mode": found.mode,
         "generation": found.generation,
+        "behind": found.behind,
         "warnings": list(found.warnings),
         "terms": [{"term": term, "passages": count} for term, count in found.terms],
         "hits": [hit_as_json(one, cwd) for one in found.hits],

@@ -157,7 +157,7 @@ def load(
     return _with_torch(model, device, threads, precision)
 
 
-def load_for_queries(model: AnyModel, device: str = "auto", questions: int = 1) -> QueryEmbedder:
+def load_for_queries(model: AnyModel, device: str = "auto", questions: int = 1) -> Embedder:
     """What answers that many questions soonest in a process that has loaded nothing yet.
 
     For a few short ones that is numpy on the CPU, if the architecture allows; raises as `load` does. An endpoint is

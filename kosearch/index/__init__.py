@@ -200,13 +200,15 @@ class SqliteStore:
             yield SqliteSnapshot(tables, state, derived, warnings)
 
     @contextmanager
-    def writer(self, *, wait: bool = False) -> Iterator[SqliteWriter]:
+    def writer(self, *, wait: bool = False, brief: bool = False) -> Iterator[SqliteWriter]:
         """The one writer. Raises IndexBusy, naming the other one, unless `wait` says to wait for it.
+
+        One that writes `brief`ly, for some seconds, is waited for by others.
 
         What was committed inside stays when it is left by an error; `publish` makes it searchable, now or in
         the next run.
         """
-        with self._writing(wait=wait) as tables:
+        with self._writing(wait=wait, brief=brief) as tables:
             yield SqliteWriter(self.directory, tables, self._secret)
             self.identity = tables.identity  # its terms may be by other rules now
 
@@ -275,6 +277,11 @@ class SqliteStore:
             tables.connection.execute("BEGIN")
             for number, path, state in list(tables.files()):
                 yield tables.stored_file(number, path, state)
+
+    def files(self) -> dict[bytes, FileState]:
+        """Every file that a run has looked at, by its raw path."""
+        with self._reading() as tables:
+            return {state.raw: state for _, _, state in tables.files()}
 
     def problems(self) -> list[Skipped]:
         """Files and parts of files that are not searchable, by path."""
@@ -358,9 +365,9 @@ class SqliteStore:
         self._derived = None
 
     @contextmanager
-    def _writing(self, *, wait: bool) -> Iterator[Tables]:
+    def _writing(self, *, wait: bool, brief: bool = False) -> Iterator[Tables]:
         """The one connection for writing, under the lock."""
-        with exclusive(self.directory / LOCK, wait=wait), database.translated(self.directory):
+        with exclusive(self.directory / LOCK, wait=wait, brief=brief), database.translated(self.directory):
             connection = database.connect(self.directory, write=True)
             try:
                 tables = Tables(connection)

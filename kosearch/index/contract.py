@@ -373,8 +373,11 @@ class Store(Protocol):
     def snapshot(self, *, warm: bool = False) -> AbstractContextManager[Snapshot]:
         """The current generation; `warm` is for a process that asks often."""
 
-    def writer(self, *, wait: bool = False) -> AbstractContextManager[Writer]:
-        """The one writer. Raises IndexBusy, naming the other one, unless `wait` says to wait for it."""
+    def writer(self, *, wait: bool = False, brief: bool = False) -> AbstractContextManager[Writer]:
+        """The one writer. Raises IndexBusy, naming the other one, unless `wait` says to wait for it.
+
+        One that writes `brief`ly, for some seconds, is waited for by others.
+        """
 
     def status(self) -> Status:
         """What it holds."""
@@ -384,6 +387,9 @@ class Store(Protocol):
 
     def roots(self) -> dict[bytes, Globs]:
         """As the writer's."""
+
+    def files(self) -> dict[bytes, FileState]:
+        """Every file that a run has looked at, by its raw path."""
 
     def problems(self) -> list[Skipped]:
         """Files and parts of files that are not searchable, by path."""

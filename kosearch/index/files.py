@@ -271,6 +271,8 @@ else:
 
 
 _POLL_SECONDS = 0.2
+_BRIEF_SECONDS = 20.0
+"""Seconds that a brief holder is waited for."""
 _held: set[int] = set()
 
 
@@ -286,26 +288,28 @@ if sys.platform != "win32":
 
 
 @contextmanager
-def exclusive(path: Path, *, wait: bool) -> Iterator[None]:
+def exclusive(path: Path, *, wait: bool, brief: bool = False) -> Iterator[None]:
     """Hold the lock file `path`; what a dead process left in it does not matter.
 
-    Raises IndexBusy, naming the holder, unless `wait` says to wait for it.
+    Raises IndexBusy, naming the holder, unless `wait` says to wait for it. Who holds it `brief`ly says so, and is
+    waited for a while by everybody else.
     """
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise IndexStateError(f"the index in {path.parent} cannot be written: {error}", "kosearch status") from error
-    owner = os.getpid()
+    owner, ends = os.getpid(), time.monotonic() + _BRIEF_SECONDS
     _held.add(descriptor)
     try:
         while not _try_to_lock(descriptor):
-            if not wait:
+            if not wait and (time.monotonic() > ends or not _holder(path).get("brief")):
                 raise _busy(descriptor, path.parent)
             time.sleep(_POLL_SECONDS)
         record = {
             "pid": owner,
             "host": socket.gethostname(),
             "since": datetime.now(UTC).isoformat("T", "seconds"),
+            "brief": brief,
         }
         _note(descriptor, json.dumps(record).encode())
         yield
@@ -328,6 +332,15 @@ def held_since(path: Path) -> datetime | None:
         return datetime.fromisoformat(holder["since"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def _holder(path: Path) -> dict[str, object]:
+    """What the holder of a lock file has noted; nothing where it has not yet."""
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _is_alive(pid: int) -> bool:

@@ -4,6 +4,8 @@
     protocol.py    where it listens, and whose socket that is; what is said: a request and its replies
     launcher.py    starts, lists and ends residents, and has a command run by one that is started for it
     server.py      what it holds ready, and how it takes requests until it is time to end
+    fresh.py       how it keeps indexes up to date before questions
+    watching.py    how it does so while files change, and service.py what has the system start it
 
 Commands are run by `kosearch.cli`, which is above this room and hands a function down that does it.
 
@@ -38,6 +40,9 @@ _NAMES = frozenset((*protocol.HOMES, *_SOCKETS, *_TERMINAL, *_LINKS))
 """What of the environment decides about settings and places, and how a terminal is written to."""
 _OWN = ("--no-resident", "--device", "--batch", "--help", "-h")
 """Options with which a command is not for the resident, or not for the one that it is asked for."""
+_PLAIN = ("-i", "--index", "--json", "-q", "--quiet")
+_INDEXING = 60.0
+"""Seconds that one waits for some files to be indexed."""
 _AT_ONCE = 1.0
 """Seconds in which a resident that can answer says so. One that only starts, or hangs, is `launcher`'s to wait for."""
 
@@ -56,9 +61,10 @@ def run(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> int | N
     Raises NoAnswerError where asking again makes no sense, and OSError where nothing can be printed.
     """
     wanted = environ.get("KOSEARCH_RESIDENT", "").lower() != "off" and not environ.get("KOSEARCH_DEBUG")
-    if not wanted or not is_question(argv) or any(one.startswith(_OWN) for one in argv):
+    if not wanted or not may_run(argv) or any(one.startswith(_OWN) for one in argv):
         return None
-    reply = _reply(request(argv, environ, terminal=sys.stdout.isatty()), environ)
+    patience = _INDEXING if argv[0] == "index" else protocol.PATIENCE
+    reply = _reply(request(argv, environ, terminal=sys.stdout.isatty()), environ, patience)
     if reply is None:
         return None
     sys.stderr.buffer.write(printed(reply["stderr"]))
@@ -72,9 +78,12 @@ def run(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> int | N
     return int(reply["code"])
 
 
-def is_question(argv: Sequence[str]) -> bool:
-    """Whether it is a command that a resident may run."""
-    return list(argv[:1]) == ["query"]
+def may_run(argv: Sequence[str]) -> bool:
+    """Whether it is a command that a resident may run: a question, or a plain `index`, which may be of few files."""
+    options = (one for one in argv[1:] if one.startswith("-"))
+    return argv[:1] == ["query"] or (
+        argv[:1] == ["index"] and all(one in _PLAIN or one.startswith("--index=") for one in options)
+    )
 
 
 def request(
@@ -116,7 +125,7 @@ def _columns() -> str:
     return "80"
 
 
-def _reply(request: Mapping[str, object], environ: Mapping[str, str]) -> dict[str, Any] | None:
+def _reply(request: Mapping[str, object], environ: Mapping[str, str], patience: float) -> dict[str, Any] | None:
     """What a resident says that has run it; None where none wants to."""
     for path in protocol.sockets(environ):
         try:
@@ -125,17 +134,17 @@ def _reply(request: Mapping[str, object], environ: Mapping[str, str]) -> dict[st
             continue
         with connection:
             try:
-                first = protocol.exchange(connection, {"seconds": protocol.PATIENCE, **request}, _AT_ONCE)
+                first = protocol.exchange(connection, {"seconds": patience, **request}, _AT_ONCE)
             except (OSError, ValueError):
                 continue
             if first.get("version") == __version__ and "accepted" in first:
-                return _result(connection)
+                return _result(connection, patience)
     return None
 
 
-def _result(connection: socket) -> dict[str, Any] | None:
+def _result(connection: socket, patience: float) -> dict[str, Any] | None:
     try:
-        reply = protocol.receive(connection, protocol.PATIENCE)
+        reply = protocol.receive(connection, patience)
     except (OSError, ValueError) as error:
         raise NoAnswerError from error
     if "elsewhere" in reply:

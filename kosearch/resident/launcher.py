@@ -88,6 +88,17 @@ def start(settings: Settings) -> dict[str, Any]:
         return protocol.exchange(connection, {"do": "status"}, protocol.STARTING)
 
 
+def watch(settings: Settings) -> dict[str, Any]:
+    """Have the resident, which is started if need be, keep the index up to date; what it says, or why it cannot.
+
+    Raises OSError, ValueError.
+    """
+    start(settings)
+    with _connected(protocol.socket_path(settings), settings) as connection:
+        request = {"do": "watch", "index": os.path.realpath(index_directory(settings.index, settings))}
+        return protocol.exchange(connection, request, protocol.STARTING)
+
+
 def residents(
     settings: Settings, *, patience: float = protocol.PATIENCE
 ) -> Iterator[tuple[Path, dict[str, Any] | None]]:

@@ -8,24 +8,31 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import kosearch
 from kosearch import config, embedding, resident, system
-from kosearch.config import Settings
-from kosearch.errors import KosearchError
+from kosearch.config import REFRESH_SECONDS, Settings
+from kosearch.errors import KosearchError, UsageError
 from kosearch.index import database
 from kosearch.joined import join
-from kosearch.library import Index
+from kosearch.library import Index, behind_by
+from kosearch.processing import DocumentProcessor, FileProcessor
 from kosearch.records import Answer, Query
 from kosearch.resident import Elsewhere, protocol
+from kosearch.resident.fresh import CuttingPool, Freshness, Reader
+from kosearch.resident.watching import Watcher
 from kosearch.terms import Analyzer
+
+if TYPE_CHECKING:
+    from kosearch.records import Vectors
 
 _FOLDERS = ("KOSEARCH_CONFIG", "KOSEARCH_DATA_DIR", "KOSEARCH_CACHE_DIR")
 MOST = 8
@@ -40,28 +47,43 @@ class Warm:
     def __init__(self, settings: Settings) -> None:
         self._analyzers: dict[tuple[str, ...], Analyzer] = {}
         self._settings = settings
-        self._query_embedders: dict[str, embedding.QueryEmbedder] = {}
+        self._query_embedders: dict[str, embedding.Embedder] = {}
         self._embedders: dict[str, embedding.Embedder] = {}
         self._rescorers: dict[str, embedding.Rescorer] = {}
         self._indexes: dict[str, _Index] = {}
         self._holding = threading.Lock()
         self._loading = threading.Lock()
+        self.reader = Reader(settings.timeout)
+        self.watchers: list[Watcher] = []
 
     @property
     def indexes(self) -> list[str]:
         """The directories of the indexes that are held, the latest asked last."""
         return list(self._indexes)
 
-    def answers(self, directories: Sequence[str], queries: Sequence[Query]) -> list[Answer]:
-        """As Index.answers, or Joined.answers, and raises as they do. Hits name the directory as their index."""
+    def answers(self, directories: Sequence[str], queries: Sequence[Query], refresh: float = 0.0) -> list[Answer]:
+        """As Index.answers, or Joined.answers, and raises as they do. Hits name the directory as their index.
+
+        Before, changes of up to `refresh` seconds of work are indexed.
+        """
         libraries = [self._library(one) for one in directories]
         try:
+            behind = sum(
+                self._behind(one, library, refresh) for one, library in zip(directories, libraries, strict=True)
+            )
             asked = libraries[0] if len(libraries) == 1 else join(*libraries)
-            return asked.answers(queries, warm=all(one.settled for one in libraries))
+            return behind_by(behind, asked.answers(queries, warm=all(one.settled for one in libraries)))
         except Exception:
             for directory, library in zip(directories, libraries, strict=True):
                 self._close(directory, library)  # whatever it was, the next question meets a new one
             raise
+
+    def _behind(self, directory: str, library: _Index, refresh: float) -> int:
+        """How many files an index is behind, after it was brought up to date as far as that is wanted."""
+        watcher = next((one for one in self.watchers if one.directory == directory and one.has_events), None)
+        if watcher is not None:
+            return watcher.behind
+        return library.freshness.looked(refresh) if refresh and library.is_local else 0
 
     def load(self, directory: str) -> None:
         """Load everything that a question takes, before there is one."""
@@ -76,6 +98,30 @@ class Warm:
                 if not library.settled:
                     with library.store.snapshot(warm=True):
                         library.settled = True
+
+    @contextmanager
+    def indexing(self, directory: str) -> Iterator[Index]:
+        """An index with all that is loaded, while no question has it brought up to date. Raises as opening one does."""
+        library = self._library(directory)
+        with library.freshness.paused():
+            yield library
+
+    def watch(self, directory: str) -> None:
+        """Keep an index up to date from now on. Raises as opening one does, and UsageError where nothing can watch."""
+        if find_spec("watchfiles") is None:
+            raise UsageError("watching needs the package watchfiles", "pip install 'kosearch[watch]'")
+        self._library(directory)
+        if not any(one.directory == directory for one in self.watchers):
+            own = [str(self._settings.data_dir), str(self._settings.cache_dir), directory]
+
+            def update() -> int:
+                return self._library(directory).freshness.updated(REFRESH_SECONDS)
+
+            self.watchers.append(Watcher(directory, lambda: self._library(directory).roots(), update, own))
+
+    def rest(self) -> None:
+        """Let go of what was not used for a while."""
+        self.reader.rest()
 
     def drop_gone(self) -> bool:
         """Close the indexes that are not there any more; whether that was all there were."""
@@ -92,7 +138,7 @@ class Warm:
                 self._analyzers = {words: Analyzer(words), **dict(others)}
             return self._analyzers[words]
 
-    def query_embedder(self, model: embedding.AnyModel) -> embedding.QueryEmbedder:
+    def query_embedder(self, model: embedding.AnyModel) -> embedding.Embedder:
         """The model, loaded once whatever indexes it made."""
         with self._loading:
             if model.fingerprint not in self._query_embedders:
@@ -141,6 +187,8 @@ class _Index(Index):
     def __init__(self, settings: Settings, warm: Warm) -> None:
         super().__init__(settings)
         self.settled = False
+        self.freshness = Freshness(self.refresh)
+        self._cutting: DocumentProcessor | None = None
         self._warm = warm
         self._identity = _identity(self.directory / database.NAME)
         self.store  # noqa: B018 - opened now: raises IndexMissing, IndexMismatch, IndexDamaged
@@ -153,8 +201,26 @@ class _Index(Index):
     def _new_analyzer(self, words: tuple[str, ...]) -> Analyzer:
         return self._warm.analyzer(words)
 
+    @property
+    def is_local(self) -> bool:
+        """Whether looking at files costs nobody anything: texts are not sent anywhere for a question's sake."""
+        return self.store.identity.endpoint is None
+
+    @property
+    def processor(self) -> DocumentProcessor:
+        found, words = self._cutting, self.store.identity.words
+        if found is None or found.words != words:
+            found = self._cutting = super().processor.sharing(self.analyzer)
+        return found
+
+    def file_pool(self, processor: FileProcessor) -> AbstractContextManager[CuttingPool]:
+        return self._warm.reader.pool(processor)
+
+    def embed_passages(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> Vectors:
+        return self.query_embedder.embed_passages(texts, progress)
+
     @cached_property
-    def query_embedder(self) -> embedding.QueryEmbedder:
+    def query_embedder(self) -> embedding.Embedder:
         return self._warm.query_embedder(self.model)
 
     @cached_property
@@ -184,7 +250,9 @@ TICK = 1.0
 Result = TypeVar("Result")
 Ask = Callable[[Sequence[Settings], Sequence[Query]], Sequence[Answer]]
 """Answers questions from an index, or from several, each with its settings. May raise anything."""
-Print = Callable[[Sequence[str], str, Mapping[str, str], bool, Sequence[str] | None, Ask], dict[str, Any]]
+Open = Callable[[Settings], AbstractContextManager[Index]]
+"""An index with all that is loaded, for whoever wants to write to it while no question does. Raises Elsewhere."""
+Print = Callable[[Sequence[str], str, Mapping[str, str], bool, Sequence[str] | None, Ask, Open], dict[str, Any]]
 """Runs a command line for another process: `kosearch.cli.query.printed`, which is above this room."""
 
 
@@ -200,7 +268,7 @@ class Commands:
         """Whether it is a question, asked with the settings that this process was started for."""
         file = environ.get("KOSEARCH_CONFIG")
         if (
-            not resident.is_question(argv)
+            not resident.may_run(argv)
             or any(environ.get(name) != os.environ.get(name) for name in protocol.HOMES)
             or any(environ.get(name) and not os.path.isabs(environ[name]) for name in _FOLDERS)
             or (file and not os.path.isfile(file))  # a pipe is the asking process's to read
@@ -228,27 +296,33 @@ class Commands:
         def ask(settings: Sequence[Settings], queries: Sequence[Query]) -> list[Answer]:
             return self._asked(settings, queries, environ, cwd)
 
+        def opened(settings: Settings) -> AbstractContextManager[Index]:
+            return self._warm.indexing(self._place(settings, environ, cwd))
+
         try:
-            return self._print(argv, cwd, environ, terminal, questions, ask)
+            return self._print(argv, cwd, environ, terminal, questions, ask, opened)
         except Elsewhere as reason:
             return {"elsewhere": str(reason)}
 
     def _asked(
         self, settings: Sequence[Settings], queries: Sequence[Query], environ: Mapping[str, str], cwd: str
     ) -> list[Answer]:
-        names: dict[str, str] = {}
-        for one in settings:
-            name = os.path.expanduser(one.index)
-            if os.sep in name or name.startswith("."):
-                name = os.path.join(cwd, name)
-            directory = config.index_directory(name, one)
-            if not self._is_for_me(one, environ) or not directory.is_dir():
-                raise Elsewhere("it is for another process, or there is no index")
-            names[os.path.realpath(directory)] = one.index
+        names = {self._place(one, environ, cwd): one.index for one in settings}
         if len(names) < len(settings):
             raise Elsewhere("an index is named twice")
-        answers = self._warm.answers(list(names), queries)
+        refresh = REFRESH_SECONDS if settings[0].refresh is None else settings[0].refresh
+        answers = self._warm.answers(list(names), queries, refresh)
         return [replace(one, hits=tuple(replace(hit, index=names[hit.index]) for hit in one.hits)) for one in answers]
+
+    def _place(self, settings: Settings, environ: Mapping[str, str], cwd: str) -> str:
+        """The directory of the index that is meant. Raises Elsewhere where it is not for this process, or not there."""
+        name = os.path.expanduser(settings.index)
+        if os.sep in name or name.startswith("."):
+            name = os.path.join(cwd, name)
+        directory = config.index_directory(name, settings)
+        if not self._is_for_me(settings, environ) or not directory.is_dir():
+            raise Elsewhere("it is for another process, or there is no index")
+        return os.path.realpath(directory)
 
     def _is_for_me(self, settings: Settings, environ: Mapping[str, str]) -> bool:
         return settings.resident and protocol.socket_path(settings, environ) == self._path
@@ -297,13 +371,16 @@ class _Server:
         while not self._told_to_end.is_set():
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._told_to_end.wait(), TICK)
-            if not self._busy and time.monotonic() - self._last > self._idle:
+            if not (self._busy or self._warm.watchers) and time.monotonic() - self._last > self._idle:
                 break
             if not is_in_place() or _identity(Path(kosearch.__file__)) != program:
                 break
             if self._warm.drop_gone():
                 break
+            self._warm.rest()
         server.close()
+        for watcher in self._warm.watchers:
+            watcher.stop()
         ends = time.monotonic() + ENDING
         while self._open and time.monotonic() < ends:
             await asyncio.sleep(0.01)
@@ -352,6 +429,8 @@ class _Server:
     async def _reply(self, request: dict[str, Any]) -> bytes:
         if request["do"] == "status":
             return _framed(self._status())
+        if request["do"] == "watch":
+            return await self._work(self._watched, request["index"])
         if request["do"] == "stop":
             self._told_to_end.set()
             return _framed({})
@@ -382,6 +461,13 @@ class _Server:
         except SystemExit as end:  # a command's, not this process's
             raise RuntimeError("it ended") from end
 
+    def _watched(self, directory: str) -> bytes:
+        try:
+            self._warm.watch(directory)
+        except KosearchError as error:
+            return _framed({"cannot": error.message, "hint": error.hint})
+        return _framed({"pid": os.getpid()})
+
     def _status(self) -> dict[str, Any]:
         return {
             "pid": os.getpid(),
@@ -389,6 +475,7 @@ class _Server:
             "idle": self._idle,
             "requests": self._asked,
             "indexes": list(self._warm.indexes),
+            "watching": [one.state for one in self._warm.watchers],
         }
 
     async def _work(self, task: Callable[..., Result], *arguments: Any) -> Result:

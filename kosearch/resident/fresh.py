@@ -1,0 +1,124 @@
+"""How the warm process keeps indexes up to date: it has Kiwi and the model, so that one changed file costs little.
+
+A file is read in a process of its own, as always, which a bad one may crash; it is cut, analysed and embedded here.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+from kosearch.errors import KosearchError
+from kosearch.processing import Extracts, FileExtractor, FileProcessor, Job, Processed
+from kosearch.workers import Failure, Pool
+
+LOOKS = 2.0
+"""Seconds between two walks for questions."""
+_KEPT = 60.0
+"""Seconds that the process which reads is kept after its last file."""
+
+
+class Reader:
+    """The process that reads files for all indexes, started for the first one. May be used from any thread."""
+
+    def __init__(self, deadline: float) -> None:
+        self._deadline = deadline
+        self._lock = threading.Lock()
+        self._extractor: FileExtractor | None = None
+        self._pool: Pool[Job, Extracts | Processed] | None = None
+        self._used = 0.0
+
+    @contextmanager
+    def pool(self, processor: FileProcessor) -> Iterator[CuttingPool]:
+        """For one run at a time: others wait."""
+        with self._lock:
+            if self._pool is None or self._extractor != processor.extractor:
+                self._close()
+                self._extractor = processor.extractor
+                self._pool = Pool(processor.extractor, 1, deadline=self._deadline)
+            try:
+                yield CuttingPool(self._pool, processor)
+            finally:
+                self._used = time.monotonic()
+
+    def rest(self) -> None:
+        """End the process where it was not used for a while."""
+        if self._pool is not None and self._lock.acquire(blocking=False):
+            try:
+                if time.monotonic() - self._used > _KEPT:
+                    self._close()
+            finally:
+                self._lock.release()
+
+    def _close(self) -> None:
+        if self._pool is not None:
+            self._pool.close()
+        self._pool = None
+
+
+class CuttingPool:
+    """Takes files from the process that reads them, and cuts and analyses them here."""
+
+    def __init__(self, pool: Pool[Job, Extracts | Processed], processor: FileProcessor) -> None:
+        self.limits = pool.limits
+        self._pool = pool
+        self._processor = processor
+
+    def map(self, items: Iterable[Job]) -> Iterator[tuple[Job, Processed | Failure]]:
+        """As `Pool.map`."""
+        for job, found in self._pool.map(items):
+            yield job, found if isinstance(found, Failure) else self._cut(found)
+
+    def _cut(self, found: Extracts | Processed) -> Processed | Failure:
+        try:
+            return self._processor.cut(found)
+        except Exception as error:  # noqa: BLE001 - as in a worker: one file must not end the run
+            return Failure("error", f"{type(error).__name__}: {error}")
+
+
+class Freshness:
+    """How far one index is behind its files, as it was last seen. May be used from any thread."""
+
+    def __init__(self, refresh: Callable[[float], int]) -> None:
+        self._refresh = refresh
+        self._looking = threading.Lock()
+        self._looked = float("-inf")
+        self.behind = 0
+        """Files that changed since."""
+
+    def looked(self, seconds: float) -> int:
+        """Bring the index up to date where that takes no longer, unless it was just done; how far it is behind.
+
+        Who comes while another one does it is not held up.
+        """
+        if self._looking.acquire(blocking=False):
+            try:
+                if time.monotonic() - self._looked > LOOKS:
+                    self.look(seconds)
+            finally:
+                self._looking.release()
+        return self.behind
+
+    def updated(self, seconds: float) -> int:
+        """The same whenever it is called, after whoever does it already: for who knows that something has changed."""
+        with self._looking:
+            self.look(seconds)
+        return self.behind
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """While somebody else writes to the index; the next question looks again."""
+        with self._looking:
+            yield
+            self._looked, self.behind = float("-inf"), 0
+
+    def look(self, seconds: float) -> None:
+        """The same at once."""
+        try:
+            self.behind = self._refresh(seconds)
+        except (KosearchError, OSError):
+            pass  # what is wrong with the index is for the question to say, and with a folder for `index`
+        finally:
+            self._looked = time.monotonic()
