@@ -110,6 +110,7 @@ def index(
         paths, index = ["."], os.path.join(os.getcwd(), PROJECT)
     settings = options.settings(
         caller.environ,
+        output.cwd,
         index=index,
         model=model,
         endpoint=endpoint,
