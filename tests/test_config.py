@@ -49,6 +49,7 @@ class TestWhereSettingsComeFrom:
             "k": 10,
             "workers": None,
             "timeout": 60.0,
+            "refresh": None,
             "resident": True,
             "resident_idle": 900.0,
         }
