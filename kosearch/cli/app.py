@@ -25,6 +25,7 @@ COMMANDS = {
     "query": ("query", "query"),
     "show": ("query", "show"),
     "open": ("open", "open_hit"),
+    "pick": ("pick", "pick"),
     "status": ("index", "status"),
     "remove": ("index", "remove"),
     "extract": ("index", "extract"),

@@ -19,6 +19,7 @@ from kosearch.cli import options, render
 from kosearch.errors import OK, KosearchError, UsageError
 
 if TYPE_CHECKING:
+    from kosearch.cli.output import Output
     from kosearch.config import Settings
     from kosearch.records import Hit
 
@@ -59,16 +60,7 @@ def remember(hits: Sequence[Hit], settings: Settings, environ: Mapping[str, str]
         make_private(file.parent)
         for old in sorted(file.parent.iterdir(), key=lambda one: one.stat().st_mtime)[:-_MOST]:
             old.unlink(missing_ok=True)
-        rows = [
-            {
-                "path": base64.b64encode(hit.raw).decode(),
-                "member": hit.member,
-                "kind": hit.kind,
-                "line": hit.cited.line_start,
-                "page": hit.page,
-            }
-            for hit in hits
-        ]
+        rows = [_place_of(hit) for hit in hits]
         handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(handle, "w") as stream:
             json.dump(rows, stream)
@@ -86,15 +78,33 @@ def open_hit(
     """
     output = options.output_of(context, quiet=quiet)
     settings = options.settings()
-    hit = _last(settings, number)
-    path = os.fsdecode(base64.b64decode(hit["path"]))
+    return _open(output, settings, _last(settings, number), show=show)
+
+
+def open_place(output: Output, settings: Settings, hit: Hit) -> int:
+    """Open a hit at its page or line. Raises as the command does."""
+    return _open(output, settings, _place_of(hit))
+
+
+def _place_of(hit: Hit) -> dict[str, Any]:
+    return {
+        "path": base64.b64encode(hit.raw).decode(),
+        "member": hit.member,
+        "kind": hit.kind,
+        "line": hit.cited.line_start,
+        "page": hit.page,
+    }
+
+
+def _open(output: Output, settings: Settings, place: Mapping[str, Any], *, show: bool = False) -> int:
+    path = os.fsdecode(base64.b64decode(place["path"]))
     if not os.path.exists(path):
         raise UsageError(f"{path} is not there any more", "kosearch index brings the index up to date")
-    if hit["member"]:
-        path, inside = _taken_out(path, hit["member"])
+    if place["member"]:
+        path, inside = _taken_out(path, place["member"])
         if not inside:
-            output.note(f"{hit['member']} has no file of its own: this opens the file that it stands in")
-    command = viewer(settings, {**hit, "path": path})
+            output.note(f"{place['member']} has no file of its own: this opens the file that it stands in")
+    command = viewer(settings, {**place, "path": path})
     if show:
         output.line(shlex.join(command))
         return OK

@@ -11,7 +11,7 @@ _kosearch() {
     [[ $previous == '=' ]] && previous=${COMP_WORDS[COMP_CWORD - 2]}
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
-        index|query|show|open|status|remove|extract|eval|serve|mcp|check|repair|docs|completions|indexes|models) command=${COMP_WORDS[i]}; break ;;
+        index|query|show|open|pick|status|remove|extract|eval|serve|mcp|check|repair|docs|completions|indexes|models) command=${COMP_WORDS[i]}; break ;;
         esac
     done
     ((i + 1 < COMP_CWORD)) && case "$command ${COMP_WORDS[i + 1]}" in
@@ -21,9 +21,9 @@ _kosearch() {
     COMPREPLY=()
     case "$command $previous" in
         'index --include' | 'index --exclude' | 'index --max-file-size' | 'index --passage-tokens' | 'index --passage-overlap' | 'index --endpoint' | 'index --dimensions' | 'index --into' | 'query -k' | 'query --path' | 'query --after' | 'query --before' | 'query --weight' | 'query --min-score' | 'query --rerank' | 'query -C' | 'query --context' | 'query --max-bytes' | 'query --offset' | 'query --format' | 'query --batch' | 'query --refresh' | 'show -C' | 'show --context' | 'eval --compare' | 'eval --weight' | 'eval --failures' | 'eval --qrels' | 'eval --run' | 'eval --plot' | 'eval --endpoint' | 'eval --passage-tokens' | 'serve --idle') return ;;
-        'index -i' | 'index --index' | 'query -i' | 'query --index' | 'show -i' | 'show --index' | 'status -i' | 'status --index' | 'remove -i' | 'remove --index' | 'eval -i' | 'eval --index' | 'serve -i' | 'serve --index' | 'mcp -i' | 'mcp --index' | 'check -i' | 'check --index' | 'repair -i' | 'repair --index' | 'indexes backup -i' | 'indexes backup --index' | 'indexes restore -i' | 'indexes restore --index' | 'indexes move -i' | 'indexes move --index') words=$(_kosearch_names "$1" index) ;;
+        'index -i' | 'index --index' | 'query -i' | 'query --index' | 'show -i' | 'show --index' | 'pick -i' | 'pick --index' | 'status -i' | 'status --index' | 'remove -i' | 'remove --index' | 'eval -i' | 'eval --index' | 'serve -i' | 'serve --index' | 'mcp -i' | 'mcp --index' | 'check -i' | 'check --index' | 'repair -i' | 'repair --index' | 'indexes backup -i' | 'indexes backup --index' | 'indexes restore -i' | 'indexes restore --index' | 'indexes move -i' | 'indexes move --index') words=$(_kosearch_names "$1" index) ;;
         'index -m' | 'index --model' | 'eval -m' | 'eval --model') words=$(_kosearch_names "$1" model) ;;
-        'index --device' | 'query --device' | 'eval --device' | 'serve --device' | 'mcp --device' | 'models check --device') words=$'auto\ncpu\ncuda\nmps' ;;
+        'index --device' | 'query --device' | 'pick --device' | 'eval --device' | 'serve --device' | 'mcp --device' | 'models check --device') words=$'auto\ncpu\ncuda\nmps' ;;
         'index --storage') words=$'float16\nint8' ;;
         'query --type') words=$'adoc\nasciidoc\ncalendar\ncode\ncsv\ndoc\ndocx\neml\nepub\nexcel\nhtm\nhtml\nhwp\nhwpml\nhwpx\nics\nipynb\njson\nlatex\nmail\nmarkdown\nmbox\nmd\nmhtml\nmsg\nnotebook\nodf\nodp\nods\nodt\norg\npdf\npowerpoint\nppt\npptx\nrst\nrtf\nsubtitles\ntar\ntex\ntext\ntxt\nvcard\nvcf\nvsdx\nword\nxls\nxlsx\nxml\nxps\nzip' ;;
         'query --mode' | 'eval --mode') words=$'hybrid\ndense\nlexical' ;;
@@ -34,6 +34,7 @@ _kosearch() {
                 query) words='-k --path --type --after --before --mode --weight --min-score --rerank --exact --group -C --context --explain --json --jsonl --brief --max-bytes --offset --paths --format --vimgrep -0 --batch --refresh -i --index --all --device --no-resident -q --quiet -h --help' ;;
                 show) words='-C --context -i --index --json -h --help' ;;
                 open) words='--print -q --quiet -h --help' ;;
+                pick) words='-i --index --device -h --help' ;;
                 status) words='--problems -i --index --json -h --help' ;;
                 remove) words='-i --index --wait -q --quiet -h --help' ;;
                 extract) words='--archives --json -h --help' ;;
@@ -60,7 +61,7 @@ _kosearch() {
                 *) words='--version -h --help' ;;
                 esac
             elif [[ -z $command ]]; then
-                words='index query show open status remove extract eval serve mcp check repair docs completions indexes models'
+                words='index query show open pick status remove extract eval serve mcp check repair docs completions indexes models'
             elif [[ $command == indexes ]]; then
                 words='backup restore adopt rename remove move'
             elif [[ $command == models ]]; then

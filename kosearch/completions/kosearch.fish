@@ -10,6 +10,7 @@ complete -c kosearch -n __fish_use_subcommand -a index -d 'Make files and folder
 complete -c kosearch -n __fish_use_subcommand -a query -d 'Find the passages that answer a question, best first'
 complete -c kosearch -n __fish_use_subcommand -a show -d 'Print a passage with the lines around it'
 complete -c kosearch -n __fish_use_subcommand -a open -d 'Open a hit of this terminal\'s last question, at its page or line'
+complete -c kosearch -n __fish_use_subcommand -a pick -d 'Search while you type: open a hit with Enter, or mark several with Tab and print their paths'
 complete -c kosearch -n __fish_use_subcommand -a status -d 'Print documents, passages, model, size on disk and the last run'
 complete -c kosearch -n __fish_use_subcommand -a remove -d 'Take files and folders out of the index'
 complete -c kosearch -n __fish_use_subcommand -a extract -d 'Print a file\'s text as kosearch reads it'
@@ -89,6 +90,10 @@ complete -c kosearch -n '__fish_seen_subcommand_from show' -s h -l help -d 'Show
 complete -c kosearch -n '__fish_seen_subcommand_from open' -l print -d 'Print the command instead of running it'
 complete -c kosearch -n '__fish_seen_subcommand_from open' -s q -l quiet -d 'Print no progress and no notes'
 complete -c kosearch -n '__fish_seen_subcommand_from open' -s h -l help -d 'Show this message and exit'
+
+complete -c kosearch -n '__fish_seen_subcommand_from pick' -s i -l index -x -a '(__kosearch_names index; __fish_complete_directories)' -d 'Which index: a name, or a folder'
+complete -c kosearch -n '__fish_seen_subcommand_from pick' -l device -x -a 'auto cpu cuda mps' -d 'Where to embed; on several GPUs: cuda:0,cuda:1'
+complete -c kosearch -n '__fish_seen_subcommand_from pick' -s h -l help -d 'Show this message and exit'
 
 complete -c kosearch -n '__fish_seen_subcommand_from status' -l problems -d 'List every file that is not searchable, with the reason'
 complete -c kosearch -n '__fish_seen_subcommand_from status' -s i -l index -x -a '(__kosearch_names index; __fish_complete_directories)' -d 'Which index: a name, or a folder'

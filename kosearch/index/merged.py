@@ -29,6 +29,7 @@ from kosearch.index.contract import (
 from kosearch.records import Heading, PageStart, Passage, Statistics
 
 Found = TypeVar("Found")
+Floats = NDArray[np.floating[Any]]
 
 
 class MergedSnapshot:
@@ -93,10 +94,14 @@ class MergedSnapshot:
         k: int,
         documents: Ids | None = None,
         required: Sequence[Alternatives] = (),
+        nearest_to: Vectors | None = None,
     ) -> Ids:
-        """The k passages with the most points for the terms they have, ids ascending. Ties by path and position."""
+        """The k passages with the most points for the terms they have, ids ascending.
+
+        Ties by their cosines with `nearest_to` (d,), then by path and position.
+        """
         found = [
-            self._numbered(place, part.lexical(points, k, self._filter(place, documents), required))
+            self._numbered(place, part.lexical(points, k, self._filter(place, documents), required, nearest_to))
             for place, part in enumerate(self._parts)
         ]
         ids = np.concatenate(found)
@@ -105,7 +110,8 @@ class MergedSnapshot:
                 sum(points[field][term] for field in points for term in set(terms[field]) & points[field].keys())
                 for terms in self.terms(ids)
             ]
-            ids = ids[self._best(ids, np.array(have, dtype=np.float64), k)]
+            near = np.zeros(len(ids)) if nearest_to is None else self.cosines(nearest_to, ids)
+            ids = ids[self._best(ids, np.array(have, dtype=np.float64), k, near)]
         return np.sort(ids)
 
     def cosines(self, query: Vectors, ids: Ids) -> Vectors:
@@ -220,16 +226,17 @@ class MergedSnapshot:
             found.update(zip(mine.tolist(), asked(part, mine // len(self._parts)), strict=True))
         return [found[number] for number in ids.tolist()]
 
-    def _best(self, ids: Ids, values: NDArray[np.floating[Any]], k: int) -> NDArray[np.intp]:
-        """The rows of the k highest values, best first, ties by path and position."""
-        order = np.argsort(-values, kind="stable")
-        equal = np.flatnonzero(np.diff(values[order]) == 0)
+    def _best(self, ids: Ids, values: Floats, k: int, others: Floats | None = None) -> NDArray[np.intp]:
+        """The rows of the k highest values, best first, ties by the highest of others, then by path and position."""
+        seconds = np.zeros(len(values)) if others is None else others
+        order = np.lexsort((-seconds, -values))
+        equal = np.flatnonzero((np.diff(values[order]) == 0) & (np.diff(seconds[order]) == 0))
         tied = order[np.union1d(equal, equal + 1)]
         places = {
             row: (one.document.raw, one.document.member, one.ordinal)
             for row, one in zip(tied.tolist(), self.stored(ids[tied]), strict=True)
         }
-        settled = sorted(order.tolist(), key=lambda row: (-values[row], places.get(row, ())))
+        settled = sorted(order.tolist(), key=lambda row: (-values[row], -seconds[row], places.get(row, ())))
         best: NDArray[np.intp] = np.array(settled[:k], dtype=np.intp)
         return best
 
