@@ -62,7 +62,7 @@ def test_the_best_of_many_ties_are_the_same(k: int, folder: Path) -> None:
     def found(index: Any) -> tuple[list[Any], list[Any]]:
         with index.snapshot() as snapshot:
             nearest, _ = snapshot.dense(QUERY, k)
-            words = snapshot.lexical({"heading": {"제목": 1}}, k)
+            words = snapshot.lexical({"heading": {"제목": 1}}, k, nearest_to=QUERY)
             return tuple(  # type: ignore[return-value]
                 [(one.document.path, one.ordinal) for one in snapshot.stored(ids)] for ids in (nearest, words)
             )
