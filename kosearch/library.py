@@ -351,15 +351,18 @@ class Index(Opened):
         passages = changes.bytes * (self.status().passages / known if known else _PASSAGES_IN_A_BYTE)
         return changes.count * _SECONDS_FOR_A_FILE + passages * _SECONDS_FOR_A_PASSAGE
 
-    def refresh(self, seconds: float = REFRESH_SECONDS) -> int:
+    def refresh(self, seconds: float = REFRESH_SECONDS, seen: Callable[[int], object] | None = None) -> int:
         """Bring the index up to date if that takes at most about so long; how many changed files are left.
 
+        `seen` is told how many there are, before any is read.
         For before a question: it waits for no writer that may take long, and where the index is somebody else's, or
         was made by other rules, it is left as it is. Raises what `index` raises but IndexBusy.
         """
         if self.is_foreign or not self.roots() or not self._are_terms_current():
             return 0
         found = self.changes()
+        if seen is not None:
+            seen(found.count)
         if not found.count or self.seconds_for(found) > seconds:
             return found.count
         ends = time.monotonic() + 2 * seconds  # what was foreseen may take longer

@@ -6,8 +6,9 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from threading import Event
 
 import pytest
 from conftest import Program, until
@@ -18,6 +19,7 @@ from kosearch.cli import main
 from kosearch.index import FileState
 from kosearch.indexing import survey
 from kosearch.records import Changes, Reason
+from kosearch.resident import fresh
 from kosearch.resident.fresh import LOOKS, Freshness
 from kosearch.sources import WalkRules, find
 
@@ -84,28 +86,53 @@ class TestFreshness:
     def test_it_looks_at_most_every_two_seconds(self) -> None:
         looks: list[float] = []
 
-        def refresh(seconds: float) -> int:
+        def refresh(seconds: float, seen: Callable[[int], None]) -> int:
             looks.append(seconds)
+            seen(0)
             return len(looks)
 
         freshness = Freshness(refresh)
         assert [freshness.looked(5.0), freshness.looked(5.0)] == [1, 1]
-        freshness._looked -= LOOKS
+        freshness._next -= LOOKS
         assert freshness.looked(3.0) == 2
         assert looks == [5.0, 3.0]
         assert freshness.updated(1.0) == 3  # who knows that something changed does not wait
 
     def test_what_goes_wrong_is_not_the_questions_concern(self) -> None:
-        def refresh(_: float) -> int:
+        def refresh(_: float, seen: Callable[[int], None]) -> int:
             raise kosearch.IndexBusy("busy")
 
         assert Freshness(refresh).looked(5.0) == 0
 
     def test_nobody_waits_while_somebody_else_writes(self) -> None:
-        freshness = Freshness(lambda _: 1)
+        freshness = Freshness(lambda *_: 1)
         with freshness.paused():
             assert freshness.looked(5.0) == 0
         assert freshness.looked(5.0) == 1
+
+    def test_what_takes_long_after_all_goes_on_beside_the_answer(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(fresh, "_WALK", 0.1)
+        goes_on = Event()
+
+        def long_walk(_: float, seen: Callable[[int], None]) -> int:
+            goes_on.wait()
+            return 0
+
+        def long_file(_: float, seen: Callable[[int], None]) -> int:
+            seen(3)
+            goes_on.wait()
+            return 0
+
+        for refresh, behind in ((long_walk, 0), (long_file, 3)):
+            goes_on.clear()
+            freshness = Freshness(refresh)
+            began = time.monotonic()
+            assert freshness.looked(-0.5) == behind
+            assert freshness.looked(-0.5) == behind  # nor does the next one wait
+            assert time.monotonic() - began < 3
+            goes_on.set()
+            with freshness.paused():
+                assert freshness.behind == 0
 
 
 @pytest.fixture(scope="module")

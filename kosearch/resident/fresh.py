@@ -10,14 +10,21 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
-from kosearch.errors import KosearchError
 from kosearch.processing import Extracts, FileExtractor, FileProcessor, Job, Processed
 from kosearch.workers import Failure, Pool
 
 LOOKS = 2.0
 """Seconds between two walks for questions."""
+_REST = 10.0
+"""Times as long as a walk took, until the next one: very many files cost a question no more than few."""
+_WALK = 1.0
+"""Seconds that a question waits for a walk."""
 _KEPT = 60.0
 """Seconds that the process which reads is kept after its last file."""
+
+
+Refresh = Callable[[float, Callable[[int], None]], int]
+"""`Index.refresh`."""
 
 
 class Reader:
@@ -32,16 +39,20 @@ class Reader:
 
     @contextmanager
     def pool(self, processor: FileProcessor) -> Iterator[CuttingPool]:
-        """For one run at a time: others wait."""
-        with self._lock:
+        """For one run at a time: another one meanwhile has a process of its own."""
+        if not self._lock.acquire(blocking=False):
+            with Pool(processor.extractor, 1, deadline=self._deadline) as pool:
+                yield CuttingPool(pool, processor)
+            return
+        try:
             if self._pool is None or self._extractor != processor.extractor:
                 self._close()
                 self._extractor = processor.extractor
                 self._pool = Pool(processor.extractor, 1, deadline=self._deadline)
-            try:
-                yield CuttingPool(self._pool, processor)
-            finally:
-                self._used = time.monotonic()
+            yield CuttingPool(self._pool, processor)
+        finally:
+            self._used = time.monotonic()
+            self._lock.release()
 
     def rest(self) -> None:
         """End the process where it was not used for a while."""
@@ -81,30 +92,34 @@ class CuttingPool:
 class Freshness:
     """How far one index is behind its files, as it was last seen. May be used from any thread."""
 
-    def __init__(self, refresh: Callable[[float], int]) -> None:
+    def __init__(self, refresh: Refresh) -> None:
         self._refresh = refresh
         self._looking = threading.Lock()
-        self._looked = float("-inf")
+        self._next = float("-inf")
+        """When a question looks again."""
         self.behind = 0
         """Files that changed since."""
 
     def looked(self, seconds: float) -> int:
         """Bring the index up to date where that takes no longer, unless it was just done; how far it is behind.
 
-        Who comes while another one does it is not held up.
+        Nobody is held up by whoever does it already, by a walk of very many files, or by a file that takes long after
+        all: then it goes on beside the answer.
         """
         if self._looking.acquire(blocking=False):
-            try:
-                if time.monotonic() - self._looked > LOOKS:
-                    self.look(seconds)
-            finally:
+            if time.monotonic() < self._next:
                 self._looking.release()
+            else:
+                walked, ended = threading.Event(), threading.Event()
+                threading.Thread(target=self._beside, args=(seconds, walked, ended), daemon=True).start()
+                if walked.wait(_WALK):
+                    ended.wait(seconds + 1)
         return self.behind
 
     def updated(self, seconds: float) -> int:
-        """The same whenever it is called, after whoever does it already: for who knows that something has changed."""
+        """The same whenever it is called, and to its end: for who knows that something has changed."""
         with self._looking:
-            self.look(seconds)
+            self._look(seconds, threading.Event())
         return self.behind
 
     @contextmanager
@@ -112,13 +127,25 @@ class Freshness:
         """While somebody else writes to the index; the next question looks again."""
         with self._looking:
             yield
-            self._looked, self.behind = float("-inf"), 0
+            self._next, self.behind = float("-inf"), 0
 
-    def look(self, seconds: float) -> None:
-        """The same at once."""
+    def _beside(self, seconds: float, walked: threading.Event, ended: threading.Event) -> None:
         try:
-            self.behind = self._refresh(seconds)
-        except (KosearchError, OSError):
-            pass  # what is wrong with the index is for the question to say, and with a folder for `index`
+            self._look(seconds, walked)
         finally:
-            self._looked = time.monotonic()
+            self._looking.release()
+            walked.set()
+            ended.set()
+
+    def _look(self, seconds: float, walked: threading.Event) -> None:
+        began = time.monotonic()
+
+        def seen(count: int) -> None:
+            self.behind = count
+            self._next = time.monotonic() + max(LOOKS, _REST * (time.monotonic() - began))
+            walked.set()
+
+        try:
+            self.behind = self._refresh(seconds, seen)
+        except Exception:  # noqa: BLE001 - what is wrong with the index is for the question to say
+            self._next = time.monotonic() + LOOKS

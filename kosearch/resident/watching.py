@@ -16,8 +16,6 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
-from kosearch import system
-
 TIMER = 30.0
 """Seconds between walks where there are no events."""
 _TICK = 5.0
@@ -146,7 +144,7 @@ class Watcher:
         self._larger = subprocess.Popen(
             command,
             cwd=os.sep,
-            env={**system.environment(), "KOSEARCH_RESIDENT": "off"},
+            env={**os.environ, "KOSEARCH_RESIDENT": "off"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
