@@ -52,6 +52,7 @@ class TestWhereSettingsComeFrom:
             "refresh": None,
             "resident": True,
             "resident_idle": 900.0,
+            "viewers": (),
         }
 
     def test_flag_before_environment_before_file_before_default(self, settings_file: Path) -> None:
