@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kosearch.config import Settings, index_directory, index_names, load
+from kosearch.config import Settings, index_directory, index_names, load, project_index
 from kosearch.errors import ConfigError, UsageError
 
 NAMES = [field.name for field in fields(Settings) if not field.name.endswith(("_dir", "_file"))]
@@ -256,3 +256,17 @@ class TestPlaces:
             (tmp_path / "indexes" / name).mkdir(parents=True)
         (tmp_path / "indexes/file").touch()
         assert index_names(settings) == ["a", "b"]
+
+
+def test_a_projects_index_that_somebody_else_planted_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who may write to a folder above, such as /tmp, decides nothing."""
+    (tmp_path / "project/sub").mkdir(parents=True)
+    for place in (tmp_path, tmp_path / "project"):
+        (place / ".kosearch").mkdir()
+    assert project_index(str(tmp_path / "project/sub")) == str(tmp_path / "project/.kosearch")
+    if os.geteuid() == 0:
+        os.chown(tmp_path / "project/.kosearch", 12345, 12345)
+        assert project_index(str(tmp_path / "project/sub")) == str(tmp_path / ".kosearch")
+    else:
+        monkeypatch.setattr(os, "geteuid", lambda: 12345)
+        assert project_index(str(tmp_path / "project/sub")) is None

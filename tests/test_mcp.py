@@ -23,7 +23,7 @@ from anyio.from_thread import start_blocking_portal
 from mcp.client.session import ClientSession
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.shared.exceptions import MCPError
-from mcp_types import CallToolResult
+from mcp_types import CallToolResult, PaginatedRequestParams
 
 import kosearch
 from kosearch import config
@@ -181,6 +181,12 @@ def test_documents_are_resources(agent: Agent) -> None:
     assert uri == f"kosearch://documents/default/{RULES}"
     [content] = agent.portal.call(agent.session.read_resource, uri).contents
     assert "제8조 (연차의 이월)" in content.text
+    assert (
+        agent.portal.call(
+            lambda: agent.session.list_resources(params=PaginatedRequestParams(cursor="9" * 5000))
+        ).next_cursor
+        is None
+    )
     [template] = agent.portal.call(agent.session.list_resource_templates).resource_templates
     assert template.uri_template == "kosearch://documents/{index}/{id}"
 

@@ -178,7 +178,7 @@ class _Handlers:
 async def _waited(context: Context, call: Callable[..., str], wanted: BaseModel) -> str:
     """What the call gives; whoever asked is told every second that it is still being looked for."""
     text: str | None = None
-    failure: KosearchError | None = None
+    failure: Exception | None = None
 
     async def report() -> None:
         began = anyio.current_time()
@@ -190,7 +190,7 @@ async def _waited(context: Context, call: Callable[..., str], wanted: BaseModel)
         tasks.start_soon(report)
         try:
             text = await _threaded(call, wanted)
-        except KosearchError as error:  # raised here it would come out in a group
+        except Exception as error:  # noqa: BLE001 - raised here it would come out in a group
             failure = error
         tasks.cancel_scope.cancel()
     if text is None:

@@ -36,6 +36,7 @@ _SCHEME = "kosearch://documents/"
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """Control characters, marks that make a line read other than it is, and what is no character."""
 _CURSOR = re.compile(r"([0-9a-f]{8,64})@([0-9]+)-([0-9]+)")
+_OFFSET = re.compile("[0-9]{1,9}")
 _SPAN = re.compile(r"([0-9]{1,9})(?:-([0-9]{1,9}))?")
 _SURROUNDINGS = 1
 """Passages that are read before and after a hit, unless told otherwise."""
@@ -222,7 +223,7 @@ class Tools:
 
     def resources(self, cursor: str | None) -> tuple[list[tuple[str, StoredDocument]], str | None]:
         """Documents of the usual index with their URIs, and the cursor of those that follow."""
-        start = int(cursor) if cursor and cursor.isdecimal() else 0
+        start = int(cursor) if cursor and _OFFSET.fullmatch(cursor) else 0
         with self._opened(None) as index:
             found = index.documents()
         page = [(self.uri(one.text_hash), one) for one in found[start : start + PAGE]]
