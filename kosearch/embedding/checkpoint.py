@@ -169,6 +169,7 @@ def _read(directory: Path, name: str, revision: str, why: str, cache_dir: Path, 
         prompts=prompts,
         fingerprint=hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest(),
         why=why,
+        cache_dir=cache_dir,
         heads=_heads(directory),
         splits_words=splits_words,
         code=code,
@@ -450,7 +451,7 @@ def cached_fact(kind: str, path: Path, cache_dir: Path, compute: Callable[[Path]
     key = f"{kind}\0{real}\0{state.st_size}\0{state.st_mtime_ns}"
     note = cache_dir / "facts" / hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
     with contextlib.suppress(OSError):
-        return note.read_text(encoding="utf-8")
+        return note.read_bytes().decode()
     fact = compute(real)
     with contextlib.suppress(OSError):
         make_private(note.parent)

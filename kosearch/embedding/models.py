@@ -86,6 +86,8 @@ class Model:
     """Equal for two models only if they give the same vectors: weights, architecture, tokenizer, steps, prompts."""
     why: str
     """One line for a person: which model this is and why it was chosen."""
+    cache_dir: Path = field(compare=False)
+    """Where what was found out about its files is kept."""
     heads: Heads | None = None
     """Where the model can score a passage by its tokens too. No vector depends on them."""
     splits_words: bool = False
