@@ -44,6 +44,7 @@ from kosearch.scoring import (
 )
 from kosearch.sources import ReadError, read
 from kosearch.terms import CONTEXT, FORMS, MORPHEMES, Question, is_name_pair, matches
+from kosearch.terms.dictionaries import SAME
 from kosearch.terms.normal_forms import normal_forms
 from kosearch.terms.scripts import is_hanja
 
@@ -55,8 +56,9 @@ Embed = Callable[[Sequence[str]], Vectors]
 Rescore = Callable[[str, Sequence[str]], Vectors]
 """A question and passages as the model sees them → (n, 3): dense, sparse and multi-vector scores."""
 
-IN_ITS_PLACE = 2.0
-"""How many times as much another word for one of the question's counts where no passage has that one."""
+BESIDE = 0.5
+"""What the same word in other letters counts in passages without the question's, where others have that; a word that is
+only near counts for nothing there: meaning finds it."""
 SHARED = 0.5
 """Passages that were cut differently are shown once where so much of the shorter one is in both."""
 _LEAST = 80
@@ -220,7 +222,7 @@ def _with_others(question: Question) -> Mapping[str, Mapping[str, float]]:
     for others in question.others.values():
         for other, weight in others.items():
             for part in other:
-                words.setdefault(part, weight / len(other))
+                words.setdefault(part, BESIDE * weight / len(other))
     return {**question.terms, MORPHEMES: words}
 
 
@@ -230,11 +232,13 @@ def _by_others(question: Question, terms: Sequence[Terms], statistics: Statistic
     for asked, others in question.others.items():
         most = sum(idf(frequencies[part], statistics.passages) for part in asked)
         # Where no passage has the word, there is none that another word for it could outrank.
-        times = 1.0 if all(frequencies[part] for part in asked) else IN_ITS_PLACE
+        stands = all(frequencies[part] for part in asked)
         worth = {
-            other: times * weight * min(most, sum(idf(frequencies[part], statistics.passages) for part in other))
+            other: (BESIDE if stands else 1.0)
+            * weight
+            * min(most, sum(idf(frequencies[part], statistics.passages) for part in other))
             for other, weight in others.items()
-            if all(frequencies[part] for part in other)
+            if all(frequencies[part] for part in other) and (weight == SAME or not stands)
         }
         if worth:
             for row, passage in enumerate(terms):

@@ -27,8 +27,9 @@ Entry = TypeVar("Entry")
 SYNONYMS, WORDS = "synonyms.txt", "words.txt"
 MOST_WORDS = 5000
 """An index keeps them, and every process that reads Korean loads them."""
-WEIGHTS = {"=": 0.5, "~": 0.3}
-"""What a word of the table of doublets weighs beside the one that was asked for."""
+SAME = 1.0
+WEIGHTS = {"=": SAME, "~": 0.6}
+"""What a word of the table of doublets weighs in the place of one that was asked for and that no passage has."""
 _LONGEST = 100
 """Characters of an expression."""
 _LONGEST_WORD = 40
