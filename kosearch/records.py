@@ -133,6 +133,37 @@ class Extraction:
 
 
 @dataclass(frozen=True, slots=True)
+class RecognisedLine:
+    """A line that was read in a picture; lengths in the picture's pixels, from its upper left."""
+
+    text: str
+    left: int
+    right: int
+    base: int
+    height: int
+    block: int
+    """Lines of one column or table have the same number."""
+    row: bool
+    """Whether it is a table's row, or wide gaps part it."""
+    confidence: float
+    """The engine's own view of it, 0 to 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recognised:
+    """The text of a picture, in the order of reading."""
+
+    lines: tuple[RecognisedLine, ...]
+    confidence: float
+    """The mean over all characters, 0 to 1; 0.0 where nothing was found."""
+    turned: int = 0
+    """By how many degrees, counterclockwise, the picture was turned to be read."""
+    width: int = 0
+    """Of the picture as it was read, in pixels."""
+    height: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Passage:
     """A slice [start:end] of a document's text."""
 

@@ -1,0 +1,212 @@
+"""The recogniser: Tesseract, in this process (tesserocr) or as the program, with a model that the system has.
+
+Nothing is downloaded here. What is missing is one line that names the command for this system.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Grey = NDArray[np.uint8]
+    """(height, width): 0 is black."""
+
+MODEL = "Hangul"
+"""Tesseract's model of the script: Korean with Latin letters and figures. Hanja and rare syllables are not in it."""
+_FALLBACK = ("kor", "eng")
+_UNIFORM_BLOCK = 6
+"""Tesseract's page segmentation: one block of text. Its own search for blocks takes Korean lines apart."""
+_VARIABLE = "preserve_interword_spaces"
+_FOLDERS = (
+    "/usr/share/tesseract-ocr/5/tessdata",
+    "/usr/share/tesseract-ocr/4.00/tessdata",
+    "/usr/share/tessdata",
+    "/usr/share/tesseract/tessdata",
+    "/usr/local/share/tessdata",
+    "/opt/homebrew/share/tessdata",
+    "/opt/local/share/tessdata",
+    r"C:\Program Files\Tesseract-OCR\tessdata",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word in a picture, in its pixels from the upper left; `line` counts the lines of the picture."""
+
+    text: str
+    left: int
+    top: int
+    right: int
+    bottom: int
+    confidence: float
+    """0 to 1."""
+    line: int
+
+
+class TooSlow(Exception):
+    """A picture took longer than it may."""
+
+
+class Engine(Protocol):
+    """What recognises the words in a block of lines."""
+
+    name: str
+    """Engine, version and model: what it recognises may change with each."""
+
+    def words(self, picture: Grey, seconds: float) -> list[Word]:
+        """The words, line by line; raises TooSlow after so many seconds of processor time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Why nothing can be recognised, and the command that changes it."""
+
+    what: str
+    command: str
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.command}"
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """The files by which Tesseract reads: a folder, and names in it joined by a plus sign."""
+
+    folder: Path
+    languages: str
+
+    @property
+    def fingerprint(self) -> str:
+        """Eight digits that tell the files apart."""
+        digest = hashlib.blake2b(digest_size=4)
+        for name in self.languages.split("+"):
+            with (self.folder / f"{name}.traineddata").open("rb") as file:
+                digest.update(hashlib.file_digest(file, "blake2b").digest())
+        return digest.hexdigest()
+
+
+@cache
+def find(folder: Path | None = None) -> Engine | Missing:
+    """The engine of this machine; `folder` is where `kosearch models pull ocr` keeps its model."""
+    model = find_model(folder)
+    if find_spec("tesserocr") is not None:
+        return _InProcess(model) if model else _no_model()
+    program = shutil.which("tesseract")
+    if program is None:
+        return Missing("no engine for OCR is installed", "pip install 'kosearch[ocr]'")
+    return _Program(program, model) if model else _no_model()
+
+
+def find_model(folder: Path | None = None, environ: Mapping[str, str] = os.environ) -> Model | None:
+    """The first model that there is: of the Korean script, else Korean and English together."""
+    folders = list(_folders(folder, environ))
+    for place in folders:
+        for below in (place, place / "script"):
+            if (below / f"{MODEL}.traineddata").is_file():
+                return Model(below, MODEL)
+    for place in folders:
+        if all((place / f"{name}.traineddata").is_file() for name in _FALLBACK):
+            return Model(place, "+".join(_FALLBACK))
+    return None
+
+
+def _folders(folder: Path | None, environ: Mapping[str, str]) -> Iterator[Path]:
+    if prefix := environ.get("TESSDATA_PREFIX"):
+        yield from (Path(prefix), Path(prefix) / "tessdata")
+    if folder is not None:
+        yield folder
+    yield from map(Path, _FOLDERS)
+
+
+def _no_model() -> Missing:
+    pull = "kosearch models pull ocr"
+    if shutil.which("apt-get"):
+        return Missing("no Korean model for OCR is installed", f"apt-get install tesseract-ocr-script-hang, or {pull}")
+    if sys.platform == "darwin":
+        return Missing("no Korean model for OCR is installed", f"brew install tesseract-lang, or {pull}")
+    return Missing("no Korean model for OCR is installed", pull)
+
+
+class _InProcess:
+    """Tesseract as a library. Loaded at the first picture: a model takes a tenth of a second and 60 MB."""
+
+    def __init__(self, model: Model) -> None:
+        from importlib.metadata import version
+
+        self._model = model
+        self._api: Any = None
+        self.name = f"tesserocr {version('tesserocr')}, {model.languages} {model.fingerprint}"
+
+    def words(self, picture: Grey, seconds: float) -> list[Word]:
+        if self._api is None:
+            os.environ.setdefault("OMP_THREAD_LIMIT", "1")
+            import tesserocr
+
+            self._api = tesserocr.PyTessBaseAPI(
+                path=str(self._model.folder), lang=self._model.languages, psm=_UNIFORM_BLOCK
+            )
+            self._api.SetVariable(_VARIABLE, "1")
+            self._api.SetVariable("debug_file", os.devnull)
+        height, width = picture.shape
+        self._api.SetImageBytes(picture.tobytes(), width, height, 1, width)
+        try:
+            if not self._api.Recognize(round(seconds * 1000)):
+                raise TooSlow
+            return list(_words(self._api.GetTSVText(0)))
+        finally:
+            self._api.Clear()
+
+
+class _Program:
+    """Tesseract as the program of that name, begun for each picture."""
+
+    def __init__(self, program: str, model: Model) -> None:
+        self._command = [
+            *(program, "stdin", "stdout", "--tessdata-dir", str(model.folder), "-l", model.languages),
+            *("--psm", str(_UNIFORM_BLOCK), "-c", f"{_VARIABLE}=1", "tsv"),
+        ]
+        said = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout.split()
+        self.name = f"tesseract {said[1] if len(said) > 1 else '?'}, {model.languages} {model.fingerprint}"
+
+    def words(self, picture: Grey, seconds: float) -> list[Word]:
+        height, width = picture.shape
+        try:
+            done = subprocess.run(
+                self._command,
+                input=b"P5 %d %d 255\n" % (width, height) + picture.tobytes(),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env={**os.environ, "OMP_THREAD_LIMIT": "1"},
+                timeout=seconds,
+                check=True,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise TooSlow from error
+        return list(_words(done.stdout.decode("utf-8", "replace")))
+
+
+def _words(table: str) -> Iterator[Word]:
+    """Tesseract's table of words, with what it thinks of each."""
+    line, place = -1, ("", "", "")
+    for row in table.splitlines():
+        level, _, *at, _word, left, top, width, height, confidence, text = row.split("\t", 11)
+        if level != "5" or not text.strip():
+            continue
+        if tuple(at) != place:
+            line, place = line + 1, (at[0], at[1], at[2])
+        x, y = int(left), int(top)
+        sure = max(float(confidence), 0.0) / 100
+        yield Word(text.strip(), x, y, x + int(width), y + int(height), sure, line)

@@ -1,0 +1,351 @@
+"""Where text stands in a picture of a page: how it is turned, its tables and their cells, its columns.
+
+Everything is found in a mask of the ink, by projections; lengths are in its pixels unless they say otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Mask = NDArray[np.bool_]
+Grey = NDArray[np.uint8]
+
+_PAPER = 255
+_WINDOW = 48
+"""Ink is darker than what lies around it, in a square so wide."""
+_DARKER = 0.82
+_ANGLES = np.arange(-3.0, 3.01, 0.2)
+"""Degrees that a page lies askew at most."""
+_POINTS = 60_000
+_LEAST_ANGLE = 0.25
+_RULE_WIDTH, _RULE_HEIGHT = 0.06, 0.03
+"""A rule is so long, in parts of the page's width…"""
+_THICKEST = 6
+_TOUCH = 5
+"""…and ends so near another that it meets."""
+_GUTTER = 1.2
+"""Between columns lies so much white, in heights of a line…"""
+_SPARSE = 0.004
+"""…with ink on no more than this share of it."""
+_NARROWEST = 0.15
+"""A column's width, in parts of the page's."""
+_FEWEST_LINES = 4
+_FULL, _MOSTLY = 0.6, 0.5
+"""So many lines of a column are so full; what is less so is a table without rules, or a list."""
+_USUAL_HEIGHT = 20
+_STRIPS = 24
+_SPECK = 5
+
+
+class Box(NamedTuple):
+    """A part of the picture: [left, right) and [top, bottom)."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """What is read together: a block of lines, or a table's cells, each of the row that it begins in."""
+
+    box: Box
+    rows: tuple[tuple[Box, ...], ...] = ()
+
+
+def ink(picture: Grey) -> Mask:
+    """What is dark against its surroundings, whatever the light."""
+    mean = _mean(picture.astype(np.float32), _WINDOW)
+    dark = picture < np.minimum(mean * _DARKER, np.float32(_PAPER - 30))
+    # A speck of noise stands alone.
+    return dark & (_mean(dark.astype(np.float32), 1) > 2.5 / 9)
+
+
+def angle_of(mask: Mask) -> float:
+    """How many degrees the lines rise to the left; 0.0 where they lie straight, or there are none."""
+    rows, columns = np.nonzero(mask)
+    if len(rows) < 500:
+        return 0.0
+    step = len(rows) // _POINTS + 1
+    rows, columns = rows[::step], columns[::step]
+    best, found = 0.0, 0.0
+    for angle in _ANGLES:
+        along = rows - columns * np.tan(np.radians(angle))
+        counts = np.bincount((along - along.min()).astype(np.intp)).astype(np.float64)
+        sharpness = float(np.square(np.diff(counts)).sum())
+        if sharpness > best:
+            best, found = sharpness, float(angle)
+    return found if abs(found) >= _LEAST_ANGLE else 0.0
+
+
+def blocks(mask: Mask) -> tuple[list[Block], Mask]:
+    """The blocks of a page in the order in which they are read; and the rules, which are no text."""
+    across, down = _rules(mask)
+    rules = across | down
+    tables = list(_tables(across, down))
+    text = mask & ~wider(rules, 1)
+    for table in tables:
+        text[table.box.top : table.box.bottom, table.box.left : table.box.right] = False
+    height = line_height(text)
+    width = mask.shape[1]
+    found: list[Block] = []
+    edges = sorted({0, mask.shape[0], *(place for one in tables for place in (one.box.top, one.box.bottom))})
+    for top, bottom in zip(edges, edges[1:], strict=False):
+        found += (one for one in tables if one.box.top == top)
+        found += (Block(box) for box in _columns(text, Box(0, top, width, bottom), height, width))
+    return found, rules
+
+
+def line_height(mask: Mask) -> int:
+    """The usual height of a line, seen in strips so narrow that a line that rises is as high as another."""
+    strips = np.array_split(mask, _STRIPS, axis=1)
+    heights = [end - start for strip in strips for start, end in _runs(strip.any(axis=1)) if end - start > _SPECK]
+    return int(np.median(heights)) if heights else _USUAL_HEIGHT
+
+
+def _mean(values: NDArray[np.float32], reach: int) -> NDArray[np.float32]:
+    """Of each place the mean of the square around it that reaches so far, within the picture."""
+    height, width = values.shape
+    total = np.zeros((height + 1, width + 1), np.float64)
+    np.cumsum(np.cumsum(values, axis=0, dtype=np.float64), axis=1, out=total[1:, 1:])
+    top, bottom = np.maximum(np.arange(height) - reach, 0), np.minimum(np.arange(height) + reach + 1, height)
+    left, right = np.maximum(np.arange(width) - reach, 0), np.minimum(np.arange(width) + reach + 1, width)
+    sums = total[bottom][:, right] - total[top][:, right] - total[bottom][:, left] + total[top][:, left]
+    area = (bottom - top)[:, None] * (right - left)[None, :]
+    return np.asarray(sums / area, np.float32)
+
+
+def wider(mask: Mask, reach: int) -> Mask:
+    return _mean(mask.astype(np.float32), reach) > 0
+
+
+def _runs(values: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Where values are true, as [start, end)."""
+    changes = np.flatnonzero(np.diff(np.concatenate(([0], values.astype(np.int8), [0]))))
+    return [(int(start), int(end)) for start, end in zip(changes[::2], changes[1::2], strict=True)]
+
+
+# --- rules and tables ---------------------------------------------------------------------------------------------
+
+
+def _rules(mask: Mask) -> tuple[Mask, Mask]:
+    """Lines that are drawn across and down: long, straight and thin."""
+    width = mask.shape[1]
+    across = _long(mask, max(40, round(_RULE_WIDTH * width)))
+    down = _long(mask.T, max(30, round(_RULE_HEIGHT * width))).T
+    return _thin(across.T).T, _thin(down)
+
+
+def _long(mask: Mask, least: int) -> Mask:
+    """The runs in rows that are at least so long."""
+    result = np.zeros_like(mask)
+    padded = np.zeros((mask.shape[0], mask.shape[1] + 2), np.int8)
+    padded[:, 1:-1] = mask
+    change = np.diff(padded, axis=1)
+    starts, ends = np.nonzero(change == 1), np.nonzero(change == -1)
+    for row, start, end in zip(starts[0], starts[1], ends[1], strict=True):
+        if end - start >= least:
+            result[row, start:end] = True
+    return result
+
+
+def _thin(rules: Mask) -> Mask:
+    """The rules without what is thick across: pictures and bars, not lines."""
+    return rules & ~_long(rules, _THICKEST + 1)
+
+
+def _tables(across: Mask, down: Mask) -> Iterator[Block]:
+    """Rules that meet in a grid, with the cells that they part."""
+    for box in _grids(across, down):
+        part = np.s_[box.top : box.bottom, box.left : box.right]
+        rows, columns = _places(across[part].sum(axis=1)), _places(down[part].sum(axis=0))
+        if len(rows) < 2 or len(columns) < 2 or len(rows) + len(columns) < 5:
+            continue
+        yield Block(box, _cells(across, down, [box.top + one for one in rows], [box.left + one for one in columns]))
+
+
+def _grids(across: Mask, down: Mask) -> Iterator[Box]:
+    """The outlines of rules that meet each other, both ways."""
+    segments = [*_segments(across), *(Box(one.top, one.left, one.bottom, one.right) for one in _segments(down.T))]
+    groups: list[tuple[Box, list[Box]]] = []
+    for segment in segments:
+        box, inside = segment, [segment]
+        rest = []
+        for other, members in groups:
+            if any(_meet(segment, one) for one in members):
+                inside += members
+                box = Box(*map(min, box[:2], other[:2]), *map(max, box[2:], other[2:]))
+            else:
+                rest.append((other, members))
+        groups = [*rest, (box, inside)]
+    return (box for box, members in groups if len(members) >= 4)
+
+
+def _segments(across: Mask) -> Iterator[Box]:
+    """Rules across, those of neighbouring rows as one."""
+    open_: list[Box] = []
+    for row in np.flatnonzero(across.any(axis=1)):
+        here = _runs(across[row])
+        still = []
+        for one in open_:
+            touching = [run for run in here if run[0] < one.right + _TOUCH and one.left < run[1] + _TOUCH]
+            if row - one.bottom > 1 or not touching:
+                yield one
+                continue
+            here = [run for run in here if run not in touching]
+            left, right = min(start for start, _ in touching), max(end for _, end in touching)
+            still.append(Box(min(one.left, left), one.top, max(one.right, right), int(row) + 1))
+        open_ = [*still, *(Box(start, int(row), end, int(row) + 1) for start, end in here)]
+    yield from open_
+
+
+def _meet(one: Box, other: Box) -> bool:
+    return (
+        one.left <= other.right + _TOUCH
+        and other.left <= one.right + _TOUCH
+        and one.top <= other.bottom + _TOUCH
+        and other.top <= one.bottom + _TOUCH
+    )
+
+
+def _places(lengths: NDArray[np.int_]) -> list[int]:
+    """Where rules lie, double ones and thick ones once."""
+    places: list[tuple[int, int]] = []
+    for start, end in _runs(lengths > 0):
+        if places and start - places[-1][1] <= _TOUCH + 3:
+            places[-1] = places[-1][0], end
+        else:
+            places.append((start, end))
+    return [(start + end) // 2 for start, end in places]
+
+
+def _cells(across: Mask, down: Mask, rows: Sequence[int], columns: Sequence[int]) -> tuple[tuple[Box, ...], ...]:
+    """The cells of a grid; those that no rule parts are one."""
+    height, width = len(rows) - 1, len(columns) - 1
+    owner = np.arange(height * width).reshape(height, width)
+
+    def join(one: int, other: int) -> None:
+        owner[owner == max(one, other)] = min(one, other)
+
+    for row in range(height):
+        for column in range(width):
+            top, bottom, left, right = rows[row], rows[row + 1], columns[column], columns[column + 1]
+            if column + 1 < width and not _parted(down[top:bottom, right - _TOUCH : right + _TOUCH + 1].T):
+                join(owner[row, column], owner[row, column + 1])
+            if row + 1 < height and not _parted(across[bottom - _TOUCH : bottom + _TOUCH + 1, left:right]):
+                join(owner[row, column], owner[row + 1, column])
+    found: list[list[Box]] = [[] for _ in range(height)]
+    for cell in dict.fromkeys(owner.ravel().tolist()):
+        inside = np.argwhere(owner == cell)
+        (top, left), (bottom, right) = inside.min(axis=0), inside.max(axis=0)
+        found[top].append(Box(columns[left], rows[top], columns[right + 1], rows[bottom + 1]))
+    return tuple(tuple(sorted(row)) for row in found if row)
+
+
+def _parted(strip: Mask) -> bool:
+    """Whether a rule lies along the strip, for the most part of it."""
+    return bool(strip.any(axis=0).mean() > 0.5) if strip.size else False
+
+
+# --- columns ------------------------------------------------------------------------------------------------------
+
+
+def _columns(mask: Mask, box: Box, height: int, width: int) -> Iterator[Box]:
+    """The columns of text in a part of the page, from left to right; bands across the page apart."""
+    plain: list[Box] = []
+    for band, gutter in _grouped(mask, box, height, width):
+        if gutter is None:
+            plain.append(band)
+            continue
+        if plain:
+            yield _around(plain)
+            plain = []
+        start, end = gutter
+        middle = (start + end) // 2
+        yield from _columns(mask, band._replace(right=middle), height, width)
+        yield from _columns(mask, band._replace(left=middle), height, width)
+    if plain:
+        yield _around(plain)
+
+
+def _around(boxes: Sequence[Box]) -> Box:
+    return Box(
+        min(one.left for one in boxes), boxes[0].top, max(one.right for one in boxes), max(one.bottom for one in boxes)
+    )
+
+
+def _grouped(mask: Mask, box: Box, height: int, width: int) -> Iterator[tuple[Box, tuple[int, int] | None]]:
+    """Bands one below the other: such that one gutter parts, and those that none does."""
+    group: list[Box] = []
+    gutter: tuple[int, int] | None = None
+    for band in _bands(mask, box, height):
+        here = _gutters(mask, band, height, width)
+        shared = gutter and next((one for one in (_overlap(gutter, other) for other in here) if one), None)
+        if shared and shared[1] - shared[0] >= _GUTTER * height:
+            group, gutter = [*group, band], shared
+            continue
+        yield from _closed(mask, group, gutter, height)
+        group, gutter = [band], max(here, key=lambda one: one[1] - one[0], default=None)
+    yield from _closed(mask, group, gutter, height)
+
+
+def _closed(
+    mask: Mask, group: Sequence[Box], gutter: tuple[int, int] | None, height: int
+) -> Iterator[tuple[Box, tuple[int, int] | None]]:
+    if not group:
+        return
+    whole = _around(group)
+    if gutter is not None and _is_text(mask, whole, gutter, height):
+        yield whole, gutter
+    else:
+        yield from ((band, None) for band in group)
+
+
+def _overlap(one: tuple[int, int], other: tuple[int, int]) -> tuple[int, int] | None:
+    start, end = max(one[0], other[0]), min(one[1], other[1])
+    return (start, end) if start < end else None
+
+
+def _bands(mask: Mask, box: Box, height: int) -> Iterator[Box]:
+    """Parts one below the other with white of a line's height between them."""
+    rows = mask[box.top : box.bottom, box.left : box.right].any(axis=1)
+    runs = _runs(rows)
+    start = 0
+    for place, (_, end) in enumerate(runs):
+        if place + 1 == len(runs) or runs[place + 1][0] - end >= height:
+            yield Box(box.left, box.top + runs[start][0], box.right, box.top + end)
+            start = place + 1
+
+
+def _gutters(mask: Mask, band: Box, height: int, width: int) -> list[tuple[int, int]]:
+    """White from top to bottom of a band, with room for a column on both sides of it; its edges may be white too."""
+    part = mask[band.top : band.bottom, band.left : band.right]
+    white = part.mean(axis=0) <= _SPARSE
+    least = _NARROWEST * width
+    found = []
+    for start, end in _runs(white):
+        start, end = max(start, round(least)), min(end, part.shape[1] - round(least))
+        if end - start >= _GUTTER * height:
+            found.append((band.left + start, band.left + end))
+    return found
+
+
+def _is_text(mask: Mask, box: Box, gutter: tuple[int, int], height: int) -> bool:
+    """Whether both sides of a gutter are columns of running text."""
+    for left, right in ((box.left, gutter[0]), (gutter[1], box.right)):
+        part = mask[box.top : box.bottom, left:right]
+        lines = [run for run in _runs(part.any(axis=1)) if run[1] - run[0] > height / 3]
+        if len(lines) < _FEWEST_LINES:
+            return False
+        extents = [np.flatnonzero(part[start:end].any(axis=0)) for start, end in lines]
+        lengths = [int(one[-1] - one[0]) for one in extents]
+        longest = max(lengths)
+        if sum(length >= _FULL * longest for length in lengths) < _MOSTLY * len(lines):
+            return False
+    return True

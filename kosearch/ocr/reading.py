@@ -1,0 +1,182 @@
+"""A picture of a page → its lines in the order of reading, with what the engine thinks of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from statistics import median
+
+import numpy as np
+
+from kosearch.ocr import layout
+from kosearch.ocr.engine import Engine, Word
+from kosearch.ocr.layout import Block, Box, Grey
+from kosearch.records import Recognised, RecognisedLine
+
+LEAST_CONFIDENCE = 0.5
+"""Below it a picture is turned; what is no better in any direction is no text."""
+_PAPER = 255
+_MARGIN = 12
+"""White around a block, in pixels: the engine loses lines that touch an edge."""
+_SMALL, _RIGHT_HEIGHT = 24, 32
+"""Lines of fewer pixels are enlarged to this height."""
+_WIDE_GAP = 1.2
+_DEGREES = (0, 90, 180, 270)
+
+
+def recognise(picture: Grey, engine: Engine, seconds: float) -> Recognised:
+    """The lines of a picture, (height, width) grey values; raises TooSlow after so many seconds.
+
+    A picture that lies on its side or on its head is turned; `turned` says how far.
+    """
+    best = Recognised((), 0.0)
+    for degrees in _DEGREES:
+        found = _read(np.rot90(picture, degrees // 90), engine, seconds)
+        if found.confidence > best.confidence:
+            best = Recognised(found.lines, found.confidence, degrees, *_size(picture, degrees))
+        if best.confidence >= LEAST_CONFIDENCE or not (found.lines or degrees):
+            break
+    return best
+
+
+def _size(picture: Grey, degrees: int) -> tuple[int, int]:
+    height, width = picture.shape
+    return (height, width) if degrees % 180 else (width, height)
+
+
+def _read(picture: Grey, engine: Engine, seconds: float) -> Recognised:
+    picture, mask, found, rules = _parted(np.ascontiguousarray(picture))
+    clean = np.where(layout.wider(rules, 1), np.uint8(_PAPER), picture) if rules.any() else picture
+    lines: list[RecognisedLine] = []
+    for number, block in enumerate(found):
+        if block.rows:
+            lines += _table(clean, mask & ~rules, block, number, engine, seconds)
+        else:
+            lines += (_line(words, number) for words in _words(clean, [_trimmed(mask, block.box)], engine, seconds)[0])
+    total = sum(len(line.text) for line in lines)
+    sure = sum(line.confidence * len(line.text) for line in lines)
+    return Recognised(tuple(lines), sure / total if total else 0.0)
+
+
+def _parted(picture: Grey) -> tuple[Grey, layout.Mask, list[Block], layout.Mask]:
+    """The picture, its ink, its blocks and its rules. Lines that lie askew are no hindrance to the engine, but to
+    finding columns and tables: a page that has some is straightened."""
+    mask = layout.ink(picture)
+    if angle := layout.angle_of(mask):
+        straight = _straightened(picture, angle)
+        straight_mask = layout.ink(straight)
+        found, rules = layout.blocks(straight_mask)
+        if len(found) > 1 or any(one.rows for one in found):
+            return straight, straight_mask, found, rules
+        return picture, mask, [Block(Box(0, 0, mask.shape[1], mask.shape[0]))], np.zeros_like(mask)
+    return picture, mask, *layout.blocks(mask)
+
+
+def _straightened(picture: Grey, angle: float) -> Grey:
+    from PIL import Image
+
+    turned = Image.fromarray(picture).rotate(angle, Image.Resampling.BICUBIC, fillcolor=_PAPER)
+    return np.asarray(turned)
+
+
+def _trimmed(mask: layout.Mask, box: Box) -> Box | None:
+    """The part of a box that has ink; None where there is none."""
+    part = mask[box.top : box.bottom, box.left : box.right]
+    rows, columns = np.flatnonzero(part.any(axis=1)), np.flatnonzero(part.any(axis=0))
+    if not len(rows):
+        return None
+    return Box(
+        box.left + int(columns[0]),
+        box.top + int(rows[0]),
+        box.left + int(columns[-1]) + 1,
+        box.top + int(rows[-1]) + 1,
+    )
+
+
+def _table(
+    picture: Grey, mask: layout.Mask, block: Block, number: int, engine: Engine, seconds: float
+) -> Iterator[RecognisedLine]:
+    """A table's rows, each cell's lines joined."""
+    inner = [[_trimmed(mask, _within(cell)) for cell in row] for row in block.rows]
+    read = iter(_words(picture, [cell for row in inner for cell in row], engine, seconds))
+    for row, boxes in zip(inner, block.rows, strict=True):
+        cells = [[word for line in next(read) for word in line] for _ in row]
+        words = [word for cell in cells for word in cell]
+        if words:
+            text = " ".join(" ".join(word.text for word in cell) for cell in cells if cell)
+            left, right = min(box.left for box in boxes), max(box.right for box in boxes)
+            bottom = max(word.bottom for word in words)
+            yield RecognisedLine(text, left, right, bottom, _height(words), number, True, _confidence(words))
+
+
+def _within(cell: Box) -> Box:
+    edge = 3
+    return Box(cell.left + edge, cell.top + edge, max(cell.right - edge, 0), max(cell.bottom - edge, 0))
+
+
+def _words(
+    picture: Grey, boxes: Sequence[Box | None], engine: Engine, seconds: float
+) -> list[list[list[Word]]]:
+    """For each box the words of its lines: the boxes are set one below the other and read at once."""
+    shown = [box for box in boxes if box is not None]
+    if not shown:
+        return [[] for _ in boxes]
+    width = max(box.right - box.left for box in shown) + 2 * _MARGIN
+    heights = [box.bottom - box.top + _MARGIN for box in shown]
+    sheet = np.full((sum(heights) + _MARGIN, width), _PAPER, np.uint8)
+    tops, top = [], _MARGIN
+    for box, height in zip(shown, heights, strict=True):
+        sheet[top : top + box.bottom - box.top, _MARGIN : _MARGIN + box.right - box.left] = picture[
+            box.top : box.bottom, box.left : box.right
+        ]
+        tops.append(top)
+        top += height
+    scale = _scale(sheet)
+    found = engine.words(_scaled(sheet, scale), seconds)
+    of_box: list[list[list[Word]]] = [[] for _ in shown]
+    for _, line in groupby(found, lambda word: word.line):
+        words = list(line)
+        middle = sum(word.top + word.bottom for word in words) / len(words) / 2 / scale
+        place = max((at for at, one in enumerate(tops) if one - _MARGIN / 2 <= middle), default=0)
+        across, down = shown[place].left - _MARGIN, shown[place].top - tops[place]
+        of_box[place].append([_moved(word, scale, across, down) for word in words])
+    result = iter(of_box)
+    return [next(result) if box is not None else [] for box in boxes]
+
+
+def _moved(word: Word, scale: float, across: int, down: int) -> Word:
+    left, top, right, bottom = (round(value / scale) for value in (word.left, word.top, word.right, word.bottom))
+    return Word(word.text, left + across, top + down, right + across, bottom + down, word.confidence, word.line)
+
+
+def _scale(sheet: Grey) -> float:
+    height = layout.line_height(layout.ink(sheet))
+    return _RIGHT_HEIGHT / height if height < _SMALL else 1.0
+
+
+def _scaled(sheet: Grey, scale: float) -> Grey:
+    if scale == 1.0:
+        return sheet
+    from PIL import Image
+
+    height, width = sheet.shape
+    size = round(width * scale), round(height * scale)
+    return np.asarray(Image.fromarray(sheet).resize(size, Image.Resampling.BICUBIC))
+
+
+def _line(words: Sequence[Word], block: int) -> RecognisedLine:
+    height = _height(words)
+    gaps = [after.left - before.right for before, after in zip(words, words[1:], strict=False)]
+    text = " ".join(word.text for word in words)
+    row = any(gap > _WIDE_GAP * height for gap in gaps)
+    base = round(median(word.bottom for word in words))
+    return RecognisedLine(text, words[0].left, words[-1].right, base, height, block, row, _confidence(words))
+
+
+def _height(words: Sequence[Word]) -> int:
+    return round(median(word.bottom - word.top for word in words))
+
+
+def _confidence(words: Sequence[Word]) -> float:
+    total = sum(len(word.text) for word in words)
+    return sum(word.confidence * len(word.text) for word in words) / total
