@@ -65,6 +65,8 @@ class Settings:
     refresh: float | None = None
     """Seconds of changes that are indexed before a question is answered; 0 for none. None is five where a warm process
     answers, and else none."""
+    ocr: str = _AUTOMATIC
+    """Whether scanned pages and pictures are read: auto (where there is an engine), off, or force (every page)."""
     resident: bool = True
     """Whether questions go to a warm process, which the first one starts."""
     resident_idle: float = 900.0
@@ -305,6 +307,7 @@ _SETTINGS: Mapping[str, _Setting] = {
     "workers": _Setting(_automatic_or(_whole(1, 256)), "`auto`, or a whole number from 1 to 256"),
     "timeout": _Setting(_number(0.1, 86_400), "a number of seconds from 0.1 to 86400"),
     "refresh": _Setting(_automatic_or(_number(0, 86_400)), "`auto`, or a number of seconds from 0 to 86400"),
+    "ocr": _Setting(_matching("auto|off|force"), "auto, off or force"),
     "resident": _Setting(_switch, "on or off"),
     "viewers": _Setting(_commands, "commands by type, such as `pdf=zathura -P {page} {path}; other=xdg-open {path}`"),
     "resident_idle": _Setting(_number(1, 31_536_000), "a number of seconds from 1 to 31536000"),

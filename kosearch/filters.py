@@ -186,9 +186,24 @@ def _ago(text: str, today: date) -> date | None:
 
 
 KINDS = (
-    *("asciidoc", "calendar", "code", "csv", "doc", "docx", "epub", "html", "hwp", "json", "latex", "mail", "markdown"),
-    *("notebook", "odp", "ods", "odt", "org", "pdf", "ppt", "pptx", "rst", "rtf", "subtitles", "text", "vcard", "vsdx"),
-    *("xls", "xlsx", "xml", "xps"),
+    *(
+        "asciidoc",
+        "calendar",
+        "code",
+        "csv",
+        "doc",
+        "docx",
+        "epub",
+        "html",
+        "hwp",
+        "image",
+        "json",
+        "latex",
+        "mail",
+        "markdown",
+    ),
+    *("notebook", "odp", "ods", "odt", "org", "pdf", "ppt", "pptx", "rst", "rtf", "subtitles", "text", "vcard"),
+    *("vsdx", "xls", "xlsx", "xml", "xps"),
 )
 """What a document is: `type` in the JSON output, and what the filter takes."""
 GROUPS = {

@@ -10,6 +10,7 @@ from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,8 @@ from kosearch.index import (
     UnanalysedDocument,
     Writer,
 )
-from kosearch.processing import FAILURES, FilePool, Job, Processed, ProcessedDocument
+from kosearch.ocr import Found, decoded, encoded
+from kosearch.processing import FAILURES, FilePool, Job, PictureFound, PictureJob, Processed, ProcessedDocument
 from kosearch.records import Changes, IndexProgress, IndexReport, Reason, Skipped, SourceFile
 from kosearch.sources import Unseen, WalkRules, display_path, find, lies_under
 from kosearch.workers import Failure, Pool
@@ -37,6 +39,8 @@ Embed = Callable[[Sequence[str], Callable[[int], None]], "Vectors"]
 """Texts → (n, d); the function that goes with them is told how many more are done, and may raise to end it."""
 _Coming = Future[Sequence["Vectors"]]
 
+PicturePool = Callable[[frozenset[bytes]], "Pool[PictureJob, PictureFound | None]"]
+"""Workers that read pictures; those with these hashes are known."""
 BATCH = 256
 """Passages, or files without any, that are committed together: enough to sort by length, little to lose."""
 FIRST_BATCH = 16
@@ -50,6 +54,9 @@ PUBLISH_SHARE = 0.1
 
 PATIENCE = 0.5
 """Seconds that a run which was interrupted waits for what is being embedded: one step may take many."""
+
+PARTIAL_SECONDS = 60.0
+"""While the pictures of a long scan are read, what there is of it becomes searchable about this often."""
 
 UNKNOWN = -1
 """As size and time: no file is like it, so the next run looks again."""
@@ -68,6 +75,8 @@ class _Counts:
     passages: int = 0
     embedded: int = 0
     reused: int = 0
+    pictures_total: int = 0
+    pictures_done: int = 0
 
 
 class _Thread:
@@ -161,7 +170,9 @@ class Run:
     thread gathers the next batch and commits the one before. Only the caller's thread speaks to the index.
     """
 
-    def __init__(self, writer: Writer, embed: Embed) -> None:
+    def __init__(self, writer: Writer, embed: Embed, ocr: str = "") -> None:
+        """`ocr` is what reads pictures; without, those that were read stay as they are."""
+        self._ocr = ocr
         self._writer = writer
         self._embed = embed
         self._counts = _Counts()
@@ -174,6 +185,12 @@ class Run:
         self._warnings: list[Skipped] = []
         self._again = Again()
         self._limits = ""
+        self._scans: list[Processed] = []
+        """Files with pictures that wait to be read."""
+        self._stored: set[bytes] = set()
+        """Files of this run that were stored: a scan may be stored more than once…"""
+        self._searchable: set[bytes] = set()
+        """…and is counted when there is text of it."""
         self._readers: dict[str, Sequence[str] | None] = {}
         """What `_outdated` found."""
         self._walking = True
@@ -186,17 +203,22 @@ class Run:
         roots: Mapping[bytes, WalkRules],
         pool: FilePool,
         again: Again | None = None,
+        scans: PicturePool | None = None,
     ) -> Generator[IndexProgress, None, IndexReport]:
         """Bring everything under the roots up to date.
 
         A file leaves the index only when its folder was read in this run and no longer has it. Unchanged files are
         left alone, but for those that `again` names or whose reader is another now; one that failed under the limits
-        of the workers is tried again under others.
+        of the workers is tried again under others. Pictures are read last, by `scans`, when everything else is
+        searchable.
         """
         self._again, self._limits = again or Again(), pool.limits
         try:
             yield from self._take(self._processed(roots, pool))
             self._remove_vanished(roots)
+            if self._scans and scans is not None:
+                self._publish()
+                yield from self._take(self._with_pictures(pool, scans))
         except BaseException as error:
             self._publish_before_the_end(error)
             raise
@@ -213,14 +235,14 @@ class Run:
             for raw, one in self._known.items()
             if self._outdated(one) is not None and any(lies_under(raw, folder) for folder in folders)
         ]
-        return len(old), sorted({kind for kinds in old for kind in kinds or ()} - {"detection"})
+        return len(old), sorted({kind for kinds in old for kind in kinds or ()} - {"detection", "ocr"})
 
     def _outdated(self, known: FileState) -> Sequence[str] | None:
         """The kinds that another reader would read now; None where the file was read, or tried, as it would be now."""
         if not known.hash and not known.limits:
             return None
         if known.reader not in self._readers:  # a hundred thousand files have a few dozen
-            kinds = outdated(known.reader.split())
+            kinds = outdated(known.reader.split(), self._ocr)
             self._readers[known.reader] = kinds if kinds or not known.reader else None
         return self._readers[known.reader]
 
@@ -276,8 +298,9 @@ class Run:
                 problem = Skipped(stored.path, state.reason, state.detail)
                 yield Processed(source, state.hash, (), (problem,), state.reader, state.limits)
 
-    def _take(self, processed: Iterable[Processed]) -> Iterator[IndexProgress]:
+    def _take(self, processed: Iterable[Processed | IndexProgress]) -> Iterator[IndexProgress]:
         thread = _Thread("embedding")
+        self._ending = False
         try:
             before: _Batch | None = None
             for files in self._batches(processed):
@@ -294,11 +317,14 @@ class Run:
             self._ending = True
             thread.end(PATIENCE)
 
-    def _batches(self, processed: Iterable[Processed]) -> Iterator[IndexProgress | list[Processed]]:
+    def _batches(self, processed: Iterable[Processed | IndexProgress]) -> Iterator[IndexProgress | list[Processed]]:
         """Files that belong together, and between them how far it is."""
         files: list[Processed] = []
         passages, enough = 0, FIRST_BATCH
         for one in processed:
+            if isinstance(one, IndexProgress):
+                yield one
+                continue
             files.append(one)
             passages += _passages_in(one)
             self._counts.done += 1
@@ -316,10 +342,65 @@ class Run:
         for job, result in pool.map(self._jobs(roots)):
             if isinstance(result, Failure):
                 yield self._failed(job.source, result)
+            elif self._waits(result):
+                self._counts.done += 1
             else:
                 yield result
             yield from self._turned_away()
         yield from self._turned_away()
+
+    def _waits(self, processed: Processed) -> bool:
+        """Whether a file's pictures are all that is to be done for it: what it had stays until then."""
+        if not processed.pictures:
+            return False
+        self._scans.append(processed)
+        known = self._known.get(processed.source.raw)
+        return known is not None and known.documents > 0 and known.hash == processed.content_hash
+
+    def _with_pictures(self, pool: FilePool, scans: PicturePool) -> Iterator[Processed | IndexProgress]:
+        """The files with pictures that wait, with what is found in them; a long one also in between.
+
+        What is found in a picture is kept at once: a run that is interrupted there goes on with the next one.
+        """
+        kept = self._writer.recognised(self._ocr)
+        counts = self._counts
+        counts.pictures_total = sum(one.pictures for one in self._scans)
+        with scans(frozenset(kept)) as readers:
+            jobs = (PictureJob(one.source, one.content_hash, at) for one in self._scans for at in range(one.pictures))
+            results = readers.map(jobs)
+            for file in self._scans:
+                found: list[Found] = []
+                shown = time.monotonic()
+                for _, result in islice(results, file.pictures):
+                    counts.pictures_done += 1
+                    yield self._progress(file.source.path)
+                    if result is None:  # the next run sees what became of the file
+                        found = []
+                        continue
+                    found.append(self._kept(result, kept))
+                    if time.monotonic() - shown > PARTIAL_SECONDS and len(found) < file.pictures:
+                        yield from self._again_with(file, found, pool)
+                        shown = time.monotonic()
+                if len(found) == file.pictures:
+                    yield from self._again_with(file, found, pool)
+
+    def _kept(self, result: PictureFound | Failure, kept: dict[bytes, str]) -> Found:
+        """What came of a picture, now or in an earlier run."""
+        if isinstance(result, Failure):
+            return result.detail
+        if result.found is None:
+            return decoded(kept[result.picture])
+        if result.picture:
+            kept[result.picture] = encoded(result.found)
+            self._writer.keep_recognised(self._ocr, result.picture, kept[result.picture])
+        return result.found
+
+    def _again_with(self, file: Processed, found: Sequence[Found], pool: FilePool) -> Iterator[Processed]:
+        """A file, read with what was found in its pictures."""
+        for job, result in pool.map([Job(file.source, None, True, tuple(found))]):
+            again = self._failed(job.source, result) if isinstance(result, Failure) else result
+            self._counts.total += 1
+            yield again
 
     def _failed(self, source: SourceFile, failure: Failure) -> Processed:
         """It is left alone as long as it, the limits and the readers are what they were."""
@@ -425,6 +506,10 @@ class Run:
     def _store(self, processed: Processed, vectors: Mapping[bytes, Vectors]) -> None:
         source, counts = processed.source, self._counts
         known = self._known.get(source.raw)
+        if source.raw in self._stored:  # with more of its pictures than before
+            self._warnings = [one for one in self._warnings if one.path != source.path]
+            self._skipped = [one for one in self._skipped if one.path != source.path]
+        self._stored.add(source.raw)
         if processed.documents is None:
             assert known is not None
             self._writer.touch(source)
@@ -434,9 +519,11 @@ class Run:
             self._writer.put(source, processed.content_hash, documents, processed.skipped, reader=processed.reader)
             self._warnings += processed.skipped
             as_before = known is not None and (known.reason, known.hash) == (None, processed.content_hash)
-            counts.added += known is None
-            counts.unchanged += as_before
-            counts.changed += known is not None and not as_before
+            first = source.raw not in self._searchable
+            self._searchable.add(source.raw)
+            counts.added += first and known is None
+            counts.unchanged += first and as_before
+            counts.changed += first and known is not None and not as_before
         else:
             self._skipped += processed.skipped
             self._writer.skip(
@@ -502,6 +589,8 @@ class Run:
             reused=counts.reused,
             bytes_total=max(counts.bytes_total, counts.bytes_done),
             bytes_done=counts.bytes_done,
+            pictures_total=counts.pictures_total,
+            pictures_done=counts.pictures_done,
         )
 
     def _report(self) -> IndexReport:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Literal, Self, TypedDict, TypeVar, Unpack, overload
 
 from kosearch import filters
@@ -92,18 +93,24 @@ def open(
 
 
 def read(
-    file: StrPath, *, archives: bool = False, max_file_size: int | str | None = None, timeout: float | None = None
+    file: StrPath,
+    *,
+    archives: bool = False,
+    max_file_size: int | str | None = None,
+    timeout: float | None = None,
+    ocr: str | None = None,
 ) -> Extraction:
     """What kosearch reads in a file: its documents with text and structure, and the parts of it that gave none.
 
     Most files are one document; a mail has its attachments, and with `archives` a ZIP its members. `max_file_size` is
-    in bytes, or text such as "64M"; `timeout` in seconds. The file is read in a process of its own, so that one that
+    in bytes, or text such as "64M"; `timeout` in seconds. `ocr` is auto, off or force: whether scanned pages and
+    pictures are read, and pages that have a text as well. The file is read in a process of its own, so that one that
     crashes or eats memory costs nothing else. Raises FilesSkipped, which says why, where nothing can be read.
     """
-    from kosearch.processing import FileReader
+    from kosearch.processing import FileReader, OcrUse
 
-    settings = load({"max_file_size": max_file_size, "timeout": timeout})
-    return _read_by(FileReader(settings.max_file_size, archives), file, settings)
+    settings = load({"max_file_size": max_file_size, "timeout": timeout, "ocr": ocr})
+    return _read_by(FileReader(settings.max_file_size, archives, OcrUse.of(settings)), file, settings)
 
 
 def attachment(file: StrPath, member: str) -> bytes | None:
@@ -307,7 +314,7 @@ class Index(Opened):
         Raises UsageError where nothing of what is named is there, or ever was.
         """
         from kosearch.indexing import Again, Run
-        from kosearch.processing import FileExtractor, FileProcessor
+        from kosearch.processing import FileExtractor, FileProcessor, OcrUse
 
         named = [canonical(root) for root in roots]
         if named and not any(os.path.lexists(one) or self._knows(one) for one in named):
@@ -318,17 +325,20 @@ class Index(Opened):
         yield from self._notes()
         yield from self._renew_terms(wait=wait)
         max_size = self.settings.max_file_size
-        processor = FileProcessor(self.processor, FileExtractor(max_size, archives))
+        ocr = OcrUse.of(self.settings)
+        processor = FileProcessor(self.processor, FileExtractor(max_size, archives, ocr))
         reasons = frozenset(Reason) if retry else frozenset({Reason.UNSUPPORTED}) if archives else frozenset()
         with self.store.writer(wait=wait, brief=brief) as writer, self.file_pool(processor) as pool:
             for root in filter(os.path.lexists, named):
                 writer.add_root(root, globs)
             wanted = self._walks(named, writer.roots())
-            run = Run(writer, self.embed_passages)
+            engine = "" if brief else ocr.version  # recognising a page takes seconds
+            run = Run(writer, self.embed_passages, engine)
             count, kinds = run.outdated(wanted)
             if count and not reread:
                 yield _outdated_line(count, kinds)
-            return (yield from run.over(wanted, pool, Again(reasons, reread)))
+            scans = partial(self.picture_pool, max_size, ocr) if engine else None
+            return (yield from run.over(wanted, pool, Again(reasons, reread), scans))
 
     def _walks(self, named: Sequence[bytes], known: Mapping[bytes, Globs]) -> dict[bytes, WalkRules]:
         """What is walked for the named roots, or for all known ones, and by which rules."""

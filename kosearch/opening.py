@@ -26,7 +26,7 @@ from kosearch.system import usable_cores
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from kosearch.processing import DocumentProcessor, FilePool, FileProcessor
+    from kosearch.processing import DocumentProcessor, FilePool, FileProcessor, OcrUse, PictureFound, PictureJob
     from kosearch.records import Vectors
     from kosearch.terms import Analyzer
     from kosearch.workers import Pool
@@ -305,6 +305,17 @@ class Opened:
 
         count = self.settings.workers or max(1, usable_cores() // 2)
         return Pool(task, count, deadline=self.settings.timeout)
+
+    def picture_pool(
+        self, max_size: int, ocr: OcrUse, known: frozenset[bytes]
+    ) -> Pool[PictureJob, PictureFound | None]:
+        """Worker processes that read pictures, each page with a time of its own; those that are known are not read."""
+        from kosearch.ocr import PAGE_SECONDS
+        from kosearch.processing import PictureReader
+        from kosearch.workers import Pool
+
+        count = self.settings.workers or usable_cores()
+        return Pool(PictureReader(max_size, ocr, known), count, deadline=self.settings.timeout + 2 * PAGE_SECONDS)
 
     def embed_passages(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> Vectors:
         """Vectors of unit length for what the model sees of passages: (n, d). A few are embedded without torch."""

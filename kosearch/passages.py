@@ -21,7 +21,7 @@ from itertools import accumulate, pairwise
 from operator import mul
 from zlib import crc32
 
-from kosearch.records import MAX_TITLE, Extracted, Heading, PageStart, Passage, TokenOffsets
+from kosearch.records import MAX_TITLE, Extracted, Heading, OcrSpan, PageStart, Passage, TokenOffsets
 
 CONTEXT = 120
 """The most code points of title and headings that are put in front of a passage."""
@@ -452,7 +452,15 @@ def _placed(document: Extracted, headings: Sequence[Heading], spans: Iterable[tu
             page_label=pages[page].label if page >= 0 else "",
             headings=_titles(path, since),
             page_end=pages[last].number if last >= 0 else None,
+            ocr=_confidence(document.ocr, start, end),
         )
+
+
+def _confidence(spans: Sequence[OcrSpan], start: int, end: int) -> float | None:
+    """How sure it is of what it read in pictures here: the mean over their characters."""
+    shared = [(min(one.end, end) - max(one.start, start), one.confidence) for one in spans]
+    total = sum(length for length, _ in shared if length > 0)
+    return round(sum(length * sure for length, sure in shared if length > 0) / total, 3) if total else None
 
 
 def _skip_space(text: str, place: int) -> int:

@@ -4,19 +4,36 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol, Self
 
+from kosearch.config import Settings
 from kosearch.embedding import AnyModel, token_offsets
 from kosearch.extract import ExtractError, extract, member, version
 from kosearch.index import StoredFile, UnanalysedDocument
+from kosearch.ocr import (
+    AtOnce,
+    Engine,
+    Found,
+    Missing,
+    Noted,
+    Nothing,
+    Picture,
+    Pictures,
+    Unreadable,
+    find,
+    pixel_hash,
+    recognised,
+)
+from kosearch.ocr import version as version_of
 from kosearch.passages import CONTEXT, chunk, context
 from kosearch.records import MAX_TITLE, Extracted, Extraction, Passage, Reason, Skipped, SourceFile, TokenOffsets
 from kosearch.sources import ReadError, display_path, read
 from kosearch.terms import Analyzer, is_korean
-from kosearch.workers import Failure, off_the_clock
+from kosearch.workers import Failure, off_the_clock, own_time
 
 FAILURES = {
     "timeout": Reason.TIMEOUT,
@@ -50,6 +67,8 @@ class Job:
     """The content's hash when it was last indexed, if it was."""
     searchable: bool = False
     """Whether documents of it are in the index: an archive that was read once is read again."""
+    found: tuple[Found, ...] = ()
+    """What is known of the pictures in it, in their order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +101,8 @@ class Processed:
     """What read the content, or refused it, with versions."""
     limits: str = ""
     """Those under which reading failed, where it was too slow, too large or ended the worker."""
+    pictures: int = 0
+    """How many pictures are in it, where some wait to be read."""
 
 
 class FilePool(Protocol):
@@ -142,6 +163,8 @@ class Extracts:
     source: SourceFile
     content_hash: str
     extraction: Extraction
+    pictures: int = 0
+    """As in `Processed`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +174,7 @@ class FileExtractor:
     max_bytes: int
     archives: bool
     """Whether the documents in archives are read too."""
+    ocr: OcrUse
 
     def __call__(self, job: Job) -> Extracts | Processed:
         """All that is in a file, or why there is nothing new. One that cannot be read is a result, not an error."""
@@ -164,12 +188,15 @@ class FileExtractor:
         )
         if content.sha256 == job.known_hash:
             return Processed(source, content.sha256, None, ())
+        pictures = self.ocr.noted(job.found)
         try:
-            extraction = extract(content.data, path=source.path, archives=self.archives or job.searchable)
+            archives = self.archives or job.searchable
+            extraction = extract(content.data, path=source.path, archives=archives, pictures=pictures)
         except ExtractError as error:
             skipped = (Skipped(source.path, error.reason, error.detail),)
-            return Processed(source, content.sha256, (), skipped, _reader(error.readers, skipped))
-        return Extracts(source, content.sha256, extraction)
+            reader = _reader(error.readers, skipped)
+            return Processed(source, content.sha256, (), skipped, reader, pictures=waiting(pictures))
+        return Extracts(source, content.sha256, extraction, waiting(pictures))
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +226,8 @@ class FileProcessor:
             for warning in one.warnings
         ]
         reader = _reader(extraction.readers, extraction.skipped)
-        return Processed(source, found.content_hash, documents, (*extraction.skipped, *partial), reader)
+        skipped = (*extraction.skipped, *partial)
+        return Processed(source, found.content_hash, documents, skipped, reader, pictures=found.pictures)
 
 
 def _reader(readers: Sequence[str], skipped: Sequence[Skipped]) -> str:
@@ -209,17 +237,123 @@ def _reader(readers: Sequence[str], skipped: Sequence[Skipped]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class OcrUse:
+    """Whether pictures are read, and where else a model for that may lie."""
+
+    mode: str
+    """auto, off or force."""
+    models: Path
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """As the settings have it."""
+        return cls(settings.ocr, settings.data_dir / "ocr")
+
+    def engine(self) -> Engine | Missing:
+        """What reads pictures, or why they are not read."""
+        if self.mode == "off":
+            return Missing("OCR is off", "kosearch index --ocr auto", "off")
+        return find(self.models)
+
+    @property
+    def version(self) -> str:
+        """By what pictures are read; "" where they are not."""
+        engine = self.engine()
+        return "" if isinstance(engine, Missing) else version_of(engine)
+
+    def noted(self, found: Sequence[Found]) -> Pictures:
+        """What answers by what was found before; the rest waits."""
+        engine = self.engine()
+        if isinstance(engine, Missing):
+            return Nothing(str(engine), engine.version)
+        return Noted(version_of(engine), found, self.mode == "force")
+
+    def at_once(self) -> Pictures:
+        """What answers for pictures where somebody waits for them."""
+        engine = self.engine()
+        if isinstance(engine, Missing):
+            return Nothing(str(engine), engine.version)
+        return AtOnce(engine, own_time, self.mode == "force")
+
+
+def waiting(pictures: Pictures) -> int:
+    """How many pictures were asked about, where some of them wait to be read."""
+    return len(pictures.asked) if isinstance(pictures, Noted) and pictures.waiting > 0 else 0
+
+
+@dataclass(frozen=True, slots=True)
+class PictureJob:
+    """A picture in a file, by its number in the order in which the file's reader asks."""
+
+    source: SourceFile
+    content_hash: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class PictureFound:
+    """A picture's hash, and what an engine found in it; None where that is known already."""
+
+    picture: bytes
+    found: Found | None
+
+
+class PictureReader:
+    """The worker's task for pictures: draw or decode one, and have its text recognised.
+
+    A file is read once for all its pictures that come one after the other.
+    """
+
+    def __init__(self, max_bytes: int, ocr: OcrUse, known: frozenset[bytes]) -> None:
+        self._max_bytes = max_bytes
+        self._ocr = ocr
+        self._known = set(known)
+        self._open: tuple[bytes, str] = (b"", "")
+        self._pictures: Sequence[Picture] = ()
+
+    def __call__(self, job: PictureJob) -> PictureFound | None:
+        """What is in the picture; None where the file is another by now."""
+        if self._open != (job.source.raw, job.content_hash):
+            self._pictures = self._asked(job)
+            self._open = job.source.raw, job.content_hash
+        if job.number >= len(self._pictures):
+            return None
+        engine = self._ocr.engine()
+        assert not isinstance(engine, Missing)
+        try:
+            picture = self._pictures[job.number]()
+            key = pixel_hash(picture)
+            if key in self._known:
+                return PictureFound(key, None)
+            found: Found = recognised(picture, engine)
+        except Unreadable as error:
+            return PictureFound(b"", str(error))
+        self._known.add(key)
+        return PictureFound(key, found)
+
+    def _asked(self, job: PictureJob) -> Sequence[Picture]:
+        pictures = Noted("", (), self._ocr.mode == "force")
+        with suppress(ReadError, ExtractError):
+            content = read(job.source.raw, self._max_bytes)
+            if content.sha256 == job.content_hash:
+                extract(content.data, path=job.source.path, archives=True, pictures=pictures)
+        return pictures.asked
+
+
+@dataclass(frozen=True, slots=True)
 class FileReader:
     """The worker's task for a file that somebody wants to see: read and extract."""
 
     max_bytes: int
     archives: bool
+    ocr: OcrUse
 
     def __call__(self, raw: bytes) -> Extraction | Skipped:
         """All that is in a file, or why there is nothing."""
         path = display_path(raw)
         try:
-            return extract(read(raw, self.max_bytes).data, path=path, archives=self.archives)
+            data = read(raw, self.max_bytes).data
+            return extract(data, path=path, archives=self.archives, pictures=self.ocr.at_once())
         except (ReadError, ExtractError) as error:
             return Skipped(path, error.reason, error.detail)
 

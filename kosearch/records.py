@@ -100,6 +100,16 @@ class PageStart:
 
 
 @dataclass(frozen=True, slots=True)
+class OcrSpan:
+    """A part [start:end] of a text that was read in a picture."""
+
+    start: int
+    end: int
+    confidence: float
+    """How sure the engine was of its characters, 0 to 1."""
+
+
+@dataclass(frozen=True, slots=True)
 class Extracted:
     """One document's text and structure, as an extractor read it."""
 
@@ -114,6 +124,8 @@ class Extracted:
     metadata: Mapping[str, str] = field(default_factory=dict)
     """author, created, modified (ISO 8601), language: only those that the format states."""
     warnings: tuple[str, ...] = ()
+    ocr: tuple[OcrSpan, ...] = ()
+    """The parts that were read in pictures, ascending."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +190,8 @@ class Passage:
     page_end: int | None = None
     """The page that the passage's last character stands on; None where there are no pages, or where an earlier
     version stored the passage."""
+    ocr: float | None = None
+    """How sure the engine was of what is read in pictures here, 0 to 1; None where nothing is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +280,11 @@ class Hit:
     def headings(self) -> tuple[str, ...]:
         """The headings above that part, outermost first."""
         return self.cited.headings
+
+    @property
+    def ocr(self) -> bool:
+        """Whether it was read, at least in part, in a picture."""
+        return self.passage.ocr is not None
 
     @property
     def id(self) -> str:
@@ -359,6 +378,10 @@ class IndexProgress:
     """Of the files that are new or may have changed; it grows as `files_total` does."""
     bytes_done: int = 0
     """Of those that were read."""
+    pictures_total: int = 0
+    """Scanned pages and other pictures that are read last, when all files without are searchable…"""
+    pictures_done: int = 0
+    """…and how many have been."""
 
 
 @dataclass(frozen=True, slots=True)

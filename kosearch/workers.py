@@ -453,13 +453,18 @@ def _limited_time(seconds: float) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_PROF, 0)
 
 
-@contextlib.contextmanager
-def off_the_clock() -> Iterator[None]:
+def off_the_clock() -> contextlib.AbstractContextManager[None]:
     """For a task: what goes on inside is loaded once for many items, and none of them pays for it."""
+    return own_time(0.0)
+
+
+@contextlib.contextmanager
+def own_time(seconds: float) -> Iterator[None]:
+    """For a task: what goes on inside has so many seconds of processor time beside the item's; 0.0 is no limit."""
     if not hasattr(signal, "setitimer"):
         yield
         return
-    left, _ = signal.setitimer(signal.ITIMER_PROF, 0)
+    left, _ = signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         yield
     finally:

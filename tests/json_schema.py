@@ -35,6 +35,8 @@ HIT: Mapping[str, Any] = {
     "text": str,
     "best": [int],
     "cited": {"page": (int, type(None)), "page_label": text_or_null, "lines": [int], "heading": [str]},
+    "ocr": bool,
+    "ocr_confidence": number_or_null,
     "document_hash": str,
     "state": str,
     "index": str,
@@ -156,6 +158,7 @@ EXTRACT: Mapping[str, Any] = {
     "metadata": {"*": str},
     "headings": [{"start": int, "level": int, "title": str}],
     "pages": [{"start": int, "number": int, "label": text_or_null}],
+    "ocr": [{"start": int, "end": int, "confidence": number}],
     "warnings": [str],
     "text": str,
 }

@@ -227,7 +227,7 @@ def test_what_cannot_be_read_is_named_with_its_reason_and_the_rest_goes_on(progr
     expected = {name: reason for name, (_, reason) in BAD.items()}
     expected |= {"nowhere": "not-a-file", "pipe": "not-a-file", "big.txt": "too-large", "crane.md": "binary"}
 
-    result = program.run("index", folder, "--max-file-size", "8k", "--strict")
+    result = program.run("index", folder, "--max-file-size", "8k", "--strict", "--ocr", "off")
     assert (result.returncode, result.stdout) == (6, "")
     lines = [line for line in result.stderr.splitlines() if line.startswith("skipped ")]
     assert {line.rpartition(" [")[2].rstrip("]") for line in lines} == set(expected.values())

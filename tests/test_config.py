@@ -50,6 +50,7 @@ class TestWhereSettingsComeFrom:
             "workers": None,
             "timeout": 60.0,
             "refresh": None,
+            "ocr": "auto",
             "resident": True,
             "resident_idle": 900.0,
             "viewers": (),
@@ -74,7 +75,7 @@ class TestWhereSettingsComeFrom:
     @pytest.mark.parametrize("name", NAMES)
     def test_every_setting_can_be_given_everywhere(self, name: str, settings_file: Path) -> None:
         values = {"index": "a", "model": "a", "device": "cpu", "mode": "dense", "weight": "0.25", "resident": "off"}
-        values |= {"endpoint": "http://localhost:8000/v1", "storage": "int8"}
+        values |= {"endpoint": "http://localhost:8000/v1", "storage": "int8", "ocr": "force"}
         text = values.get(name, "40")
         settings_file.write_text(f'{name} = "{text}"\n')
         by_file = load({}, {"KOSEARCH_CONFIG": str(settings_file)})

@@ -237,7 +237,7 @@ def test_a_scanned_file_says_so() -> None:
 
 def test_scanned_pages_among_others_are_named() -> None:
     document = read(pdf([lines(["본문"]), bytes(16), bytes(16), [], bytes(16)]))
-    assert document.warnings == ("scanned pages without text, need OCR: 2-3, 5",)
+    assert document.warnings == ("3 scanned pages not read (2-3, 5): text in pictures was not asked for",)
 
 
 def test_blank_pages_are_no_scan() -> None:

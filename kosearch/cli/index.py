@@ -54,6 +54,7 @@ def index(
     ] = False,
     retry: Annotated[bool, typer.Option("--retry", help="Try again what could not be read.")] = False,
     reread: Annotated[bool, typer.Option("--reread", help="Read every file again, changed or not.")] = False,
+    ocr: options.Ocr = None,
     max_file_size: Annotated[
         str | None,
         typer.Option(metavar="SIZE", help="Skip larger files.  [default: 64M]", show_default=False),
@@ -117,6 +118,7 @@ def index(
         dimensions=dimensions,
         device=device,
         max_file_size=max_file_size,
+        ocr=ocr,
         passage_tokens=passage_tokens,
         passage_overlap=passage_overlap,
         storage=storage,
@@ -535,6 +537,7 @@ def extract(
     context: typer.Context,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to read.")],
     archives: Annotated[bool, typer.Option("--archives", help="Read the documents in an archive.")] = False,
+    ocr: options.Ocr = None,
     json: options.Json = False,
 ) -> int:
     """Print a file's text as kosearch reads it.
@@ -544,7 +547,7 @@ def extract(
     from kosearch.library import read
 
     output = options.output_of(context)
-    for document in read(file, archives=archives).documents:
+    for document in read(file, archives=archives, ocr=ocr).documents:
         if json:
             output.json(
                 {
@@ -559,6 +562,7 @@ def extract(
                     "pages": [
                         {"start": one.start, "number": one.number, "label": one.label or None} for one in document.pages
                     ],
+                    "ocr": [{"start": one.start, "end": one.end, "confidence": one.confidence} for one in document.ocr],
                     "warnings": list(document.warnings),
                     "text": document.text,
                 }

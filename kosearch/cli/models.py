@@ -51,11 +51,17 @@ def listing(context: typer.Context, json: options.Json = False) -> int:
 def pull(context: typer.Context, name: Name, quiet: options.Quiet = False) -> int:
     """Download a model, or what is missing of it, into the hub's cache.
 
-    An interrupted download goes on where it stopped.
+    An interrupted download goes on where it stopped. `ocr` is Tesseract's model of the Korean script.
     """
     from kosearch.embedding import hub, resolve
 
     output = options.output_of(context, quiet=quiet)
+    if name == "ocr":
+        from kosearch.ocr.engine import pull as pull_ocr
+
+        place = pull_ocr(options.settings().data_dir / "ocr")
+        output.note(f"Tesseract's model of the Korean script (tessdata_fast 4.1.0, Apache-2.0): {place}")
+        return OK
     snapshot = hub.pull(name)
     output.note(f"{name} at {snapshot.name}, {render.size_of(hub.size(hub.folder_of(name)))}")
     resolve(name, cache_dir=options.settings().cache_dir)  # says what is wrong with it now, not when it is used

@@ -86,6 +86,15 @@ Device = Annotated[
         show_default=False,
     ),
 ]
+Ocr = Annotated[
+    str | None,
+    typer.Option(
+        "--ocr",
+        metavar="auto|off|force",
+        help="Read scanned pages and pictures; force: every page.  [default: auto, where an engine is installed]",
+        show_default=False,
+    ),
+]
 Mode = Annotated[
     str | None,
     typer.Option(metavar="hybrid|dense|lexical", help="What decides.  [default: hybrid]", show_default=False),

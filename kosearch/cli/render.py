@@ -72,7 +72,8 @@ def headline(hit: Hit, cwd: str) -> str:
     """Where a hit stands: path, member, page or lines."""
     member = f" » {hit.member}" if hit.member else ""
     state = {"changed": " (changed since indexed)", "gone": " (gone)"}.get(hit.state, "")
-    return one_line(shown_path(hit.path, cwd) + member + location(hit) + state)
+    read = "~" if hit.ocr else ""  # by OCR: letters may be wrong
+    return one_line(shown_path(hit.path, cwd) + member + location(hit) + read + state)
 
 
 def heading_path(hit: Hit) -> str:
@@ -403,6 +404,8 @@ def hit_as_json(found: Hit, cwd: str) -> dict[str, Any]:
             "lines": [found.cited.line_start, found.cited.line_end],
             "heading": list(found.cited.headings),
         },
+        "ocr": found.ocr,
+        "ocr_confidence": found.passage.ocr,
         "document_hash": found.document_hash,
         "state": found.state,
         "index": found.index,

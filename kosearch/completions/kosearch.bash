@@ -22,22 +22,23 @@ _kosearch() {
     case "$command $previous" in
         'index --include' | 'index --exclude' | 'index --max-file-size' | 'index --passage-tokens' | 'index --passage-overlap' | 'index --endpoint' | 'index --dimensions' | 'index --into' | 'query -k' | 'query --path' | 'query --after' | 'query --before' | 'query --weight' | 'query --min-score' | 'query --rerank' | 'query -C' | 'query --context' | 'query --max-bytes' | 'query --offset' | 'query --format' | 'query --batch' | 'query --refresh' | 'show -C' | 'show --context' | 'eval --compare' | 'eval --weight' | 'eval --failures' | 'eval --qrels' | 'eval --run' | 'eval --plot' | 'eval --endpoint' | 'eval --passage-tokens' | 'serve --idle') return ;;
         'index -i' | 'index --index' | 'query -i' | 'query --index' | 'show -i' | 'show --index' | 'pick -i' | 'pick --index' | 'status -i' | 'status --index' | 'remove -i' | 'remove --index' | 'eval -i' | 'eval --index' | 'serve -i' | 'serve --index' | 'mcp -i' | 'mcp --index' | 'check -i' | 'check --index' | 'repair -i' | 'repair --index' | 'indexes backup -i' | 'indexes backup --index' | 'indexes restore -i' | 'indexes restore --index' | 'indexes move -i' | 'indexes move --index') words=$(_kosearch_names "$1" index) ;;
+        'index --ocr' | 'extract --ocr') words=$'auto\noff\nforce' ;;
         'index -m' | 'index --model' | 'eval -m' | 'eval --model') words=$(_kosearch_names "$1" model) ;;
         'index --device' | 'query --device' | 'pick --device' | 'eval --device' | 'serve --device' | 'mcp --device' | 'models check --device') words=$'auto\ncpu\ncuda\nmps' ;;
         'index --storage') words=$'float16\nint8' ;;
-        'query --type') words=$'adoc\nasciidoc\ncalendar\ncode\ncsv\ndoc\ndocx\neml\nepub\nexcel\nhtm\nhtml\nhwp\nhwpml\nhwpx\nics\nipynb\njson\nlatex\nmail\nmarkdown\nmbox\nmd\nmhtml\nmsg\nnotebook\nodf\nodp\nods\nodt\norg\npdf\npowerpoint\nppt\npptx\nrst\nrtf\nsubtitles\ntar\ntex\ntext\ntxt\nvcard\nvcf\nvsdx\nword\nxls\nxlsx\nxml\nxps\nzip' ;;
+        'query --type') words=$'adoc\nasciidoc\ncalendar\ncode\ncsv\ndoc\ndocx\neml\nepub\nexcel\nhtm\nhtml\nhwp\nhwpml\nhwpx\nics\nimage\nipynb\njson\nlatex\nmail\nmarkdown\nmbox\nmd\nmhtml\nmsg\nnotebook\nodf\nodp\nods\nodt\norg\npdf\npowerpoint\nppt\npptx\nrst\nrtf\nsubtitles\ntar\ntex\ntext\ntxt\nvcard\nvcf\nvsdx\nword\nxls\nxlsx\nxml\nxps\nzip' ;;
         'query --mode' | 'eval --mode') words=$'hybrid\ndense\nlexical' ;;
         *)
             if [[ $word == -* ]]; then
                 case "$command" in
-                index) words='--include --exclude --archives -i --index --here --retry --reread --max-file-size --passage-tokens --passage-overlap -m --model --endpoint --dimensions --device --storage --into --pull --trust-remote-code --strict --wait --json -q --quiet -h --help' ;;
+                index) words='--include --exclude --archives -i --index --here --retry --reread --ocr --max-file-size --passage-tokens --passage-overlap -m --model --endpoint --dimensions --device --storage --into --pull --trust-remote-code --strict --wait --json -q --quiet -h --help' ;;
                 query) words='-k --path --type --after --before --mode --weight --min-score --rerank --exact --group -C --context --explain --json --jsonl --brief --max-bytes --offset --paths --format --vimgrep -0 --batch --refresh -i --index --all --device --no-resident -q --quiet -h --help' ;;
                 show) words='-C --context -i --index --json -h --help' ;;
                 open) words='--print -q --quiet -h --help' ;;
                 pick) words='-i --index --device -h --help' ;;
                 status) words='--problems -i --index --json -h --help' ;;
                 remove) words='-i --index --wait -q --quiet -h --help' ;;
-                extract) words='--archives --json -h --help' ;;
+                extract) words='--archives --ocr --json -h --help' ;;
                 eval) words='--compare --mode --weight --failures --qrels --run --plot -m --model --endpoint --device --passage-tokens -i --index --json -q --quiet -h --help' ;;
                 serve) words='-d --detach --stop --status --watch --install --idle -i --index --device --json -q --quiet -h --help' ;;
                 mcp) words='-i --index --device -h --help' ;;

@@ -34,6 +34,7 @@ complete -c kosearch -n '__fish_seen_subcommand_from index' -s i -l index -x -a 
 complete -c kosearch -n '__fish_seen_subcommand_from index' -l here -d 'Index this folder into .kosearch in it: both move, and are found, together'
 complete -c kosearch -n '__fish_seen_subcommand_from index' -l retry -d 'Try again what could not be read'
 complete -c kosearch -n '__fish_seen_subcommand_from index' -l reread -d 'Read every file again, changed or not'
+complete -c kosearch -n '__fish_seen_subcommand_from index' -l ocr -x -a 'auto off force' -d 'Read scanned pages and pictures; force: every page'
 complete -c kosearch -n '__fish_seen_subcommand_from index' -l max-file-size -x -d 'Skip larger files'
 complete -c kosearch -n '__fish_seen_subcommand_from index' -l passage-tokens -x -d 'The most tokens of a passage; set when an index is made'
 complete -c kosearch -n '__fish_seen_subcommand_from index' -l passage-overlap -x -d 'Tokens repeated from the passage before'
@@ -53,7 +54,7 @@ complete -c kosearch -n '__fish_seen_subcommand_from index' -s h -l help -d 'Sho
 
 complete -c kosearch -n '__fish_seen_subcommand_from query' -s k -x -d 'How many hits'
 complete -c kosearch -n '__fish_seen_subcommand_from query' -l path -x -d 'Only documents whose path matches'
-complete -c kosearch -n '__fish_seen_subcommand_from query' -l type -x -a 'adoc asciidoc calendar code csv doc docx eml epub excel htm html hwp hwpml hwpx ics ipynb json latex mail markdown mbox md mhtml msg notebook odf odp ods odt org pdf powerpoint ppt pptx rst rtf subtitles tar tex text txt vcard vcf vsdx word xls xlsx xml xps zip' -d 'Only this type: pdf, markdown, …'
+complete -c kosearch -n '__fish_seen_subcommand_from query' -l type -x -a 'adoc asciidoc calendar code csv doc docx eml epub excel htm html hwp hwpml hwpx ics image ipynb json latex mail markdown mbox md mhtml msg notebook odf odp ods odt org pdf powerpoint ppt pptx rst rtf subtitles tar tex text txt vcard vcf vsdx word xls xlsx xml xps zip' -d 'Only this type: pdf, markdown, …'
 complete -c kosearch -n '__fish_seen_subcommand_from query' -l after -x -d 'Only documents dated then or later'
 complete -c kosearch -n '__fish_seen_subcommand_from query' -l before -x -d 'Only documents dated then or earlier'
 complete -c kosearch -n '__fish_seen_subcommand_from query' -l mode -x -a 'hybrid dense lexical' -d 'What decides'
@@ -108,6 +109,7 @@ complete -c kosearch -n '__fish_seen_subcommand_from remove' -s h -l help -d 'Sh
 
 complete -c kosearch -n '__fish_seen_subcommand_from extract' -F
 complete -c kosearch -n '__fish_seen_subcommand_from extract' -l archives -d 'Read the documents in an archive'
+complete -c kosearch -n '__fish_seen_subcommand_from extract' -l ocr -x -a 'auto off force' -d 'Read scanned pages and pictures; force: every page'
 complete -c kosearch -n '__fish_seen_subcommand_from extract' -l json -d 'Print one JSON object'
 complete -c kosearch -n '__fish_seen_subcommand_from extract' -s h -l help -d 'Show this message and exit'
 

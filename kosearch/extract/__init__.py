@@ -17,8 +17,10 @@ from typing import NamedTuple
 
 from kosearch.extract import containers
 from kosearch.extract.containers import Package
+from kosearch.extract.pictures import ASKED, Asked
 from kosearch.extract.text import ExtractError, Inside
 from kosearch.filters import KIND_OF_SUFFIX
+from kosearch.ocr import Nothing, Pictures
 from kosearch.records import Extracted, Extraction, Reason, Skipped
 
 __all__ = [
@@ -59,6 +61,7 @@ READERS = {
     "html": Reader("html", "read_html", 2),
     "hwp": Reader("hwp", "read", 3),
     "hwpml": Reader("hwp", "read_hwpml", 2),
+    "image": Reader("pdf", "read_image"),
     "json": Reader("plain", "read_json", 2),
     "latex": Reader("plain", "read_latex"),
     "mail": Reader("mail", "read", 2),
@@ -89,7 +92,7 @@ READERS = {
 }
 """Every kind of file and the function in this package that reads it; the only list of its sort."""
 
-DETECTION = 2
+DETECTION = 3
 """Raised when kinds come that were not read before: files that were of no kind are looked at again."""
 
 ARCHIVES = frozenset(("compressed", "tar", "zip"))
@@ -97,6 +100,9 @@ ARCHIVES = frozenset(("compressed", "tar", "zip"))
 _HOLDING_FILES = ARCHIVES | {"mail", "mbox", "msg", "pdf", "tnef"}
 """Kinds whose readers take a third argument, which reads the files inside theirs."""
 
+_IMAGE_START = re.compile(
+    rb"\x89PNG\r\n|\xff\xd8\xff|GIF8|II\*\0|MM\0\*|II\+\0|MM\0\+|RIFF.{4}WEBP|.{4}ftyp(?:heic|mif1|avif)", re.DOTALL
+)
 _XML_HEAD = 8192
 """A root element of OpenDocument names thirty namespaces."""
 _HTML_START = re.compile(
@@ -123,19 +129,10 @@ MESSAGE_START = re.compile(
 _SUBTITLES_START = re.compile(rb"\A(?:\xef\xbb\xbf)?\s*(?:WEBVTT\b|<sami\b|1\r?\n\d\d:\d\d:\d\d,\d)", re.IGNORECASE)
 _TNEF_START = b"\x78\x9f\x3e\x22"
 # What is told by its first bytes and not read here: the reason, and the way out.
-_IMAGE = (Reason.BINARY, "an image: it needs OCR, which is not part of kosearch")
+_IMAGE = (Reason.UNSUPPORTED, "a picture of a kind that is not read: save it as PNG, JPEG or TIFF")
 _MEDIA = (Reason.BINARY, "sound or film: a transcript beside it (.srt, .txt) is read")
 _ARCHIVE = (Reason.UNSUPPORTED, "an archive of a kind that is not opened: unpack it, or make it a ZIP")
 _REFUSED = (
-    (0, b"\x89PNG\r\n", _IMAGE),
-    (0, b"\xff\xd8\xff", _IMAGE),
-    (0, b"GIF8", _IMAGE),
-    (0, b"II*\0", _IMAGE),
-    (0, b"MM\0*", _IMAGE),
-    (8, b"WEBP", _IMAGE),
-    (4, b"ftypheic", _IMAGE),
-    (4, b"ftypmif1", _IMAGE),
-    (4, b"ftypavif", _IMAGE),
     (0, b"\0\0\0\x0cjP  ", _IMAGE),
     (0, b"8BPS", _IMAGE),
     (0, b"7z\xbc\xaf\x27\x1c", _ARCHIVE),
@@ -227,6 +224,8 @@ def detect(data: bytes, path: str) -> str:
         return "tar" if containers.is_tar(data) else "compressed"
     if containers.is_tar(head):
         return "tar"
+    if _IMAGE_START.match(head) or (head.startswith(b"BM") and suffix == ".bmp"):
+        return "image"
     _refuse(head)
     if suffix in _HANCOM and b"\0" in head:
         raise ExtractError(Reason.UNSUPPORTED, _HANCOM[suffix])
@@ -294,7 +293,7 @@ def read(kind: str, data: bytes, path: str, inside: Inside) -> Extraction:
 
 
 def version(kind: str) -> str:
-    """What is kept of the reader that a file needed, "docx/3" or "pdf/2+ocr"; "detection/2" for a file of no kind."""
+    """What is kept of the reader that a file needed, "docx/3" or "pdf/2+ocr"; "detection/3" for a file of no kind."""
     if not kind:
         return f"detection/{DETECTION}"
     reader = READERS[kind]
@@ -306,28 +305,40 @@ def every_version() -> tuple[str, ...]:
     return tuple(version(kind) for kind in ("", *READERS))
 
 
-def outdated(versions: Iterable[str]) -> list[str]:
-    """Of a file that these readers read, the kinds that another version of one would read today."""
-    return sorted(one.partition("/")[0] for one in set(versions).difference(every_version()))
+def outdated(versions: Iterable[str], ocr: str = "") -> list[str]:
+    """Of a file that these readers read, the kinds that another version of one would read today.
+
+    `ocr` is what reads pictures; without, those that were read stay as they are.
+    """
+    today = {*every_version(), *(one for one in versions if one.startswith("ocr/") and ocr in ("", one[4:]))}
+    return sorted(one.partition("/")[0] for one in set(versions).difference(today))
 
 
 _DEEPEST = 3
 """A mail in a mail in a mail."""
 
 
-def extract(data: bytes, *, path: str, archives: bool = False) -> Extraction:
+def extract(data: bytes, *, path: str, archives: bool = False, pictures: Pictures | None = None) -> Extraction:
     """The documents in a file of this content; `path` is its NFC name, used where content leaves a choice.
 
-    With `archives`, archives are opened, one level deep. Raises ExtractError when no document in the file has any
-    text, and nothing else for any input.
+    With `archives`, archives are opened, one level deep. `pictures` answers for the text of scanned pages and other
+    pictures. Raises ExtractError when no document in the file has any text, and nothing else for any input.
     """
     readers: set[str] = set()
+    asked = Asked(pictures or Nothing("text in pictures was not asked for"))
+    token = ASKED.set(asked)
     try:
         found = _extract(data, path, archives, 1, readers)
     except ExtractError as error:
-        error.readers = tuple(sorted(readers))
+        error.readers = _readers(readers, asked)
         raise
-    return replace(found, readers=tuple(sorted(readers)))
+    finally:
+        ASKED.reset(token)
+    return replace(found, readers=_readers(readers, asked))
+
+
+def _readers(readers: set[str], asked: Asked) -> tuple[str, ...]:
+    return tuple(sorted({*readers, f"ocr/{asked.pictures.version}"} if asked.any else readers))
 
 
 def _extract(data: bytes, path: str, archives: bool, depth: int, readers: set[str]) -> Extraction:

@@ -323,6 +323,13 @@ class Parts:
             raise ExtractError(Reason.BROKEN, f"{name} is missing in the container")
         return root
 
+    def data(self, name: str) -> bytes:
+        """A part that is no XML, a picture say; b"" where there is none or it is damaged."""
+        try:
+            return self.package.read(name) if self.package is not None and name in self.package else b""
+        except ExtractError:
+            return b""
+
     def optional(self, name: str) -> Element | None:
         """A part's root element; None where it is missing or damaged, as what it adds is not worth the document."""
         try:

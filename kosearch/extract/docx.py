@@ -14,6 +14,7 @@ from xml.etree.ElementTree import Element
 from kosearch.extract import drawing, numbers
 from kosearch.extract.containers import Package, Parts, attribute, element_properties, local, package_properties
 from kosearch.extract.numbers import Counter, roman
+from kosearch.extract.pictures import add_picture
 from kosearch.extract.text import ExtractError, TextBuilder
 from kosearch.records import Extraction, Reason
 
@@ -350,6 +351,8 @@ class _Writer:
             root = self._parts.optional(self._parts.target(self._part, attribute(element, "dm")))
             for text in drawing.diagram(root) if root is not None else ():
                 self.builder.add(text)
+        elif kind == "blip":
+            self._picture(attribute(element, "embed"))
         elif kind == "textpath":  # WordArt, as Word drew it until 2007
             self.builder.add(attribute(element, "string"))
         elif kind == "AlternateContent":
@@ -357,8 +360,13 @@ class _Writer:
         else:
             if kind in ("shape", "imagedata") and (said := attribute(element, "alt")):
                 self.builder.add(drawing.description(said))
+            if kind == "imagedata":
+                self._picture(attribute(element, "id"))
             for child in element:
                 self._drawn(child)
+
+    def _picture(self, identifier: str) -> None:
+        add_picture(self.builder, self._parts.data(self._parts.target(self._part, identifier)))
 
     def _chart(self, identifier: str) -> None:
         root = self._parts.optional(self._parts.target(self._part, identifier))

@@ -9,6 +9,7 @@ from xml.etree.ElementTree import Element
 
 from kosearch.extract.containers import Package, Parts, attribute, local, package_properties, parse_xml, relation
 from kosearch.extract.numbers import PRIVATE, symbols, written
+from kosearch.extract.pictures import add_picture
 from kosearch.extract.text import LINE, PARAGRAPH, ExtractError, TextBuilder
 from kosearch.records import Extraction, Reason
 
@@ -282,6 +283,8 @@ class _Writer:
             self._body(shape, _placeholder(shape))
         elif kind == "pic":
             self._described(shape)
+            for blip in (one for one in shape.iter() if local(one) == "blip"):
+                add_picture(self.builder, self._parts.data(self._parts.target(self._part, attribute(blip, "embed"))))
         elif kind == "graphicFrame":
             self._frame(shape)
         elif kind in ("grpSp", "AlternateContent", "Choice"):

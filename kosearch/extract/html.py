@@ -14,6 +14,7 @@ from urllib.parse import unquote
 from xml.etree.ElementTree import Element
 
 from kosearch.extract.containers import Package, Parts, attribute, element_properties, local, parse_xml, standard
+from kosearch.extract.pictures import add_pictures, packaged
 from kosearch.extract.text import LINE, PARAGRAPH, Decoded, ExtractError, TextBuilder, decode, normalise, row_line
 from kosearch.records import MAX_TITLE, Extracted, Extraction, Heading, Reason
 
@@ -317,6 +318,7 @@ def read_epub(data: bytes, path: str) -> Extraction:
             warnings.append(f"a chapter is missing: {place}")
     if not builder.length and "META-INF/encryption.xml" in package:
         raise ExtractError(Reason.DRM, "protected by DRM: only its own program opens it")
+    add_pictures(builder, packaged(package))
     title, metadata = element_properties(root)
     return Extraction((builder.document("epub", title=title, metadata=metadata, warnings=warnings),))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import struct
+import zlib
 from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,6 +29,7 @@ from kosearch.extract.containers import (
 )
 from kosearch.extract.dochan_model import Renderer, check, equation_script, named
 from kosearch.extract.numbers import Definitions, Numbers, coded, numeral
+from kosearch.extract.pictures import add_pictures, packaged
 from kosearch.extract.text import ExtractError, TextBuilder
 from kosearch.records import Extraction, Reason
 
@@ -519,6 +521,7 @@ def _text_of(element: Element, name: str) -> str:
 # Hangul documents: HWP 5 (distribution documents too) and HWPX through dochan.
 
 _HWP3 = b"HWP Document File V"
+_LARGEST_PICTURE = 64 << 20
 
 
 def read(data: bytes, path: str) -> Extraction:
@@ -532,6 +535,7 @@ def read(data: bytes, path: str) -> Extraction:
         builder, document = _written(parse_package(data), definitions, markers=False)
         if not builder.text.strip():  # a form of nothing but fields: what they ask for is all it says
             builder, document = _written(parse_package(data, prompts=True), definitions, markers=False)
+        pictures = packaged(package, ("BinData/",))
     else:
         stated = compound_properties(data)
         definitions = numbers.of_compound(data)
@@ -539,9 +543,28 @@ def read(data: bytes, path: str) -> Extraction:
             builder, document = _written(parse_compound(name), definitions)
             if not builder.text.strip():
                 builder, document = _written(parse_compound(name, prompts=True), definitions)
+        pictures = _embedded(data)
+    add_pictures(builder, pictures)
     warnings = check(document, builder.text)
     title, metadata = stated
     return Extraction((builder.document("hwp", title=title, metadata=metadata, warnings=warnings),))
+
+
+def _embedded(data: bytes) -> Iterator[bytes]:
+    """The pictures in an HWP 5 file; each is packed or not."""
+    from dochan import cfb
+
+    try:
+        compound = cfb.OleFileIO(data)
+        for place in compound.listdir():
+            if place[0] == "BinData":
+                stored = compound.openstream("/".join(place)).read()
+                try:
+                    yield zlib.decompressobj(-zlib.MAX_WBITS).decompress(stored, _LARGEST_PICTURE)
+                except zlib.error:
+                    yield stored
+    except (OSError, ValueError, LookupError):
+        return
 
 
 def _written(document: Any, definitions: Definitions, *, markers: bool = True) -> tuple[TextBuilder, Any]:

@@ -13,6 +13,7 @@ from kosearch.extract.containers import Package, attribute, element_properties, 
 from kosearch.extract.dochan_model import equation_script
 from kosearch.extract.docx import HEADING_NAME, LONGEST_HEADING
 from kosearch.extract.numbers import Counter, Level, List
+from kosearch.extract.pictures import add_pictures, packaged
 from kosearch.extract.sheets import Sheet
 from kosearch.extract.text import LINE, PARAGRAPH, ExtractError, TextBuilder
 from kosearch.records import Extraction, Reason
@@ -74,6 +75,8 @@ def _read(root: Element, stated: tuple[str, dict[str, str]], package: Package | 
         styles = parse_xml(package.read("styles.xml"))
     writer = _Writer(kind, root, styles, package)
     writer.document(body[0])
+    if kind == "odt" and package is not None:
+        add_pictures(writer.builder, packaged(package, ("Pictures/",)))
     title, metadata = stated
     return Extraction((writer.builder.document(kind, title=title or writer.title, metadata=metadata),))
 

@@ -10,7 +10,7 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import reduce
+from functools import partial, reduce
 from itertools import islice, pairwise
 from statistics import median
 from typing import Any, NamedTuple
@@ -28,8 +28,10 @@ from kosearch.extract.pdf_layout import (
     paragraphs,
     without_leaders,
 )
+from kosearch.extract.pictures import forced, headings_of, lines_of, read_picture
 from kosearch.extract.text import LINE, PARAGRAPH, ExtractError, Inside, TextBuilder, decode, nfc, normalise, repaired
-from kosearch.records import Extracted, Extraction, Heading, Reason, Skipped
+from kosearch.ocr import Unread
+from kosearch.records import Extracted, Extraction, Heading, Reason, Recognised, Skipped
 
 # What pdfium sees on PDF pages, line by line, and what pypdf knows of the file: outline, labels, metadata.
 
@@ -242,6 +244,8 @@ class Page:
     lines: list[Line]
     scanned: bool = False
     """Whether the page is an image, with no text but what may be stamped on its margins."""
+    found: Recognised | Unread | None = None
+    """What came of reading it as a picture; None where it was not."""
     files: bool = False
     """Whether files are attached to places on it."""
 
@@ -478,6 +482,11 @@ class _PageReader:
 
 # PDF: text by pypdfium2; outline, page labels, metadata and encryption by pypdf, also the second opinion.
 
+_DOTS = 200
+"""Pages are drawn with so many dots an inch to be recognised…"""
+_LONGEST_SIDE = 4000
+"""…but none of more dots than that on a side."""
+
 _BARE_NUMBER = re.compile(
     r"\W*(?:p|pp|page|쪽|페이지)?\W*(?:(?P<digits>\d{1,4})|(?P<roman>[ivxlc]{1,7}))\W*"
     r"(?:(?:/|of|중|의)\W*\d{1,4}\W*)?(?:쪽|페이지|면|page|p)?\W*",
@@ -497,7 +506,7 @@ def read(data: bytes, path: str, inside: Inside) -> Extraction:
     documents = tuple(document for one in attached for document in one.documents)
     skipped = tuple(problem for one in attached for problem in one.skipped)
     try:
-        body = _document(read_garbled_again(pages, structure), structure)
+        body = _document(_read_pictures(data, read_garbled_again(pages, structure)), structure)
     except ExtractError as error:
         if not documents:
             raise
@@ -505,18 +514,92 @@ def read(data: bytes, path: str, inside: Inside) -> Extraction:
     return Extraction((body, *documents), skipped)
 
 
-def _document(pages: Sequence[Page], structure: Structure) -> Extracted:
-    scanned = [number for number, page in enumerate(pages, 1) if page.scanned]
-    if all(page.scanned or not page.lines for page in pages) and (scanned or not pages) and _only_stamps(pages):
-        raise ExtractError(Reason.SCANNED, f"no text, needs OCR (scanned pages: {len(scanned)})")
+def read_image(data: bytes, path: str) -> Extraction:
+    """A picture of text; each frame of a TIFF is a page."""
+    from kosearch.ocr import pictures
+
+    if not pictures.decodable():
+        raise ExtractError(Reason.SCANNED, "a picture, not read: nothing decodes it: pip install 'kosearch[ocr]'")
+    try:
+        found = [read_picture(partial(pictures.frame, data, number)) for number in range(pictures.count(data))]
+    except pictures.Unreadable as error:
+        raise ExtractError(Reason.BROKEN, str(error)) from error
+    body = _document([Page(_lines_of(one), scanned=True, found=one) for one in found], None)
+    return Extraction((body if len(found) > 1 else replace(body, pages=()),))
+
+
+def _read_pictures(data: bytes, pages: Sequence[Page]) -> list[Page]:
+    """The pages, those that are pictures with the text that is recognised in them."""
+    result = list(pages)
+    for number, page in enumerate(pages):
+        if page.scanned or forced() or garbled(_page_text(page)):
+            found = read_picture(partial(_drawn, data, number))
+            lines = _lines_of(found)
+            result[number] = replace(page, lines=lines or page.lines, found=found if lines or page.scanned else None)
+    return result
+
+
+def _drawn(data: bytes, number: int) -> Any:
+    """A page as a picture, (height, width) of grey."""
+    import pypdfium2
+
+    document = pypdfium2.PdfDocument(data)
+    try:
+        page = document[number]
+        scale = min(_DOTS / 72, _LONGEST_SIDE / max(*page.get_size(), 1.0))
+        drawn = page.render(scale=scale, grayscale=True).to_numpy()
+        return drawn.reshape(drawn.shape[:2]).copy()
+    finally:
+        document.close()
+
+
+def _lines_of(found: Recognised | Unread) -> list[Line]:
+    return lines_of(found, 72 / _DOTS) if isinstance(found, Recognised) else []
+
+
+def _document(pages: Sequence[Page], structure: Structure | None) -> Extracted:
+    """The document of pages; without a structure they are pictures outside a PDF."""
+    unread = [(number, page.found) for number, page in enumerate(pages, 1) if isinstance(page.found, Unread)]
+    warning = _unread(unread, structure is None)
+    read = [page for page in pages if isinstance(page.found, Recognised) and page.lines]
+    scanned = sum(page.scanned for page in pages)
+    if not read and all(page.scanned or not page.lines for page in pages) and _only_stamps(pages):
+        if unread or not pages:
+            raise ExtractError(Reason.SCANNED, warning or "no text, needs OCR (scanned pages: 0)")
+        if scanned:
+            raise ExtractError(Reason.NO_TEXT, f"no text was found in its pictures (pages: {scanned})")
     if not any(page.lines for page in pages):
         raise ExtractError(Reason.NO_TEXT, f"no page has text (pages: {len(pages)})")
     builder = TextBuilder()
-    starts = _write(builder, _without_running([page.lines for page in pages]), structure.labels(len(pages)))
-    builder.mark(structure.headings(builder.text, starts))
-    title, metadata = structure.metadata()
-    warnings = (f"scanned pages without text, need OCR: {_ranges(scanned)}",) if scanned else ()
-    return builder.document("pdf", title=title, metadata=metadata, warnings=warnings)
+    labels = structure.labels(len(pages)) if structure else [""] * len(pages)
+    starts = _write(builder, _without_running([page.lines for page in pages]), labels)
+    if structure:
+        builder.mark(structure.headings(builder.text, starts))
+    for page, start, end in zip(pages, starts, [*starts[1:], builder.length], strict=True):
+        if isinstance(page.found, Recognised):
+            builder.recognised(start, end, page.found.confidence)
+            builder.mark(list(_large_lines(page.found, builder.text, start, end)))
+    title, metadata = structure.metadata() if structure else ("", {})
+    kind = "pdf" if structure else "image"
+    return builder.document(kind, title=title, metadata=metadata, warnings=(warning,) if warning else ())
+
+
+def _unread(pages: Sequence[tuple[int, Unread]], is_image: bool) -> str:
+    """What is said of pages that are pictures and have no text for now."""
+    if not pages:
+        return ""
+    reasons = "; ".join(dict.fromkeys(found.why for _, found in pages))
+    if is_image and len(pages) == 1:
+        return f"a picture, not read: {reasons}"
+    counted = "1 scanned page" if len(pages) == 1 else f"{len(pages)} scanned pages"
+    return f"{counted} not read ({_ranges([number for number, _ in pages])}): {reasons}"
+
+
+def _large_lines(found: Recognised, text: str, start: int, end: int) -> Iterator[Heading]:
+    """The headings of a page that was read as a picture: lines by themselves that stand out by their size."""
+    for title in headings_of(found):
+        if place := re.compile(rf"^{re.escape(title)}$", re.MULTILINE).search(text, start, end):
+            yield Heading(place.start(), 1, title)
 
 
 def _only_stamps(pages: Sequence[Page]) -> bool:

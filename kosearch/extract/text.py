@@ -17,7 +17,7 @@ from itertools import pairwise, zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
-from kosearch.records import MAX_TITLE, Extracted, Extraction, Heading, PageStart, Reason
+from kosearch.records import MAX_TITLE, Extracted, Extraction, Heading, OcrSpan, PageStart, Reason
 
 # What every reader is given, and what it raises.
 
@@ -358,6 +358,7 @@ class TextBuilder:
         self._headings: list[Heading] = []
         self._pages: list[PageStart] = []
         self._waiting: list[tuple[int, str]] = []
+        self._ocr: list[OcrSpan] = []
 
     def add(self, text: str, *, gap: str = PARAGRAPH) -> int:
         """Append a block after `gap`, nothing when it is blank; returns where it starts."""
@@ -388,6 +389,11 @@ class TextBuilder:
         """Note headings whose text is already there."""
         self._headings += [Heading(one.start, one.level, _limited(one.title)) for one in headings]
 
+    def recognised(self, start: int, end: int, confidence: float) -> None:
+        """This part of the text was read in a picture."""
+        if start < end:
+            self._ocr.append(OcrSpan(start, end, round(confidence, 3)))
+
     def page(self, number: int, label: str = "") -> None:
         """The next block begins this page; a page without text has no place in the text."""
         self._waiting = [(number, label)]
@@ -396,6 +402,7 @@ class TextBuilder:
         """Append a document as a part of this one, with its headings; returns where it starts."""
         start = self.add(document.text)
         self._headings += [Heading(start + part.start, part.level, part.title) for part in document.headings]
+        self._ocr += [OcrSpan(start + part.start, start + part.end, part.confidence) for part in document.ocr]
         return start
 
     @property
@@ -424,6 +431,7 @@ class TextBuilder:
             pages=tuple(self._pages),
             metadata={key: value for key, value in (metadata or {}).items() if value},
             warnings=tuple(warnings),
+            ocr=tuple(self._ocr),
         )
 
     def _push(self, text: str) -> None:

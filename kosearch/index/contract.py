@@ -322,6 +322,12 @@ class Writer(Protocol):
     def remove(self, raws: Sequence[bytes]) -> int:
         """Forget files and their documents; returns how many there were."""
 
+    def recognised(self, engine: str) -> dict[bytes, str]:
+        """What this engine has found in pictures, by the hash of their pixels, as `keep_recognised` took it."""
+
+    def keep_recognised(self, engine: str, picture: bytes, found: str) -> None:
+        """Keep what an engine has found in a picture; what others found is dropped."""
+
     def roots(self) -> dict[bytes, Globs]:
         """The roots that `index` without a path goes through, and the globs they were indexed with."""
 

@@ -43,7 +43,7 @@ from kosearch.index.database import (
 )
 from kosearch.index.lexical import decode_lines
 from kosearch.index.vectors import decode_vectors
-from kosearch.records import Extracted, Heading, PageStart, Passage, Reason, Skipped, Statistics
+from kosearch.records import Extracted, Heading, OcrSpan, PageStart, Passage, Reason, Skipped, Statistics
 
 Description = tuple[int, str, str, str, str, int]
 """A document's id, path, member, kind, metadata in JSON, and time in nanoseconds."""
@@ -166,16 +166,26 @@ class Tables:
             headings=headings,
             pages=pages,
             metadata=document.metadata,
+            ocr=self._recognised(document.id),
         )
 
     def structure(self, document_id: int) -> tuple[tuple[Heading, ...], tuple[PageStart, ...]] | None:
         """A document's headings and page starts; None where an earlier version stored it, which did not keep them."""
+        headings, pages, *_ = self._structure(document_id) or (None, None)
+        if headings is None or pages is None:
+            return None
+        return tuple(Heading(*one) for one in headings), tuple(PageStart(*one) for one in pages)
+
+    def _recognised(self, document_id: int) -> tuple[OcrSpan, ...]:
+        """The parts of a document that were read in pictures."""
+        _, _, *later = self._structure(document_id) or ([], [])
+        return tuple(OcrSpan(*one) for one in (later[0] if later else ()))
+
+    def _structure(self, document_id: int) -> list[Any] | None:
         sql = "SELECT body FROM text WHERE document_id = ? AND part = ?"
         row = self.connection.execute(sql, (document_id, STRUCTURE)).fetchone()
-        if row is None:
-            return None
-        headings, pages = json.loads(unseal(row[0], "structure", document_id, STRUCTURE))
-        return tuple(Heading(*one) for one in headings), tuple(PageStart(*one) for one in pages)
+        found: list[Any] | None = json.loads(unseal(row[0], "structure", document_id, STRUCTURE)) if row else None
+        return found
 
     def files(self) -> Iterator[tuple[int, str, FileState]]:
         """Every file that a run has looked at, with its row's number and its path for people."""

@@ -64,6 +64,14 @@ _SEEN = "path, root, size, mtime_ns, ctime_ns, inode"
 """What a run sees of a file without reading it."""
 
 
+_RECOGNISED = (
+    "CREATE TABLE IF NOT EXISTS recognised (picture BLOB PRIMARY KEY, engine TEXT NOT NULL, body TEXT NOT NULL,"
+    " checksum INTEGER NOT NULL) WITHOUT ROWID"
+)
+"""A cache, and no part of the format: indexes without scans have no such table, and no answer depends on it."""
+_HAS_RECOGNISED = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'recognised'"
+
+
 class SqliteWriter:
     """The writer of an index, while it holds the lock."""
 
@@ -152,6 +160,23 @@ class SqliteWriter:
                     self._connection.execute("DELETE FROM file WHERE id = ?", row)
                     removed += 1
         return removed
+
+    def recognised(self, engine: str) -> dict[bytes, str]:
+        """What this engine has found in pictures, by the hash of their pixels; what is damaged is not there."""
+        if not self._connection.execute(_HAS_RECOGNISED).fetchone():
+            return {}
+        rows = self._tables.rows("SELECT picture, body, checksum FROM recognised WHERE engine = ?", engine)
+        return {picture: body for picture, body, check in rows if check == checksum(picture, engine, body)}
+
+    def keep_recognised(self, engine: str, picture: bytes, found: str) -> None:
+        """Keep what an engine has found in a picture; what others found is dropped."""
+        with self.transaction():
+            self._connection.execute(_RECOGNISED)
+            self._connection.execute("DELETE FROM recognised WHERE engine <> ?", (engine,))
+            self._connection.execute(
+                "INSERT OR REPLACE INTO recognised VALUES (?, ?, ?, ?)",
+                (picture, engine, found, checksum(picture, engine, found)),
+            )
 
     def roots(self) -> dict[bytes, Globs]:
         """The roots that `index` without a path goes through, and the globs they were indexed with."""
@@ -269,7 +294,8 @@ class SqliteWriter:
         )
         headings = [(one.start, one.level, _title(one.title)) for one in extracted.headings]
         pages = [(one.start, one.number, storable(one.label)) for one in extracted.pages]
-        structure = json.dumps([headings, pages], ensure_ascii=False).encode()
+        ocr = [(one.start, one.end, one.confidence) for one in extracted.ocr]
+        structure = json.dumps([headings, pages, *([ocr] if ocr else [])], ensure_ascii=False).encode()
         self._connection.execute(
             "INSERT INTO text VALUES (?, ?, ?)", (number, STRUCTURE, seal(structure, number, STRUCTURE))
         )
@@ -315,6 +341,7 @@ class SqliteWriter:
                     storable(passage.page_label),
                     [numbers[heading] for heading in passage.headings],
                     passage.page_end,
+                    *([] if passage.ocr is None else [passage.ocr]),
                 ],
                 ensure_ascii=False,
             )

@@ -17,6 +17,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from kosearch.errors import ModelError
+from kosearch.system import make_private, replacing
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -26,10 +29,17 @@ if TYPE_CHECKING:
 
 MODEL = "Hangul"
 """Tesseract's model of the script: Korean with Latin letters and figures. Hanja and rare syllables are not in it."""
+MODEL_URL = "https://github.com/tesseract-ocr/tessdata_fast/raw/4.1.0/script/Hangul.traineddata"
+_MODEL_SHA256 = "cae2d12b8cdac6b62643b65915bec347e80970adc55228ca42ac1ec8909b198a"
+_MODEL_BYTES = 4_845_849
+_PATIENCE = 60.0
+"""Seconds without an answer."""
 _FALLBACK = ("kor", "eng")
 _UNIFORM_BLOCK = 6
 """Tesseract's page segmentation: one block of text. Its own search for blocks takes Korean lines apart."""
 _VARIABLE = "preserve_interword_spaces"
+_COLUMNS, _WORD = 12, "5"
+"""Of Tesseract's table, and the rows in it that are words."""
 _FOLDERS = (
     "/usr/share/tesseract-ocr/5/tessdata",
     "/usr/share/tesseract-ocr/4.00/tessdata",
@@ -54,6 +64,8 @@ class Word:
     confidence: float
     """0 to 1."""
     line: int
+    spaced: bool = True
+    """Whether a space stands before it: Tesseract takes Korean words apart into syllables."""
 
 
 class TooSlow(Exception):
@@ -63,8 +75,8 @@ class TooSlow(Exception):
 class Engine(Protocol):
     """What recognises the words in a block of lines."""
 
-    name: str
-    """Engine, version and model: what it recognises may change with each."""
+    version: str
+    """Engine, its version and its model: what it recognises may change with each. Without white space."""
 
     def words(self, picture: Grey, seconds: float) -> list[Word]:
         """The words, line by line; raises TooSlow after so many seconds of processor time."""
@@ -76,6 +88,7 @@ class Missing:
 
     what: str
     command: str
+    version: str = "none"
 
     def __str__(self) -> str:
         return f"{self.what}: {self.command}"
@@ -123,6 +136,25 @@ def find_model(folder: Path | None = None, environ: Mapping[str, str] = os.envir
     return None
 
 
+def pull(folder: Path, url: str = MODEL_URL) -> Path:
+    """Download the model of the Korean script (Apache-2.0) into a folder. Raises ModelError."""
+    from urllib.request import urlopen
+
+    target = folder / f"{MODEL}.traineddata"
+    try:
+        with urlopen(url, timeout=_PATIENCE) as answer:
+            data = answer.read(2 * _MODEL_BYTES)
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{url} cannot be fetched: {error}", "kosearch models pull ocr") from error
+    if hashlib.sha256(data).hexdigest() != _MODEL_SHA256:
+        raise ModelError(f"{url} is not the file that is expected", "kosearch models pull ocr")
+    make_private(folder)
+    with replacing(target) as file:
+        file.write(data)
+    find.cache_clear()
+    return target
+
+
 def _folders(folder: Path | None, environ: Mapping[str, str]) -> Iterator[Path]:
     if prefix := environ.get("TESSDATA_PREFIX"):
         yield from (Path(prefix), Path(prefix) / "tessdata")
@@ -148,7 +180,7 @@ class _InProcess:
 
         self._model = model
         self._api: Any = None
-        self.name = f"tesserocr {version('tesserocr')}, {model.languages} {model.fingerprint}"
+        self.version = f"tesserocr-{version('tesserocr')}-{model.languages}-{model.fingerprint}"
 
     def words(self, picture: Grey, seconds: float) -> list[Word]:
         if self._api is None:
@@ -165,7 +197,7 @@ class _InProcess:
         try:
             if not self._api.Recognize(round(seconds * 1000)):
                 raise TooSlow
-            return list(_words(self._api.GetTSVText(0)))
+            return list(_words(self._api.GetTSVText(0), self._api.GetUTF8Text()))
         finally:
             self._api.Clear()
 
@@ -176,10 +208,10 @@ class _Program:
     def __init__(self, program: str, model: Model) -> None:
         self._command = [
             *(program, "stdin", "stdout", "--tessdata-dir", str(model.folder), "-l", model.languages),
-            *("--psm", str(_UNIFORM_BLOCK), "-c", f"{_VARIABLE}=1", "tsv"),
+            *("--psm", str(_UNIFORM_BLOCK), "-c", f"{_VARIABLE}=1", "txt", "tsv"),
         ]
         said = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout.split()
-        self.name = f"tesseract {said[1] if len(said) > 1 else '?'}, {model.languages} {model.fingerprint}"
+        self.version = f"tesseract-{said[1] if len(said) > 1 else 0}-{model.languages}-{model.fingerprint}"
 
     def words(self, picture: Grey, seconds: float) -> list[Word]:
         height, width = picture.shape
@@ -195,18 +227,25 @@ class _Program:
             )
         except subprocess.TimeoutExpired as error:
             raise TooSlow from error
-        return list(_words(done.stdout.decode("utf-8", "replace")))
+        rows: list[str] = []
+        lines: list[str] = []
+        for line in done.stdout.decode("utf-8", "replace").split("\n"):
+            (rows if line.count("\t") >= _COLUMNS - 1 else lines).append(line)
+        return list(_words("\n".join(rows), "\n".join(lines)))
 
 
-def _words(table: str) -> Iterator[Word]:
-    """Tesseract's table of words, with what it thinks of each."""
-    line, place = -1, ("", "", "")
-    for row in table.splitlines():
-        level, _, *at, _word, left, top, width, height, confidence, text = row.split("\t", 11)
-        if level != "5" or not text.strip():
+def _words(table: str, text: str) -> Iterator[Word]:
+    """Tesseract's table of words, with what it thinks of each; where there are spaces, its text alone says."""
+    line, place, at = -1, "", 0
+    for row in table.split("\n"):
+        fields = row.split("\t", _COLUMNS - 1)
+        if len(fields) < _COLUMNS or fields[0] != _WORD or not (word := fields[-1].strip()):
             continue
-        if tuple(at) != place:
-            line, place = line + 1, (at[0], at[1], at[2])
-        x, y = int(left), int(top)
-        sure = max(float(confidence), 0.0) / 100
-        yield Word(text.strip(), x, y, x + int(width), y + int(height), sure, line)
+        if (here := ".".join(fields[2:5])) != place:
+            line, place = line + 1, here
+        start = text.find(word, at)
+        spaced = start != at
+        at = at if start < 0 else start + len(word)
+        left, top, width, height = map(int, fields[6:10])
+        sure = max(float(fields[10]), 0.0) / 100
+        yield Word(word, left, top, left + width, top + height, sure, line, spaced)

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 Mask = NDArray[np.bool_]
 Grey = NDArray[np.uint8]
@@ -34,7 +35,8 @@ _SPARSE = 0.004
 """…with ink on no more than this share of it."""
 _NARROWEST = 0.15
 """A column's width, in parts of the page's."""
-_FEWEST_LINES = 4
+_FEWEST_LINES, _SHORTEST = 4, 8
+"""A column of text has so many lines, and some that are so many times as long as they are high."""
 _FULL, _MOSTLY = 0.6, 0.5
 """So many lines of a column are so full; what is less so is a table without rules, or a list."""
 _USUAL_HEIGHT = 20
@@ -64,7 +66,7 @@ def ink(picture: Grey) -> Mask:
     mean = _mean(picture.astype(np.float32), _WINDOW)
     dark = picture < np.minimum(mean * _DARKER, np.float32(_PAPER - 30))
     # A speck of noise stands alone.
-    return dark & (_mean(dark.astype(np.float32), 1) > 2.5 / 9)
+    return np.asarray(dark & (_mean(dark.astype(np.float32), 1) > 2.5 / 9), np.bool_)
 
 
 def angle_of(mask: Mask) -> float:
@@ -96,7 +98,7 @@ def blocks(mask: Mask) -> tuple[list[Block], Mask]:
     width = mask.shape[1]
     found: list[Block] = []
     edges = sorted({0, mask.shape[0], *(place for one in tables for place in (one.box.top, one.box.bottom))})
-    for top, bottom in zip(edges, edges[1:], strict=False):
+    for top, bottom in pairwise(edges):
         found += (one for one in tables if one.box.top == top)
         found += (Block(box) for box in _columns(text, Box(0, top, width, bottom), height, width))
     return found, rules
@@ -125,9 +127,9 @@ def wider(mask: Mask, reach: int) -> Mask:
     return _mean(mask.astype(np.float32), reach) > 0
 
 
-def _runs(values: NDArray[np.bool_]) -> list[tuple[int, int]]:
+def _runs(values: ArrayLike) -> list[tuple[int, int]]:
     """Where values are true, as [start, end)."""
-    changes = np.flatnonzero(np.diff(np.concatenate(([0], values.astype(np.int8), [0]))))
+    changes = np.flatnonzero(np.diff(np.asarray(values, np.int8), prepend=0, append=0))
     return [(int(start), int(end)) for start, end in zip(changes[::2], changes[1::2], strict=True)]
 
 
@@ -329,8 +331,8 @@ def _gutters(mask: Mask, band: Box, height: int, width: int) -> list[tuple[int, 
     white = part.mean(axis=0) <= _SPARSE
     least = _NARROWEST * width
     found = []
-    for start, end in _runs(white):
-        start, end = max(start, round(least)), min(end, part.shape[1] - round(least))
+    for first, last in _runs(white):
+        start, end = max(first, round(least)), min(last, part.shape[1] - round(least))
         if end - start >= _GUTTER * height:
             found.append((band.left + start, band.left + end))
     return found
@@ -346,6 +348,7 @@ def _is_text(mask: Mask, box: Box, gutter: tuple[int, int], height: int) -> bool
         extents = [np.flatnonzero(part[start:end].any(axis=0)) for start, end in lines]
         lengths = [int(one[-1] - one[0]) for one in extents]
         longest = max(lengths)
-        if sum(length >= _FULL * longest for length in lengths) < _MOSTLY * len(lines):
+        full = sum(length >= _FULL * longest for length in lengths)
+        if longest < _SHORTEST * height or full < _MOSTLY * len(lines):
             return False
     return True

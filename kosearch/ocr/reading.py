@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import groupby
+from dataclasses import replace
+from itertools import groupby, pairwise
 from statistics import median
 
 import numpy as np
@@ -103,7 +104,7 @@ def _table(
         cells = [[word for line in next(read) for word in line] for _ in row]
         words = [word for cell in cells for word in cell]
         if words:
-            text = " ".join(" ".join(word.text for word in cell) for cell in cells if cell)
+            text = " ".join(_text(cell) for cell in cells if cell)
             left, right = min(box.left for box in boxes), max(box.right for box in boxes)
             bottom = max(word.bottom for word in words)
             yield RecognisedLine(text, left, right, bottom, _height(words), number, True, _confidence(words))
@@ -114,9 +115,7 @@ def _within(cell: Box) -> Box:
     return Box(cell.left + edge, cell.top + edge, max(cell.right - edge, 0), max(cell.bottom - edge, 0))
 
 
-def _words(
-    picture: Grey, boxes: Sequence[Box | None], engine: Engine, seconds: float
-) -> list[list[list[Word]]]:
+def _words(picture: Grey, boxes: Sequence[Box | None], engine: Engine, seconds: float) -> list[list[list[Word]]]:
     """For each box the words of its lines: the boxes are set one below the other and read at once."""
     shown = [box for box in boxes if box is not None]
     if not shown:
@@ -146,7 +145,7 @@ def _words(
 
 def _moved(word: Word, scale: float, across: int, down: int) -> Word:
     left, top, right, bottom = (round(value / scale) for value in (word.left, word.top, word.right, word.bottom))
-    return Word(word.text, left + across, top + down, right + across, bottom + down, word.confidence, word.line)
+    return replace(word, left=left + across, top=top + down, right=right + across, bottom=bottom + down)
 
 
 def _scale(sheet: Grey) -> float:
@@ -166,11 +165,14 @@ def _scaled(sheet: Grey, scale: float) -> Grey:
 
 def _line(words: Sequence[Word], block: int) -> RecognisedLine:
     height = _height(words)
-    gaps = [after.left - before.right for before, after in zip(words, words[1:], strict=False)]
-    text = " ".join(word.text for word in words)
+    gaps = [after.left - before.right for before, after in pairwise(words)]
     row = any(gap > _WIDE_GAP * height for gap in gaps)
     base = round(median(word.bottom for word in words))
-    return RecognisedLine(text, words[0].left, words[-1].right, base, height, block, row, _confidence(words))
+    return RecognisedLine(_text(words), words[0].left, words[-1].right, base, height, block, row, _confidence(words))
+
+
+def _text(words: Sequence[Word]) -> str:
+    return "".join(f" {word.text}" if word.spaced and number else word.text for number, word in enumerate(words))
 
 
 def _height(words: Sequence[Word]) -> int:

@@ -47,7 +47,7 @@ from kosearch import config, embedding, processing
 from kosearch.index import Writer, vectors
 from kosearch.indexing import Run
 from kosearch.library import Index
-from kosearch.processing import FileProcessor, Job, Processed
+from kosearch.processing import FileProcessor, Job, OcrUse, Processed
 from kosearch.records import Extracted, SourceFile
 from kosearch.sources import WalkRules, canonical, find
 from kosearch.terms import Analyzer
@@ -132,7 +132,7 @@ def one_by_one(folder: Path) -> tuple[dict[str, float], list[str]]:
     """CPU seconds of each step of indexing but embedding, in this process; and the texts to be embedded."""
     library = Index(config.load({"index": "steps"}))
     library.prepare()
-    task = FileProcessor(library.processor, library.settings.max_file_size, False)
+    task = FileProcessor(library.processor, library.settings.max_file_size, False, OcrUse.of(library.settings))
     sources = [one for one in find({canonical(os.fsencode(folder)): WalkRules()}) if isinstance(one, SourceFile)]
     task.processor.process(Extracted("가", "text"), "")  # loads tokenizer and Kiwi
     texts: dict[bytes, str] = {}

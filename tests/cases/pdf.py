@@ -184,5 +184,5 @@ def covers_and_scans() -> None:
         canvas.drawString(450, 20, "접수 2026-03-02")
 
     document = only(read(drawn([cover, scan, lines("본문이 있는 쪽이다.")]), "a.pdf"))
-    same(document.warnings, ("scanned pages without text, need OCR: 2",))
+    same(document.warnings, ("1 scanned page not read (2): text in pictures was not asked for",))
     has(document.text, "연차보고서", "접수 2026-03-02")

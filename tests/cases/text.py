@@ -202,8 +202,8 @@ def bombs() -> None:
 @case("what is not read says what it is and the way out")
 def refusals() -> None:
     for data, name, words in (
-        (b"\x89PNG\r\n\x1a\n" + bytes(20), "a.png", "needs OCR"),
-        (b"\xff\xd8\xff\xe0" + bytes(20), "사진.jpg", "needs OCR"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(20), "a.png", "a picture"),
+        (b"\xff\xd8\xff\xe0" + bytes(20), "사진.jpg", "a picture"),
         (b"7z\xbc\xaf\x27\x1c" + bytes(20), "a.7z", "an archive"),
         (b"Rar!\x1a\x07\x01" + bytes(20), "a.rar", "an archive"),
         (b"ALZ\x01" + bytes(20), "a.alz", "an archive"),

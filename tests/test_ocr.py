@@ -1,0 +1,365 @@
+"""Pictures of text: the layout of pages, what is said where nothing reads them, and what an engine reads."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import shutil
+import sqlite3
+import subprocess
+import threading
+import time
+import zlib
+from contextlib import closing
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import PROGRAM, Program
+
+from kosearch import ocr
+from kosearch.errors import ModelError
+from kosearch.extract import ExtractError, extract, outdated
+from kosearch.index.database import checksum
+from kosearch.ocr import layout, pictures
+from kosearch.ocr.engine import Model, Word, _words, find_model, pull
+from kosearch.ocr.reading import recognise
+from kosearch.records import Reason, Recognised, RecognisedLine
+
+Image = pytest.importorskip("PIL.Image", reason="pictures need Pillow")
+SCANS = Path(__file__).resolve().parents[2] / "shared" / "cases" / "scans"
+ENGINE = ocr.find()
+
+needs_engine = pytest.mark.skipif(isinstance(ENGINE, ocr.Missing), reason=str(ENGINE))
+
+
+def page(*boxes: tuple[int, int, int, int], size: tuple[int, int] = (1000, 800)) -> Any:
+    """A page, white but for these boxes (left, top, right, bottom)."""
+    picture = np.full((size[1], size[0]), 255, np.uint8)
+    for left, top, right, bottom in boxes:
+        picture[top:bottom, left:right] = 0
+    return picture
+
+
+def text(left: int, right: int, top: int, count: int) -> list[tuple[int, int, int, int]]:
+    """Lines of words: bars with gaps between them."""
+    return [
+        (start, top + 40 * line, min(start + 50, right), top + 40 * line + 20)
+        for line in range(count)
+        for start in range(left, right, 60)
+    ]
+
+
+def boxes_of(picture: Any) -> list[layout.Block]:
+    return layout.blocks(layout.ink(picture))[0]
+
+
+def test_columns_stand_one_after_the_other() -> None:
+    found = boxes_of(page(*text(100, 450, 100, 12), *text(550, 900, 110, 12)))
+    assert [one.box.left < 500 for one in found] == [True, False]
+    assert found[0].box.right <= found[1].box.left + 1
+
+
+def test_a_title_across_the_page_stands_before_its_columns() -> None:
+    found = boxes_of(page(*text(100, 900, 60, 1), *text(100, 450, 160, 12), *text(550, 900, 160, 12)))
+    assert len(found) == 3
+    assert found[0].box.bottom <= min(found[1].box.top, found[2].box.top)
+
+
+def test_short_lines_side_by_side_are_no_columns() -> None:
+    """A list of names and amounts: its rows stay together."""
+    names = [(100, top, 160, top + 20) for top in range(100, 420, 40)]
+    amounts = [(700, top, 720 + top % 160, top + 20) for top in range(100, 420, 40)]
+    assert len(boxes_of(page(*names, *amounts))) == 1
+
+
+def test_the_cells_of_a_ruled_table() -> None:
+    rules = [(100, y, 900, y + 2) for y in (100, 200, 300)] + [(x, 100, x + 2, 302) for x in (100, 400, 898)]
+    picture = page(*rules, *text(120, 380, 130, 1), *text(420, 880, 130, 1), *text(120, 380, 230, 1))
+    [table] = [one for one in boxes_of(picture) if one.rows]
+    assert [len(row) for row in table.rows] == [2, 2]
+    assert table.rows[0][0].left == pytest.approx(100, abs=4)
+    assert table.rows[1][1].top == pytest.approx(200, abs=4)
+
+
+def test_a_page_that_lies_askew_is_measured() -> None:
+    straight = Image.fromarray(page(*text(100, 900, 100, 15)))
+    for angle in (-2.0, 1.0):
+        turned = np.asarray(straight.rotate(angle, Image.Resampling.BICUBIC, fillcolor=255))
+        assert layout.angle_of(layout.ink(turned)) == pytest.approx(-angle, abs=0.3)
+
+
+def test_blank_pages_have_no_blocks() -> None:
+    assert boxes_of(page()) == []
+
+
+class Bars:
+    """An engine that sees a word in each bar of ink, and is sure only where the first line is the highest."""
+
+    version = "bars"
+
+    def __init__(self, sure: float = 0.9) -> None:
+        self.sure = sure
+        self.calls = 0
+
+    def words(self, picture: Any, seconds: float) -> list[Word]:
+        self.calls += 1
+        rows = np.flatnonzero((picture < 128).any(axis=1))
+        return [Word("낱말", 10, int(rows[0]), 60, int(rows[-1]), self.sure, 0)] if len(rows) else []
+
+
+def test_what_is_unsure_is_turned_and_then_left_out() -> None:
+    engine = Bars(sure=0.3)
+    assert recognise(page(*text(100, 900, 100, 5)), engine, 1.0).confidence == pytest.approx(0.3)
+    assert engine.calls == 4
+    with pytest.raises(ExtractError) as caught:
+        extract(png(page(*text(100, 900, 100, 5))), path="a.png", pictures=ocr.AtOnce(engine, own))
+    assert caught.value.reason is Reason.SCANNED
+    assert "unsure (30%)" in str(caught.value.detail)
+
+
+class own:  # noqa: N801 - stands for a function
+    def __init__(self, seconds: float) -> None: ...
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+def png(picture: Any, kind: str = "PNG", **options: Any) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(picture).save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def test_spaces_are_those_of_the_text_and_not_of_the_table() -> None:
+    rows = [
+        f"5\t1\t1\t1\t1\t{number}\t{10 * number}\t0\t9\t9\t90\t{word}"
+        for number, word in enumerate(("후", "유증", "수당"))
+    ]
+    found = list(_words("\n".join(["level\t…", *rows]), "후유증 수당\n"))
+    assert [(one.text, one.spaced) for one in found] == [("후", False), ("유증", False), ("수당", True)]
+
+
+def test_where_a_model_is_found(tmp_path: Path) -> None:
+    environ = {"TESSDATA_PREFIX": str(tmp_path)}
+    (tmp_path / "script").mkdir()
+    (tmp_path / "script" / "Hangul.traineddata").write_bytes(b"x")
+    assert find_model(None, environ) == Model(tmp_path / "script", "Hangul")
+
+
+def test_what_is_missing_is_said_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kosearch.ocr.engine.find_spec", lambda _: None)
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    missing = ocr.find(Path("/nowhere"))
+    assert isinstance(missing, ocr.Missing)
+    assert str(missing) == "no engine for OCR is installed: pip install 'kosearch[ocr]'"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x89PNG\r\n\x1a\n" + bytes(50),
+        b"\xff\xd8\xff\xe0" + bytes(50),
+        png(page(*text(100, 900, 100, 5)))[:-300],
+        b"GIF89a\xff\xff\xff\xff" + bytes(20),
+        b"II*\0\x08\0\0\0\xff\xff" + bytes(30),
+    ],
+)
+def test_damaged_pictures_cost_themselves(data: bytes) -> None:
+    with pytest.raises(ExtractError) as caught:
+        extract(data, path="a.png", pictures=ocr.AtOnce(Bars(), own))
+    assert caught.value.reason in (Reason.BROKEN, Reason.NO_TEXT)
+
+
+def test_pictures_of_a_billion_pixels_are_not_decoded() -> None:
+    header = png(page(size=(8, 8)))
+    huge = header[:16] + (40_000).to_bytes(4, "big") * 2 + header[24:]
+    huge = huge[:29] + zlib.crc32(huge[12:29]).to_bytes(4, "big") + huge[33:]
+    with pytest.raises(ExtractError, match="too many pixels"):
+        extract(huge, path="a.png", pictures=ocr.AtOnce(Bars(), own))
+
+
+def test_every_kind_of_pixel_is_grey() -> None:
+    ink = page(*text(100, 900, 100, 5))
+    deep = Image.fromarray(ink.astype(np.uint16) * 257)
+    clear = Image.fromarray(np.dstack([ink * 0, ink * 0, ink * 0, 255 - ink]), "RGBA")
+    for image, kind in (
+        (deep, "PNG"),
+        (clear, "PNG"),
+        (Image.fromarray(ink).convert("CMYK"), "TIFF"),
+        (Image.fromarray(ink).convert("1"), "TIFF"),
+        (Image.fromarray(ink).convert("P"), "GIF"),
+    ):
+        stream = io.BytesIO()
+        image.save(stream, kind)
+        assert np.abs(pictures.frame(stream.getvalue(), 0).astype(int) - ink).mean() < 2, (image.mode, kind)
+
+
+def test_frames_of_a_tiff_are_pages_and_those_of_a_gif_are_not() -> None:
+    frames = [Image.fromarray(page(*text(100, 900, 100, count))) for count in (3, 4)]
+    for kind, pages in (("TIFF", [1, 2]), ("GIF", [])):
+        stream = io.BytesIO()
+        frames[0].save(stream, kind, save_all=True, append_images=frames[1:])
+        [document] = extract(stream.getvalue(), path="a", pictures=ocr.AtOnce(Bars(), own)).documents
+        assert [one.number for one in document.pages] == pages
+        assert document.kind == "image"
+
+
+def test_found_text_is_kept_as_it_is() -> None:
+    found = Recognised((RecognisedLine('서울 "시"', 1, 2, 3, 4, 0, True, 0.5),), 0.5, 90, 10, 20)
+    assert ocr.decoded(ocr.encoded(found)) == found
+    assert ocr.decoded(ocr.encoded("it took too long")) == "it took too long"
+
+
+def test_files_are_read_again_when_an_engine_comes_and_not_when_it_leaves() -> None:
+    assert outdated(["pdf/2", "ocr/none"], "tesseract-5") == ["ocr"]
+    assert outdated(["pdf/2", "ocr/waiting"], "tesseract-5") == ["ocr"]
+    assert outdated(["pdf/2", "ocr/tesseract-5"], "tesseract-5") == []
+    assert outdated(["pdf/2", "ocr/tesseract-5"], "") == []
+
+
+def test_lines_that_stand_out_are_headings() -> None:
+    lines = [RecognisedLine("회의 결과", 0, 200, 40, 40, 0, False, 0.9)]
+    lines += [
+        RecognisedLine(f"줄 {number}은 본문입니다", 0, 500, 100 + 30 * number, 20, 0, False, 0.9) for number in range(8)
+    ]
+
+    class Answer:
+        version, force = "test", False
+
+        def read(self, picture: ocr.Picture) -> Recognised:
+            return Recognised(tuple(lines), 0.9)
+
+    [document] = extract(png(page()), path="a.png", pictures=Answer()).documents
+    assert [one.title for one in document.headings] == ["회의 결과"]
+    assert [(one.start, one.end) for one in document.ocr] == [(0, len(document.text))]
+
+
+def test_the_model_is_fetched_when_asked_for_and_only_the_one_that_is_expected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def serve(content: bytes) -> str:
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.write(content)
+
+            def log_message(self, *_: object) -> None: ...
+
+        server = HTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        return f"http://127.0.0.1:{server.server_port}/"
+
+    with pytest.raises(ModelError, match="not the file that is expected"):
+        pull(tmp_path / "ocr", serve(b"something else"))
+    assert not (tmp_path / "ocr" / "Hangul.traineddata").exists()
+    monkeypatch.setattr("kosearch.ocr.engine._MODEL_SHA256", hashlib.sha256(b"model").hexdigest())
+    assert pull(tmp_path / "ocr", serve(b"model")).read_bytes() == b"model"
+    assert find_model(tmp_path / "ocr", {}) == Model(tmp_path / "ocr", "Hangul")
+    with pytest.raises(ModelError, match="cannot be fetched"):
+        pull(tmp_path / "ocr", "http://127.0.0.1:9/")
+
+
+def test_pictures_in_documents_are_read(tmp_path: Path) -> None:
+    """Where they stand, once there is room for text in them; and what was read says so."""
+    docx = pytest.importorskip("docx")
+    large, small = tmp_path / "large.png", tmp_path / "small.png"
+    large.write_bytes(png(page(*text(10, 390, 20, 3), size=(400, 150))))
+    small.write_bytes(png(page(size=(32, 32))))
+    document = docx.Document()
+    document.add_paragraph("앞")
+    document.add_picture(str(large))
+    document.add_picture(str(small))
+    document.add_paragraph("뒤")
+    document.save(str(tmp_path / "a.docx"))
+    [found] = extract((tmp_path / "a.docx").read_bytes(), path="a.docx", pictures=ocr.AtOnce(Bars(), own)).documents
+    assert found.text == "앞\n\n낱말\n\n뒤"
+    assert [(one.start, one.end) for one in found.ocr] == [(3, 5)]
+
+
+# --- with an engine -----------------------------------------------------------------------------------------------
+
+
+def error_rate(found: str, truth: str) -> float:
+    """Edits a character, without white space."""
+    found, truth = "".join(found.split()), "".join(truth.split())
+    before = list(range(len(truth) + 1))
+    for row, letter in enumerate(found, 1):
+        here = [row]
+        for column, other in enumerate(truth, 1):
+            here.append(min(before[column] + 1, here[-1] + 1, before[column - 1] + (letter != other)))
+        before = here
+    return before[-1] / max(len(truth), 1)
+
+
+@needs_engine
+@pytest.mark.parametrize(
+    ("scan", "most"),
+    [
+        ("ko_fax_200.png", 0.06),
+        ("ko_table_150.png", 0.12),
+        pytest.param("ko_two_columns_150.png", 0.06, marks=pytest.mark.slow),
+    ],
+)
+def test_scans(scan: str, most: float) -> None:
+    if not (SCANS / scan).exists():
+        pytest.skip("the shared scans are not here")
+    assert not isinstance(ENGINE, ocr.Missing)
+    [document] = extract((SCANS / scan).read_bytes(), path=scan, pictures=ocr.AtOnce(ENGINE, own)).documents
+    assert error_rate(document.text, (SCANS / scan).with_suffix(".txt").read_text("utf-8")) <= most
+
+
+@needs_engine
+def test_a_run_that_is_killed_goes_on_with_the_next_picture(program: Program, tmp_path: Path) -> None:
+    """What was recognised stays in the index, and is not recognised again; hits say that they come from a picture."""
+    folder, index = tmp_path / "scans", tmp_path / "index"
+    folder.mkdir()
+    picture = Image.open(Path(__file__).parent / "data" / "extract" / "scan.png").convert("L")
+    for number in range(12):
+        other = picture.copy()
+        other.putpixel((number, 0), 0)
+        other.save(folder / f"{number}.png")
+    process = subprocess.Popen(
+        [PROGRAM, "index", folder, "-i", index],
+        env={**program.environment, "KOSEARCH_WORKERS": "1"},
+        stderr=subprocess.DEVNULL,
+    )
+    while process.poll() is None and len(kept(index)) < 2:
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    before = kept(index)
+    assert 0 < len(before) < 12
+    mark = json.dumps(json.loads(next(iter(before.values()))) | {"turned": 270})
+    [(engine, known), *_] = before
+    with closing(sqlite3.connect(index / "index.sqlite")) as connection:
+        new = (mark, checksum(known, engine, mark), known)
+        connection.execute("UPDATE recognised SET body = ?, checksum = ? WHERE picture = ?", new)
+        connection.commit()
+    result = program.run("index", "-i", index)
+    assert result.returncode == 0, result.stderr
+    result = program.run("index", "-i", index)
+    assert result.returncode == 0, result.stderr
+    after = kept(index)
+    assert len(after) == 12, result.stderr
+    assert after[engine, known] == mark
+    [hit, *_] = json.loads(program.run("query", "서울의 예산", "-i", index, "--json").stdout)["hits"]
+    assert (hit["ocr"], hit["type"]) == (True, "image")
+    assert hit["ocr_confidence"] > 0.5
+    again = json.loads(program.run("index", "-i", index, "--json").stdout)
+    assert (again["unchanged"], again["changed"]) == (12, 0)
+
+
+def kept(index: Path) -> dict[tuple[str, bytes], str]:
+    """What the index keeps of pictures."""
+    try:
+        with closing(sqlite3.connect(f"file:{index / 'index.sqlite'}?mode=ro", uri=True)) as connection:
+            rows = connection.execute("SELECT engine, picture, body FROM recognised").fetchall()
+    except sqlite3.OperationalError:
+        return {}
+    return {(engine, picture): body for engine, picture, body in rows}
