@@ -98,12 +98,12 @@ def lay(folder: Path, files: Mapping[str, tuple[str, int]]) -> None:
 
 
 def answers_in(output: str) -> Answers:
-    """What `query --batch --json` printed, less what says when the index was made."""
+    """What `query --batch --json` printed, less which index it was, when that was made, and what the files are now."""
     found = json.loads(output)["answers"]
     for answer in found:
-        del answer["generation"]
+        del answer["generation"], answer["behind"]
         for hit in answer["hits"]:
-            del hit["state"]  # of the file on disk now
+            del hit["state"], hit["index"]
     return {answer["question"]: answer for answer in found}
 
 
