@@ -230,9 +230,15 @@ def test_the_first_one_starts_the_warm_process_and_the_next_finds_it(indexed: Pr
     try:
         with Agent(environment, CORPUS) as one:
             began = time.monotonic()
-            assert "휴가규정.md" in one.text("search", questions=[QUESTION])
-            assert time.monotonic() - began < 11  # whatever else the machine does
-            assert until(lambda: "warning" not in one.text("search", questions=[QUESTION]), 100)
+            first = one.result("search", questions=[QUESTION])  # on a very busy machine it says so instead
+            assert time.monotonic() - began < 15
+            assert "휴가규정.md" in str(first.content) or "the machine is busy" in str(first.content)
+
+            def is_answered() -> bool:
+                text = str(one.result("search", questions=[QUESTION]).content)
+                return "휴가규정.md" in text and "warning" not in text
+
+            assert until(is_answered, 100)
         assert json.loads(warm.run("serve", "--status", "--json").stdout)["residents"][0]["requests"] >= 2
     finally:
         warm.run("serve", "--stop")

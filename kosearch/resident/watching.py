@@ -22,8 +22,8 @@ _TICK = 5.0
 """Seconds between looks at whether the folders are still those that are watched."""
 _STEP, _DEBOUNCE = 100, 400
 """Milliseconds that nothing may happen before what has happened is looked at, and the most that this is put off."""
-_REST = 4.0
-"""Times as long as a walk took nothing is walked, so that a log that grows all the time costs a fifth of a core."""
+_REST = 1.0
+"""Times the processor time that a look took, nothing is looked at: a log that grows all the time costs half a core."""
 _NETWORK = frozenset(
     [
         *("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "lustre", "ncpfs", "vboxsf"),
@@ -127,7 +127,7 @@ class Watcher:
         return not path.startswith(self._own) if self._own else True
 
     def _look(self) -> None:
-        began = time.monotonic()
+        began = time.thread_time()
         try:
             self.behind = self._update()
             if self.behind and not self._stopped.is_set():
@@ -136,7 +136,7 @@ class Watcher:
         except Exception:  # noqa: BLE001 - what is wrong with the index is for a question to say
             pass
         self._looked = time.time()
-        self._stopped.wait(min(_REST * (time.monotonic() - began), TIMER))
+        self._stopped.wait(min(_REST * (time.thread_time() - began), TIMER))
 
     def _index_much(self) -> None:
         """What is more than a little work is done by a process of its own, with workers and all."""
