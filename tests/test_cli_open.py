@@ -10,8 +10,8 @@ import pytest
 from conftest import Program
 
 import kosearch
-from kosearch import config
-from kosearch.cli.open import viewer
+from kosearch import config, library
+from kosearch.cli.open import _taken_out, remember, viewer
 
 
 def hit(kind: str, **more: object) -> dict[str, object]:
@@ -96,3 +96,12 @@ def test_links_where_a_terminal_follows_them(indexed: Program) -> None:
     del indexed.environment["VTE_VERSION"]
     assert "\x1b]8;" in linked
     assert "file://" in linked
+
+
+def test_names_of_members_and_of_sessions_may_be_anything(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(library, "attachment", lambda *_: b"text")
+    for member in ("가" * 150 + ".txt", "a/" + "b" * 300 + ".txt", "..", "nul\0.txt", "-rf.txt"):
+        path, inside = _taken_out("mail.eml", member)
+        assert (Path(path).read_bytes(), inside) == (b"text", True)
+        assert path.endswith(".txt") or member == ".."
+    remember([], config.load({}), {"KOSEARCH_SESSION": "no number"})

@@ -218,6 +218,13 @@ def test_the_service_is_a_unit_that_systemd_reads(program: Program) -> None:
         assert "kosearch.service:" not in checked.stderr
 
 
+def test_a_unit_says_what_was_said() -> None:
+    """systemd reads $ in commands alone, and a line feed would begin a line of its own."""
+    text = service.unit(["/opt/a$b%c", "two\nlines"], {"KOSEARCH_INDEX": "no$tes\nExecStart=x"})
+    assert 'ExecStart="/opt/a$$b%%c" "two\\nlines"\n' in text
+    assert 'Environment="KOSEARCH_INDEX=no$tes\\nExecStart=x"\n' in text
+
+
 def test_an_agent_of_launchd_is_a_property_list() -> None:
     read = plistlib.loads(service.agent(["python", "-m", "kosearch"], {"KOSEARCH_INDEX": "notes"}))
     assert read["ProgramArguments"] == ["python", "-m", "kosearch"]

@@ -48,12 +48,14 @@ _WINDOWS = frozenset(("code", "codium", "cursor", "subl", "zed", "kate", "gedit"
 """Editors with a window of their own, for which nobody waits."""
 _LINES = frozenset(("text", "markdown", "code", "csv", "json", "rst", "org", "asciidoc", "latex", "xml", "subtitles"))
 """Types whose lines an editor shows as they are counted here."""
+_LONGEST_NAME = 200
+"""Bytes; file systems allow 255."""
 _FIELD = re.compile(r"\{(\w+)\}")
 
 
 def remember(hits: Sequence[Hit], settings: Settings, environ: Mapping[str, str]) -> None:
     """Keep where the hits stand for `kosearch open`; whatever goes wrong, a question is answered all the same."""
-    with suppress(OSError):
+    with suppress(OSError, ValueError):
         from kosearch.system import make_private
 
         file = _file(settings, environ)
@@ -170,8 +172,10 @@ def _taken_out(path: str, member: str) -> tuple[str, bool]:
     if content is None:
         return path, False
     folder = Path(tempfile.mkdtemp(prefix="kosearch-"))  # of mode 0700
-    name = os.path.basename(member).lstrip(".-") or "attachment"
-    file = folder / name[-200:]
+    name = os.path.basename(member).replace("\0", "").lstrip(".-") or "attachment"
+    while len(os.fsencode(name)) > _LONGEST_NAME:
+        name = name[1:]
+    file = folder / name
     file.write_bytes(content)
     file.chmod(0o400)
     return str(file), True

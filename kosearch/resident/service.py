@@ -42,7 +42,7 @@ def unit(command: Sequence[str], environ: Mapping[str, str]) -> str:
         "Description=kosearch keeps its index up to date, and answers at once",
         "",
         "[Service]",
-        f"ExecStart={' '.join(map(_quoted, command))}",
+        f"ExecStart={' '.join(_quoted(word).replace('$', '$$') for word in command)}",
         *(f"Environment={_quoted(f'{name}={value}')}" for name, value in sorted(environ.items())),
         "Restart=on-failure",
         "Nice=5",
@@ -68,6 +68,6 @@ def agent(command: Sequence[str], environ: Mapping[str, str]) -> bytes:
 
 
 def _quoted(word: str) -> str:
-    """A word as systemd reads it: % and $ mean something there, quotes and backslashes as in C."""
-    escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
+    """A word as systemd reads it: % means something there, quotes, backslashes and line feeds are as in C."""
+    escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("\n", "\\n")
     return f'"{escaped}"'
