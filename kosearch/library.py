@@ -575,7 +575,12 @@ class Index(Opened):
         if place.exists():
             raise UsageError(f"there is an index {name!r} already", "choose another name")
         self._let_go()
-        self.directory.rename(place)
+        try:
+            self.directory.rename(place)
+        except OSError as error:
+            raise UsageError(
+                f"{self.directory} cannot become {place}: {error.strerror}", "kosearch indexes backup, and restore it"
+            ) from error
         return Index(replace(self.settings, index=name))
 
     def delete(self) -> None:

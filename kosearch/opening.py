@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import stat
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from kosearch import embedding
 from kosearch.config import PROJECT, Settings, index_directory, index_names
 from kosearch.errors import IndexMismatch, IndexMissing, IndexStateError, KosearchError, ModelError, UsageError
-from kosearch.index import Identity, Store, kind_of, user_secret
+from kosearch.index import FileState, Identity, Store, kind_of, user_secret
 from kosearch.passages import CONTEXT
 from kosearch.records import TokenOffsets
 from kosearch.sources import canonical
@@ -390,8 +391,17 @@ def _follow(store: Store, folder: Path) -> None:
     home, roots = canonical(os.fsencode(folder)), list(store.roots())
     if len(roots) == 1 and roots[0] != home and store.is_own():
         with suppress(KosearchError, OSError), store.writer() as writer:
-            relocate(writer, roots[0], home)
-            writer.publish()
+            if any(_is_there(known, home + raw[len(roots[0]) :]) for raw, known in writer.files().items()):
+                relocate(writer, roots[0], home)
+                writer.publish()
+
+
+def _is_there(known: FileState, raw: bytes) -> bool:
+    """Whether a file of that size stands there: an index of another folder may be called as a project's is."""
+    with suppress(OSError):
+        found = os.stat(raw)
+        return stat.S_ISREG(found.st_mode) and found.st_size == known.size
+    return False
 
 
 @lru_cache(maxsize=4)

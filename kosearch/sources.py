@@ -6,7 +6,6 @@ Hidden names and the folders of version control are left out unless they are roo
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 import time
@@ -142,6 +141,8 @@ def read(raw: bytes, max_size: int) -> Content:
         raise ReadError(Reason.CHANGED, "the file changed while it was read; index it again")
     settled = time.time_ns() - after.st_ctime_ns > _CLOCK_TICK_NS  # users set the other time, the system this one
     ctime_ns = after.st_ctime_ns if settled else UNSETTLED
+    import hashlib  # here: who only shows paths need not wait for it
+
     return Content(data, hashlib.sha256(data).hexdigest(), after.st_size, after.st_mtime_ns, ctime_ns, after.st_ino)
 
 

@@ -47,10 +47,11 @@ def test_viewers_go_to_the_page_or_line(here: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_the_settings_name_viewers_by_type(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("KOSEARCH_VIEWERS", "pdf=my pdf --at {page} {path}; other=show '{path}#{line}'")
+    monkeypatch.setenv("KOSEARCH_VIEWERS", "pdf=my pdf --at {page} {path}; hwp=hwpview; other=show '{path}#{line}'")
     settings = config.load({})
     assert viewer(settings, hit("pdf", page=7)) == ["my", "pdf", "--at", "7", "/docs/a b; rm -rf '.x"]
     assert viewer(settings, hit("docx")) == ["show", "/docs/a b; rm -rf '.x#12"]
+    assert viewer(settings, hit("hwp")) == ["hwpview", "/docs/a b; rm -rf '.x"]
     monkeypatch.setenv("KOSEARCH_VIEWERS", "pdf")
     with pytest.raises(kosearch.ConfigError, match="commands by type"):
         config.load({})

@@ -46,6 +46,15 @@ def test_a_projects_index_goes_where_its_folder_goes(program: Program) -> None:
     assert "leave out paths" in program.run("index", "--here", moved, cwd=moved).stderr
 
 
+def test_an_index_of_another_folder_stays_where_that_is(program: Program) -> None:
+    docs, place = folder(program, "docs"), program.home / "place" / ".kosearch"
+    assert program.run("index", docs, "-i", place, "--model", "bundled").returncode == 0
+    assert hit(program, "-i", place)["absolute_path"] == str(docs / "sub" / "notes.txt")
+    alone = program.home / "alone" / ".kosearch"
+    assert program.run("index", docs / "sub" / "notes.txt", "-i", alone, "--model", "bundled").returncode == 0
+    assert hit(program, "-i", alone)["absolute_path"] == str(docs / "sub" / "notes.txt")
+
+
 def test_documents_that_went_elsewhere_are_not_read_again(program: Program) -> None:
     old = folder(program, "old")
     assert program.run("index", old, "--model", "bundled").returncode == 0

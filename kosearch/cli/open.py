@@ -124,7 +124,9 @@ def viewer(settings: Settings, hit: Mapping[str, Any]) -> list[str]:
     values = {"path": hit["path"], "line": str(hit["line"]), "page": str(hit["page"] or 1)}
     chosen = dict(settings.viewers).get(hit["kind"]) or dict(settings.viewers).get("other")
     if chosen:
-        return [_FIELD.sub(lambda found: values.get(found[1], found[0]), word) for word in shlex.split(chosen)]
+        words = shlex.split(chosen)
+        named = words if any("{path}" in word for word in words) else [*words, "{path}"]
+        return [_FIELD.sub(lambda found: values.get(found[1], found[0]), word) for word in named]
     if hit["kind"] == "pdf":
         for program, template in _PDF:
             if found := shutil.which(program):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
@@ -15,6 +14,7 @@ from kosearch.errors import NO_HIT, OK, KosearchError, UsageError
 
 if TYPE_CHECKING:
     from prompt_toolkit.application import Application
+    from prompt_toolkit.formatted_text import StyleAndTextTuples
     from prompt_toolkit.key_binding.key_processor import KeyPressEvent
 
     from kosearch.records import Hit
@@ -104,6 +104,8 @@ class Picker:
         get_app().create_background_task(self._ask(question, question.text))
 
     async def _ask(self, question: Any, text: str) -> None:
+        import asyncio
+
         from prompt_toolkit.application import get_app
 
         await asyncio.sleep(_PAUSE)
@@ -119,8 +121,8 @@ class Picker:
             self._hits, self._row = found, 0
         get_app().invalidate()
 
-    def _list(self) -> list[tuple[str, str]]:
-        rows = []
+    def _list(self) -> StyleAndTextTuples:
+        rows: StyleAndTextTuples = []
         for row, hit in enumerate(self._hits):
             mark = "*" if hit.id in self._marked else " "
             rows.append(("reverse" if row == self._row else "", f"{mark} {render.headline(hit, self._cwd)}\n"))
