@@ -366,7 +366,11 @@ class Run:
         counts = self._counts
         counts.pictures_total = sum(one.pictures for one in self._scans)
         with scans(frozenset(kept)) as readers:
-            jobs = (PictureJob(one.source, one.content_hash, at) for one in self._scans for at in range(one.pictures))
+            jobs = (
+                PictureJob(one.source, one.content_hash, at, one.archives)
+                for one in self._scans
+                for at in range(one.pictures)
+            )
             results = readers.map(jobs)
             for file in self._scans:
                 found: list[Found] = []
@@ -397,7 +401,7 @@ class Run:
 
     def _again_with(self, file: Processed, found: Sequence[Found], pool: FilePool) -> Iterator[Processed]:
         """A file, read with what was found in its pictures."""
-        for job, result in pool.map([Job(file.source, None, True, tuple(found))]):
+        for job, result in pool.map([Job(file.source, None, file.archives, tuple(found))]):
             again = self._failed(job.source, result) if isinstance(result, Failure) else result
             self._counts.total += 1
             yield again

@@ -103,6 +103,8 @@ class Processed:
     """Those under which reading failed, where it was too slow, too large or ended the worker."""
     pictures: int = 0
     """How many pictures are in it, where some wait to be read."""
+    archives: bool = False
+    """Whether archives in it were opened: the pictures in them count."""
 
 
 class FilePool(Protocol):
@@ -164,7 +166,8 @@ class Extracts:
     content_hash: str
     extraction: Extraction
     pictures: int = 0
-    """As in `Processed`."""
+    archives: bool = False
+    """Both as in `Processed`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,14 +192,15 @@ class FileExtractor:
         if content.sha256 == job.known_hash:
             return Processed(source, content.sha256, None, ())
         pictures = self.ocr.noted(job.found)
+        archives = self.archives or job.searchable
         try:
-            archives = self.archives or job.searchable
             extraction = extract(content.data, path=source.path, archives=archives, pictures=pictures)
         except ExtractError as error:
             skipped = (Skipped(source.path, error.reason, error.detail),)
             reader = _reader(error.readers, skipped)
-            return Processed(source, content.sha256, (), skipped, reader, pictures=waiting(pictures))
-        return Extracts(source, content.sha256, extraction, waiting(pictures))
+            waits = waiting(pictures)
+            return Processed(source, content.sha256, (), skipped, reader, pictures=waits, archives=archives)
+        return Extracts(source, content.sha256, extraction, waiting(pictures), archives)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +231,15 @@ class FileProcessor:
         ]
         reader = _reader(extraction.readers, extraction.skipped)
         skipped = (*extraction.skipped, *partial)
-        return Processed(source, found.content_hash, documents, skipped, reader, pictures=found.pictures)
+        return Processed(
+            source,
+            found.content_hash,
+            documents,
+            skipped,
+            reader,
+            pictures=found.pictures,
+            archives=found.archives,
+        )
 
 
 def _reader(readers: Sequence[str], skipped: Sequence[Skipped]) -> str:
@@ -288,6 +300,8 @@ class PictureJob:
     source: SourceFile
     content_hash: str
     number: int
+    archives: bool
+    """As in `Processed`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,7 +350,7 @@ class PictureReader:
         with suppress(ReadError, ExtractError):
             content = read(job.source.raw, self._max_bytes)
             if content.sha256 == job.content_hash:
-                extract(content.data, path=job.source.path, archives=True, pictures=pictures)
+                extract(content.data, path=job.source.path, archives=job.archives, pictures=pictures)
         return pictures.asked
 
 
