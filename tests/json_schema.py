@@ -133,6 +133,7 @@ STATUS: Mapping[str, Any] = {
     "last_run": {"ended": str, "seconds": number, "embedded": int, "publishing?": number},
     "watched": ({"how": str, "behind": int, "looked": number}, type(None)),
     "not_searchable": {"*": int},
+    "ocr": {"*": int},
     "problems?": [SKIPPED],
 }
 

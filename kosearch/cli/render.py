@@ -239,10 +239,20 @@ def status_rows(
         rows.append(
             ("not published", f"{counted(state.pending, 'document')} of an interrupted run; kosearch index finishes it")
         )
+    if state.ocr:
+        rows.append(("read by OCR", _ocr_of(state.ocr)))
     if state.problems:
         counts = ", ".join(f"{count} {reason}" for reason, count in sorted(state.problems.items()))
         rows.append(("not searchable", f"{counts}; kosearch status --problems lists them"))
     return rows
+
+
+def _ocr_of(counts: Mapping[str, int]) -> str:
+    """Files with pictures: those that were read, and the rest with what to run."""
+    text = f"{counted(counts['read'], 'file')}, {counted(counts['pictures'], 'picture')}"
+    text += f" ({counts['unsure']} unsure)" if counts["unsure"] else ""
+    text += f"; {counts['waiting']} waiting: kosearch index" if counts["waiting"] else ""
+    return text + (f"; {counts['unread']} not read: kosearch docs files" if counts["unread"] else "")
 
 
 def _place_of(state: Status) -> str:
@@ -497,6 +507,7 @@ def status_as_json(state: Status, roots: Mapping[bytes, Globs], name: str, direc
         "passage_overlap": state.identity.overlap,
         "last_run": dict(state.last_run) if state.last_run else None,
         "not_searchable": dict(state.problems),
+        "ocr": dict(state.ocr),
     }
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -186,6 +186,9 @@ class Status:
     last_run: Mapping[str, Any] | None
     problems: Mapping[str, int]
     """reason → files and parts of files that are not searchable because of it."""
+    ocr: Mapping[str, int] = field(default_factory=dict)
+    """Of files with pictures how many are `read` by OCR, `waiting` and `unread`; `pictures` that are kept, and how many
+    of them are `unsure`: recognised with a confidence below 0.7. Empty where no file has any."""
 
 
 Terms = Mapping[str, Sequence[str]]

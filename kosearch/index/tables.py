@@ -51,6 +51,8 @@ ROWS = 4096
 """Rows read at a time."""
 PART = 16384
 """Code points of a row of the table `text`."""
+HAS_RECOGNISED = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'recognised'"
+"""Whether a run has kept what it found in pictures."""
 STRUCTURE = -1
 """The part that holds a document's headings and page starts, in JSON: what cutting its text anew takes."""
 
@@ -384,6 +386,23 @@ class Tables:
             )
         ]
 
+    def _ocr(self) -> dict[str, int]:
+        """What came of the pictures in files."""
+        if not is_current(self.connection):
+            return {}
+        waiting, unread = "reader LIKE '%ocr/waiting%'", "(reader LIKE '%ocr/none%' OR reader LIKE '%ocr/off%')"
+        sql = f"SELECT count(*), sum({waiting}), sum({unread}) FROM file WHERE reader LIKE '%ocr/%'"
+        files, waits, not_read = self.connection.execute(sql).fetchone()
+        if not files:
+            return {}
+        pictures, unsure = 0, 0
+        if self.connection.execute(HAS_RECOGNISED).fetchone():
+            sure = "json_type(body) = 'object' AND json_extract(body, '$.confidence') < 0.7"
+            sql = f"SELECT count(*), coalesce(sum({sure}), 0) FROM recognised"
+            pictures, unsure = self.connection.execute(sql).fetchone()
+        counts = {"waiting": waits, "unread": not_read, "pictures": pictures, "unsure": unsure}
+        return {"read": files - waits - not_read, **counts}
+
     def status(self, state: State, size: int) -> Status:
         """What the index holds; `size` is its bytes on disk."""
         (files,) = self.connection.execute("SELECT count(*) FROM file").fetchone()
@@ -400,6 +419,7 @@ class Tables:
             size,
             run,
             problems,
+            self._ocr(),
         )
 
     def _place(self, number: int, document_id: int, place: str, check: int) -> tuple[int, Passage]:

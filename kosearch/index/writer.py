@@ -41,6 +41,7 @@ from kosearch.index.files import Damaged, Manifest, step
 from kosearch.index.lexical import FOLDER, Counts, Lexical, decode_lines, encode_terms, write_lexical
 from kosearch.index.tables import (
     DOCUMENT,
+    HAS_RECOGNISED,
     MOVED,
     NEXT,
     PART,
@@ -69,7 +70,6 @@ _RECOGNISED = (
     " checksum INTEGER NOT NULL) WITHOUT ROWID"
 )
 """A cache, and no part of the format: indexes without scans have no such table, and no answer depends on it."""
-_HAS_RECOGNISED = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'recognised'"
 
 
 class SqliteWriter:
@@ -163,7 +163,7 @@ class SqliteWriter:
 
     def recognised(self, engine: str) -> dict[bytes, str]:
         """What this engine has found in pictures, by the hash of their pixels; what is damaged is not there."""
-        if not self._connection.execute(_HAS_RECOGNISED).fetchone():
+        if not self._connection.execute(HAS_RECOGNISED).fetchone():
             return {}
         rows = self._tables.rows("SELECT picture, body, checksum FROM recognised WHERE engine = ?", engine)
         return {picture: body for picture, body, check in rows if check == checksum(picture, engine, body)}
