@@ -349,8 +349,8 @@ class Progress:
 
     def _line(self, state: IndexProgress, now: float) -> str:
         if state.pictures_total:
-            more = (now - self._begun) / max(state.pictures_done, 1) * (state.pictures_total - state.pictures_done)
-            done = f"OCR page {state.pictures_done} of {state.pictures_total}, {render.duration_of(more)} left"
+            rest = (now - self._begun) / max(state.pictures_done, 1) * (state.pictures_total - state.pictures_done)
+            done = f"OCR page {state.pictures_done} of {state.pictures_total}, {render.duration_of(rest)} left"
             return f"{done}  {render.one_line(os.path.basename(state.path))}"
         if not state.files_total:
             return "looking for files …"
