@@ -159,7 +159,7 @@ def saves(folder: Path, count: int) -> None:
         (folder / f"saved-{number % 20}.md").write_text(f"The {word} sleeps in the barn.\n")
         began = time.perf_counter()
         while not ask(word, "--exact")[1]:
-            time.sleep(0.02)
+            time.sleep(0.05)
         delays.append(time.perf_counter() - began)
         time.sleep(0.05 * (number % 7))
     p50, p99 = np.percentile(delays, [50, 99])
