@@ -115,7 +115,11 @@ class Warm:
             own = [str(self._settings.data_dir), str(self._settings.cache_dir), directory]
 
             def update() -> int:
-                return self._library(directory).freshness.updated(REFRESH_SECONDS)
+                library = self._library(directory)
+                if not library.settled:  # the first save shall not wait for the model
+                    with suppress(KosearchError):
+                        self.load(directory)
+                return library.freshness.updated(REFRESH_SECONDS)
 
             self.watchers.append(Watcher(directory, lambda: self._library(directory).roots(), update, own))
 
