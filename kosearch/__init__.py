@@ -15,6 +15,10 @@ __version__ = "0.1.0"
 
 TYPE_CHECKING = False  # type checkers know the name; importing it takes time
 if TYPE_CHECKING:
+    from kosearch.analysis.duplicates import Duplicate as Duplicate
+    from kosearch.analysis.duplicates import DuplicateGroup as DuplicateGroup
+    from kosearch.analysis.topics import Topic as Topic
+    from kosearch.analysis.topics import Topics as Topics
     from kosearch.errors import ConfigError as ConfigError
     from kosearch.errors import FilesSkipped as FilesSkipped
     from kosearch.errors import IndexBusy as IndexBusy
@@ -39,6 +43,7 @@ if TYPE_CHECKING:
     from kosearch.library import embed as embed
     from kosearch.library import open as open
     from kosearch.library import read as read
+    from kosearch.library import similarity as similarity
     from kosearch.records import Answer as Answer
     from kosearch.records import Changes as Changes
     from kosearch.records import Extracted as Extracted
@@ -56,7 +61,9 @@ if TYPE_CHECKING:
 
 _ROOMS = {
     "joined": ("join", "Joined"),
-    "library": ("open", "read", "attachment", "embed", "Index", "IndexRun"),
+    "library": ("open", "read", "attachment", "embed", "similarity", "Index", "IndexRun"),
+    "analysis.duplicates": ("DuplicateGroup", "Duplicate"),
+    "analysis.topics": ("Topics", "Topic"),
     "records": (
         *("Answer", "Hit", "Passage", "Score", "Shown"),
         *("IndexProgress", "IndexReport", "Changes", "Skipped", "Reason"),

@@ -12,15 +12,16 @@ import shlex
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import date
 from functools import partial
 from typing import TYPE_CHECKING, Literal, Self, TypedDict, TypeVar, Unpack, overload
 
 from kosearch import filters
+from kosearch.analysis.asking import Analysed
 from kosearch.config import REFRESH_SECONDS, Settings, index_directory, load
-from kosearch.errors import FilesSkipped, IndexBusy, IndexDamaged, UsageError
+from kosearch.errors import IndexBusy, IndexDamaged, UsageError
 from kosearch.index import FullDocument, Identity, Status, StoredDocument, StoredPassage, kind_of
-from kosearch.opening import Opened, are_few, check_terms, embedder_for
+from kosearch.opening import are_few, check_terms, embedder_for
 from kosearch.records import Answer, Changes, Extraction, IndexProgress, IndexReport, Query, Reason, Shown, Skipped
 from kosearch.sources import WalkRules, canonical, display_path, lies_under
 
@@ -126,20 +127,9 @@ def attachment(file: StrPath, member: str) -> bytes | None:
 
 def _read_by(task: Callable[[bytes], Result | Skipped], file: StrPath, settings: Settings) -> Result:
     """What a worker finds in one file. Raises FilesSkipped, which says why, where it finds nothing."""
-    from kosearch.processing import FAILURES
-    from kosearch.workers import Failure, Pool
+    from kosearch.processing import read_alone
 
-    path = _file_name(file)
-    shown = display_path(os.fsencode(file))
-    if not os.path.exists(path):
-        raise FilesSkipped(f"cannot read {shown}: No such file or directory")
-    with Pool(task, 1, deadline=settings.timeout) as pool:
-        [(_, found)] = pool.map([canonical(path)])
-    if isinstance(found, Failure):
-        raise FilesSkipped(f"{shown}: {found.detail} [{FAILURES[found.kind]}]")
-    if isinstance(found, Skipped):
-        raise FilesSkipped(f"{shown}: {found.detail} [{found.reason}]")
-    return found
+    return read_alone(task, canonical(_file_name(file)), settings.timeout)
 
 
 def embed(
@@ -161,7 +151,22 @@ def embed(
     return embedder.embed_queries(texts) if kind == "query" else embedder.embed_passages(texts)
 
 
-class Index(Opened):
+def similarity(
+    first: Sequence[str], second: Sequence[str], *, model: str | None = None, device: str | None = None
+) -> Vectors:
+    """The cosines of texts with others, pair by pair, float32 of shape (n,).
+
+    Both are taken as questions are: where a model knows prompts, that is the one for texts that are compared.
+    `model`, `device` and errors are as for `embed`.
+    """
+    if isinstance(first, str) or isinstance(second, str) or len(first) != len(second):
+        raise UsageError("similarity takes two lists of texts of one length")
+    vectors = embed([*first, *second], kind="query", model=model, device=device)
+    found: Vectors = (vectors[: len(first)] * vectors[len(first) :]).sum(axis=1)
+    return found
+
+
+class Index(Analysed):
     """An index, by `kosearch.open`: files that are searchable, and all that asking for them takes.
 
     Opened models, indexes and files are kept until `close`, or the end of a `with` block. One object may be used by
@@ -627,21 +632,6 @@ class Index(Opened):
     def problems(self) -> list[Skipped]:
         """Files and parts of files that are not searchable, by path."""
         return self.store.problems()
-
-    def why_empty(self) -> str:
-        """Why no question can have an answer, and what to do about it."""
-        since = self.store.written_since()
-        if since is not None:
-            seconds = max(0, round((datetime.now(UTC) - since).total_seconds()))
-            return f"nothing is searchable yet: indexing began {seconds} s ago"
-        state = self.status()
-        if state.pending:
-            return "nothing is searchable yet: indexing was interrupted; `kosearch index` goes on with it"
-        if state.problems:
-            reasons = ", ".join(f"{count} {reason}" for reason, count in state.problems.items())
-            which = "the only file was" if state.files == 1 else f"all {state.files} files were"
-            return f"nothing is searchable: {which} skipped ({reasons}): kosearch status --problems"
-        return "nothing is searchable: no files are indexed; kosearch index PATH"
 
     def _check_new(self, source: Index, planned: Identity) -> None:
         """See that this would be another index than its source, and is not a third one."""

@@ -12,6 +12,7 @@ import stat
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
+from datetime import UTC, datetime
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -341,6 +342,21 @@ class Opened:
     def rescore(self, question: str, texts: Sequence[str]) -> Vectors:
         """Dense, sparse and multi-vector scores of what the model sees of passages: (n, 3)."""
         return self.rescorer.scores(question, texts)
+
+    def why_empty(self) -> str:
+        """Why no question can have an answer, and what to do about it."""
+        since = self.store.written_since()
+        if since is not None:
+            seconds = max(0, round((datetime.now(UTC) - since).total_seconds()))
+            return f"nothing is searchable yet: indexing began {seconds} s ago"
+        state = self.store.status()
+        if state.pending:
+            return "nothing is searchable yet: indexing was interrupted; `kosearch index` goes on with it"
+        if state.problems:
+            reasons = ", ".join(f"{count} {reason}" for reason, count in state.problems.items())
+            which = "the only file was" if state.files == 1 else f"all {state.files} files were"
+            return f"nothing is searchable: {which} skipped ({reasons}): kosearch status --problems"
+        return "nothing is searchable: no files are indexed; kosearch index PATH"
 
     def _found(self, name: str) -> embedding.AnyModel:
         """The model of that name that made the index, or may have."""

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Protocol, Self, TypeVar
 
 from kosearch.config import Settings
 from kosearch.embedding import AnyModel, token_offsets
+from kosearch.errors import FilesSkipped
 from kosearch.extract import ExtractError, extract, member, version
 from kosearch.index import StoredFile, UnanalysedDocument
 from kosearch.ocr import (
@@ -33,8 +35,9 @@ from kosearch.passages import CONTEXT, chunk, context
 from kosearch.records import MAX_TITLE, Extracted, Extraction, Passage, Reason, Skipped, SourceFile, TokenOffsets
 from kosearch.sources import ReadError, display_path, read
 from kosearch.terms import Analyzer, is_korean
-from kosearch.workers import Failure, off_the_clock, own_time
+from kosearch.workers import Failure, Pool, off_the_clock, own_time
 
+Result = TypeVar("Result")
 FAILURES = {
     "timeout": Reason.TIMEOUT,
     "memory": Reason.MEMORY,
@@ -370,6 +373,20 @@ class FileReader:
             return extract(data, path=path, archives=self.archives, pictures=self.ocr.at_once())
         except (ReadError, ExtractError) as error:
             return Skipped(path, error.reason, error.detail)
+
+
+def read_alone(task: Callable[[bytes], Result | Skipped], raw: bytes, seconds: float) -> Result:
+    """What a task finds in one file, in a process of its own. Raises FilesSkipped, which says why there is nothing."""
+    shown = display_path(raw)
+    if not os.path.exists(raw):
+        raise FilesSkipped(f"cannot read {shown}: No such file or directory")
+    with Pool(task, 1, deadline=seconds) as pool:
+        [(_, found)] = pool.map([raw])
+    if isinstance(found, Failure):
+        raise FilesSkipped(f"{shown}: {found.detail} [{FAILURES[found.kind]}]")
+    if isinstance(found, Skipped):
+        raise FilesSkipped(f"{shown}: {found.detail} [{found.reason}]")
+    return found
 
 
 @dataclass(frozen=True, slots=True)

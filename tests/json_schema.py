@@ -87,6 +87,72 @@ BRIEF: Mapping[str, Any] = {"schema": str, **BRIEF_ANSWER, "next": (int, type(No
 
 BRIEFS: Mapping[str, Any] = {"schema": str, "answers": [BRIEF_ANSWER], "next": (int, type(None))}
 
+SIMILAR: Mapping[str, Any] = {"schema": str, "thing": str, "generation": int, "warnings": [str], "hits": [HIT]}
+
+DOCUMENT: Mapping[str, Any] = {
+    "path": str,
+    "absolute_path": str,
+    "path_b64?": str,
+    "member": text_or_null,
+    "type": str,
+    "title": text_or_null,
+    "document_hash": str,
+}
+
+DUPLICATE: Mapping[str, Any] = {
+    **DOCUMENT,
+    "date": text_or_null,
+    "kind": text_or_null,
+    "of": text_or_null,
+    "share": number,
+    "only_numbers": bool,
+}
+
+DUPLICATES: Mapping[str, Any] = {"schema": str, "groups": [{"kind": str, "documents": [DUPLICATE]}]}
+
+PLACE: Mapping[str, Any] = {
+    "page": (int, type(None)),
+    "page_label": text_or_null,
+    "page_end": (int, type(None)),
+    "lines": [int],
+    "start": int,
+    "end": int,
+    "heading": [str],
+}
+
+REPEATED_PASSAGES: Mapping[str, Any] = {
+    "schema": str,
+    "groups": [{"passages": [{"id": str, **DOCUMENT, **PLACE, "text": str}]}],
+}
+
+LEAF: Mapping[str, Any] = {"words": [str], "title": str, "count": int, "documents": [DOCUMENT], "topics": [dict]}
+
+TOPICS: Mapping[str, Any] = {"schema": str, "documents": int, "topics": [{**LEAF, "topics": [LEAF]}]}
+
+VECTOR: Mapping[str, Any] = {
+    "schema": str,
+    "id": str,
+    "path": str,
+    "member": text_or_null,
+    "title": text_or_null,
+    "page": (int, type(None)),
+    "line_start": int,
+    "line_end": int,
+    "start": int,
+    "end": int,
+    "vector": [number],
+}
+
+SIMILARITY: Mapping[str, Any] = {"schema": str, "pairs": [{"first": str, "second": str, "cosine": number}]}
+
+GRADED_PAIRS: Mapping[str, Any] = {
+    "schema": str,
+    "collection": str,
+    "pairs": int,
+    "Pearson": number,
+    "Spearman": number,
+}
+
 SKIPPED: Mapping[str, Any] = {"path": str, "member": text_or_null, "reason": str, "detail": str}
 
 INDEX: Mapping[str, Any] = {

@@ -29,6 +29,12 @@ COMMANDS = {
     "status": ("index", "status"),
     "remove": ("index", "remove"),
     "extract": ("index", "extract"),
+    "similar": ("analysis", "similar"),
+    "duplicates": ("analysis", "duplicates"),
+    "topics": ("analysis", "topics"),
+    "vectors": ("analysis", "vectors"),
+    "embed": ("analysis", "embed"),
+    "similarity": ("analysis", "similarity"),
     "eval": ("models", "evaluate"),
     "serve": ("query", "serve"),
     "mcp": ("mcp", "command"),
@@ -52,7 +58,7 @@ _ELSEWHERE = {
     **dict.fromkeys(("cat", "read"), "extract"),
 }
 """What other programs call a command."""
-_PLACES = ("PATH", "GLOB", "NAME_OR_DIR", "FILE")
+_PLACES = ("PATH", "GLOB", "NAME_OR_DIR", "FILE", "FILE|FILE:PAGE|HIT|-")
 """What may name a file, and so be no text: the metavars of such parameters."""
 _SIGNED, _MARK = re.compile(r"-(?!0$)\d"), "\0"
 """No option begins with a digit, but for -0: what does, as -18℃, is text. It is marked while options are looked for."""
@@ -228,6 +234,8 @@ def _meant(option: str, possible: Iterable[str]) -> str:
 
 TOPICS = {
     "use": "Everyday use",
+    "together": "What belongs together: duplicates, similar documents, topics",
+    "classify": "Classify documents by examples",
     "scripts": "In scripts: exit codes and JSON",
     "agents": "For agents: the MCP server, and in a shell",
     "python": "From Python",
@@ -245,6 +253,8 @@ TOPICS = {
 _SCRIPTS = {"bash": "kosearch.bash", "zsh": "_kosearch", "fish": "kosearch.fish"}
 _TOPICS_KO = {
     "use": "매일 쓰는 명령",
+    "together": "서로 묶이는 것: 중복, 비슷한 문서, 주제",
+    "classify": "예로 문서 분류하기",
     "scripts": "스크립트에서: 종료 코드와 JSON",
     "agents": "에이전트에서: MCP 서버와 셸",
     "files": "읽는 파일과 형식",

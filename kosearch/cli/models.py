@@ -217,7 +217,7 @@ def evaluate(
         typer.Argument(
             metavar="COLLECTION",
             help="A folder in BEIR or TREC form, which is indexed for this; or your questions.jsonl, "
-            "which are asked of an index of yours.",
+            "which are asked of an index of yours; or pairs.tsv, two texts and a grade a line.",
         ),
     ],
     compare: Annotated[
@@ -273,6 +273,10 @@ def evaluate(
     )
     names = tuple(compare.split(",")) if compare else (settings.mode,)
     check_systems(collection, names)
+    if collection.suffix.lower() == ".tsv" and qrels is None and collection.is_file():
+        from kosearch.cli.analysis import graded
+
+        return graded(collection, output, model=settings.model, device=settings.device, json=json)
     if plot is not None and plot.suffix.lower() != SUFFIX:
         raise UsageError(f"{plot}: plots are SVG", f"name a file that ends in {SUFFIX}; browsers print it as anything")
     found = _followed(experiment(settings, collection, names, qrels=qrels, kept=index is not None), output)

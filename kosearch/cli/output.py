@@ -147,6 +147,39 @@ class Output:
         """A document's text: as it is into a pipe, without control characters on a terminal."""
         self.line(render.block(text) if self.stdout.isatty() else text)
 
+    def paragraph(self, text: str, *, indent: int = 0, style: str = "") -> None:
+        """A line of a list: wrapped and styled on a terminal, as it is into a pipe."""
+        (self._draw if self.stdout.isatty() else self._plain)(indent, text, style, "")
+
+    def row(self, head: str, text: str, aside: str) -> None:
+        """A line of a tree: on a terminal cut at its width, what is aside dim; as it is into a pipe."""
+        line = render.one_line(f"{head}{text}{'  ' * bool(aside)}{aside}")
+        if not self.stdout.isatty():
+            self.line(line)
+            return
+        from rich.text import Text
+
+        shown = Text(line)
+        shown.stylize("dim", len(head) + len(text))
+        shown.truncate(self._console.width, overflow="ellipsis")
+        with _writing():
+            self._console.print(shown)
+
+    def changes(self, found: Iterable[tuple[str, str]], *, indent: int) -> None:
+        """How two texts differ (`same`, `gone`, `new`, with the words): coloured on a terminal, as wdiff in a pipe."""
+        marks = render.CHANGES if self.stdout.isatty() else render.PLAIN_CHANGES
+        parts = [(render.change(kind, words, marks), marks[kind][2]) for kind, words in found]
+        if not self.stdout.isatty():
+            self._plain(indent, " ".join(text for text, _ in parts), "", "")
+            return
+        from rich.text import Text
+
+        with _writing():
+            for line in Text(" ").join(Text(*part) for part in parts).wrap(self._console, self._console.width - indent):
+                line.rstrip()
+                line.pad_left(indent)
+                self._console.print(line)
+
     def page(self, markdown: str) -> None:
         """A page of the documentation: drawn on a terminal, as it is into a pipe."""
         if not self.stdout.isatty():
@@ -164,6 +197,10 @@ class Output:
     def counter(self, what: str, total: int) -> Counter:
         """A count that goes up, under the same conditions."""
         return Counter(self.stderr, what, total, shown=self.stderr.isatty() and not self.quiet)
+
+    def steps(self) -> Steps:
+        """The steps of an analysis, under the same conditions."""
+        return Steps(self.stderr, shown=self.stderr.isatty() and not self.quiet)
 
     def amount(self, what: str) -> Amount:
         """Bytes that go up, under the same conditions."""
@@ -282,6 +319,37 @@ class Counter:
         if self._shown and now - self._drawn >= Progress.INTERVAL:
             self._drawn = now
             self._stream.write(f"\r{self._done}/{self._total} {self._what}\x1b[K")
+            self._stream.flush()
+
+
+class Steps:
+    """`20480/30000 passages compared`, redrawn in place; each step begins anew."""
+
+    def __init__(self, stream: TextIO, *, shown: bool) -> None:
+        self._stream = stream
+        self._shown = shown
+        self._begun = time.monotonic()
+        self._drawn = 0.0
+
+    def __enter__(self) -> Steps:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.clear()
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        """So much of a step is done. Nothing is drawn in the first second."""
+        now = time.monotonic()
+        if self._shown and now - self._begun >= 1 and now - self._drawn >= Progress.INTERVAL:
+            self._drawn = now
+            self._stream.write(f"\r{done:,}/{total:,} {what}\x1b[K")
+            self._stream.flush()
+
+    def clear(self) -> None:
+        """Take the line away, before anything else is printed."""
+        if self._drawn:
+            self._drawn = 0.0
+            self._stream.write("\r\x1b[K")
             self._stream.flush()
 
 

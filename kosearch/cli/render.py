@@ -194,6 +194,21 @@ def missing_terms(answer: Answer, where: str) -> str:
     return f"no hit{where}; passages with each term: {counts}" if counts else f"no hit{where}"
 
 
+CHANGES = {"same": ("", "", "dim"), "gone": ("", "", "red strike"), "new": ("", "", "green")}
+PLAIN_CHANGES = {"same": ("", "", ""), "gone": ("[-", "-]", ""), "new": ("{+", "+}", "")}
+"""What stands before and after words, and their style, by what became of them."""
+_SAME = 6
+"""Words shown at either end of what is the same."""
+
+
+def change(kind: str, text: str, marks: Mapping[str, tuple[str, str, str]]) -> str:
+    """Words of a comparison; of many that are the same, only the first and the last."""
+    words = text.split(" ")
+    if kind == "same" and len(words) > 2 * _SAME:
+        text = " ".join([*words[:_SAME], "…", *words[-_SAME:]])
+    return marks[kind][0] + one_line(text) + marks[kind][1]
+
+
 def counted(count: int, noun: str) -> str:
     """`1 file`, `2 files`."""
     return f"{count} {noun}{'' if count == 1 else 's'}"

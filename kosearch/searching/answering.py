@@ -73,7 +73,7 @@ def answers(
         if query.rerank:
             ranking = rerank(query, question, ranking, snapshot, rescore)
         noted = question if len(ranking.ids) else _without_demands(query, question, vector, snapshot)
-        found.append(_answer(query, noted, ranking, snapshot))
+        found.append(answer(query, noted, ranking, snapshot))
     return found
 
 
@@ -119,7 +119,8 @@ def _without_demands(query: Query, question: Question, vector: Vectors | None, s
     return replace(question, notes=(*question.notes, f"no passage fits what the question demands: {named}; {there}"))
 
 
-def _answer(query: Query, question: Question, ranking: Ranking, snapshot: Snapshot) -> Answer:
+def answer(query: Query, question: Question, ranking: Ranking, snapshot: Snapshot) -> Answer:
+    """The hits that a ranking gives, as they are shown."""
     chosen = chosen_passages(query, ranking, snapshot)
     hits = tuple(_hit(place, one, query, question, ranking, snapshot) for place, one in enumerate(chosen, 1))
     return Answer(
