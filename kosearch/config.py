@@ -133,21 +133,25 @@ def _in_utf8(directory: Path) -> Path:
     return directory
 
 
+_DATABASE = "index.sqlite"
+"""What makes a folder an index, as the room `index` names it."""
+
+
 def project_index(folder: str) -> str | None:
     """The index of the project that a folder is in: the nearest `.kosearch` in it or above it.
 
     Who else may write to a folder above must not decide what is asked: only what is this user's or root's counts.
     """
     here = Path(folder)
-    return next((str(one / PROJECT) for one in (here, *here.parents) if _is_own_folder(one / PROJECT)), None)
+    return next((str(one / PROJECT) for one in (here, *here.parents) if _is_own_index(one / PROJECT)), None)
 
 
-def _is_own_folder(place: Path) -> bool:
+def _is_own_index(place: Path) -> bool:
     try:
         owners = {place.lstat().st_uid, place.stat().st_uid}  # of a link, too
     except OSError:
         return False
-    return place.is_dir() and (not hasattr(os, "geteuid") or owners <= {0, os.geteuid()})
+    return (place / _DATABASE).is_file() and (not hasattr(os, "geteuid") or owners <= {0, os.geteuid()})
 
 
 def index_names(settings: Settings) -> list[str]:

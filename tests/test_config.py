@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from kosearch.config import Settings, index_directory, index_names, load, project_index
 from kosearch.errors import ConfigError, UsageError
+from kosearch.index import database
 
 NAMES = [field.name for field in fields(Settings) if not field.name.endswith(("_dir", "_file"))]
 
@@ -264,6 +265,8 @@ def test_a_projects_index_that_somebody_else_planted_is_none(tmp_path: Path, mon
     (tmp_path / "project/sub").mkdir(parents=True)
     for place in (tmp_path, tmp_path / "project"):
         (place / ".kosearch").mkdir()
+        (place / ".kosearch" / database.NAME).touch()
+    (tmp_path / "project/sub/.kosearch").mkdir()  # holds no index
     assert project_index(str(tmp_path / "project/sub")) == str(tmp_path / "project/.kosearch")
     if os.geteuid() == 0:
         os.chown(tmp_path / "project/.kosearch", 12345, 12345)
