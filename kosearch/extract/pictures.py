@@ -8,13 +8,15 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from statistics import median
+from typing import TYPE_CHECKING
 
 from kosearch.extract.containers import Package
-from kosearch.extract.pdf_layout import Line
 from kosearch.extract.text import ExtractError, TextBuilder
 from kosearch.ocr import Nothing, Picture, Pictures, Unread
 from kosearch.records import Recognised
+
+if TYPE_CHECKING:
+    from kosearch.extract.pdf_layout import Line
 
 _LARGE = 1.35
 """A line that is so much higher than the page's usual one is a heading…"""
@@ -55,6 +57,8 @@ def forced() -> bool:
 
 def lines_of(found: Recognised, points: float) -> list[Line]:
     """Lines as a text layer gives them, each of the picture's pixels so many points wide."""
+    from kosearch.extract.pdf_layout import Line
+
     return [
         Line(line.text, line.left * points, line.right * points, -line.base * points, line.height * points, line.row)
         for line in found.lines
@@ -63,10 +67,10 @@ def lines_of(found: Recognised, points: float) -> list[Line]:
 
 def headings_of(found: Recognised) -> Iterator[str]:
     """The lines that stand out by their size."""
-    heights = [line.height for line in found.lines]
+    heights = sorted(line.height for line in found.lines)
     if len(heights) < _FEWEST_LINES:
         return
-    usual = median(heights)
+    usual = heights[len(heights) // 2]
     for line in found.lines:
         if line.height >= _LARGE * usual and not line.row and len(line.text) <= _LONGEST_HEADING:
             yield line.text

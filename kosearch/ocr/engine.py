@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -206,6 +205,8 @@ class _Program:
     """Tesseract as the program of that name, begun for each picture."""
 
     def __init__(self, program: str, model: Model) -> None:
+        import subprocess
+
         self._command = [
             *(program, "stdin", "stdout", "--tessdata-dir", str(model.folder), "-l", model.languages),
             *("--psm", str(_UNIFORM_BLOCK), "-c", f"{_VARIABLE}=1", "txt", "tsv"),
@@ -214,6 +215,8 @@ class _Program:
         self.version = f"tesseract-{said[1] if len(said) > 1 else 0}-{model.languages}-{model.fingerprint}"
 
     def words(self, picture: Grey, seconds: float) -> list[Word]:
+        import subprocess
+
         height, width = picture.shape
         try:
             done = subprocess.run(

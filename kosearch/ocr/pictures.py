@@ -9,8 +9,6 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 if TYPE_CHECKING:
     from kosearch.ocr.layout import Grey
 
@@ -80,6 +78,7 @@ def size(data: bytes) -> tuple[int, int]:
 
 
 def _grey(image: Any) -> Grey:
+    import numpy as np
     from PIL import Image
 
     if image.mode.startswith("I") or image.mode == "F":
