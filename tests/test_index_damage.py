@@ -278,6 +278,18 @@ def test_rows_of_counts_that_are_out_of_order_are_made_anew(folder: Path) -> Non
     index.close()
 
 
+@pytest.mark.parametrize(("name", "flipped"), [("hash TEXT", "hasi TEXT"), ("documents INTEGER", "documentr INTEGER")])
+def test_a_column_of_another_name_is_damage(folder: Path, name: str, flipped: str) -> None:
+    make(folder / "index", ["a", "b"]).close()
+    path = folder / "index/index.sqlite"
+    whole = path.read_bytes()
+    assert whole.count(name.encode()) >= 1
+    path.write_bytes(whole.replace(name.encode(), flipped.encode()))
+    for look in (SqliteStore.check, SqliteStore.repair):
+        with pytest.raises(IndexStateError):
+            look(SqliteStore(folder / "index"))
+
+
 @pytest.mark.parametrize("place", ["the map of pages", "the number of free pages", "the list of free pages"])
 def test_what_sqlite_knows_of_its_pages_is_made_anew(folder: Path, place: str) -> None:
     """No row tells of these, and making the indexes anew does not mend them."""
