@@ -7,8 +7,9 @@ import os
 import random
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 import pytest
@@ -230,20 +231,24 @@ def test_kinds_and_paths_narrow(index: kosearch.Index) -> None:
         index.duplicates(kind="twin")
 
 
-def test_the_order_of_indexing_does_not_show(index: kosearch.Index, folder: Path, tmp_path: Path) -> None:
+def test_the_order_of_indexing_does_not_show(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def embedded(_: kosearch.Index, texts: Sequence[str], progress: object = None) -> corpus.Vectors:
+        return np.concatenate([vectors(1, seed=crc32(text.encode())) for text in texts])
+
+    # A model's last digits depend on what a text is embedded with; these follow from the text alone.
+    monkeypatch.setattr(kosearch.Index, "embed_passages", embedded)
     files = sorted((path for path in folder.rglob("*") if path.is_file()), reverse=True)
     half = len(files) // 2
-    with kosearch.open(tmp_path / "index") as other:
+    with kosearch.open(tmp_path / "one") as one, kosearch.open(tmp_path / "other") as other:
+        one.index(folder)
         for part in (files[:half], files[half:]):
             other.index(*part)
-        assert shown(other) == shown(index)
-        assert told(other.topics(4)) == told(index.topics(4))
+        assert shown(other) == shown(one) != []
 
 
 def shown(index: kosearch.Index) -> list[object]:
-    """What was found; a vector's last digits depend on what it was embedded with."""
     return [
-        (group.kind, [(one.document.path, one.kind, round(one.share, 2)) for one in group.members])
+        (group.kind, [(one.document.path, one.kind, one.share) for one in group.members])
         for group in index.duplicates()
     ]
 
