@@ -1,4 +1,4 @@
-"""Writes kosearch/completions/ from the commands themselves: `python tests/completion_making.py`.
+"""Writes completions/ from the commands themselves: `python tests/completion_making.py`.
 
 Commands, options and fixed values stand in the scripts, so a TAB costs nothing; the names of indexes and models
 are asked of the program when they are wanted.
@@ -15,7 +15,7 @@ import typer
 from kosearch.cli import app
 from kosearch.filters import FILES, GROUPS, KINDS
 
-FOLDER = Path(__file__).parents[1] / "kosearch" / "completions"
+FOLDER = Path(__file__).parents[1] / "completions"
 HEADER = "Completes kosearch's commands, options and values. Made by `python tests/completion_making.py`."
 
 

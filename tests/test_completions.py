@@ -16,6 +16,7 @@ from completion_making import FOLDER, SCRIPTS, all_of, commands
 from conftest import PROGRAM, Program
 
 from kosearch import filters
+from kosearch.cli import main
 from kosearch.records import Query
 
 needs_fish = pytest.mark.skipif(shutil.which("fish") is None, reason="fish is not installed")
@@ -83,6 +84,14 @@ def test_bash_completes_every_command_and_option(program: Program) -> None:
         flags = {flag for option in command.options for flag in option.flags}
         assert set(bash(program, *command.name.split(), "-")) == flags
         assert not command.within or bash(program, command.name, "") == [one.last for one in command.within]
+
+
+@pytest.mark.parametrize(
+    ("shell", "name"), [("bash", "kosearch.bash"), ("zsh", "_kosearch"), ("fish", "kosearch.fish")]
+)
+def test_they_are_printed(shell: str, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["completions", shell]) == 0
+    assert capsys.readouterr().out == (FOLDER / name).read_text(encoding="utf-8")
 
 
 def test_every_type_that_is_offered_is_taken() -> None:

@@ -295,9 +295,9 @@ def completions(
     """Print what completes commands in a shell; its head says where to put it."""
     if shell not in _SCRIPTS:
         raise UsageError(f"there are no completions for {shell!r}", "kosearch completions bash, zsh or fish")
-    from importlib.resources import files
-
-    script = files("kosearch") / "completions" / _SCRIPTS[shell]
+    package = Path(__file__).parents[1]  # a wheel carries them inside, a checkout beside the package
+    folder = next(one for one in (package / "completions", package.parent / "completions") if one.is_dir())
+    script = folder / _SCRIPTS[shell]
     options.output_of(context).line(script.read_text(encoding="utf-8").rstrip("\n"))
     return OK
 
