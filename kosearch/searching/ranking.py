@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from kosearch.index import Snapshot, StoredDocument, StoredPassage
 from kosearch.passages import context
-from kosearch.records import Query, Reason, Score, Statistics
+from kosearch.records import Hit, Passage, Query, Reason, Score, Statistics
 from kosearch.scoring import (
     CANDIDATES,
     FULL_MATCH,
@@ -361,7 +361,8 @@ class Chosen:
     @property
     def also(self) -> list[str]:
         """The paths of the other documents that say the same."""
-        return [stored.document.path for _, stored in self.copies]
+        own = _file(self.stored.document)  # may stand in another of several indexes, too
+        return [stored.document.path for _, stored in self.copies if _file(stored.document) != own]
 
     def show_living(self) -> None:
         """Show a copy whose file is there instead of one whose file is gone."""
@@ -378,11 +379,11 @@ def chosen_passages(query: Query, ranking: Ranking, snapshot: Snapshot) -> list[
     for row, stored in _in_turn(ranking, snapshot):
         words = without_layout(stored.text)
         copied = next((one for one in chosen if _is_copy(one, stored, words)), None)
-        document = next((one for one in chosen if one.stored.document.id == stored.document.id), None)
+        document = next((one for one in chosen if _file(one.stored.document) == _file(stored.document)), None)
         if copied is not None and copied is not document:
             copied.copies.append((row, stored))
         elif document is not None and (query.group or copied is document):
-            document.more += query.group
+            document.more += query.group and document.stored.document.id == stored.document.id
         elif len(chosen) < query.k:
             chosen.append(Chosen(row, stored, words))
         elif not query.group:
@@ -429,16 +430,31 @@ def _goes_on(first: str, second: str, least: float) -> bool:
 
 
 def _is_copy(one: Chosen, stored: StoredPassage, words: str) -> bool:
-    if not same_text(one.words, words):
+    passages = (one.stored.passage, stored.passage)
+    return are_copies((one.words, words), (one.stored.document, stored.document), passages)
+
+
+def are_copies(
+    words: tuple[str, str],
+    documents: tuple[StoredDocument | Hit, StoredDocument | Hit],
+    passages: tuple[Passage, Passage],
+) -> bool:
+    """Whether two passages, given what they say `without_layout`, need not both be shown."""
+    if not same_text(*words):
         return False
-    mine, other = (_dated(passage.document) for passage in (one.stored, stored))
+    mine, other = map(_dated, documents)
     if mine and other and mine != other:
         return False  # two years' forms, two months' minutes
-    headings = one.stored.passage.headings, stored.passage.headings
-    return len(words) >= _LEAST or not all(headings) or headings[0][-1] == headings[1][-1]
+    headings = [passage.headings for passage in passages]
+    return len(words[1]) >= _LEAST or not all(headings) or headings[0][-1] == headings[1][-1]
 
 
-def _dated(document: StoredDocument) -> frozenset[str]:
+def _file(document: StoredDocument) -> tuple[bytes, str]:
+    """What a document is, whichever index it stands in."""
+    return document.raw, document.member
+
+
+def _dated(document: StoredDocument | Hit) -> frozenset[str]:
     """The dates and numbers by which a document's name or title tells it from its like."""
     names = f"{os.path.basename(document.member or document.path)}\n{document.title}"
     forms = (form for form in normal_forms(names) if form.startswith("d"))
