@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,8 @@ import pytest
 from index_making import IDENTITY, QUERY, TERMS, document, quick_folder, source
 
 from kosearch.errors import IndexBusy, IndexMissing, IndexStateError, UsageError
-from kosearch.index import Kind, Store, Writer, kind_of
+from kosearch.index import Kind, Snapshot, Store, Writer, kind_of
+from kosearch.index.merged import MergedSnapshot
 from kosearch.records import Reason, Skipped
 
 Make = Callable[[], Store]
@@ -77,8 +80,15 @@ def test_a_snapshot_stays_and_the_next_has_all_that_was_published(make: Make) ->
         assert after.statistics({"heading": ["제목"]}).passages == after.passages == 8
 
 
-def test_what_answers_agrees_with_itself(make: Make) -> None:
-    with filled(make).snapshot() as snapshot:
+@pytest.mark.parametrize("parts", [["abc"], ["b", "ac"], ["abc", ""]])
+def test_what_answers_agrees_with_itself(kind: Kind, place: Path, parts: list[str]) -> None:
+    """One snapshot, or those of several stores as one."""
+    with ExitStack() as opened:
+        snapshots: list[Snapshot] = []
+        for names in parts:
+            make = partial(kind.create, place.with_name(f"index-{names}"), IDENTITY, SECRET)
+            snapshots.append(opened.enter_context(filled(make, names).snapshot()))
+        snapshot = snapshots[0] if len(parts) == 1 else MergedSnapshot(snapshots)
         ids, cosines = snapshot.dense(QUERY, 100)
         assert len(ids) == 12
         assert (np.diff(cosines) <= 0).all()
@@ -101,12 +111,21 @@ def test_what_answers_agrees_with_itself(make: Make) -> None:
         assert found.tolist() == having
         everywhere = {"heading": {"제목": 1}}
         assert snapshot.lexical(everywhere, 5, nearest_to=QUERY).tolist() == np.sort(ids[:5]).tolist()
-        assert snapshot.lexical(everywhere, 5).tolist() == everything[:5].tolist()
+        places = sorted((one.document.path, one.ordinal, one.id) for one in snapshot.stored(everything))
+        assert snapshot.lexical(everywhere, 5).tolist() == sorted(number for _, _, number in places[:5])
         for stored in snapshot.stored(ids):
             text = snapshot.document_text(stored.document.id)
             assert text[stored.passage.start : stored.passage.end] == stored.text
             assert stored.document in snapshot.with_hash(stored.document.text_hash)
             assert snapshot.structure(stored.document.id) == ((), ())
+            assert snapshot.passages_of(stored.document)[stored.ordinal] == stored.passage
+            assert snapshot.owners(np.array([stored.id])) == {stored.id: stored.document.id}
+            known = snapshot.file_of(stored.document.id)
+            assert known is not None
+            assert known.hash == f"{Path(stored.document.path).stem}-0"
+        documents = list(snapshot.documents())
+        assert {one.id for one in documents} == {one.document.id for one in snapshot.stored(ids)}
+        assert snapshot.documents_of(np.array([documents[1].id])) == [documents[1]]
 
 
 def test_a_failed_transaction_leaves_nothing(make: Make) -> None:
