@@ -46,6 +46,8 @@ COMMANDS = {
     "models": ("models", "models"),
 }
 """Name → module of this package, and function or group in it; in the order that `--help` lists them."""
+_EVERYDAY = 8
+"""`--help` says of so many what they do, and only names the others: it fits a terminal of 24 lines."""
 _NUMBERS = {int: re.compile(r"[0-9]{1,9}"), float: re.compile(r"[0-9]*\.?[0-9]+")}
 """Numbers that are plainly so."""
 
@@ -69,6 +71,7 @@ def commands(names: tuple[str, ...] = tuple(COMMANDS)) -> Any:
     """Typer's group of these commands."""
     app = typer.Typer(
         name="kosearch",
+        cls=_Group,
         add_completion="_KOSEARCH_COMPLETE" in os.environ,  # only when a shell asks: it adds two options
         rich_markup_mode=None,
         context_settings=options.HELP,
@@ -111,6 +114,16 @@ def invoke(argv: list[str], caller: Caller) -> int:
     except SystemExit as end:  # Typer's own, where nobody reads the help on
         raise ClosedPipe from end
     return result if isinstance(result, int) else 0
+
+
+class _Group(typer.core.TyperGroup):
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        names = self.list_commands(ctx)
+        widest = max(map(len, names[:_EVERYDAY]))
+        helps = [self.commands[name].get_short_help_str(formatter.width - widest - 4) for name in names[:_EVERYDAY]]
+        with formatter.section("Commands"):
+            formatter.write_dl(list(zip(names[:_EVERYDAY], helps, strict=True)))
+        formatter.write_text(f"More: {', '.join(names[_EVERYDAY:])}")
 
 
 class _Plain:

@@ -74,9 +74,10 @@ def open_hit(
     show: Annotated[bool, typer.Option("--print", help="Print the command instead of running it.")] = False,
     quiet: options.Quiet = False,
 ) -> int:
-    """Open a hit of this terminal's last question, at its page or line.
+    """Open a hit of this terminal's last question at its place.
 
-    A file in a mail or an archive is taken out into a private folder, and is read only there.
+    That is its page or line, where the viewer can go to one. A file in a mail or an archive is taken out into a private
+    folder, and is read only there.
     """
     output = options.output_of(context, quiet=quiet)
     settings = options.settings()

@@ -27,9 +27,9 @@ _HELP = "type a question · ↑↓ move · Tab mark · Enter open, or print what
 
 
 def pick(context: typer.Context, index: options.Index = None, device: options.Device = None) -> int:
-    """Search while you type: open a hit with Enter, or mark several with Tab and print their paths.
+    """Search while you type, and open hits or print their paths.
 
-    Ends with 1 when nothing was chosen.
+    Enter opens a hit; Tab marks several, and Enter prints their paths. Ends with 1 when nothing was chosen.
     """
     output = options.output_of(context)
     settings = options.settings(index=index, device=device)
