@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from conftest import CORPUS, DATA, Program
 from rich.cells import cell_len
+
+from kosearch.cli.output import Progress
+from kosearch.records import IndexProgress
 
 GOLDEN = DATA / "golden"
 QUESTION = "연차를 다음 해로 넘길 수 있나요?"
@@ -88,6 +93,26 @@ def test_progress_is_for_terminals(program: Program, tmp_path: Path) -> None:
     assert code == 0
     assert "\x1b[2J" not in text
     assert "␛[2J0.txt" in text
+
+
+@pytest.mark.parametrize("pace", [lambda _: 10, lambda done: 10 if done < 300 else 2, lambda done: 2 + done / 50])
+def test_the_time_left_never_rises_and_does_not_promise_too_much(pace: Callable[[float], float]) -> None:
+    """Of 1000 passages in 1000 bytes, at a steady pace, one that slows down, and one that picks up after a start."""
+    times, done = [0.0], 0
+    while done < 1000:
+        times.append(times[-1] + 1 / pace(done))
+        done += 1
+    progress = Progress(io.StringIO(), shown=False)
+    progress._begun = 0
+    said = []
+    for done in range(1, 1000):
+        state = IndexProgress(2, 1, done, done, False, "a.txt", bytes_done=done, bytes_total=1000)
+        found = re.search(r", (over )?(?:(\d+) min )?([\d.]+) s left", progress._line(state, times[done]))
+        assert found is not None
+        said.append(60 * int(found[2] or 0) + float(found[3]))
+        at_this_pace = times[done] / done * (1000 - done)
+        assert found[1] or said[-1] >= at_this_pace / 1.25 - 0.5
+    assert said == sorted(said, reverse=True)
 
 
 def test_control_characters_of_a_text_are_shown_as_pictures(program: Program, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 import time
@@ -386,8 +387,9 @@ class Progress:
         self._shown = shown
         self._begun = time.monotonic()
         self._drawn = 0.0
-        self._ends = 0.0
-        """When it was last expected to end."""
+        self._indexing, self._recognising = _Remaining(), _Remaining()
+        self._first_picture = 0.0
+        """When recognising began."""
 
     def __enter__(self) -> Progress:
         self._draw("starting …")
@@ -417,9 +419,12 @@ class Progress:
 
     def _line(self, state: IndexProgress, now: float) -> str:
         if state.pictures_total:
-            rest = (now - self._begun) / max(state.pictures_done, 1) * (state.pictures_total - state.pictures_done)
-            done = f"OCR page {state.pictures_done} of {state.pictures_total}, {render.duration_of(rest)} left"
-            return f"{done}  {render.one_line(os.path.basename(state.path))}"
+            self._first_picture = self._first_picture or now
+            line = f"OCR page {state.pictures_done} of {state.pictures_total}"
+            if state.pictures_done:
+                pace = (now - self._first_picture) / state.pictures_done
+                line += f", {self._recognising.said(pace * (state.pictures_total - state.pictures_done))}"
+            return f"{line}  {render.one_line(os.path.basename(state.path))}"
         if not state.files_total:
             return "looking for files …"
         more = "+" if state.walking else ""
@@ -431,18 +436,28 @@ class Progress:
             line += f", {state.embedded / max(now - self._begun, 1e-6):.1f}/s"
         left = self._left(state, now)
         if left is not None:
-            line += f", {render.duration_of(left)} left"
+            line += f", {self._indexing.said(left)}"
         return f"{line}  {render.one_line(os.path.basename(state.path))}"
 
     def _left(self, state: IndexProgress, now: float) -> float | None:
-        """Seconds: passages that wait, and those that the bytes left will give, at the pace so far. It never rises."""
+        """Seconds: passages that wait, and those that the bytes left will give, at the pace so far."""
         if state.walking or not state.embedded or not state.bytes_done:
             return None
         coming = state.passages * (state.bytes_total - state.bytes_done) / state.bytes_done
         waiting = state.passages - state.reused - state.embedded
-        ends = now + (now - self._begun) / state.embedded * (max(waiting, 0) + coming)
-        self._ends = min(self._ends, ends) if self._ends > now else ends
-        return self._ends - now
+        return (now - self._begun) / state.embedded * (max(waiting, 0) + coming)
+
+
+class _Remaining:
+    """Time left, in words. What is said never rises: a run that slows down says that it takes longer than it said."""
+
+    def __init__(self) -> None:
+        self._least = math.inf
+
+    def said(self, seconds: float) -> str:
+        """`1 min 15 s left`, or `over 40.0 s left` where 40 were said before and it will be well more."""
+        self._least = min(self._least, seconds)
+        return f"{'over ' if seconds > 1.2 * self._least else ''}{render.duration_of(self._least)} left"
 
 
 def _fit(text: str, width: int) -> str:
