@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import stat
 from email.message import EmailMessage
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from conftest import Program
@@ -95,8 +97,11 @@ def test_links_where_a_terminal_follows_them(indexed: Program) -> None:
     indexed.environment["VTE_VERSION"] = "7000"
     linked = indexed.on_terminal("query", "연차 이월", "-k", "1")[1]
     del indexed.environment["VTE_VERSION"]
-    assert "\x1b]8;" in linked
-    assert "file://" in linked
+    targets = re.findall(r"\x1b\]8;[^;]*;([^\x1b\x07]*)(?:\x1b\\|\x07)", linked)
+    assert targets[0].startswith("file://")
+    assert unquote(targets[0]).endswith(".md")
+    assert targets[1::2] == [""] * (len(targets) // 2)  # each is ended before the next, and before the prompt
+    assert len(targets) % 2 == 0
 
 
 def test_names_of_members_and_of_sessions_may_be_anything(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -227,6 +227,23 @@ def test_a_passage_over_pages_cites_the_page_of_its_best_part(mixed: Program) ->
     assert "제2장 물 주기" in shown.splitlines()[1]
 
 
+@pytest.mark.parametrize(
+    ("question", "place"),
+    [
+        ("김치 발효 온도", "요리.docx, 김치 담그기"),
+        ("복지 2023 44조", "plan.hwpx"),
+        ("서울 교통의 비율 3.50%", "sheet.xlsx, "),
+        ("마을버스", "numbers.doc, 교통"),
+        ("느티나무 둘레", "나무.xls, 나무"),
+        ("북극성 망원경의 구경은 얼마인가요?", "천문.pptx p. 3"),
+    ],
+)
+def test_where_no_editor_shows_lines_none_are_named(mixed: Program, question: str, place: str) -> None:
+    first = mixed.run("query", question, "-k", "1").stdout.splitlines()[0]
+    assert place in first
+    assert ":" not in first
+
+
 def test_an_attachment_has_the_date_of_its_mail(mixed: Program) -> None:
     question = "도예 가마의 소성 온도"
     assert best(mixed, question, "--after", "2026-03-02", "--before", "2026-03-02")["member"] == "도예.txt"
