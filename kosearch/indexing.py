@@ -134,13 +134,13 @@ def survey(known: Mapping[bytes, FileState], roots: Mapping[bytes, WalkRules], l
     files = size = 0
     for found in find(roots):
         if isinstance(found, Unseen):
-            unseen.append(found.raw)
+            unseen.append(found.path_bytes)
             continue
-        missing.pop(found.raw, None)
-        before = known.get(found.raw)
+        missing.pop(found.path_bytes, None)
+        before = known.get(found.path_bytes)
         if isinstance(found, Skipped):
             is_known = before is not None and (before.reason, before.detail) == (found.reason, found.detail)
-            files += bool(found.raw) and not is_known
+            files += bool(found.path_bytes) and not is_known
         elif (
             before is None
             or _look(before) != _look(found)
@@ -149,8 +149,8 @@ def survey(known: Mapping[bytes, FileState], roots: Mapping[bytes, WalkRules], l
         ):
             files += 1
             size += found.size
-    inside = [raw for raw in missing if any(lies_under(raw, root) for root in roots)]
-    gone = [raw for raw in inside if not any(lies_under(raw, one) for one in unseen)]
+    inside = [path_bytes for path_bytes in missing if any(lies_under(path_bytes, root) for root in roots)]
+    gone = [path_bytes for path_bytes in inside if not any(lies_under(path_bytes, one) for one in unseen)]
     return Changes(files, len(gone), size, sum(one.size for one in known.values() if one.documents))
 
 
@@ -232,8 +232,8 @@ class Run:
         folders = list(roots)
         old = [
             self._outdated(one)
-            for raw, one in self._known.items()
-            if self._outdated(one) is not None and any(lies_under(raw, folder) for folder in folders)
+            for path_bytes, one in self._known.items()
+            if self._outdated(one) is not None and any(lies_under(path_bytes, folder) for folder in folders)
         ]
         return len(old), sorted({kind for kinds in old for kind in kinds or ()} - {"detection", "ocr"})
 
@@ -279,7 +279,7 @@ class Run:
     def _restored(self, files: Iterable[StoredFile], pool: Pool[StoredFile, Processed]) -> Iterator[Processed]:
         def new() -> Iterator[StoredFile]:
             for stored in files:
-                if self._known.get(stored.state.raw) == stored.state:
+                if self._known.get(stored.state.path_bytes) == stored.state:
                     self._counts.done += 1
                     self._counts.unchanged += 1
                 else:
@@ -293,7 +293,7 @@ class Run:
                 yield result
             if state.reason is not None:
                 source = SourceFile(
-                    state.raw, stored.path, state.root, state.size, state.mtime_ns, state.ctime_ns, state.inode
+                    state.path_bytes, stored.path, state.root, state.size, state.mtime_ns, state.ctime_ns, state.inode
                 )
                 problem = Skipped(stored.path, state.reason, state.detail)
                 yield Processed(source, state.hash, (), (problem,), state.reader, state.limits)
@@ -354,7 +354,7 @@ class Run:
         if not processed.pictures:
             return False
         self._scans.append(processed)
-        known = self._known.get(processed.source.raw)
+        known = self._known.get(processed.source.path_bytes)
         return known is not None and known.documents > 0 and known.hash == processed.content_hash
 
     def _with_pictures(self, pool: FilePool, scans: PicturePool) -> Iterator[Processed | IndexProgress]:
@@ -426,7 +426,7 @@ class Run:
             elif isinstance(found, Skipped):
                 self._refuse(found, roots)
             else:
-                self._missing.discard(found.raw)
+                self._missing.discard(found.path_bytes)
                 self._counts.total += 1
                 if (job := self._job(found)) is not None:
                     self._counts.bytes_total += found.size
@@ -435,23 +435,23 @@ class Run:
 
     def _refuse(self, problem: Skipped, roots: Iterable[bytes]) -> None:
         """A file that the walk turned away: what it had before stays, and `status` names it."""
-        root = next((root for root in roots if problem.raw and lies_under(problem.raw, root)), None)
-        known = self._known.get(problem.raw)
+        root = next((root for root in roots if problem.path_bytes and lies_under(problem.path_bytes, root)), None)
+        known = self._known.get(problem.path_bytes)
         if root is None or (known and (known.reason, known.detail) == (problem.reason, problem.detail)):
             self._skipped.append(problem)
         else:
             self._counts.total += 1
-            source = SourceFile(problem.raw, problem.path, root, UNKNOWN, UNKNOWN)
+            source = SourceFile(problem.path_bytes, problem.path, root, UNKNOWN, UNKNOWN)
             self._refused.append(Processed(source, "", (), (problem,)))
         if root is not None:
-            self._missing.discard(problem.raw)
+            self._missing.discard(problem.path_bytes)
 
     def _job(self, source: SourceFile) -> Job | None:
         """What there is to do for a file; nothing when it looks as it did when it was indexed.
 
         Where it does not look so, but has the bytes that are known, they are hashed and no more.
         """
-        known = self._known.get(source.raw)
+        known = self._known.get(source.path_bytes)
         if known is None:
             return Job(source, None)
         searchable = known.documents > 0
@@ -509,11 +509,11 @@ class Run:
 
     def _store(self, processed: Processed, vectors: Mapping[bytes, Vectors]) -> None:
         source, counts = processed.source, self._counts
-        known = self._known.get(source.raw)
-        if source.raw in self._stored:  # with more of its pictures than before
+        known = self._known.get(source.path_bytes)
+        if source.path_bytes in self._stored:  # with more of its pictures than before
             self._warnings = [one for one in self._warnings if one.path != source.path]
             self._skipped = [one for one in self._skipped if one.path != source.path]
-        self._stored.add(source.raw)
+        self._stored.add(source.path_bytes)
         if processed.documents is None:
             assert known is not None
             self._writer.touch(source)
@@ -523,8 +523,8 @@ class Run:
             self._writer.put(source, processed.content_hash, documents, processed.skipped, reader=processed.reader)
             self._warnings += processed.skipped
             as_before = known is not None and (known.reason, known.hash) == (None, processed.content_hash)
-            first = source.raw not in self._searchable
-            self._searchable.add(source.raw)
+            first = source.path_bytes not in self._searchable
+            self._searchable.add(source.path_bytes)
             counts.added += first and known is None
             counts.unchanged += first and as_before
             counts.changed += first and known is not None and not as_before
@@ -542,19 +542,20 @@ class Run:
         """Forget the files that their folders, read in this run, no longer have."""
         for one in [one for one in self._unseen if self._left_its_folder(one, roots)]:
             self._unseen.remove(one)
-            self._writer.forget_root(one.raw)
-        kept = [one.raw for one in self._unseen]
+            self._writer.forget_root(one.path_bytes)
+        kept = [one.path_bytes for one in self._unseen]
         gone = [
-            raw
-            for raw in self._missing
-            if any(lies_under(raw, root) for root in roots) and not any(lies_under(raw, one) for one in kept)
+            path_bytes
+            for path_bytes in self._missing
+            if any(lies_under(path_bytes, root) for root in roots)
+            and not any(lies_under(path_bytes, one) for one in kept)
         ]
         self._counts.removed = self._writer.remove(gone)
 
     def _left_its_folder(self, unseen: Unseen, roots: Iterable[bytes]) -> bool:
         """Whether it is a file that was named as a root of its own, and is missing from another root's folder."""
-        gone = unseen.is_root and unseen.problem.reason is Reason.VANISHED and unseen.raw in self._known
-        return gone and any(root != unseen.raw and lies_under(unseen.raw, root) for root in roots)
+        gone = unseen.is_root and unseen.problem.reason is Reason.VANISHED and unseen.path_bytes in self._known
+        return gone and any(root != unseen.path_bytes and lies_under(unseen.path_bytes, root) for root in roots)
 
     def _publish_when_due(self) -> None:
         since = time.monotonic() - self._published
@@ -660,29 +661,29 @@ def relocate(writer: Writer, before: bytes, after: bytes) -> int:
     A file that is there with the size and time that are known counts as unchanged from then on.
     """
 
-    def there(raw: bytes) -> bytes:
-        return after + raw[len(before) :]
+    def there(path_bytes: bytes) -> bytes:
+        return after + path_bytes[len(before) :]
 
     count = 0
     with writer.transaction():
         roots = {root: globs for root, globs in writer.roots().items() if lies_under(root, before)}
         for root, globs in roots.items():
             writer.add_root(there(root), globs)
-        for raw, known in writer.files().items():
-            if lies_under(raw, before):
+        for path_bytes, known in writer.files().items():
+            if lies_under(path_bytes, before):
                 root = there(known.root) if known.root in roots else known.root
-                writer.move(raw, _as_it_is(known, there(raw), root))
+                writer.move(path_bytes, _as_it_is(known, there(path_bytes), root))
                 count += 1
         for root in roots:
             writer.forget_root(root)
     return count
 
 
-def _as_it_is(known: FileState, raw: bytes, root: bytes) -> SourceFile:
+def _as_it_is(known: FileState, path_bytes: bytes, root: bytes) -> SourceFile:
     """A file under its new name, with what only the file system there knows of it."""
     ctime_ns, inode = known.ctime_ns, known.inode
     with suppress(OSError):
-        now = os.stat(raw)
+        now = os.stat(path_bytes)
         if (now.st_size, now.st_mtime_ns) == (known.size, known.mtime_ns):
             ctime_ns, inode = now.st_ctime_ns, now.st_ino
-    return SourceFile(raw, display_path(raw), root, known.size, known.mtime_ns, ctime_ns, inode)
+    return SourceFile(path_bytes, display_path(path_bytes), root, known.size, known.mtime_ns, ctime_ns, inode)

@@ -135,7 +135,7 @@ def _fused(query: Query, answers: Sequence[Answer], note: str) -> Answer:
                 also = dict.fromkeys((*one.also, hit.path, *hit.also))
                 hits[place] = replace(one, also=tuple(path for path in also if path != one.path))
                 break
-            if query.group and (one.raw, one.member) == (hit.raw, hit.member):
+            if query.group and (one.path_bytes, one.member) == (hit.path_bytes, hit.member):
                 break
         else:
             if len(hits) < query.k:

@@ -393,9 +393,11 @@ class Index(Analysed):
             return found.count
         return 0
 
-    def _knows(self, raw: bytes) -> bool:
+    def _knows(self, path_bytes: bytes) -> bool:
         """Whether it is a root, or holds one, or lies under one."""
-        return self.exists and any(lies_under(raw, root) or lies_under(root, raw) for root in self.roots())
+        return self.exists and any(
+            lies_under(path_bytes, root) or lies_under(root, path_bytes) for root in self.roots()
+        )
 
     def take_over(self, source: Index, *, pull: bool = False, wait: bool = False) -> IndexRun:
         """Make this index of what `source` holds, without reading a file: its texts are cut and embedded anew.
@@ -496,7 +498,7 @@ class Index(Analysed):
         first, last = surroundings(text, start, end, context)
         return Shown(
             path=document.path,
-            raw=document.raw,
+            path_bytes=document.path_bytes,
             member=document.member,
             title=document.title,
             before=text[first:start],
@@ -526,7 +528,7 @@ class Index(Analysed):
         with self.store.snapshot() as snapshot:
             ids = snapshot.find_documents(query.paths, query.kinds, query.after, query.before)
             found = snapshot.documents() if ids is None else snapshot.documents_of(ids)
-            return sorted(found, key=lambda one: (one.raw, one.member, one.id))
+            return sorted(found, key=lambda one: (one.path_bytes, one.member, one.id))
 
     def document(self, id: str) -> FullDocument:
         """A document with all of its text, by its hash or that of a hit's id; the first eight digits will do.
@@ -549,7 +551,7 @@ class Index(Analysed):
         """
         names = [canonical(_file_name(path)) for path in paths]
         with self.store.writer(wait=wait) as writer:
-            gone = [raw for raw in writer.files() if any(lies_under(raw, name) for name in names)]
+            gone = [path_bytes for path_bytes in writer.files() if any(lies_under(path_bytes, name) for name in names)]
             for root in writer.roots():
                 if any(lies_under(root, name) for name in names):
                     writer.forget_root(root)

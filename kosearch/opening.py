@@ -407,15 +407,17 @@ def _follow(store: Store, folder: Path) -> None:
     home, roots = canonical(os.fsencode(folder)), list(store.roots())
     if len(roots) == 1 and roots[0] != home and store.is_own():
         with suppress(KosearchError, OSError), store.writer() as writer:
-            if any(_is_there(known, home + raw[len(roots[0]) :]) for raw, known in writer.files().items()):
+            if any(
+                _is_there(known, home + path_bytes[len(roots[0]) :]) for path_bytes, known in writer.files().items()
+            ):
                 relocate(writer, roots[0], home)
                 writer.publish()
 
 
-def _is_there(known: FileState, raw: bytes) -> bool:
+def _is_there(known: FileState, path_bytes: bytes) -> bool:
     """Whether a file of that size stands there: an index of another folder may be called as a project's is."""
     with suppress(OSError):
-        found = os.stat(raw)
+        found = os.stat(path_bytes)
         return stat.S_ISREG(found.st_mode) and found.st_size == known.size
     return False
 

@@ -186,7 +186,7 @@ class FileExtractor:
         """All that is in a file, or why there is nothing new. One that cannot be read is a result, not an error."""
         source = job.source
         try:
-            content = read(source.raw, self.max_bytes)
+            content = read(source.path_bytes, self.max_bytes)
         except ReadError as error:
             return Processed(source, "", (), (Skipped(source.path, error.reason, error.detail),))
         source = replace(
@@ -330,9 +330,9 @@ class PictureReader:
 
     def __call__(self, job: PictureJob) -> PictureFound | None:
         """What is in the picture; None where the file is another by now."""
-        if self._open != (job.source.raw, job.content_hash):
+        if self._open != (job.source.path_bytes, job.content_hash):
             self._pictures = self._asked(job)
-            self._open = job.source.raw, job.content_hash
+            self._open = job.source.path_bytes, job.content_hash
         if job.number >= len(self._pictures):
             return None
         engine = self._ocr.engine()
@@ -351,7 +351,7 @@ class PictureReader:
     def _asked(self, job: PictureJob) -> Sequence[Picture]:
         pictures = Noted("", (), self._ocr.mode == "force")
         with suppress(ReadError, ExtractError):
-            content = read(job.source.raw, self._max_bytes)
+            content = read(job.source.path_bytes, self._max_bytes)
             if content.sha256 == job.content_hash:
                 extract(content.data, path=job.source.path, archives=job.archives, pictures=pictures)
         return pictures.asked
@@ -365,23 +365,23 @@ class FileReader:
     archives: bool
     ocr: OcrUse
 
-    def __call__(self, raw: bytes) -> Extraction | Skipped:
+    def __call__(self, path_bytes: bytes) -> Extraction | Skipped:
         """All that is in a file, or why there is nothing."""
-        path = display_path(raw)
+        path = display_path(path_bytes)
         try:
-            data = read(raw, self.max_bytes).data
+            data = read(path_bytes, self.max_bytes).data
             return extract(data, path=path, archives=self.archives, pictures=self.ocr.at_once())
         except (ReadError, ExtractError) as error:
             return Skipped(path, error.reason, error.detail)
 
 
-def read_alone(task: Callable[[bytes], Result | Skipped], raw: bytes, seconds: float) -> Result:
+def read_alone(task: Callable[[bytes], Result | Skipped], path_bytes: bytes, seconds: float) -> Result:
     """What a task finds in one file, in a process of its own. Raises FilesSkipped, which says why there is nothing."""
-    shown = display_path(raw)
-    if not os.path.exists(raw):
+    shown = display_path(path_bytes)
+    if not os.path.exists(path_bytes):
         raise FilesSkipped(f"cannot read {shown}: No such file or directory")
     with Pool(task, 1, deadline=seconds) as pool:
-        [(_, found)] = pool.map([raw])
+        [(_, found)] = pool.map([path_bytes])
     if isinstance(found, Failure):
         raise FilesSkipped(f"{shown}: {found.detail} [{FAILURES[found.kind]}]")
     if isinstance(found, Skipped):
@@ -396,11 +396,11 @@ class MemberReader:
     max_bytes: int
     member: str
 
-    def __call__(self, raw: bytes) -> bytes | Skipped | None:
+    def __call__(self, path_bytes: bytes) -> bytes | Skipped | None:
         """None where it is no file of its own."""
-        path = display_path(raw)
+        path = display_path(path_bytes)
         try:
-            return member(read(raw, self.max_bytes).data, path, self.member)
+            return member(read(path_bytes, self.max_bytes).data, path, self.member)
         except (ReadError, ExtractError) as error:
             return Skipped(path, error.reason, error.detail)
 
@@ -419,7 +419,7 @@ class StoredFileProcessor:
         """The file's documents. One that never was on disk, of a collection, has no name to be found by."""
         state = stored.state
         size, mtime_ns = (state.size, state.mtime_ns) if state.reason is None else stored.read_as
-        source = SourceFile(state.raw, stored.path, state.root, size, mtime_ns, state.ctime_ns, state.inode)
+        source = SourceFile(state.path_bytes, stored.path, state.root, size, mtime_ns, state.ctime_ns, state.inode)
         name = stored.path if state.root else ""
         documents = tuple(self.processor.process(one, one.member or name) for one in stored.documents)
         return Processed(source, state.hash, documents, stored.partial, state.reader)

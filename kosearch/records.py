@@ -50,14 +50,14 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """A file found under a root: opened by `raw`, shown and matched by `path`."""
+    """A file found under a root: opened by `path_bytes`, shown and matched by `path`."""
 
-    raw: bytes
+    path_bytes: bytes
     """The absolute path in the file system's own bytes."""
     path: str
     """The same path for people: NFC, with undecodable bytes as U+FFFD."""
     root: bytes
-    """The root it was found under, as `raw` is."""
+    """The root it was found under, as `path_bytes` is."""
     size: int
     mtime_ns: int
     """Any integer: file systems know times before 1677 and after 2262, which 64 bits of nanoseconds do not."""
@@ -76,7 +76,7 @@ class Skipped:
     detail: str
     """One line for a person: what happened and, where there is one, the way out."""
     member: str = ""
-    raw: bytes = b""
+    path_bytes: bytes = b""
     """The path in the file system's own bytes, where the walk itself turned the file away."""
 
 
@@ -233,7 +233,7 @@ class Hit:
     document_id: int
     document_hash: str
     path: str
-    raw: bytes
+    path_bytes: bytes
     member: str
     kind: str
     title: str
@@ -349,7 +349,7 @@ class Shown:
     """A passage in its surroundings: `before`, `text` and `after` follow each other in the document."""
 
     path: str
-    raw: bytes
+    path_bytes: bytes
     member: str
     title: str
     before: str

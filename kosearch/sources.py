@@ -49,15 +49,15 @@ class WalkRules:
 
 @dataclass(frozen=True, slots=True)
 class Unseen:
-    """A root, folder or file that could not be looked at: what is indexed at or below `raw` must stay."""
+    """A root, folder or file that could not be looked at: what is indexed at or below `path_bytes` must stay."""
 
-    raw: bytes
+    path_bytes: bytes
     root: bytes
     problem: Skipped
 
     @property
     def is_root(self) -> bool:
-        return self.raw == self.root
+        return self.path_bytes == self.root
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +82,11 @@ class ReadError(Exception):
         self.detail = detail
 
 
-def display_path(raw: bytes) -> str:
+def display_path(path_bytes: bytes) -> str:
     """A path for people and for matching: NFC, with undecodable bytes as U+FFFD."""
-    if raw.isascii():
-        return raw.decode("ascii")
-    return unicodedata.normalize("NFC", raw.decode("utf-8", "replace"))
+    if path_bytes.isascii():
+        return path_bytes.decode("ascii")
+    return unicodedata.normalize("NFC", path_bytes.decode("utf-8", "replace"))
 
 
 def shown_path(path: str, cwd: str) -> str:
@@ -100,9 +100,9 @@ def canonical(path: bytes) -> bytes:
     return os.path.realpath(path)
 
 
-def lies_under(raw: bytes, folder: bytes) -> bool:
-    """Whether `raw` is `folder` or something below it."""
-    return raw == folder or raw.startswith(folder.rstrip(b"/") + b"/")
+def lies_under(path_bytes: bytes, folder: bytes) -> bool:
+    """Whether `path_bytes` is `folder` or something below it."""
+    return path_bytes == folder or path_bytes.startswith(folder.rstrip(b"/") + b"/")
 
 
 def find(roots: Mapping[bytes, WalkRules]) -> Iterator[SourceFile | Skipped | Unseen]:
@@ -117,10 +117,10 @@ def find(roots: Mapping[bytes, WalkRules]) -> Iterator[SourceFile | Skipped | Un
         yield from _Walk(root, frozenset(by_name), by_name[root]).run()
 
 
-def read(raw: bytes, max_size: int) -> Content:
+def read(path_bytes: bytes, max_size: int) -> Content:
     """Read a whole file, and see that it stayed the same meanwhile; raises ReadError."""
     try:
-        descriptor = os.open(raw, _OPEN_FLAGS)
+        descriptor = os.open(path_bytes, _OPEN_FLAGS)
         try:
             before = os.fstat(descriptor)
             if not stat.S_ISREG(before.st_mode):
@@ -156,7 +156,7 @@ def _read_up_to(descriptor: int, size: int) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class _Folder:
-    raw: bytes
+    path_bytes: bytes
     path: str
     """For display and matching, without a `/` at the end."""
     git_rules: tuple[Globs, ...] = ()
@@ -204,32 +204,32 @@ class _Walk:
         while waiting:
             folder = waiting.pop()
             try:
-                listing = _list(folder.raw)
+                listing = _list(folder.path_bytes)
             except OSError as error:
                 found = True
                 reason = Reason.VANISHED if isinstance(error, FileNotFoundError) else Reason.UNREADABLE
-                yield self._unseen(folder.raw, reason, _cause(error))
+                yield self._unseen(folder.path_bytes, reason, _cause(error))
                 continue
             folder, problems = _with_rules(folder, {name for name, _ in listing})
             yield from problems
             inner = []
             for raw_name, status in listing:
-                raw = os.path.join(folder.raw, raw_name)
+                path_bytes = os.path.join(folder.path_bytes, raw_name)
                 name = display_path(raw_name)
                 path = f"{folder.path}/{name}"
                 is_folder = not isinstance(status, OSError) and stat.S_ISDIR(status.st_mode)
-                if raw in self._roots:
+                if path_bytes in self._roots:
                     found = True
                 elif not self._admits(folder, path, name, is_folder):
                     continue
                 elif isinstance(status, OSError):
                     found = True
-                    yield self._unseen(raw, Reason.UNREADABLE, _cause(status))
+                    yield self._unseen(path_bytes, Reason.UNREADABLE, _cause(status))
                 elif is_folder:
                     included = self._includes(path, name, is_folder, above=folder.included)
-                    inner.append(_Folder(raw, path, folder.git_rules, folder.own_rules, included))
+                    inner.append(_Folder(path_bytes, path, folder.git_rules, folder.own_rules, included))
                 elif self._includes(path, name, is_folder, above=folder.included) and (
-                    item := self._judge(raw, path, status)
+                    item := self._judge(path_bytes, path, status)
                 ):
                     found = found or isinstance(item, SourceFile)
                     yield item
@@ -254,28 +254,28 @@ class _Walk:
         verdict = self._include.verdict(path, name, is_folder)
         return above if verdict is None else verdict
 
-    def _judge(self, raw: bytes, path: str, status: os.stat_result) -> SourceFile | Skipped | None:
+    def _judge(self, path_bytes: bytes, path: str, status: os.stat_result) -> SourceFile | Skipped | None:
         """None for a link to what is found under its own name."""
         if stat.S_ISLNK(status.st_mode):
-            return self._judge_link(raw, path)
+            return self._judge_link(path_bytes, path)
         if not stat.S_ISREG(status.st_mode):
-            return Skipped(path, Reason.NOT_A_FILE, _kind_of(status.st_mode), raw=raw)
+            return Skipped(path, Reason.NOT_A_FILE, _kind_of(status.st_mode), path_bytes=path_bytes)
         if status.st_size > self._max_size:
-            return Skipped(path, Reason.TOO_LARGE, _too_large(status.st_size, self._max_size), raw=raw)
+            return Skipped(path, Reason.TOO_LARGE, _too_large(status.st_size, self._max_size), path_bytes=path_bytes)
         times = (status.st_mtime_ns, status.st_ctime_ns)
-        return SourceFile(raw, path, self._root, status.st_size, *times, status.st_ino)
+        return SourceFile(path_bytes, path, self._root, status.st_size, *times, status.st_ino)
 
-    def _judge_link(self, raw: bytes, path: str) -> Skipped | None:
-        target = os.path.realpath(raw)
+    def _judge_link(self, path_bytes: bytes, path: str) -> Skipped | None:
+        target = os.path.realpath(path_bytes)
         if not os.path.exists(target):
-            return Skipped(path, Reason.NOT_A_FILE, "a symbolic link that leads nowhere", raw=raw)
+            return Skipped(path, Reason.NOT_A_FILE, "a symbolic link that leads nowhere", path_bytes=path_bytes)
         if any(lies_under(target, root) for root in self._roots):
             return None
         detail = f"a symbolic link that leads out of the roots; index its target: {display_path(target)}"
-        return Skipped(path, Reason.NOT_A_FILE, detail, raw=raw)
+        return Skipped(path, Reason.NOT_A_FILE, detail, path_bytes=path_bytes)
 
-    def _unseen(self, raw: bytes, reason: Reason, detail: str) -> Unseen:
-        return Unseen(raw, self._root, Skipped(display_path(raw), reason, detail, raw=raw))
+    def _unseen(self, path_bytes: bytes, reason: Reason, detail: str) -> Unseen:
+        return Unseen(path_bytes, self._root, Skipped(display_path(path_bytes), reason, detail, path_bytes=path_bytes))
 
 
 def _list(folder: bytes) -> list[tuple[bytes, os.stat_result | OSError]]:
@@ -313,9 +313,9 @@ def _start(root: bytes) -> tuple[_Folder, list[Skipped]]:
     git_rules: tuple[Globs, ...] = ()
     own_rules: tuple[Globs, ...] = ()
     problems: list[Skipped] = []
-    for raw in reversed(above):
-        names = {name for name in (_GIT_RULES, _OWN_RULES) if _belongs_to(os.path.join(raw, name), owners)}
-        folder, more = _with_rules(_Folder(raw, _folder_path(raw), git_rules, own_rules), names)
+    for path_bytes in reversed(above):
+        names = {name for name in (_GIT_RULES, _OWN_RULES) if _belongs_to(os.path.join(path_bytes, name), owners)}
+        folder, more = _with_rules(_Folder(path_bytes, _folder_path(path_bytes), git_rules, own_rules), names)
         git_rules, own_rules = folder.git_rules, folder.own_rules
         problems += more
     return _Folder(root, _folder_path(root), git_rules, own_rules), problems
@@ -346,7 +346,7 @@ def _with_rules(folder: _Folder, names: Set[bytes]) -> tuple[_Folder, list[Skipp
     problems: list[Skipped] = []
     for name in names & {_GIT_RULES, _OWN_RULES}:
         try:
-            rules = Globs(_ignore_lines(os.path.join(folder.raw, name)), len(folder.path) + 1)
+            rules = Globs(_ignore_lines(os.path.join(folder.path_bytes, name)), len(folder.path) + 1)
         except ReadError as error:
             path = f"{folder.path}/{display_path(name)}"
             problems.append(Skipped(path, error.reason, f"its rules do not apply: {error.detail}"))
@@ -362,10 +362,10 @@ def _with_rules(folder: _Folder, names: Set[bytes]) -> tuple[_Folder, list[Skipp
     return replace(folder, git_rules=git_rules, own_rules=own_rules), problems
 
 
-def _ignore_lines(raw: bytes) -> list[str]:
+def _ignore_lines(path_bytes: bytes) -> list[str]:
     """The lines of an ignore file. Raises ReadError."""
     try:
-        return read(raw, _RULES_LIMIT).data.decode("utf-8-sig", "replace").split("\n")
+        return read(path_bytes, _RULES_LIMIT).data.decode("utf-8-sig", "replace").split("\n")
     except ReadError as error:
         if error.reason != Reason.TOO_LARGE:
             raise
@@ -374,8 +374,8 @@ def _ignore_lines(raw: bytes) -> list[str]:
         ) from error
 
 
-def _folder_path(raw: bytes) -> str:
-    return display_path(raw).rstrip("/")
+def _folder_path(path_bytes: bytes) -> str:
+    return display_path(path_bytes).rstrip("/")
 
 
 def _cause(error: OSError) -> str:

@@ -31,8 +31,8 @@ def known_of(folder: Path, **changed: object) -> dict[bytes, FileState]:
     states = {}
     for one in find({os.fsencode(folder): WalkRules(max_size=10**9)}):
         look = (one.size, one.mtime_ns)
-        state = FileState(one.raw, one.root, *look, "hash", documents=1, ctime_ns=one.ctime_ns, inode=one.inode)
-        states[one.raw] = state
+        state = FileState(one.path_bytes, one.root, *look, "hash", documents=1, ctime_ns=one.ctime_ns, inode=one.inode)
+        states[one.path_bytes] = state
     return states
 
 

@@ -51,7 +51,11 @@ def test_a_passage_comes_back_as_it_was_put(tmp_path: Path) -> None:
         assert cosines[0] == pytest.approx(1, abs=1e-6)
         assert stored.passage == new.passages[2].passage
         assert stored.text == new.extracted.text.split("\n")[2]
-        assert (stored.ordinal, stored.document.path, stored.document.raw) == (2, "/문서/b.txt", source("b").raw)
+        assert (stored.ordinal, stored.document.path, stored.document.path_bytes) == (
+            2,
+            "/문서/b.txt",
+            source("b").path_bytes,
+        )
         assert stored.document.metadata == new.extracted.metadata
         assert snapshot.terms(ids) == [{"body": list(new.passages[2].terms["body"]), "heading": ["제목"]}]
         assert snapshot.document_text(stored.document.id) == new.extracted.text
@@ -184,8 +188,8 @@ def test_readers_see_nothing_of_what_is_not_published(tmp_path: Path) -> None:
     with index.writer() as writer:
         put(writer, "a", 1, mtime_ns=2)
         put(writer, "d")
-        writer.remove([source("b").raw])
-        writer.move(source("c").raw, source("moved", 3))
+        writer.remove([source("b").path_bytes])
+        writer.move(source("c").path_bytes, source("moved", 3))
         assert answers(index) == before
         assert index.status().pending == 2
         with index.snapshot() as old:
@@ -221,7 +225,7 @@ def test_vectors_are_found_by_what_the_model_saw(tmp_path: Path) -> None:
         assert set(found) == {hashes[0], hashes[2]}  # the other two changed
         expected = vector(document("a").extracted.text.split("\n")[0])
         assert found[hashes[0]] == pytest.approx(expected / np.linalg.norm(expected), abs=1e-3)
-        writer.remove([source("a").raw])
+        writer.remove([source("a").path_bytes])
         assert set(writer.vectors(hashes)) == {hashes[0], hashes[2]}  # retired, and still good
         put(writer, "c")
         assert len(writer.vectors([one.input_hash for one in document("c").passages])) == 4
@@ -249,9 +253,9 @@ def test_a_file_that_breaks_keeps_what_it_had(tmp_path: Path) -> None:
     with index.writer() as writer:
         writer.skip(source("a", 5), problem, "newer")
         assert writer.publish() == 1
-        state = writer.files()[source("a").raw]
+        state = writer.files()[source("a").path_bytes]
         assert state == FileState(
-            *(source("a").raw, source("a").root, 100, 5, "newer"), Reason.BROKEN, "no end of file", 1
+            *(source("a").path_bytes, source("a").root, 100, 5, "newer"), Reason.BROKEN, "no end of file", 1
         )
         writer.touch(source("a", 6))
         writer.publish()
@@ -262,7 +266,7 @@ def test_a_file_that_breaks_keeps_what_it_had(tmp_path: Path) -> None:
         with index.writer() as writer:
             writer.skip(source("a", 7), Skipped("/문서/a.txt", reason, "nothing there"))
             writer.publish()
-            assert writer.files()[source("a").raw].documents == 0
+            assert writer.files()[source("a").path_bytes].documents == 0
         assert answers(index) == answers(make(tmp_path / f"fresh-{reason}", "bc"))
         with index.writer() as writer:
             put(writer, "a", mtime_ns=1)
@@ -280,23 +284,23 @@ def test_parts_of_a_file_may_have_problems(tmp_path: Path) -> None:
     with index.writer() as writer:
         writer.put(source("a"), "h", [document("a")], problems)
         writer.publish()
-        assert writer.files()[source("a").raw].reason is None
+        assert writer.files()[source("a").path_bytes].reason is None
         writer.touch(source("a", 5))
         writer.publish()
     assert index.problems() == problems
     with index.snapshot() as snapshot:
         assert [one.mtime_ns for one in snapshot.documents()] == [5]
     with index.writer() as writer:
-        writer.remove([source("a").raw])
+        writer.remove([source("a").path_bytes])
     assert index.problems() == []
 
 
 def test_a_move_onto_a_known_file_replaces_it(tmp_path: Path) -> None:
     index = make(tmp_path, "ab")
     with index.writer() as writer:
-        writer.move(source("a").raw, source("b", 9))
+        writer.move(source("a").path_bytes, source("b", 9))
         writer.publish()
-        assert set(writer.files()) == {source("b").raw}
+        assert set(writer.files()) == {source("b").path_bytes}
     with index.snapshot() as snapshot:
         (only,) = snapshot.documents()
     assert (only.path, only.title, only.mtime_ns) == ("/문서/b.txt", "a v0", 9)
@@ -306,7 +310,7 @@ def test_a_move_onto_a_known_file_replaces_it(tmp_path: Path) -> None:
 def interrupted(writer: Writer) -> None:
     with writer.transaction():
         put(writer, "b")
-        writer.remove([source("a").raw])
+        writer.remove([source("a").path_bytes])
         raise KeyboardInterrupt
 
 
@@ -315,7 +319,7 @@ def test_a_failed_transaction_leaves_nothing(tmp_path: Path) -> None:
     with index.writer() as writer:
         with pytest.raises(KeyboardInterrupt):
             interrupted(writer)
-        assert set(writer.files()) == {source("a").raw}
+        assert set(writer.files()) == {source("a").path_bytes}
         assert writer.publish() == 1
 
 
@@ -336,13 +340,13 @@ def test_roots_and_runs(tmp_path: Path) -> None:
 
 def test_names_of_any_bytes(tmp_path: Path) -> None:
     index = SqliteStore.create(tmp_path, IDENTITY)
-    odd = replace(source("a"), raw=b"/x/\xff\n.txt", path="/x/\ufffd\n.txt")
+    odd = replace(source("a"), path_bytes=b"/x/\xff\n.txt", path="/x/\ufffd\n.txt")
     with index.writer() as writer:
         writer.put(odd, "h", [document("a")])
         writer.publish()
-        assert set(writer.files()) == {odd.raw}
+        assert set(writer.files()) == {odd.path_bytes}
     with index.snapshot() as snapshot:
-        assert [(one.raw, one.path) for one in snapshot.documents()] == [(odd.raw, odd.path)]
+        assert [(one.path_bytes, one.path) for one in snapshot.documents()] == [(odd.path_bytes, odd.path)]
 
 
 def test_status(tmp_path: Path) -> None:
@@ -467,7 +471,7 @@ def test_free_space_is_given_back(tmp_path: Path) -> None:
     index.close()
     before = (tmp_path / "index.sqlite").stat().st_size
     with index.writer() as writer:
-        writer.remove([source(f"f{number}").raw for number in range(290)])
+        writer.remove([source(f"f{number}").path_bytes for number in range(290)])
         writer.publish()
     index.close()
     assert (tmp_path / "index.sqlite").stat().st_size < before / 2

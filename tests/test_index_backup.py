@@ -59,7 +59,7 @@ def test_what_was_not_published_comes_along(folder: Path) -> None:
     index = make(folder / "index", "ab")
     with index.writer() as writer:
         put(writer, "c")
-        writer.remove([source("a").raw])
+        writer.remove([source("a").path_bytes])
         writer.add_root("/문서".encode())
         index.backup(folder / "backup")
     restored = SqliteStore.restore(folder / "new" / "index", folder / "backup")

@@ -34,9 +34,9 @@ def change(writer: Writer) -> None:
     """What the killed run was about to do; doing it twice ends in the same."""
     with writer.transaction():
         put(writer, "a", 1, mtime_ns=2)
-        writer.remove([source("b").raw])
+        writer.remove([source("b").path_bytes])
     put(writer, "d")
-    writer.move(source("c").raw, source("e", 3))
+    writer.move(source("c").path_bytes, source("e", 3))
     writer.publish()
 
 

@@ -54,7 +54,7 @@ def test_any_derived_file_may_break(
     index = make(whole, "abcdefgh")
     with index.writer() as writer:  # a second part, and something deleted
         put(writer, "i")
-        writer.remove([source("a").raw])
+        writer.remove([source("a").path_bytes])
         writer.publish()
     expected = answers(index, warm=True)
     index.close()
@@ -90,7 +90,7 @@ def test_the_whole_folder_may_vanish(folder: Path) -> None:
     with index.writer() as writer:
         put(writer, "d")
         writer.publish()
-        writer.remove([source("d").raw])
+        writer.remove([source("d").path_bytes])
         writer.publish()
     assert answers(index) == expected
     assert index.check() == []
@@ -226,7 +226,7 @@ def test_damaged_rows_are_noticed_and_given_up(folder: Path, statement: str) -> 
     with index.writer() as writer:
         # What the next run does: whatever is not known any more is read again.
         for name in "abc":
-            known = writer.files().get(source(name).raw)
+            known = writer.files().get(source(name).path_bytes)
             if not known or not known.hash:
                 put(writer, name)
         writer.publish()

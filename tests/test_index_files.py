@@ -27,7 +27,7 @@ def test_any_time_is_kept_exactly(tmp_path: Path, mtime_ns: int) -> None:
         writer.touch(replace(source("b"), mtime_ns=mtime_ns, ctime_ns=mtime_ns, inode=2**64 - 1))
         writer.publish()
         assert {state.mtime_ns for state in writer.files().values()} == {mtime_ns}
-        state = writer.files()[source("b").raw]
+        state = writer.files()[source("b").path_bytes]
         assert (state.ctime_ns, state.inode) == (mtime_ns, 2**64 - 1)
     with index.snapshot() as snapshot:
         assert [one.mtime_ns for one in snapshot.documents()] == [mtime_ns, mtime_ns]
@@ -41,14 +41,14 @@ def test_a_failure_is_remembered_with_its_limits_until_the_file_is_read(tmp_path
     slow = Skipped("/문서/slow.txt", Reason.TIMEOUT, "took longer than 60 s")
     with index.writer() as writer:
         writer.skip(replace(source("slow"), ctime_ns=5, inode=7), slow, reader="pdf/3", limits="60 s, 2 GiB")
-        state = writer.files()[source("slow").raw]
+        state = writer.files()[source("slow").path_bytes]
         assert (state.reason, state.limits, state.reader) == (Reason.TIMEOUT, "60 s, 2 GiB", "pdf/3")
         assert (state.size, state.mtime_ns, state.ctime_ns, state.inode) == (100, 1, 5, 7)
     (stored,) = (one for one in index.stored_files() if one.state.reason)
     assert stored.state == state
     with index.writer() as writer:
         writer.put(source("slow"), "hash", [document("slow")], reader="pdf/4")
-        state = writer.files()[source("slow").raw]
+        state = writer.files()[source("slow").path_bytes]
         assert (state.reason, state.limits, state.reader) == (None, "", "pdf/4")
 
 
@@ -58,7 +58,7 @@ def test_what_readers_do_not_see_is_not_published(tmp_path: Path) -> None:
     with index.writer() as writer:
         writer.touch(replace(source("a"), root=b"/", ctime_ns=5, inode=7))
         assert writer.publish() == 1
-        state = writer.files()[source("a").raw]
+        state = writer.files()[source("a").path_bytes]
         assert (state.root, state.ctime_ns, state.inode) == (b"/", 5, 7)
         writer.touch(source("a", 9))
         assert writer.publish() == 2

@@ -82,10 +82,10 @@ def test_a_graph_is_kept_below_the_size_from_which_one_is_built(folder: Path, mo
     first = graph_of(index)
     monkeypatch.setattr(vectors, "MIN_ROWS", first.items)
     with index.writer() as writer:
-        writer.remove([source("f0").raw])
+        writer.remove([source("f0").path_bytes])
         writer.publish()
         assert graph_of(index).name == first.name
-        writer.remove([source(f"f{number}").raw for number in range(1, 20)])
+        writer.remove([source(f"f{number}").path_bytes for number in range(1, 20)])
         writer.publish()
     with index.snapshot() as snapshot:
         assert dense_of(snapshot).manifest.graph is None

@@ -31,7 +31,7 @@ steps = st.one_of(
 def fail(writer: Writer, name: str) -> None:
     with writer.transaction():
         put(writer, name, 9)
-        writer.remove([source(name).raw])
+        writer.remove([source(name).path_bytes])
         raise OSError("gone")
 
 
@@ -52,7 +52,7 @@ class Model:
             self.files[name] = (name, int(rest[0]), self.clock)
             self.broken.discard(name)
         elif kind == "remove":
-            writer.remove([at.raw])
+            writer.remove([at.path_bytes])
             self.files.pop(name, None)
             self.broken.discard(name)
         elif kind == "touch":
@@ -60,7 +60,7 @@ class Model:
             if name in self.files and name not in self.broken:
                 self.files[name] = (*self.files[name][:2], self.clock)
         elif kind == "move" and name in self.files and rest[0] != name:
-            writer.move(at.raw, source(rest[0], self.clock))
+            writer.move(at.path_bytes, source(rest[0], self.clock))
             moved = self.files.pop(name)
             self.broken.discard(rest[0])
             if name in self.broken:
@@ -152,7 +152,7 @@ def test_parts_are_merged_and_dead_rows_dropped() -> None:
         parts = list((folder / "generation-30").glob("vectors-*"))
         assert len(parts) <= 6  # about log2(30)
         for number in range(20):
-            writer.remove([source(f"f{number}").raw])
+            writer.remove([source(f"f{number}").path_bytes])
             writer.publish()
         rows = sum(path.stat().st_size for path in (folder / "generation-50").glob("vectors-*")) // 64
         assert 40 <= rows <= 54  # 40 live ones, and at most a quarter of all dead
@@ -166,10 +166,10 @@ def test_deleted_terms_leave_the_files() -> None:
             put(writer, f"f{number}")
         writer.publish()
         (before,) = {path.name for path in (folder / "generation-1/lexical").glob("*.term")}
-        writer.remove([source(f"f{number}").raw for number in range(20)])
+        writer.remove([source(f"f{number}").path_bytes for number in range(20)])
         writer.publish()
         assert {path.name for path in (folder / "generation-2/lexical").glob("*.term")} == {before}
-        writer.remove([source(f"f{number}").raw for number in range(20, 30)])
+        writer.remove([source(f"f{number}").path_bytes for number in range(20, 30)])
         writer.publish()
         (after,) = {path.name for path in (folder / "generation-3/lexical").glob("*.term")}
         assert after != before
@@ -193,4 +193,4 @@ def test_a_moved_root_is_remembered(tmp_path: Path) -> None:
     with index.writer() as writer:
         put(writer, "a")
         writer.touch(replace(source("a", 4), root=b"/other"))
-        assert writer.files()[source("a").raw].root == b"/other"
+        assert writer.files()[source("a").path_bytes].root == b"/other"

@@ -53,7 +53,7 @@ def leave_a_log(directory: Path, *, shared: bool) -> None:
     if child == 0:
         with SqliteStore(directory).writer() as writer:
             put(writer, "c")
-            writer.remove([source("b").raw])
+            writer.remove([source("b").path_bytes])
             writer.publish()
             put(writer, "pending")
             os._exit(0)
@@ -66,7 +66,7 @@ def leave_a_log(directory: Path, *, shared: bool) -> None:
 def left_clean(directory: Path) -> None:
     with SqliteStore(directory).writer() as writer:
         put(writer, "c")
-        writer.remove([source("b").raw])
+        writer.remove([source("b").path_bytes])
         writer.publish()
 
 

@@ -47,7 +47,7 @@ def old(directory: Path) -> SqliteStore:
     with index.writer() as writer:
         put(writer, "a", 1, mtime_ns=2)
         put(writer, "g")
-        writer.remove([source("b").raw])
+        writer.remove([source("b").path_bytes])
     return index
 
 

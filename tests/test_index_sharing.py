@@ -116,7 +116,7 @@ def write_rounds(index: SqliteStore, files: int, rounds: int) -> None:
         for version in range(1, rounds + 1):
             for number in range(files):
                 if number % 7 == version % 7:
-                    writer.remove([source(f"f{number}").raw])
+                    writer.remove([source(f"f{number}").path_bytes])
                 else:
                     put(writer, f"f{number}", version, passages=2)
             assert writer.publish() == version
@@ -162,7 +162,7 @@ def test_a_snapshot_outlives_its_files(tmp_path: Path) -> None:
     with index.snapshot() as snapshot:
         before = snapshot.dense(QUERY, 5)[0].tolist(), snapshot.lexical(TERMS, 50).tolist()
         with index.writer() as writer:
-            writer.remove([source(name).raw for name in "abc"])
+            writer.remove([source(name).path_bytes for name in "abc"])
             assert writer.publish() == 2
         assert not (tmp_path / "generation-1").exists()
         assert before == (snapshot.dense(QUERY, 5)[0].tolist(), snapshot.lexical(TERMS, 50).tolist())

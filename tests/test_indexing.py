@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def prepare(job: Job) -> Processed:
-    data = Path(os.fsdecode(job.source.raw)).read_bytes()
+    data = Path(os.fsdecode(job.source.path_bytes)).read_bytes()
     content_hash = hashlib.sha256(data).hexdigest()
     if content_hash == job.known_hash:
         return Processed(job.source, content_hash, None, ())
@@ -313,7 +313,7 @@ def test_before_the_next_run_too_the_same_size_and_time_hide_no_change(
     assert state() == ("current", 0)
     with library.index.writer() as writer:
         [file] = [one for raw, one in writer.files().items() if raw.endswith(b"a.txt")]
-        seen = SourceFile(file.raw, str(docs / "a.txt"), file.root, file.size, 1, file.ctime_ns, file.inode)
+        seen = SourceFile(file.path_bytes, str(docs / "a.txt"), file.root, file.size, 1, file.ctime_ns, file.inode)
         writer.skip(seen, Skipped(seen.path, Reason.BINARY, "a binary file"), "hash of it")
     assert state() == ("changed", 0)
     (docs / "a.txt").write_text(text)

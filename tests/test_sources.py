@@ -47,7 +47,7 @@ def files(*roots: Path, rules: WalkRules = EVERYTHING) -> list[str]:
 
 
 def _names(found: Iterable[SourceFile | Skipped | Unseen], root: Path) -> list[str]:
-    return [os.path.relpath(os.fsdecode(one.raw), root) for one in found if isinstance(one, SourceFile)]
+    return [os.path.relpath(os.fsdecode(one.path_bytes), root) for one in found if isinstance(one, SourceFile)]
 
 
 def problems(*roots: Path, rules: WalkRules = EVERYTHING) -> list[tuple[str, Reason]]:
@@ -224,7 +224,7 @@ class TestRulesOfOthersAndLongOnes:
         assert self.found(tmp_path / "docs") == {"a.txt", "b.txt"} - hidden - {"a.txt"}
 
     def found(self, folder: Path) -> set[str]:
-        return {os.path.basename(one.raw).decode() for one in walk(folder) if isinstance(one, SourceFile)}
+        return {os.path.basename(one.path_bytes).decode() for one in walk(folder) if isinstance(one, SourceFile)}
 
     def test_long_ignore_files_cost_little_and_have_limits_with_names(self, tmp_path: Path) -> None:
         lines = [f"report-{number}.pdf\n/old/{number}/x.doc\n*.{number}\n" for number in range(24_000)]
@@ -280,7 +280,9 @@ class TestLinksAndRoots:
         roots = [tmp_path, tmp_path / "in", tmp_path / ".hidden", tmp_path / "e/f.txt", tmp_path / "in/../in"]
         for order in (roots, roots[::-1]):
             owners = {
-                os.fsdecode(one.raw): Path(os.fsdecode(one.root)) for one in walk(*order) if isinstance(one, SourceFile)
+                os.fsdecode(one.path_bytes): Path(os.fsdecode(one.root))
+                for one in walk(*order)
+                if isinstance(one, SourceFile)
             }
             assert {
                 os.path.relpath(raw, tmp_path): os.path.relpath(root, tmp_path) for raw, root in owners.items()
@@ -330,7 +332,7 @@ class TestWhatCannotBeSeen:
     """What an index holds below an `Unseen` must stay: the walk must not forget to say so."""
 
     def unseen(self, *roots: Path) -> list[tuple[bytes, Reason, bool]]:
-        return [(one.raw, one.problem.reason, one.is_root) for one in walk(*roots) if isinstance(one, Unseen)]
+        return [(one.path_bytes, one.problem.reason, one.is_root) for one in walk(*roots) if isinstance(one, Unseen)]
 
     def test_a_missing_root(self, tmp_path: Path) -> None:
         make(tmp_path, "a.txt", "b/c.txt")
@@ -388,7 +390,7 @@ class TestWhatCannotBeSeen:
         rest = list(walking)
         assert _names([first, *rest], tmp_path) == ["a/1.txt", "c/3.txt"]
         [unseen] = [one for one in rest if isinstance(one, Unseen)]
-        assert (unseen.raw, unseen.problem.reason) == (os.fsencode(tmp_path / "b"), Reason.VANISHED)
+        assert (unseen.path_bytes, unseen.problem.reason) == (os.fsencode(tmp_path / "b"), Reason.VANISHED)
 
 
 class TestWhatIsNoDocument:
@@ -425,7 +427,7 @@ class TestNames:
         [found] = walk(tmp_path, rules=WalkRules(include=("보고서.*",)))
         assert isinstance(found, SourceFile)
         assert found.path == f"{tmp_path}/보고서.txt"
-        assert found.raw == os.fsencode(tmp_path / decomposed)
+        assert found.path_bytes == os.fsencode(tmp_path / decomposed)
         assert files(tmp_path, rules=WalkRules(include=(decomposed,))) == [decomposed]
         assert problems(tmp_path, rules=WalkRules(exclude=("보고서*",))) == [(tmp_path.name, Reason.EMPTY)]
 
@@ -439,9 +441,9 @@ class TestNames:
             stream.write(b"text")
         [found] = walk(tmp_path)
         assert isinstance(found, SourceFile)
-        assert found.raw == raw
+        assert found.path_bytes == raw
         found.path.encode()
-        assert read(found.raw, MIB).data == b"text"
+        assert read(found.path_bytes, MIB).data == b"text"
         assert walk(tmp_path, rules=WalkRules(include=("*.txt", "a*"))) == [found]
 
     def test_display_path_replaces_what_is_not_utf_8(self) -> None:

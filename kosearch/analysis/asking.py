@@ -144,18 +144,18 @@ class Analysed(Opened):
         name = os.fsdecode(thing)
         if similar.is_hit(name):
             return similar.of_hit(name, snapshot)
-        raw, page = _canonical(name), None
-        found = similar.of_file(raw, None, snapshot)
-        if not found and not os.path.exists(raw) and (paged := _PAGE.fullmatch(name)):
-            raw, page = _canonical(paged[1]), int(paged[2])
-            found = similar.of_file(raw, page, snapshot)
+        path_bytes, page = _canonical(name), None
+        found = similar.of_file(path_bytes, None, snapshot)
+        if not found and not os.path.exists(path_bytes) and (paged := _PAGE.fullmatch(name)):
+            path_bytes, page = _canonical(paged[1]), int(paged[2])
+            found = similar.of_file(path_bytes, page, snapshot)
         if found:
             return found
         reader = FileReader(self.settings.max_file_size, False, OcrUse.of(self.settings))
-        documents = read_alone(reader, raw, self.settings.timeout).documents
+        documents = read_alone(reader, path_bytes, self.settings.timeout).documents
         if page is not None:
             documents = tuple(similar.page_of(one, page) for one in documents[:1])
-        return self._read_now(documents, display_path(raw))
+        return self._read_now(documents, display_path(path_bytes))
 
     def _read_now(self, documents: Sequence[Extracted], name: str) -> Subject:
         from kosearch.analysis.similar import Subject

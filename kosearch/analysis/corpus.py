@@ -66,7 +66,7 @@ class Corpus:
         wanted = snapshot.find_documents(paths)
         chosen = None if wanted is None else frozenset(wanted.tolist())
         found = (one for one in snapshot.documents() if one.passages and (chosen is None or one.id in chosen))
-        self.documents = sorted(found, key=lambda one: (one.raw, one.member, one.id))
+        self.documents = sorted(found, key=lambda one: (one.path_bytes, one.member, one.id))
         all_ids, all_vectors = snapshot.vectors()
         owners = snapshot.owners(all_ids)
         ranks = {one.id: rank for rank, one in enumerate(self.documents)}

@@ -73,9 +73,9 @@ def of_hit(name: str, snapshot: Snapshot) -> Subject:
     )
 
 
-def of_file(raw: bytes, page: int | None, snapshot: Snapshot) -> Subject | None:
+def of_file(path_bytes: bytes, page: int | None, snapshot: Snapshot) -> Subject | None:
     """A file of the index, or a page of it; None where it is not there. Raises UsageError for a page that is not."""
-    documents = [one for one in snapshot.documents() if one.raw == raw]
+    documents = [one for one in snapshot.documents() if one.path_bytes == path_bytes]
     found = _passages(documents, snapshot)
     if not found:
         return None

@@ -14,6 +14,7 @@ from kosearch import filters
 from kosearch.cli import options, render
 from kosearch.cli.output import Output
 from kosearch.errors import NO_HIT, OK, UsageError
+from kosearch.sources import shown_path
 
 if TYPE_CHECKING:
     from kosearch.analysis.duplicates import Duplicate, DuplicateGroup
@@ -111,7 +112,7 @@ def similar(
         for one in found:
             output.json(render.hit_line_as_json(one, found.question, output.cwd))
     elif paths:
-        output.names(dict.fromkeys(one.raw for one in found), b"\0" if null else b"\n")
+        output.names(dict.fromkeys(one.path_bytes for one in found), b"\0" if null else b"\n")
     else:
         output.answer(found, explain=explain, numbered=False)
     if not found.hits:
@@ -170,9 +171,9 @@ def duplicates(
         groups = library.duplicates(kind=[Kind.EXACT] if paths else kind or (), path=globs, progress=steps)
         steps.clear()
         if paths:
-            kept = {group.members[0].document.raw for group in groups}
+            kept = {group.members[0].document.path_bytes for group in groups}
             spare = [one.document for group in groups for one in group.spare]
-            names = dict.fromkeys(one.raw for one in spare if not one.member and one.raw not in kept)
+            names = dict.fromkeys(one.path_bytes for one in spare if not one.member and one.path_bytes not in kept)
             output.names(names, b"\0" if null else b"\n")
         elif json:
             output.json({"schema": DUPLICATES, "groups": [_group(one, output.cwd) for one in groups]})
@@ -432,8 +433,8 @@ def _member(member: Duplicate, cwd: str) -> dict[str, Any]:
 
 def _document(document: StoredDocument, cwd: str) -> dict[str, Any]:
     return {
-        "path": render.shown_path(document.path, cwd),
-        **render.file_name(document.raw),
+        "path": shown_path(document.path, cwd),
+        **render.file_name(document.path_bytes),
         "member": document.member or None,
         "type": document.kind,
         "title": document.title or None,
@@ -480,7 +481,7 @@ def _place(stored: StoredPassage) -> str:
 
 def _name(document: StoredDocument, cwd: str) -> str:
     member = f" » {document.member}" if document.member else ""
-    return render.one_line(render.shown_path(document.path, cwd) + member)
+    return render.one_line(shown_path(document.path, cwd) + member)
 
 
 def _opened(index: str | None, device: str | None = None) -> Index:

@@ -200,7 +200,7 @@ def _told(
         output.json(render.report_as_json(report, state, name))
     _problems(output, report)
     named = {canonical(root) for root in roots}
-    if not named or named - {problem.raw for problem in report.failed_roots}:
+    if not named or named - {problem.path_bytes for problem in report.failed_roots}:
         _summary(output, report, state)
     return _code(report, named, strict=strict)
 
@@ -250,7 +250,7 @@ def _line(problem: Skipped) -> str:
 
 
 def _code(report: IndexReport, named: Set[bytes], *, strict: bool) -> int:
-    if any(problem.raw in named for problem in report.failed_roots):
+    if any(problem.path_bytes in named for problem in report.failed_roots):
         return UsageError.exit_code
     if strict and report.skipped:
         return FilesSkipped.exit_code
@@ -441,8 +441,8 @@ def adopt(
     identity = library.store.identity
     if identity.endpoint is not None:
         output.note(f"questions and texts go to {render.one_line(str(identity.endpoint.get('url', '')))} from now on")
-    for raw in library.roots():
-        output.note(f"kosearch index reads {render.one_line(os.fsdecode(raw))}")
+    for path_bytes in library.roots():
+        output.note(f"kosearch index reads {render.one_line(os.fsdecode(path_bytes))}")
     output.note(f"{render.one_line(name)} is yours now")
     return OK
 

@@ -91,7 +91,7 @@ def open_place(output: Output, settings: Settings, hit: Hit) -> int:
 
 def _place_of(hit: Hit) -> dict[str, Any]:
     return {
-        "path": base64.b64encode(hit.raw).decode(),
+        "path": base64.b64encode(hit.path_bytes).decode(),
         "member": hit.member,
         "kind": hit.kind,
         "line": hit.cited.line_start,

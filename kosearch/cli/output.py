@@ -109,7 +109,7 @@ class Output:
                 0,
                 f"{hit.rank:>2}  {render.headline(hit, self.cwd)}  {hit.score:.3f}{' weak' if hit.weak else ''}"
                 + (f"  [{render.one_line(hit.index)}]" if named else ""),
-                f"bold cyan{self._link(hit.raw)}",
+                f"bold cyan{self._link(hit.path_bytes)}",
                 "",
             )
             if path := render.heading_path(hit):
@@ -123,7 +123,7 @@ class Output:
             draw(0, "", "", "")
         self.flush()
 
-    def _link(self, raw: bytes) -> str:
+    def _link(self, path_bytes: bytes) -> str:
         """rich's style of a link to a file (OSC 8), in terminals that are known to follow it."""
         environ = self._environ
         follows = any(environ.get(name) for name in ("DOMTERM", "KITTY_WINDOW_ID", "KONSOLE_VERSION", "WT_SESSION"))
@@ -133,7 +133,7 @@ class Output:
         import socket
         from urllib.parse import quote
 
-        return f" link file://{socket.gethostname()}{quote(raw)}"
+        return f" link file://{socket.gethostname()}{quote(path_bytes)}"
 
     def shown(self, passage: Shown) -> None:
         """A passage between the lines around it, which are dim on a terminal."""

@@ -46,7 +46,7 @@ def pick(context: typer.Context, index: options.Index = None, device: options.De
         chosen = picker.run()
     if picker.opens and chosen:
         return open_place(output, settings, chosen[0])
-    output.names(dict.fromkeys(hit.raw for hit in chosen), b"\n")
+    output.names(dict.fromkeys(hit.path_bytes for hit in chosen), b"\n")
     return OK if chosen else NO_HIT
 
 

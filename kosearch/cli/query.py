@@ -185,7 +185,7 @@ def query(
     elif brief:
         output.json(answers(found, offset, settings.k, max_bytes, output.cwd, many=many))
     elif paths:
-        names = dict.fromkeys(hit.raw for one in found for hit in one.hits)
+        names = dict.fromkeys(hit.path_bytes for one in found for hit in one.hits)
         output.names(names, b"\0" if null else b"\n")
     if not many and output.stdout.isatty():
         remember(found[0].hits, settings, caller.environ)
@@ -318,7 +318,7 @@ def show(
                 "schema": "kosearch.show/1",
                 "id": hit,
                 "path": shown_path(shown.path, output.cwd),
-                **render.file_name(shown.raw),
+                **render.file_name(shown.path_bytes),
                 "member": shown.member or None,
                 "title": shown.title or None,
                 "before": shown.before,

@@ -415,7 +415,7 @@ def hit_as_json(found: Hit, cwd: str) -> dict[str, Any]:
         "ranks": {side: _rank(getattr(found, side)) for side in SIDES},
         "id": found.id,
         "path": shown_path(found.path, cwd),
-        **file_name(found.raw),
+        **file_name(found.path_bytes),
         "member": found.member or None,
         "type": found.kind,
         "title": found.title or None,
@@ -452,14 +452,14 @@ def place_as_json(passage: Passage) -> dict[str, Any]:
     }
 
 
-def file_name(raw: bytes) -> dict[str, str]:
+def file_name(path_bytes: bytes) -> dict[str, str]:
     """`absolute_path`, and `path_b64` with the exact bytes where they are not UTF-8."""
     try:
-        return {"absolute_path": raw.decode("utf-8")}
+        return {"absolute_path": path_bytes.decode("utf-8")}
     except UnicodeDecodeError:
         return {
-            "absolute_path": raw.decode("utf-8", "replace"),
-            "path_b64": base64.b64encode(raw).decode("ascii"),
+            "absolute_path": path_bytes.decode("utf-8", "replace"),
+            "path_b64": base64.b64encode(path_bytes).decode("ascii"),
         }
 
 

@@ -281,7 +281,7 @@ class SqliteStore:
     def files(self) -> dict[bytes, FileState]:
         """Every file that a run has looked at, by its raw path."""
         with self._reading() as tables:
-            return {state.raw: state for _, _, state in tables.files()}
+            return {state.path_bytes: state for _, _, state in tables.files()}
 
     def problems(self) -> list[Skipped]:
         """Files and parts of files that are not searchable, by path."""

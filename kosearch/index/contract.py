@@ -55,7 +55,7 @@ class Identity:
 class FileState:
     """What the index knows of a file since the last run that looked at it."""
 
-    raw: bytes
+    path_bytes: bytes
     root: bytes
     size: int
     mtime_ns: int
@@ -100,7 +100,7 @@ class StoredDocument:
     """A published document and the file it was made from, as that file was then."""
 
     id: int
-    raw: bytes
+    path_bytes: bytes
     path: str
     member: str
     kind: str
@@ -334,10 +334,10 @@ class Writer(Protocol):
     def roots(self) -> dict[bytes, Globs]:
         """The roots that `index` without a path goes through, and the globs they were indexed with."""
 
-    def add_root(self, raw: bytes, globs: Globs | None = None) -> None:
+    def add_root(self, path_bytes: bytes, globs: Globs | None = None) -> None:
         """Remember a root, and its globs where some are given; without, those it had stay."""
 
-    def forget_root(self, raw: bytes) -> None:
+    def forget_root(self, path_bytes: bytes) -> None:
         """Forget a root; its files stay until they are removed."""
 
     def last_run(self) -> Mapping[str, Any] | None:

@@ -233,7 +233,7 @@ class MergedSnapshot:
         equal = np.flatnonzero((np.diff(values[order]) == 0) & (np.diff(seconds[order]) == 0))
         tied = order[np.union1d(equal, equal + 1)]
         places = {
-            row: (one.document.raw, one.document.member, one.ordinal)
+            row: (one.document.path_bytes, one.document.member, one.ordinal)
             for row, one in zip(tied.tolist(), self.stored(ids[tied]), strict=True)
         }
         settled = sorted(order.tolist(), key=lambda row: (-values[row], -seconds[row], places.get(row, ())))

@@ -374,7 +374,7 @@ class Tables:
     def roots(self) -> dict[bytes, Globs]:
         """The roots that `index` without a path goes through, and the globs they were indexed with."""
         found = self.rows("SELECT raw, globs FROM root ORDER BY raw")
-        return {raw: {name: tuple(globs) for name, globs in json.loads(value).items()} for raw, value in found}
+        return {root: {name: tuple(globs) for name, globs in json.loads(value).items()} for root, value in found}
 
     def problems(self) -> list[Skipped]:
         """Files and parts of files that are not searchable, by path."""
@@ -448,10 +448,10 @@ class Tables:
         )
         shared: dict[Any, Any] = {}  # roots, readers and limits: each is one object, however many files have it
         for row in self.rows(sql, *parameters):
-            number, path, raw, root, size, mtime_ns, content_hash, reason, detail, documents, *rest = row
+            number, path, path_bytes, root, size, mtime_ns, content_hash, reason, detail, documents, *rest = row
             ctime_ns, inode, reader, limits = rest
             state = FileState(
-                raw,
+                path_bytes,
                 shared.setdefault(root, root),
                 integer_of(size),
                 integer_of(mtime_ns),
@@ -495,10 +495,10 @@ def _checked(row: Sequence[Any]) -> Sequence[Any]:
 
 
 def _document(row: Sequence[Any]) -> StoredDocument:
-    number, raw, path, member, kind, title, metadata, text_hash, length, passages, size, mtime_ns = row[:12]
+    number, path_bytes, path, member, kind, title, metadata, text_hash, length, passages, size, mtime_ns = row[:12]
     return StoredDocument(
         number,
-        raw,
+        path_bytes,
         path,
         member,
         kind,
@@ -558,6 +558,6 @@ def _write_owner(tables: Tables, owner: dict[str, str] | None) -> None:
 
 def _owner_seal(tables: Tables, key: bytes, number: str) -> str:
     identity = tables.identity
-    roots = sorted(raw.hex() for raw in tables.roots())
+    roots = sorted(path_bytes.hex() for path_bytes in tables.roots())
     sealed = json.dumps([number, identity.model, identity.endpoint, roots], sort_keys=True)
     return hmac.digest(key, sealed.encode(), "sha256").hex()

@@ -88,7 +88,7 @@ class SqliteWriter:
 
     def files(self) -> dict[bytes, FileState]:
         """Every file that a run has looked at, by its raw path."""
-        return {state.raw: state for _, _, state in self._tables.files()}
+        return {state.path_bytes: state for _, _, state in self._tables.files()}
 
     def vectors(self, input_hashes: Sequence[bytes]) -> dict[bytes, NDArray[np.float32]]:
         """Vectors (d,) that are stored for these inputs, published, pending or retired."""
@@ -139,22 +139,22 @@ class SqliteWriter:
 
     def touch(self, source: SourceFile) -> None:
         """The file has the content that the index knows, and perhaps other times or another root."""
-        self._relocate(source.raw, source)
+        self._relocate(source.path_bytes, source)
 
     def move(self, old_raw: bytes, source: SourceFile) -> None:
         """A file that is known has another name now, and all that it had."""
         with self.transaction():
             known = self._connection.execute("SELECT 1 FROM file WHERE raw = ?", (old_raw,)).fetchone()
-            if known and old_raw != source.raw:
-                self.remove([source.raw])
+            if known and old_raw != source.path_bytes:
+                self.remove([source.path_bytes])
             self._relocate(old_raw, source)
 
     def remove(self, raws: Sequence[bytes]) -> int:
         """Forget files and their documents; returns how many there were."""
         removed = 0
         with self.transaction():
-            for raw in raws:
-                row = self._connection.execute("SELECT id FROM file WHERE raw = ?", (raw,)).fetchone()
+            for path_bytes in raws:
+                row = self._connection.execute("SELECT id FROM file WHERE raw = ?", (path_bytes,)).fetchone()
                 if row:
                     self._retire(row[0])
                     self._connection.execute("DELETE FROM file WHERE id = ?", row)
@@ -182,17 +182,17 @@ class SqliteWriter:
         """The roots that `index` without a path goes through, and the globs they were indexed with."""
         return self._tables.roots()
 
-    def add_root(self, raw: bytes, globs: Globs | None = None) -> None:
+    def add_root(self, path_bytes: bytes, globs: Globs | None = None) -> None:
         """Remember a root, and its globs where some are given; without, those it had stay."""
         with self.transaction():
             verb = "INSERT OR IGNORE" if globs is None else "INSERT OR REPLACE"
-            self._connection.execute(f"{verb} INTO root VALUES (?, ?)", (raw, json.dumps(globs or {})))
+            self._connection.execute(f"{verb} INTO root VALUES (?, ?)", (path_bytes, json.dumps(globs or {})))
             self._seal()
 
-    def forget_root(self, raw: bytes) -> None:
+    def forget_root(self, path_bytes: bytes) -> None:
         """Forget a root; its files stay until they are removed."""
         with self.transaction():
-            self._connection.execute("DELETE FROM root WHERE raw = ?", (raw,))
+            self._connection.execute("DELETE FROM root WHERE raw = ?", (path_bytes,))
             self._seal()
 
     def last_run(self) -> Mapping[str, Any] | None:
@@ -228,7 +228,7 @@ class SqliteWriter:
             f"INSERT INTO file (raw, {_SEEN}, hash, reader, limits) VALUES ({','.join('?' * 10)})"
             f" ON CONFLICT (raw) DO UPDATE SET ({_SEEN}, hash, reader, limits) = ({','.join('?' * 9)})"
             " RETURNING id",
-            (source.raw, *values, *values),
+            (source.path_bytes, *values, *values),
         ).fetchone()
         self._connection.execute("DELETE FROM problem WHERE file_id = ?", row)
         return int(row[0])
@@ -240,14 +240,15 @@ class SqliteWriter:
             [(file_id, whole, storable(one.member), one.reason, storable(one.detail)) for one in problems],
         )
 
-    def _relocate(self, raw: bytes, source: SourceFile) -> None:
+    def _relocate(self, path_bytes: bytes, source: SourceFile) -> None:
         """Readers see a document's name, size and time: only where those change is there something to publish."""
         path, root, size, mtime_ns, ctime_ns, inode = _seen(source)
+        now = source.path_bytes
         with self.transaction():
             self._connection.execute(
                 f"UPDATE file SET moved = moved OR (raw, path, size, mtime_ns) <> (?, ?, ?, ?), (raw, {_SEEN})"
                 " = (?, ?, ?, ?, ?, ?, ?) WHERE raw = ?",
-                (source.raw, path, size, mtime_ns, source.raw, path, root, size, mtime_ns, ctime_ns, inode, raw),
+                (now, path, size, mtime_ns, now, path, root, size, mtime_ns, ctime_ns, inode, path_bytes),
             )
 
     def _retire(self, file_id: int) -> None:
@@ -265,7 +266,7 @@ class SqliteWriter:
         text = storable(extracted.text)
         metadata = {key: storable(value) for key, value in extracted.metadata.items()}
         values: tuple[Any, ...] = (
-            source.raw,
+            source.path_bytes,
             source.path,
             storable(extracted.member),
             extracted.kind,

@@ -187,7 +187,7 @@ def _hit(place: int, chosen: Chosen, query: Query, question: Question, ranking: 
         document_id=document.id,
         document_hash=document.text_hash,
         path=document.path,
-        raw=document.raw,
+        path_bytes=document.path_bytes,
         member=document.member,
         kind=document.kind,
         title=document.title,

@@ -188,7 +188,7 @@ def _ties_settled(ranking: Ranking, snapshot: Snapshot) -> Ranking:
         return ranking
     stored = snapshot.stored(ranking.ids[tied])
     places = {
-        row: (one.document.raw, one.document.member, one.ordinal)
+        row: (one.document.path_bytes, one.document.member, one.ordinal)
         for row, one in zip(tied.tolist(), stored, strict=True)
     }
     rows = sorted(range(len(ranking.ids)), key=lambda row: (-ranking.scores[row], places.get(row, ())))
@@ -451,7 +451,7 @@ def are_copies(
 
 def _file(document: StoredDocument) -> tuple[bytes, str]:
     """What a document is, whichever index it stands in."""
-    return document.raw, document.member
+    return document.path_bytes, document.member
 
 
 def _dated(document: StoredDocument | Hit) -> frozenset[str]:
@@ -468,7 +468,7 @@ def file_state(document: StoredDocument, snapshot: Snapshot) -> str:
     backup or where somebody hides a change, the bytes are read; a file too large for that is called changed.
     """
     try:
-        now = os.stat(document.raw)
+        now = os.stat(document.path_bytes)
     except (OSError, ValueError):  # the second of a name that no file can have
         return "gone"
     # An earlier version stored no time of a file that was read right after it was written.
@@ -482,10 +482,10 @@ def file_state(document: StoredDocument, snapshot: Snapshot) -> str:
     if (known.ctime_ns, known.inode) == (now.st_ctime_ns, now.st_ino):
         return "current"
     try:
-        return "current" if read(document.raw, _MOST_COMPARED).sha256 == known.hash else "changed"
+        return "current" if read(document.path_bytes, _MOST_COMPARED).sha256 == known.hash else "changed"
     except ReadError as error:
         return "gone" if error.reason is Reason.VANISHED else "changed"
 
 
 def _is_gone(document: StoredDocument) -> bool:
-    return not os.path.exists(document.raw)
+    return not os.path.exists(document.path_bytes)

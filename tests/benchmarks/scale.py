@@ -257,7 +257,7 @@ def changes(folder: Path, size: int) -> Figures:
         write(writer, corpus, changed, version=1)
     figures |= the_graph(folder, " after 1% changed")
     with changing(index, figures, "1% removed") as writer:
-        writer.remove([_synthetic.source(number).raw for number in removed.tolist()])
+        writer.remove([_synthetic.source(number).path_bytes for number in removed.tolist()])
     figures |= {f"after both: {name}": value for name, value in asking(index, asked).items()}
     figures |= nearest(folder, index, asked[WARMING:], " after both")
     if size >= vectors.MIN_ROWS:

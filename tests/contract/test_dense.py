@@ -34,7 +34,7 @@ def fill(folder: Path, vectors: Vectors, storage: str = "float16", *, per_docume
             if start == 200:
                 writer.publish()
         writer.publish()
-        writer.remove([source("0").raw])
+        writer.remove([source("0").path_bytes])
         writer.publish()
     return index
 

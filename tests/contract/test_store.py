@@ -66,8 +66,8 @@ def test_a_snapshot_stays_and_the_next_has_all_that_was_published(make: Make) ->
     store = filled(make)
     with store.writer() as writer:
         put(writer, "a", 1)
-        writer.remove([source("b").raw])
-        writer.move(source("c").raw, source("moved", 3))
+        writer.remove([source("b").path_bytes])
+        writer.move(source("c").path_bytes, source("moved", 3))
         with store.snapshot() as before:
             assert writer.publish() == 2
             assert sorted(one.title for one in before.documents()) == ["a v0", "b v0", "c v0"]
@@ -140,7 +140,7 @@ def test_a_failed_transaction_leaves_nothing(make: Make) -> None:
         with pytest.raises(KeyboardInterrupt):
             interrupted(writer)
         assert writer.publish() == 1
-        assert set(writer.files()) == {source("a").raw}
+        assert set(writer.files()) == {source("a").path_bytes}
 
 
 def test_what_was_committed_and_not_published_waits(make: Make) -> None:
@@ -172,7 +172,7 @@ def test_the_work_state_is_kept(make: Make) -> None:
     assert (make().status().last_run, make().is_own()) == ({"seconds": 1}, True)
     with store.writer() as writer:
         writer.touch(replace(seen, inode=7))
-        assert writer.files()[seen.raw].inode == 7
+        assert writer.files()[seen.path_bytes].inode == 7
 
 
 def test_one_writer_at_a_time_and_readers_beside_it(make: Make) -> None:

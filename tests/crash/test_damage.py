@@ -82,7 +82,7 @@ def whole() -> Iterator[Whole]:
         index = make(folder / "settled", NAMES)
         with index.snapshot(), index.writer() as writer:  # while somebody reads, the log cannot come home
             put(writer, "g")
-            writer.remove([source(NAMES[0]).raw])
+            writer.remove([source(NAMES[0]).path_bytes])
             writer.publish()
             expected = answers(index, warm=True)
             put(writer, "pending")
@@ -133,9 +133,9 @@ def mend(whole: Whole, directory: Path, what: str) -> None:
     with index.writer() as writer:
         known = writer.files()
         for name in [*NAMES[1:], "g"]:
-            if not known.get(source(name).raw) or not known[source(name).raw].hash:
+            if not known.get(source(name).path_bytes) or not known[source(name).path_bytes].hash:
                 put(writer, name)
-        writer.remove([source("pending").raw, source(NAMES[0]).raw])
+        writer.remove([source("pending").path_bytes, source(NAMES[0]).path_bytes])
         writer.publish()
     assert answers(index, warm=True) == whole.expected, what
     assert index.check() == [], what

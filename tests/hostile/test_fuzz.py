@@ -124,7 +124,7 @@ def test_walking(names: list[bytes], rules: bytes, own: bytes, tally: Tally) -> 
                 Path(folder, name).write_bytes(content)
         found = list(find({root: WalkRules()}))
         assert all(isinstance(one, SourceFile | Skipped | Unseen) for one in found)
-        raws = [one.raw for one in found if isinstance(one, SourceFile)]
+        raws = [one.path_bytes for one in found if isinstance(one, SourceFile)]
         assert len(raws) == len(set(raws))
         assert all(os.path.isfile(raw) for raw in raws)
         for one in found:
