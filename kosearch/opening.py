@@ -22,7 +22,7 @@ from kosearch.errors import IndexMismatch, IndexMissing, IndexStateError, Kosear
 from kosearch.index import FileState, Identity, Store, kind_of, user_secret
 from kosearch.passages import CONTEXT
 from kosearch.records import TokenOffsets
-from kosearch.sources import canonical
+from kosearch.sources import canonical, display_path
 from kosearch.system import usable_cores
 
 if TYPE_CHECKING:
@@ -154,6 +154,8 @@ class Opened:
         self._trusting = trust_remote_code
         self._loading = threading.RLock()
         self._latest_analyzer: Analyzer | None = None
+        self.strayed = ""
+        """A line that says which places a project's index names, where they are not those of its files."""
 
     def close(self) -> None:
         """Let go of files and models. The object may be used again, and then opens them anew."""
@@ -181,7 +183,7 @@ class Opened:
             raise IndexMissing(f"there is no index {name!r}", hint)
         store = kind_of(self.directory).open(self.directory, self._secret)
         if self.directory.name == PROJECT:
-            _follow(store, self.directory.parent)
+            self.strayed = _follow(store, self.directory.parent)
         return store
 
     @property
@@ -400,18 +402,24 @@ class Opened:
                 )
 
 
-def _follow(store: Store, folder: Path) -> None:
-    """A project's index goes where its folder goes; where nothing can be written it names the old place."""
+def _follow(store: Store, folder: Path) -> str:
+    """A project's index goes where its folder goes. Where it cannot, a line that says which places it names."""
     from kosearch.indexing import relocate
 
     home, roots = canonical(os.fsencode(folder)), list(store.roots())
-    if len(roots) == 1 and roots[0] != home and store.is_own():
-        with suppress(KosearchError, OSError), store.writer() as writer:
-            if any(
-                _is_there(known, home + path_bytes[len(roots[0]) :]) for path_bytes, known in writer.files().items()
-            ):
-                relocate(writer, roots[0], home)
-                writer.publish()
+    if len(roots) != 1 or roots[0] == home:
+        return ""
+    files = store.files().items()
+    if not any(_is_there(known, home + path_bytes[len(roots[0]) :]) for path_bytes, known in files):
+        return ""
+    with suppress(KosearchError, OSError):
+        if store.is_own():
+            with store.writer() as writer:
+                if list(writer.roots()) == roots:
+                    relocate(writer, roots[0], home)
+                    writer.publish()
+            return ""
+    return f"hits are named as if they still lay in {display_path(roots[0])}: the index cannot follow them to {folder}"
 
 
 def _is_there(known: FileState, path_bytes: bytes) -> bool:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
+import pytest
 from conftest import Program
 
 
@@ -44,6 +46,24 @@ def test_a_projects_index_goes_where_its_folder_goes(program: Program) -> None:
         assert "0 files added, 0 changed, 0 removed, 1 unchanged" in again.stderr
     assert program.run("query", "x", cwd=program.home).returncode == 4  # no project, and no index of one's own
     assert "leave out paths" in program.run("index", "--here", moved, cwd=moved).stderr
+
+
+def test_an_index_that_cannot_follow_its_folder_says_which_places_it_names(program: Program) -> None:
+    project = folder(program, "project")
+    assert program.run("index", "--here", "--model", "bundled", cwd=project).returncode == 0
+    mount = program.home / "mount"
+    mount.mkdir()
+    for options in (["--bind", project, mount], ["-o", "remount,bind,ro", mount]):
+        if subprocess.run(["mount", *options], check=False, capture_output=True).returncode:
+            pytest.skip("mounting is not allowed here")
+    try:
+        asked = program.run("query", "vacation in March", "--mode", "lexical", cwd=mount)
+    finally:
+        subprocess.run(["umount", "--lazy", mount], check=True)
+    line = f"hits are named as if they still lay in {project}: the index cannot follow them to {mount}/"
+    assert asked.stderr.count(line.rstrip("/")) == 1
+    assert "project/sub/notes.txt" in asked.stdout
+    assert "hits are named" not in program.run("query", "vacation", "--mode", "lexical", cwd=project).stderr
 
 
 def test_an_index_of_another_folder_stays_where_that_is(program: Program) -> None:
