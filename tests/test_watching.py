@@ -229,3 +229,31 @@ def test_an_agent_of_launchd_is_a_property_list() -> None:
     read = plistlib.loads(service.agent(["python", "-m", "kosearch"], {"KOSEARCH_INDEX": "notes"}))
     assert read["ProgramArguments"] == ["python", "-m", "kosearch"]
     assert read["EnvironmentVariables"] == {"KOSEARCH_INDEX": "notes"}
+
+
+def test_a_saved_file_is_found_while_it_watches(program: Program) -> None:
+    """By words, of the installed program; no question looks for changed files itself."""
+    environment = {**program.environment, "KOSEARCH_RESIDENT": "on", "KOSEARCH_REFRESH": "0"}
+    warm = Program(program.home, environment)
+    folder = program.home / "docs"
+    folder.mkdir()
+    (folder / "boiler.md").write_text("The boiler is serviced in May.\n")
+    assert program.run("index", folder, "--model", "bundled").returncode == 0
+    try:
+        assert until(lambda: warm.run("serve", "--watch", "-d").returncode == 0, 60)
+
+        def found(word: str) -> str:
+            return warm.run("query", word, "--mode", "lexical", "--paths").stdout
+
+        (folder / "new").mkdir()
+        (folder / "new/walrus.md").write_text("A walrus sleeps on the ice.\n")
+        assert until(lambda: found("walrus") == f"{folder}/new/walrus.md\n", 60)
+        saved = folder / ".boiler.md~"  # as editors do: beside it, then over it
+        saved.write_text("The furnace is serviced in May.\n")
+        saved.replace(folder / "boiler.md")
+        assert until(lambda: found("furnace") == f"{folder}/boiler.md\n", 60)
+        (folder / "new/walrus.md").unlink()
+        assert until(lambda: found("walrus") == "", 60)
+        assert "watching" in warm.run("serve", "--status").stdout
+    finally:
+        warm.run("serve", "--stop")
