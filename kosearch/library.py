@@ -129,7 +129,8 @@ def _read_by(task: Callable[[bytes], Result | Skipped], file: StrPath, settings:
     """What a worker finds in one file. Raises FilesSkipped, which says why, where it finds nothing."""
     from kosearch.processing import read_alone
 
-    return read_alone(task, canonical(_file_name(file)), settings.timeout)
+    shown = display_path(os.fsencode(file))
+    return read_alone(task, canonical(_file_name(file)), settings.timeout, shown=shown)
 
 
 def embed(

@@ -262,6 +262,7 @@ class Opened:
         return self.analyzer_by(self.store.identity.words)
 
     def analyzer_by(self, words: tuple[str, ...]) -> Analyzer:
+        """What takes texts and questions apart, with these words of the user's own. The last one is kept."""
         with self._loading:
             if self._latest_analyzer is None or self._latest_analyzer.words != words:
                 self._latest_analyzer = self._new_analyzer(words)

@@ -375,9 +375,11 @@ class FileReader:
             return Skipped(path, error.reason, error.detail)
 
 
-def read_alone(task: Callable[[bytes], Result | Skipped], path_bytes: bytes, seconds: float) -> Result:
-    """What a task finds in one file, in a process of its own. Raises FilesSkipped, which says why there is nothing."""
-    shown = display_path(path_bytes)
+def read_alone(task: Callable[[bytes], Result | Skipped], path_bytes: bytes, seconds: float, *, shown: str) -> Result:
+    """What a task finds in one file, in a process of its own.
+
+    Raises FilesSkipped, which says why there is nothing, with the name that is `shown`: the file's as it was given.
+    """
     if not os.path.exists(path_bytes):
         raise FilesSkipped(f"cannot read {shown}: No such file or directory")
     with Pool(task, 1, deadline=seconds) as pool:

@@ -233,7 +233,7 @@ def test_what_cannot_be_read_is_named_with_its_reason_and_the_rest_goes_on(progr
     assert {line.rpartition(" [")[2].rstrip("]") for line in lines} == set(expected.values())
     assert "3 documents with 3 passages are searchable" in result.stderr
 
-    report = index(program, folder, "--max-file-size", "8k")
+    report = index(program, folder, "--max-file-size", "8k", "--ocr", "off")
     assert {Path(one["path"]).name: one["reason"] for one in report["skipped"]} == expected
     assert report["documents"] == 3
 

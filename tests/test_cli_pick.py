@@ -19,7 +19,7 @@ def hit(name: str) -> Any:
     cited = SimpleNamespace(page_label="", page=None, line_start=1, line_end=1, headings=())
     return SimpleNamespace(
         id=name, path_bytes=name.encode(), path=name, member="", kind="text", title="", text=f"text of {name}\x1b[31m",
-        state="current", cited=cited, page=None,
+        state="current", cited=cited, page=None, ocr=False,
     )  # fmt: skip
 
 

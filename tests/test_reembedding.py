@@ -94,7 +94,7 @@ def similar(first: str, second: str) -> bool:
         with Index(load({"index": name})).store.snapshot() as snapshot:
             ids, _ = snapshot.dense(np.ones(snapshot.identity.dimensions, np.float32), 10_000)
             by_place = {(one.document.path, one.ordinal): one.id for one in snapshot.stored(ids)}
-            found.append(snapshot._store.vectors([by_place[place] for place in sorted(by_place)]))
+            found.append(snapshot._tables.vectors([by_place[place] for place in sorted(by_place)]))
     return bool(np.allclose(*found, atol=5e-3))
 
 

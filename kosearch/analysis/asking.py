@@ -152,7 +152,7 @@ class Analysed(Opened):
         if found:
             return found
         reader = FileReader(self.settings.max_file_size, False, OcrUse.of(self.settings))
-        documents = read_alone(reader, path_bytes, self.settings.timeout).documents
+        documents = read_alone(reader, path_bytes, self.settings.timeout, shown=name).documents
         if page is not None:
             documents = tuple(similar.page_of(one, page) for one in documents[:1])
         return self._read_now(documents, display_path(path_bytes))

@@ -114,7 +114,7 @@ def translated(directory: Path) -> Iterator[None]:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         # Text that is no UTF-8 any more is an error of Python's own, without a code.
         # A table or column that is not named as we name it: its definition has a flipped byte.
-        renamed = code == sqlite3.SQLITE_ERROR and ("no such" in str(error) or "column" in str(error))
+        renamed = code == sqlite3.SQLITE_ERROR and ("no such table" in str(error) or "column" in str(error))
         if renamed or code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB} or "decode" in str(error):
             raise IndexDamaged(f"the index in {directory} is damaged: {error}", REPAIR) from error
         if code in {
