@@ -72,14 +72,14 @@ def test_an_index_says_that_words_have_changed_and_takes_them_up_without_reading
     assert taken_whole(index) == 0
     assert any("words.txt has changed" in line and "kosearch index" in line for line in answer.warnings)
     warm, directory, query = Warm(index.settings), str(index.directory), Query(NAME, mode="lexical")
-    assert warm.answers(directory, [query])[0].warnings == answer.warnings
+    assert warm.answers([directory], [query])[0].warnings == answer.warnings
     for path in (tmp_path / "docs").iterdir():
         path.chmod(0)
     assert "the stored texts of 2 documents" in notes(index)
     for path in (tmp_path / "docs").iterdir():
         path.chmod(0o600)
     assert (taken_whole(index), asked(index).warnings) == (1, ())
-    (answer,) = warm.answers(directory, [query])  # a warm process notices
+    (answer,) = warm.answers([directory], [query])  # a warm process notices
     assert (answer.warnings, answer.hits[1].score < before.hits[1].score) == ((), True)
     (tmp_path / "docs" / "c.txt").write_text(f"{NAME}에서 만난다.", encoding="utf-8")
     assert not [line for line in notes(index).splitlines() if "taken apart" in line]

@@ -37,7 +37,6 @@ QUERIES = b'{"_id": "q1", "text": "a question"}\n'
 TOPICS = b"<top><num> Number: 301<title> a title\n<desc> more</top>\n"
 QRELS = b"query-id\tcorpus-id\tscore\nq1\td1\t1\nq1 0 d2 -1\n"
 QUESTIONS = b'{"question": "what?", "expected": "d1", "page": 3}\n{"question": "x", "expected": ["a", "b"]}\n'
-RUN = b"q1 Q0 d1 1 0.5 name\nq1 Q0 d2 2 nan name\n"
 
 
 def attempt(one: Input) -> str:
@@ -109,7 +108,7 @@ READERS: dict[str, Callable[[Path], None]] = {
 
 
 def _seeds() -> Iterator[Input]:
-    contents = (CONFIG, IGNORE, IGNORE, CORPUS, QUERIES, TOPICS, QRELS, QUESTIONS, RUN)
+    contents = (CONFIG, IGNORE, IGNORE, CORPUS, QUERIES, TOPICS, QRELS, QUESTIONS)
     for name, content in zip(READERS, contents, strict=True):
         yield Input(name, content)
 

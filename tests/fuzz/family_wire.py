@@ -17,6 +17,7 @@ from fuzz.frame import Family, Input
 from kosearch import __version__, config
 from kosearch import resident as client
 from kosearch.cli.query import printed
+from kosearch.errors import IndexMissing
 from kosearch.resident import protocol, server
 
 REPLY = {"version": __version__, "stdout": "{}\n", "stderr": "", "code": 0}
@@ -98,11 +99,20 @@ class _Nothing:
     """A warm process that holds nothing, and has no index to ask."""
 
     indexes: Sequence[str] = ()
+    watchers: Sequence[Any] = ()
 
-    def answers(self, directory: str, queries: Sequence[Any]) -> list[Any]:
-        raise AssertionError("there is no index")
+    def answers(self, directories: Sequence[str], queries: Sequence[Any], refresh: float = 0.0) -> list[Any]:
+        raise IndexMissing(f"there is no index {directories}")
+
+    def indexing(self, settings: Any) -> Iterator[Any]:
+        raise IndexMissing("there is no index")
+
+    def watch(self, directory: str) -> None:
+        raise IndexMissing(f"there is no index {directory!r}")
 
     def settle(self) -> None: ...
+
+    def rest(self) -> None: ...
 
     def drop_gone(self) -> bool:
         return False
