@@ -86,7 +86,7 @@ def test_jq_and_while_read(indexed: Program) -> None:
     script = r"""
     export KOSEARCH_MODE=lexical
     kosearch query vinegar --json | jq -r '.schema, .hits[0].title'
-    kosearch query "key password" --jsonl | while IFS= read -r line; do jq -r .path <<<"$line"; done | sort
+    kosearch query "key password" --exact --jsonl | while IFS= read -r line; do jq -r .path <<<"$line"; done | sort
     """
     result = indexed.shell(script, cwd=CORPUS)
     expected = [
@@ -101,7 +101,7 @@ def test_jq_and_while_read(indexed: Program) -> None:
 def test_shell_scripts_read_names_and_exit_codes(indexed: Program) -> None:
     script = r"""
     export KOSEARCH_MODE=lexical
-    kosearch query password key --paths -0 | xargs -0 grep -c password
+    kosearch query password key --exact --paths -0 | xargs -0 grep -c password
     kosearch query password --paths | head -1
     if kosearch query zzqqx --json; then echo found; else echo "none: $?"; fi
     kosearch query password > >(exec true) && echo "a closed pipe is success"
@@ -212,10 +212,10 @@ def test_k_group_and_context(indexed: Program) -> None:
 
 def test_operators_narrow(indexed: Program) -> None:
     diary = {"notes/backup-diary.rst"}
-    assert paths_of(ask(indexed, "key password")) == diary | {"manuals/rotate_keys.py"}
-    assert paths_of(ask(indexed, "key +password")) == diary
-    assert paths_of(ask(indexed, "-password key")) == {"manuals/rotate_keys.py"}
-    assert paths_of(ask(indexed, '"password manager" key')) == diary
+    assert paths_of(ask(indexed, "key password", "--exact")) == diary | {"manuals/rotate_keys.py"}
+    assert paths_of(ask(indexed, "key +password", "--exact")) == diary
+    assert paths_of(ask(indexed, "-password key", "--exact")) == {"manuals/rotate_keys.py"}
+    assert paths_of(ask(indexed, '"password manager" key', "--exact")) == diary
 
 
 def test_min_score_is_the_raw_cosine(indexed: Program, asked: list[dict[str, Any]]) -> None:

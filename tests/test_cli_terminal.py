@@ -79,7 +79,7 @@ def test_progress_is_for_terminals(program: Program, tmp_path: Path) -> None:
         (folder / f"등대 \x1b[2J{number}.txt").write_text(f"The lighthouse keeper writes log number {number}.\n")
     code, text = program.on_terminal("index", folder, colour=True)
     assert code == 0
-    assert re.search(r"\d/3 files, \d passages", text)
+    assert re.search(r"\d/3 files, \d+ B of \d+ B", text)
     assert "\x1b[2J" not in text
     assert ESCAPES.sub("", text.split("\r")[-1]).startswith("3 files added, 0 changed")
     (folder / "other.txt").write_text("The ferry leaves at nine.\n")

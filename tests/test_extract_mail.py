@@ -57,7 +57,7 @@ def test_attachments_are_documents_inside_the_mail() -> None:
         ("안의 메일.eml", "mail"),
     ]
     assert found.documents[1].text.endswith("이름: 이영희 | 나이: 31")
-    assert [(one.path, one.member, one.reason) for one in found.skipped] == [("mail.eml", "그림.png", Reason.BINARY)]
+    assert [(one.path, one.member, one.reason) for one in found.skipped] == [("mail.eml", "그림.png", Reason.BROKEN)]
 
 
 def test_html_mail_is_read_as_a_page() -> None:
@@ -114,7 +114,7 @@ def test_archives_are_opened_when_asked_and_one_level_deep() -> None:
     assert [(one.member, one.text) for one in found.documents] == [("안/글.txt", "한글"), ("메모.md", "# 제목")]
     assert [(one.member, one.reason) for one in found.skipped] == [
         ("겹.zip", Reason.UNSUPPORTED),
-        ("사진.jpg", Reason.BINARY),
+        ("사진.jpg", Reason.BROKEN),
         ("빈 글.txt", Reason.EMPTY),
     ]
     mail = message()

@@ -65,12 +65,17 @@ def test_a_cut_last_character_does_not_change_the_encoding() -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"\x7fELF\x02\x01\x01" + bytes(64), bytes(range(256)) * 8, b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"]
+    ("data", "reason"),
+    [
+        (b"\x7fELF\x02\x01\x01" + bytes(64), Reason.BINARY),
+        (bytes(range(256)) * 8, Reason.BINARY),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", Reason.BROKEN),  # a picture, and its end is missing
+    ],
 )
-def test_binary_is_refused(data: bytes) -> None:
+def test_binary_is_refused(data: bytes, reason: Reason) -> None:
     with pytest.raises(ExtractError) as caught:
         extract(data, path="a.txt")
-    assert caught.value.reason is Reason.BINARY
+    assert caught.value.reason is reason
 
 
 @pytest.mark.parametrize(("data", "reason"), [(b"", Reason.EMPTY), (b" \n\t\n", Reason.NO_TEXT)])
