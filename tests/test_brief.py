@@ -24,7 +24,7 @@ def hit(rank: int) -> Hit:
         document_id=rank,
         document_hash="0123456789abcdef" * 4,
         path="/docs/규정/휴가.md",
-        raw=b"",
+        path_bytes=b"",
         member="",
         kind="markdown",
         title="휴가",
