@@ -26,10 +26,11 @@ from kosearch.index import (
     UnanalysedDocument,
     Writer,
 )
+from kosearch.naming import display_path, lies_under
 from kosearch.ocr import Found, decoded, encoded
 from kosearch.processing import FAILURES, FilePool, Job, PictureFound, PictureJob, Processed, ProcessedDocument
 from kosearch.records import Changes, IndexProgress, IndexReport, Reason, Skipped, SourceFile
-from kosearch.sources import Unseen, WalkRules, display_path, find, lies_under
+from kosearch.sources import Unseen, WalkRules, find
 from kosearch.workers import Failure, Pool
 
 if TYPE_CHECKING:

@@ -21,9 +21,10 @@ from kosearch.analysis.asking import Analysed
 from kosearch.config import REFRESH_SECONDS, Settings, index_directory, load
 from kosearch.errors import IndexBusy, IndexDamaged, UsageError
 from kosearch.index import FullDocument, Identity, Status, StoredDocument, StoredPassage, kind_of
+from kosearch.naming import canonical, display_path, lies_under
 from kosearch.opening import are_few, check_terms, embedder_for
 from kosearch.records import Answer, Changes, Extraction, IndexProgress, IndexReport, Query, Reason, Shown, Skipped
-from kosearch.sources import WalkRules, canonical, display_path, lies_under
+from kosearch.sources import WalkRules
 
 if TYPE_CHECKING:
     from pathlib import Path

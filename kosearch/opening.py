@@ -20,9 +20,9 @@ from kosearch import embedding
 from kosearch.config import PROJECT, Settings, index_directory, index_names
 from kosearch.errors import IndexMismatch, IndexMissing, IndexStateError, KosearchError, ModelError, UsageError
 from kosearch.index import FileState, Identity, Store, kind_of, user_secret
+from kosearch.naming import canonical, display_path
 from kosearch.passages import CONTEXT
 from kosearch.records import TokenOffsets
-from kosearch.sources import canonical, display_path
 from kosearch.system import usable_cores
 
 if TYPE_CHECKING:

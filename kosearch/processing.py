@@ -16,6 +16,7 @@ from kosearch.embedding import AnyModel, token_offsets
 from kosearch.errors import FilesSkipped
 from kosearch.extract import ExtractError, extract, member, version
 from kosearch.index import StoredFile, UnanalysedDocument
+from kosearch.naming import display_path
 from kosearch.ocr import (
     AtOnce,
     Engine,
@@ -33,7 +34,7 @@ from kosearch.ocr import (
 from kosearch.ocr import version as version_of
 from kosearch.passages import CONTEXT, chunk, context
 from kosearch.records import MAX_TITLE, Extracted, Extraction, Passage, Reason, Skipped, SourceFile, TokenOffsets
-from kosearch.sources import ReadError, display_path, read
+from kosearch.sources import ReadError, read
 from kosearch.terms import Analyzer, is_korean
 from kosearch.workers import Failure, Pool, off_the_clock, own_time
 

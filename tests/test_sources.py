@@ -17,8 +17,9 @@ from pathlib import Path
 import pytest
 
 from kosearch import sources
+from kosearch.naming import canonical, display_path, lies_under
 from kosearch.records import Reason, Skipped, SourceFile
-from kosearch.sources import ReadError, Unseen, WalkRules, canonical, display_path, find, lies_under, read
+from kosearch.sources import ReadError, Unseen, WalkRules, find, read
 
 MIB = 1024 * 1024
 EVERYTHING = WalkRules()

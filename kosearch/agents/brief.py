@@ -6,9 +6,9 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from kosearch.naming import shown_path
 from kosearch.records import Answer, Hit
 from kosearch.searching import snippet
-from kosearch.sources import shown_path
 
 BRIEF = "kosearch.brief/1"
 BRIEFS = "kosearch.briefs/1"

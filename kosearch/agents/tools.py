@@ -25,8 +25,8 @@ from kosearch.errors import UsageError
 from kosearch.filters import local_time
 from kosearch.index import FullDocument, StoredDocument
 from kosearch.library import Index
+from kosearch.naming import display_path, shown_path
 from kosearch.records import IndexProgress
-from kosearch.sources import display_path, shown_path
 
 CAP = 12_000
 """Characters of whatever is given."""

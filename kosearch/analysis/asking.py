@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from kosearch import filters
 from kosearch.errors import UsageError
 from kosearch.index import Snapshot, StoredDocument, StoredPassage
+from kosearch.naming import canonical, display_path
 from kosearch.opening import Opened, check_terms
 from kosearch.records import Answer, Extracted, Query
-from kosearch.sources import canonical, display_path
 
 if TYPE_CHECKING:
     from kosearch.analysis.duplicates import DuplicateGroup

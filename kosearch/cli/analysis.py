@@ -14,7 +14,7 @@ from kosearch import filters
 from kosearch.cli import options, render
 from kosearch.cli.output import Output
 from kosearch.errors import NO_HIT, OK, UsageError
-from kosearch.sources import shown_path
+from kosearch.naming import shown_path
 
 if TYPE_CHECKING:
     from kosearch.analysis.duplicates import Duplicate, DuplicateGroup
@@ -32,10 +32,6 @@ GRADED = "kosearch.graded-pairs/1"
 _EMBEDDED_AT_ONCE = 256
 _EXCERPT = 160
 
-Path = Annotated[
-    list[str] | None,
-    typer.Option("--path", metavar="GLOB", help="Only documents whose path matches.", show_default=False),
-]
 JsonLines = Annotated[bool, typer.Option("--jsonl", help="Print one JSON object a group, one a line.")]
 
 
@@ -51,26 +47,17 @@ def similar(
     k: Annotated[
         int | None, typer.Option("-k", metavar="N", min=1, help="How many.  [default: 10]", show_default=False)
     ] = None,
-    path: Path = None,
-    kind: Annotated[
-        list[str] | None,
-        typer.Option("--type", metavar="TYPE", help="Only this type: pdf, markdown, …", show_default=False),
-    ] = None,
-    after: Annotated[
-        str | None, typer.Option(metavar="DATE", help="Only documents dated then or later.", show_default=False)
-    ] = None,
-    before: Annotated[
-        str | None, typer.Option(metavar="DATE", help="Only documents dated then or earlier.", show_default=False)
-    ] = None,
+    path: options.Globs = None,
+    kind: options.Types = None,
+    after: options.After = None,
+    before: options.Before = None,
     copies: Annotated[bool, typer.Option("--copies", help="Show copies of it too.")] = False,
-    context_lines: Annotated[
-        int, typer.Option("--context", "-C", min=0, metavar="N", help="Show N lines around each passage.")
-    ] = 0,
-    explain: Annotated[bool, typer.Option("--explain", help="Show each side's score and rank.")] = False,
+    context_lines: options.Lines = 0,
+    explain: options.Explain = False,
     json: options.Json = False,
-    jsonl: Annotated[bool, typer.Option("--jsonl", help="Print one JSON object a hit, one a line.")] = False,
-    paths: Annotated[bool, typer.Option("--paths", help="Print each hit's file name, once.")] = False,
-    null: Annotated[bool, typer.Option("-0", help="End file names with NUL, for xargs -0.")] = False,
+    jsonl: options.HitLines = False,
+    paths: options.Paths = False,
+    null: options.Null = False,
     index: options.Index = None,
     device: options.Device = None,
     quiet: options.Quiet = False,
@@ -137,7 +124,7 @@ def duplicates(
             show_default=False,
         ),
     ] = None,
-    path: Path = None,
+    path: options.Globs = None,
     passages: Annotated[bool, typer.Option("--passages", help="Passages that stand in several documents.")] = False,
     diff: Annotated[bool, typer.Option("--diff", help="Show how each differs, word by word.")] = False,
     json: options.Json = False,
@@ -145,7 +132,7 @@ def duplicates(
     paths: Annotated[
         bool, typer.Option("--paths", help="Print the file names of exact copies: all but the newest of each group.")
     ] = False,
-    null: Annotated[bool, typer.Option("-0", help="End file names with NUL, for xargs -0.")] = False,
+    null: options.Null = False,
     index: options.Index = None,
     quiet: options.Quiet = False,
 ) -> int:
@@ -192,7 +179,7 @@ def topics(
     context: typer.Context,
     n: Annotated[int, typer.Option("-n", metavar="N", min=1, help="How many topics on the first level.")] = 8,
     depth: Annotated[int, typer.Option(metavar="N", min=1, max=5, help="How many levels.")] = 2,
-    path: Path = None,
+    path: options.Globs = None,
     map_file: Annotated[
         pathlib.Path | None,
         typer.Option("--map", metavar="FILE", help="Draw a map, as .svg or .html.", show_default=False),
@@ -256,7 +243,7 @@ def vectors(
         typer.Option(metavar="FILE", help="Write places, texts and vectors as Parquet.", show_default=False),
     ] = None,
     jsonl: Annotated[bool, typer.Option("--jsonl", help="Print one JSON object a passage, one a line.")] = False,
-    path: Path = None,
+    path: options.Globs = None,
     index: options.Index = None,
     quiet: options.Quiet = False,
 ) -> int:

@@ -17,12 +17,12 @@ from kosearch.cli import options, render
 from kosearch.cli.output import Caller, Output, Progress
 from kosearch.config import PROJECT, REFRESH_SECONDS, Settings
 from kosearch.errors import NO_HIT, OK, FilesSkipped, IndexStateError, KosearchError, UsageError
-from kosearch.records import IndexReport, Skipped
 from kosearch.resident import Elsewhere
 
 if TYPE_CHECKING:
     from kosearch.index import Status
     from kosearch.library import Index, IndexRun
+    from kosearch.records import IndexReport, Skipped
     from kosearch.resident.server import Open
 
 
@@ -95,7 +95,7 @@ def index(
     pull: Annotated[bool, typer.Option("--pull", help="Download the model named by --model.")] = False,
     trust_remote_code: options.TrustRemoteCode = False,
     strict: Annotated[bool, typer.Option("--strict", help="End with 6 when a file was skipped.")] = False,
-    wait: Annotated[bool, typer.Option("--wait", help="Wait for another writer instead of ending.")] = False,
+    wait: options.Wait = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> int:
@@ -194,7 +194,7 @@ def _told(
     strict: bool,
 ) -> int:
     """Say what a run did, and return the exit code."""
-    from kosearch.sources import canonical
+    from kosearch.naming import canonical
 
     if json:
         output.json(render.report_as_json(report, state, name))
@@ -261,7 +261,7 @@ def remove(
     context: typer.Context,
     paths: Annotated[list[str], typer.Argument(metavar="PATH", help="Files and folders to forget.")],
     index: options.Index = None,
-    wait: Annotated[bool, typer.Option("--wait", help="Wait for another writer instead of ending.")] = False,
+    wait: options.Wait = False,
     quiet: options.Quiet = False,
 ) -> int:
     """Take files and folders out of the index.
@@ -340,7 +340,7 @@ def check(context: typer.Context, index: options.Index = None, quiet: options.Qu
 def repair(
     context: typer.Context,
     index: options.Index = None,
-    wait: Annotated[bool, typer.Option("--wait", help="Wait for another writer instead of ending.")] = False,
+    wait: options.Wait = False,
     quiet: options.Quiet = False,
 ) -> int:
     """Make a damaged index whole again.
@@ -426,7 +426,7 @@ def restore(context: typer.Context, file: File, index: options.Index = None, qui
 @indexes.command("adopt")
 def adopt(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="NAME_OR_DIR", help="The index, as after --index.")],
+    name: options.IndexName,
     quiet: options.Quiet = False,
 ) -> int:
     """Take over an index that was made elsewhere.
@@ -466,7 +466,7 @@ def rename(
 @indexes.command("remove")
 def delete(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="NAME_OR_DIR", help="The index, as after --index.")],
+    name: options.IndexName,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     quiet: options.Quiet = False,
 ) -> int:
@@ -490,7 +490,7 @@ def move(
     old: Annotated[str, typer.Argument(metavar="PATH", help="Where the documents were when they were indexed.")],
     new: Annotated[str, typer.Argument(metavar="PATH", help="Where they are now.")],
     index: options.Index = None,
-    wait: Annotated[bool, typer.Option("--wait", help="Wait for another writer instead of ending.")] = False,
+    wait: options.Wait = False,
     quiet: options.Quiet = False,
 ) -> int:
     """Tell an index that documents went elsewhere. No file is read again."""

@@ -109,6 +109,28 @@ Weight = Annotated[
         show_default=False,
     ),
 ]
+Globs = Annotated[
+    list[str] | None,
+    typer.Option("--path", metavar="GLOB", help="Only documents whose path matches.", show_default=False),
+]
+Types = Annotated[
+    list[str] | None,
+    typer.Option("--type", metavar="TYPE", help="Only this type: pdf, markdown, …", show_default=False),
+]
+After = Annotated[
+    str | None,
+    typer.Option(metavar="DATE", help="Only documents dated then or later.", show_default=False),
+]
+Before = Annotated[
+    str | None, typer.Option(metavar="DATE", help="Only documents dated then or earlier.", show_default=False)
+]
+Lines = Annotated[int, typer.Option("--context", "-C", min=0, metavar="N", help="Show N lines around each passage.")]
+Explain = Annotated[bool, typer.Option("--explain", help="Show each side's score and rank.")]
+HitLines = Annotated[bool, typer.Option("--jsonl", help="Print one JSON object a hit, one a line.")]
+Paths = Annotated[bool, typer.Option("--paths", help="Print each hit's file name, once.")]
+Null = Annotated[bool, typer.Option("-0", help="End file names with NUL, for xargs -0.")]
+Wait = Annotated[bool, typer.Option("--wait", help="Wait for another writer instead of ending.")]
+IndexName = Annotated[str, typer.Argument(metavar="NAME_OR_DIR", help="The index, as after --index.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress and no notes.")]
 

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from kosearch.cli import render
 from kosearch.errors import KosearchError
-from kosearch.records import Answer, IndexProgress, Shown
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from kosearch.evaluation.measures import Comparison, Failure, Report
+    from kosearch.records import Answer, IndexProgress, Shown
     from kosearch.resident.server import Ask, Open
 
 

@@ -15,18 +15,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kosearch import filters
-from kosearch.agents.brief import BYTES, answers
 from kosearch.cli import options, render
-from kosearch.cli.open import remember
 from kosearch.cli.output import Caller, Output
 from kosearch.config import Settings, index_names
 from kosearch.errors import INTERRUPTED, NO_HIT, OK, TERMINATED, KosearchError, UsageError
-from kosearch.records import Answer, Query
+from kosearch.naming import shown_path
 from kosearch.resident import Elsewhere
-from kosearch.sources import shown_path
 
 if TYPE_CHECKING:
+    from kosearch.records import Answer, Query
     from kosearch.resident.server import Ask, Open
 
 
@@ -48,21 +45,10 @@ def query(
     k: Annotated[
         int | None, typer.Option("-k", metavar="N", min=1, help="How many hits.  [default: 10]", show_default=False)
     ] = None,
-    path: Annotated[
-        list[str] | None,
-        typer.Option("--path", metavar="GLOB", help="Only documents whose path matches.", show_default=False),
-    ] = None,
-    kind: Annotated[
-        list[str] | None,
-        typer.Option("--type", metavar="TYPE", help="Only this type: pdf, markdown, …", show_default=False),
-    ] = None,
-    after: Annotated[
-        str | None,
-        typer.Option(metavar="DATE", help="Only documents dated then or later.", show_default=False),
-    ] = None,
-    before: Annotated[
-        str | None, typer.Option(metavar="DATE", help="Only documents dated then or earlier.", show_default=False)
-    ] = None,
+    path: options.Globs = None,
+    kind: options.Types = None,
+    after: options.After = None,
+    before: options.Before = None,
     mode: options.Mode = None,
     weight: options.Weight = None,
     min_score: Annotated[
@@ -78,20 +64,21 @@ def query(
         bool, typer.Option("--exact", help="The words as typed: no other forms, no synonyms, no corrections.")
     ] = False,
     group: Annotated[bool, typer.Option("--group", help="Only each document's best passage.")] = False,
-    context_lines: Annotated[
-        int, typer.Option("--context", "-C", min=0, metavar="N", help="Show N lines around each passage.")
-    ] = 0,
-    explain: Annotated[bool, typer.Option("--explain", help="Show each side's score and rank.")] = False,
+    context_lines: options.Lines = 0,
+    explain: options.Explain = False,
     json: options.Json = False,
-    jsonl: Annotated[bool, typer.Option("--jsonl", help="Print one JSON object a hit, one a line.")] = False,
+    jsonl: options.HitLines = False,
     brief: Annotated[
         bool, typer.Option("--brief", help="Print one JSON object with excerpts only, for agents.")
     ] = False,
-    max_bytes: Annotated[int, typer.Option(metavar="N", min=1, help="The most that --brief prints.")] = BYTES,
+    max_bytes: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="The most that --brief prints.  [default: 12000]", show_default=False),
+    ] = None,
     offset: Annotated[
         int, typer.Option(metavar="N", min=0, max=100_000, help="Leave out the first N hits, with --brief.")
     ] = 0,
-    paths: Annotated[bool, typer.Option("--paths", help="Print each hit's file name, once.")] = False,
+    paths: options.Paths = False,
     template: Annotated[
         str | None,
         typer.Option(
@@ -104,7 +91,7 @@ def query(
     vimgrep: Annotated[
         bool, typer.Option("--vimgrep", help="Print path:line:column:text, for editors' lists of places.")
     ] = False,
-    null: Annotated[bool, typer.Option("-0", help="End file names with NUL, for xargs -0.")] = False,
+    null: options.Null = False,
     batch: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Ask every line of FILE; the model loads once.", show_default=False),
@@ -129,9 +116,12 @@ def query(
 
     Ends with 0 when there are hits, with 1 when there are none.
     """
+    from kosearch import filters
+    from kosearch.records import Query
+
     template = render.VIMGREP if vimgrep and template is None else template
     _check_forms(template, json, jsonl, brief, paths, vimgrep or template is not None)
-    _check_goes_with(brief, offset > 0 or max_bytes != BYTES, paths, null)
+    _check_goes_with(brief, offset > 0 or max_bytes is not None, paths, null)
     caller: Caller = context.obj
     output = options.output_of(context, quiet=quiet)
     settings = options.settings(
@@ -183,11 +173,16 @@ def query(
     if json:
         output.json(render.batch_as_json(found, output.cwd) if many else render.answer_as_json(found[0], output.cwd))
     elif brief:
-        output.json(answers(found, offset, settings.k, max_bytes, output.cwd, many=many))
+        from kosearch.agents.brief import BYTES, answers
+
+        most = BYTES if max_bytes is None else max_bytes
+        output.json(answers(found, offset, settings.k, most, output.cwd, many=many))
     elif paths:
         names = dict.fromkeys(hit.path_bytes for one in found for hit in one.hits)
         output.names(names, b"\0" if null else b"\n")
     if not many and output.stdout.isatty():
+        from kosearch.cli.open import remember
+
         remember(found[0].hits, settings, caller.environ)
     return OK if any(one.hits[offset:] for one in found) else NO_HIT
 
@@ -265,8 +260,10 @@ def _questions(text: list[str] | None, batch: Path | None) -> list[str]:
     if text and text != ["-"]:
         if batch is not None:
             raise UsageError("TEXT and --batch both ask", "leave one of them out")
+        from kosearch.filters import check_text
+
         question = " ".join(text).strip()
-        filters.check_text(question)
+        check_text(question)
         return [question]
     if batch is None or str(batch) == "-":
         if sys.stdin.isatty():

@@ -13,15 +13,14 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from kosearch.errors import UsageError
-from kosearch.filters import local_time
-from kosearch.records import Answer, Hit, IndexReport, Passage, Reason, Score, Shown, Skipped
-from kosearch.sources import display_path, shown_path
+from kosearch.naming import display_path, shown_path
 
 if TYPE_CHECKING:
     from rich.text import Text
 
     from kosearch.evaluation.measures import Comparison, Failure, Report
     from kosearch.index import Globs, Status
+    from kosearch.records import Answer, Hit, IndexReport, Passage, Score, Shown, Skipped
 
 
 # Bidirectional marks can make a line read other than it is (CVE-2021-42574); they are shown as U+FFFD.
@@ -237,6 +236,9 @@ def status_rows(
     state: Status, problems: Sequence[Skipped], roots: Mapping[bytes, Globs], name: str, directory: str
 ) -> list[tuple[str, str]]:
     """What an index holds, a row a fact."""
+    from kosearch.filters import local_time
+    from kosearch.records import Reason
+
     without = len({one.path for one in problems if not one.member and one.reason is not Reason.PARTIAL})
     there = f"{max(state.files - without, 0)} of " if without else ""
     rows = [

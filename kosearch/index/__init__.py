@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kosearch.errors import IndexDamaged, IndexStateError, UsageError
+from kosearch.errors import IndexDamaged, IndexMissing, IndexStateError, UsageError
 from kosearch.index import database, files
 from kosearch.index.contract import (
     FileState,
@@ -95,6 +95,7 @@ class SqliteStore:
         self._idle: list[database.Connection] = []
         self._lock = threading.Lock()
         _ours(directory)
+        self._opened = database.file_of(directory)
         self._upgrade()
         with self._reading():
             pass
@@ -233,6 +234,12 @@ class SqliteStore:
             tables.connection.execute("BEGIN")
             tables.state()
             database.write_backup(tables.connection, target)
+
+    def is_there(self) -> bool:
+        """Whether what was opened still lies at its place, and no other in its stead."""
+        with suppress(IndexMissing):
+            return database.file_of(self.directory) == self._opened
+        return False
 
     def status(self) -> Status:
         """What the index holds."""

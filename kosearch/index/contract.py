@@ -388,6 +388,9 @@ class Store(Protocol):
         One that writes `brief`ly, for some seconds, is waited for by others.
         """
 
+    def is_there(self) -> bool:
+        """Whether what was opened still lies at its place, and no other in its stead."""
+
     def status(self) -> Status:
         """What it holds."""
 

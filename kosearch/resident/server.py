@@ -21,7 +21,6 @@ import kosearch
 from kosearch import config, embedding, resident, system
 from kosearch.config import REFRESH_SECONDS, Settings
 from kosearch.errors import KosearchError, UsageError
-from kosearch.index import database
 from kosearch.joined import join
 from kosearch.library import Index, behind_by
 from kosearch.processing import DocumentProcessor, FileProcessor
@@ -129,7 +128,7 @@ class Warm:
 
     def drop_gone(self) -> bool:
         """Close the indexes that are not there any more; whether that was all there were."""
-        gone = [(name, library) for name, library in list(self._indexes.items()) if not library.there]
+        gone = [(name, library) for name, library in list(self._indexes.items()) if not library.store.is_there()]
         for name, library in gone:
             self._close(name, library)
         return bool(gone) and not self._indexes
@@ -194,13 +193,7 @@ class _Index(Index):
         self.freshness = Freshness(self.refresh)
         self._cutting: DocumentProcessor | None = None
         self._warm = warm
-        self._identity = _identity(self.directory / database.NAME)
         self.store  # noqa: B018 - opened now: raises IndexMissing, IndexMismatch, IndexDamaged
-
-    @property
-    def there(self) -> bool:
-        """Whether the index that was opened is still the one in its directory."""
-        return _identity(self.directory / database.NAME) == self._identity
 
     def _new_analyzer(self, words: tuple[str, ...]) -> Analyzer:
         return self._warm.analyzer(words)

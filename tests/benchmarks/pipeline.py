@@ -47,9 +47,10 @@ from kosearch import config, embedding, processing
 from kosearch.index import Writer, vectors
 from kosearch.indexing import Run
 from kosearch.library import Index
+from kosearch.naming import canonical
 from kosearch.processing import FileProcessor, Job, OcrUse, Processed
 from kosearch.records import Extracted, SourceFile
-from kosearch.sources import WalkRules, canonical, find
+from kosearch.sources import WalkRules, find
 from kosearch.terms import Analyzer
 from tests.benchmarks.queries import COLLECTIONS, SHARED, WORDS, as_installed, cpu_name, known_words, random_vectors
 

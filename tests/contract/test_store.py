@@ -195,11 +195,16 @@ def test_there_is_one_store_at_a_place(kind: Kind, place: Path, tmp_path: Path) 
     assert not kind.exists(place)
     with pytest.raises(IndexMissing):
         kind.open(place)
-    kind.create(place, IDENTITY, SECRET)
+    store = kind.create(place, IDENTITY, SECRET)
     assert kind.exists(place)
+    assert store.is_there()
     with pytest.raises(IndexStateError, match="already"):
         kind.create(place, IDENTITY, SECRET)
     assert (kind.open(place, SECRET).is_own(), kind.open(place, b"o" * 32).is_own()) == (True, False)
+    kind.delete(place)
+    assert not store.is_there()
+    kind.create(place, IDENTITY, SECRET)
+    assert not store.is_there()  # another one is
 
 
 def test_a_backup_becomes_the_same_store_elsewhere(make: Make, kind: Kind, place: Path, tmp_path: Path) -> None:
