@@ -422,8 +422,8 @@ PROMISES: dict[str, Promise] = {
             "names that are not UTF-8 stay so": Break(
                 f"{_FUZZ}::test_walking",
                 "sources.py",
-                'raw.decode("utf-8", "replace"))',
-                'raw.decode("utf-8", "surrogateescape"))',
+                'path_bytes.decode("utf-8", "replace"))',
+                'path_bytes.decode("utf-8", "surrogateescape"))',
             ),
             "half letters stay in JSON": Break(
                 f"{_FUZZ}::test_what_is_printed",
