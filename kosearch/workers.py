@@ -414,7 +414,6 @@ def serve() -> None:
     os.dup2(null, 0)
     os.dup2(null, 1)
     system.reset_signals()
-    system.reset_signals()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "SIGPROF"):
         signal.signal(signal.SIGPROF, signal.SIG_DFL)  # the parent may ignore it, which is inherited

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import threading
@@ -17,13 +16,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import Program, Tally
+from conftest import PROGRAM, Program, Tally
 from making import CHEAP, HOSTILE
 
 from kosearch.extract.text import nfc
 
 MEMORY = 3 << 30
 """Bytes that any process of ours may have had: a worker's limit, and the interpreter with its libraries."""
+MEASURE = """
+import resource, subprocess, sys
+done = subprocess.run(sys.argv[2:])
+with open(sys.argv[1], "w") as file:
+    file.write(str(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss))
+sys.exit(done.returncode)
+"""
 
 
 @contextmanager
@@ -87,13 +93,35 @@ def plant(folder: Path, hostile: Mapping[str, Callable[[], bytes]]) -> set[str]:
     return sound
 
 
+def run_measured(
+    program: Program, peak: Path, *arguments: str | os.PathLike[str], timeout: float
+) -> tuple[subprocess.CompletedProcess[str], int]:
+    """A run of the program, and the bytes that the largest of its processes had.
+
+    Begun by a small process: to Linux, one that pytest begins itself has had whatever pytest ever had, since until it
+    is a program of its own it shares that memory.
+    """
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", MEASURE, peak, PROGRAM, *arguments],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        env=program.environment,
+        timeout=timeout,
+        check=False,
+    )
+    return done, int(peak.read_text(encoding="ascii")) * 1024
+
+
 def check(program: Program, folder: Path, hostile: Mapping[str, Callable[[], bytes]], seconds: float) -> None:
     sound = plant(folder, hostile)
     (folder / "grows.txt").touch()
     environment = {**program.environment, "KOSEARCH_TIMEOUT": str(seconds), "KOSEARCH_WORKERS": "2"}
     program = replace(program, environment=environment)
     with busy(4), growing(folder / "grows.txt"):
-        first = program.run("index", folder, "--archives", "--json", timeout=3600)
+        first, peak = run_measured(
+            program, folder.with_name("peak"), "index", folder, "--archives", "--json", timeout=3600
+        )
         assert first.returncode == 0, first.stderr
     skipped = {one["path"]: one["reason"] for one in json.loads(first.stdout)["skipped"]}
     assert skipped.keys() & sound == set()
@@ -101,7 +129,7 @@ def check(program: Program, folder: Path, hostile: Mapping[str, Callable[[], byt
     assert any(reason == "unreadable" and "dddd" in path for path, reason in skipped.items())
     found = program.run("query", "lighthouse keeper", "--mode", "lexical", "--paths", "-k", "1000")
     assert sound <= set(found.stdout.splitlines())
-    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 < MEMORY
+    assert peak < MEMORY
     begun = time.monotonic()
     again = json.loads(program.run("index", "--archives", "--json", timeout=600).stdout)
     assert again["unchanged"] >= len(sound)
