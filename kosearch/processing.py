@@ -36,9 +36,11 @@ from kosearch.passages import CONTEXT, chunk, context
 from kosearch.records import MAX_TITLE, Extracted, Extraction, Passage, Reason, Skipped, SourceFile, TokenOffsets
 from kosearch.sources import ReadError, read
 from kosearch.terms import Analyzer, is_korean
-from kosearch.workers import Failure, Pool, off_the_clock, own_time
+from kosearch.workers import Failure, Pool, off_the_clock, own_time, time_again
 
 Result = TypeVar("Result")
+_TEXT = 250_000
+"""Code points of text that may take as long as a whole file: at 60 s five to ten times what they take."""
 FAILURES = {
     "timeout": Reason.TIMEOUT,
     "memory": Reason.MEMORY,
@@ -144,8 +146,9 @@ class DocumentProcessor:
         if is_korean(document.text):
             with off_the_clock():  # it takes seconds, once, and is not this document's fault
                 self._analyzer.load()
-        passages = chunk(document, self._tokens, size=self._rules.size, overlap=self._rules.overlap)
-        return ProcessedDocument(document, tuple(self._passage(document, one, name) for one in passages))
+        with time_again(1 + len(document.text) / _TEXT):  # what is long and sound is no fault either
+            passages = chunk(document, self._tokens, size=self._rules.size, overlap=self._rules.overlap)
+            return ProcessedDocument(document, tuple(self._passage(document, one, name) for one in passages))
 
     def _passage(self, document: Extracted, passage: Passage, name: str) -> ProcessedPassage:
         text = document.text[passage.start : passage.end]
@@ -436,10 +439,11 @@ class TermProcessor:
 
     def __call__(self, document: UnanalysedDocument) -> list[Mapping[str, Sequence[str]]]:
         """The terms of each passage, by field."""
-        return [
-            _terms(self._analyzer, document.title, passage, text, document.name)
-            for passage, text in zip(document.passages, document.texts, strict=True)
-        ]
+        with time_again(1 + sum(map(len, document.texts)) / _TEXT):
+            return [
+                _terms(self._analyzer, document.title, passage, text, document.name)
+                for passage, text in zip(document.passages, document.texts, strict=True)
+            ]
 
     @cached_property
     def _analyzer(self) -> Analyzer:

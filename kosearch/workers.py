@@ -58,7 +58,7 @@ class Failure:
 
 def limits(deadline: float, memory_limit: int = MEMORY_LIMIT) -> str:
     """What an item may take, in words; one that failed under these may succeed under others."""
-    return f"{deadline:g} s, {memory_limit // 1024**2} MiB"
+    return f"{deadline:g} s a part, {memory_limit // 1024**2} MiB"
 
 
 class Pool(Generic[Item, Result]):
@@ -431,6 +431,8 @@ def serve() -> None:
         return
     _send(answers, b"")
     os.dup2(null, 2)
+    global _deadline  # noqa: PLW0603 - one process, one deadline
+    _deadline = deadline
     while True:
         item = inbox.get()
         with _limited_time(deadline):
@@ -468,6 +470,18 @@ def own_time(seconds: float) -> Iterator[None]:
         yield
     finally:
         signal.setitimer(signal.ITIMER_PROF, left)
+
+
+def time_again(times: float) -> contextlib.AbstractContextManager[None]:
+    """For a task: what goes on inside has so many times an item's time for itself, beside the item's.
+
+    For work that grows with what was found in an item. Where no time is limited, outside workers, none is here.
+    """
+    return own_time(times * _deadline) if _deadline else contextlib.nullcontext()
+
+
+_deadline = 0.0
+"""In a worker, an item's seconds; else 0."""
 
 
 def _read_ahead(requests: IO[bytes], inbox: SimpleQueue[bytes]) -> None:

@@ -68,7 +68,7 @@ class TestSurvey:
         for more, count in (
             (unreadable, 0),
             ({**unreadable, "reason": Reason.TIMEOUT, "limits": LIMITS}, 0),
-            ({**unreadable, "reason": Reason.TIMEOUT, "limits": "1 s, 2048 MiB"}, 1),
+            ({**unreadable, "reason": Reason.TIMEOUT, "limits": "1 s a part, 2048 MiB"}, 1),
             ({"reader": "markdown/0"}, 1),
         ):
             state = {name: getattr(known[raw], name) for name in FileState.__slots__}

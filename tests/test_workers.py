@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from kosearch.errors import KosearchError, ResourcesError
-from kosearch.workers import Failure, Pool, off_the_clock
+from kosearch.workers import Failure, Pool, off_the_clock, time_again
 
 if not Path("/proc/self/fd").is_dir():
     pytest.skip("these tests look at processes through /proc", allow_module_level=True)
@@ -82,6 +82,16 @@ class KilledWhileStarting(Unlucky):
         super().__call__(0)
 
     def __call__(self, item: int) -> int:
+        return item
+
+
+class Growing:
+    """Works for so many tenths of a second, and has a second more for every ten of them, but not before or after."""
+
+    def __call__(self, item: int) -> int:
+        with time_again(1 + item // 10):
+            _use_processor(0.1 * item)
+        _use_processor(1000 if item == 10 else 0)
         return item
 
 
@@ -223,6 +233,14 @@ def test_time_is_that_of_the_processor() -> None:
 def test_what_a_task_loads_is_nobodys_time() -> None:
     with Pool(SlowToLoad(), 1, deadline=0.4) as pool:
         assert [result for _, result in pool.map(range(3))] == [0, 1, 2]
+
+
+def test_what_grows_with_what_is_found_has_time_of_its_own() -> None:
+    with time_again(5):  # nothing is limited here, and nothing becomes so
+        assert signal.getitimer(signal.ITIMER_PROF) == (0, 0)
+    with Pool(Growing(), 1, deadline=1) as pool:
+        kinds = [one.kind if isinstance(one, Failure) else one for _, one in pool.map([12, 10, 1])]
+    assert kinds == [12, "timeout", 1]
 
 
 @pytest.mark.parametrize("action", ["exit", "kill"])

@@ -124,7 +124,7 @@ class World:
     def run(self, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
         environment = {**self._environment, **more}
         command = [PROGRAM, *arguments]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=3600, check=False)
 
     def add(self) -> None:
         self._count += 1

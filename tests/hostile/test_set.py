@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import PROGRAM, Program, Tally
+from conftest import CORPUS, PROGRAM, Program, Tally
 from making import CHEAP, HOSTILE
 
 from kosearch.extract.text import nfc
@@ -174,6 +174,18 @@ def test_two_hundred_megabytes_on_one_line(program: Program, tmp_path: Path) -> 
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["skipped"][0]["reason"] in ("timeout", "memory")
     assert program.run("query", "keeper", "--mode", "lexical", "--paths").stdout == f"{folder / 'b.txt'}\n"
+
+
+@pytest.mark.slow
+def test_what_is_long_and_sound_is_read_whatever_time_it_takes(program: Program, tmp_path: Path) -> None:
+    """More text than is read in a minute; and a word of a million syllables, the slowest that can be written."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    text = (CORPUS / "규정/휴가규정.md").read_text(encoding="utf-8")
+    (folder / "long.txt").write_text("\n\n".join(f"{n}. {text}" for n in range(3_000_000 // len(text))))
+    (folder / "slow.txt").write_text("가" * 1_000_000)
+    done = program.run("index", folder, "--json", timeout=7200)
+    assert (done.returncode, json.loads(done.stdout)["skipped"]) == (0, []), done.stderr
 
 
 @pytest.mark.slow
