@@ -421,7 +421,7 @@ PROMISES: dict[str, Promise] = {
         {
             "names that are not UTF-8 stay so": Break(
                 f"{_FUZZ}::test_walking",
-                "sources.py",
+                "naming.py",
                 'path_bytes.decode("utf-8", "replace"))',
                 'path_bytes.decode("utf-8", "surrogateescape"))',
             ),
