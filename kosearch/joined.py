@@ -90,8 +90,6 @@ def _of_one_model(indexes: Sequence[Index], queries: Sequence[Query], *, warm: b
         for one in indexes:
             if one.is_foreign:  # usearch, which maps graphs, trusts what they say
                 warnings.append(one.whose)
-            if one.strayed:
-                warnings.append(one.strayed)
             snapshot = opened.enter_context(one.store.snapshot(warm=warm and not one.is_foreign))
             if any(query.mode != "dense" for query in queries):
                 check_terms(snapshot.identity, one.settings)

@@ -438,8 +438,6 @@ class Index(Analysed):
         warnings: tuple[str, ...] = ()
         if self.is_foreign:  # usearch, which maps graphs, trusts what they say
             queries, warnings, warm = *self._as_a_guest(queries), False
-        if self.strayed:
-            warnings = (*warnings, self.strayed)
         with self.store.snapshot(warm=warm) as snapshot:
             if any(one.mode != "dense" for one in queries):
                 check_terms(snapshot.identity, self.settings)

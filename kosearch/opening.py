@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import stat
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
@@ -17,10 +16,9 @@ from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from kosearch import embedding
-from kosearch.config import PROJECT, Settings, index_directory, index_names
+from kosearch.config import Settings, index_directory, index_names
 from kosearch.errors import IndexMismatch, IndexMissing, IndexStateError, KosearchError, ModelError, UsageError
-from kosearch.index import FileState, Identity, Store, kind_of, user_secret
-from kosearch.naming import canonical, display_path
+from kosearch.index import Identity, Store, kind_of, user_secret
 from kosearch.passages import CONTEXT
 from kosearch.records import TokenOffsets
 from kosearch.system import usable_cores
@@ -154,8 +152,6 @@ class Opened:
         self._trusting = trust_remote_code
         self._loading = threading.RLock()
         self._latest_analyzer: Analyzer | None = None
-        self.strayed = ""
-        """A line that says which places a project's index names, where they are not those of its files."""
 
     def close(self) -> None:
         """Let go of files and models. The object may be used again, and then opens them anew."""
@@ -181,10 +177,7 @@ class Opened:
             if os.path.isfile(name):
                 hint = f"a file is none; of a backup one is made by kosearch indexes restore {shlex.quote(name)}"
             raise IndexMissing(f"there is no index {name!r}", hint)
-        store = kind_of(self.directory).open(self.directory, self._secret)
-        if self.directory.name == PROJECT:
-            self.strayed = _follow(store, self.directory.parent)
-        return store
+        return kind_of(self.directory).open(self.directory, self._secret)
 
     @property
     def is_foreign(self) -> bool:
@@ -401,34 +394,6 @@ class Opened:
                     f"{model.name} is not known to be trained for {model.dimensions} dimensions and may find less with"
                     " them; measure it: kosearch eval QUESTIONS"
                 )
-
-
-def _follow(store: Store, folder: Path) -> str:
-    """A project's index goes where its folder goes. Where it cannot, a line that says which places it names."""
-    from kosearch.indexing import relocate
-
-    home, roots = canonical(os.fsencode(folder)), list(store.roots())
-    if len(roots) != 1 or roots[0] == home:
-        return ""
-    files = store.files().items()
-    if not any(_is_there(known, home + path_bytes[len(roots[0]) :]) for path_bytes, known in files):
-        return ""
-    with suppress(KosearchError, OSError):
-        if store.is_own():
-            with store.writer() as writer:
-                if list(writer.roots()) == roots:
-                    relocate(writer, roots[0], home)
-                    writer.publish()
-            return ""
-    return f"hits are named as if they still lay in {display_path(roots[0])}: the index cannot follow them to {folder}"
-
-
-def _is_there(known: FileState, path_bytes: bytes) -> bool:
-    """Whether a file of that size stands there: an index of another folder may be called as a project's is."""
-    with suppress(OSError):
-        found = os.stat(path_bytes)
-        return stat.S_ISREG(found.st_mode) and found.st_size == known.size
-    return False
 
 
 @lru_cache(maxsize=4)

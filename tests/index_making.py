@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import random
+import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from kosearch.index import Identity, NewDocument, NewPassage, SqliteStore, Writer
 from kosearch.records import Extracted, Passage, SourceFile
@@ -112,3 +114,17 @@ def answers(index: SqliteStore, *, warm: bool = False) -> dict[str, Any]:
                 for one in snapshot.documents()
             ),
         }
+
+
+@contextmanager
+def mounted_read_only(directory: Path) -> Iterator[Path]:
+    """The folder where nothing can be written."""
+    place = directory.with_name(f"{directory.name}-read-only")
+    place.mkdir()
+    for options in (["--bind", directory, place], ["-o", "remount,bind,ro", place]):
+        if subprocess.run(["mount", *options], check=False, capture_output=True).returncode:
+            pytest.skip("this system mounts nothing")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "--lazy", place], check=True)

@@ -5,11 +5,16 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
+import sys
+import tarfile
 from pathlib import Path
 
 import pytest
-from conftest import Program
+from conftest import CORPUS, Program
+from format_making import packed
+from index_making import mounted_read_only
+
+from kosearch.index import SqliteStore
 
 
 def hit(program: Program, *arguments: str | Path, cwd: Path | None = None) -> dict[str, str]:
@@ -25,45 +30,92 @@ def folder(program: Program, name: str) -> Path:
     return made
 
 
-def test_a_projects_index_goes_where_its_folder_goes(program: Program) -> None:
-    project = folder(program, "project")
-    before = {one: one.read_bytes() for one in project.rglob("*") if one.is_file()}
+def made_here(program: Program, name: str = "project") -> Path:
+    project = folder(program, name)
     assert program.run("index", "--here", "--model", "bundled", cwd=project).returncode == 0
-    after = {one: one.read_bytes() for one in project.rglob("*") if one.is_file() and ".kosearch" not in one.parts}
-    assert after == before
+    return project
+
+
+def contents(place: Path) -> dict[str, bytes]:
+    """All files, but those that readers of a database share."""
+    files = (one for one in place.rglob("*") if one.is_file() and not one.name.endswith(("-shm", "-wal")))
+    return {str(one.relative_to(place)): one.read_bytes() for one in files}
+
+
+def test_a_projects_index_goes_where_its_folder_goes(program: Program) -> None:
+    """Moved, copied and named by a link: each names its own places at once, and nothing is written for it."""
+    project = made_here(program)
+    assert [name for name in contents(project) if not name.startswith(".kosearch/")] == ["sub/notes.txt"]
+    assert os.fsencode(project) not in contents(project)[".kosearch/index.sqlite"]
     assert hit(program, cwd=project / "sub")["absolute_path"] == str(project / "sub" / "notes.txt")
-    moved = program.home / "elsewhere" / "project"
+    moved, copied = program.home / "elsewhere" / "project", program.home / "copied"
     moved.parent.mkdir()
     shutil.move(project, moved)
-    copied = program.home / "copied"
     shutil.copytree(moved, copied)
+    before = contents(moved)
     for place in (moved, copied):
-        found = hit(program, cwd=place / "sub")
+        found = hit(program, "--path", place / "sub", cwd=place)
         assert found["absolute_path"] == str(place / "sub" / "notes.txt")
-        assert found["index"] == str(place / ".kosearch")
-        assert found["state"] == "current"
-        again = program.run("index", cwd=place)
-        assert "0 files added, 0 changed, 0 removed, 1 unchanged" in again.stderr
+        assert (found["index"], found["state"]) == (str(place / ".kosearch"), "current")
+    both = program.run("query", "vacation", "-i", moved / ".kosearch", "-i", copied / ".kosearch", "--json")
+    (found,) = json.loads(both.stdout)["hits"]
+    assert {found["path"], *found["also"]} == {"elsewhere/project/sub/notes.txt", "copied/sub/notes.txt"}
+    assert contents(moved) == contents(copied) == before
+    link = program.home / "link"
+    link.symlink_to(copied)
+    assert hit(program, "-i", link / ".kosearch")["absolute_path"] == str(copied / "sub" / "notes.txt")
+    assert "0 files added, 0 changed, 0 removed, 1 unchanged" in program.run("index", cwd=copied).stderr
+    assert program.run("remove", "sub", cwd=copied).returncode == 0
+    assert hit(program, cwd=moved)["state"] == "current"
     assert program.run("query", "x", cwd=program.home).returncode == 4  # no project, and no index of one's own
     assert "leave out paths" in program.run("index", "--here", moved, cwd=moved).stderr
 
 
-def test_an_index_that_cannot_follow_its_folder_says_which_places_it_names(program: Program) -> None:
-    project = folder(program, "project")
-    assert program.run("index", "--here", "--model", "bundled", cwd=project).returncode == 0
-    mount = program.home / "mount"
-    mount.mkdir()
-    for options in (["--bind", str(project)], ["-o", "remount,bind,ro"]):
-        if subprocess.run(["mount", *options, mount], check=False, capture_output=True).returncode:
-            pytest.skip("mounting is not allowed here")
-    try:
-        asked = program.run("query", "vacation in March", "--mode", "lexical", cwd=mount)
-    finally:
-        subprocess.run(["umount", "--lazy", mount], check=True)
-    line = f"hits are named as if they still lay in {project}: the index cannot follow them to {mount}/"
-    assert asked.stderr.count(line.rstrip("/")) == 1
-    assert "project/sub/notes.txt" in asked.stdout
-    assert "hits are named" not in program.run("query", "vacation", "--mode", "lexical", cwd=project).stderr
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="needs mounts")
+def test_where_nothing_can_be_written_a_projects_index_names_its_places(program: Program) -> None:
+    project = made_here(program)
+    before = contents(project)
+    with mounted_read_only(project) as mount:
+        found = hit(program, "--mode", "lexical", cwd=mount)
+        assert (found["absolute_path"], found["state"]) == (str(mount / "sub" / "notes.txt"), "current")
+        assert hit(program, "--mode", "lexical", cwd=project)["absolute_path"] == str(project / "sub" / "notes.txt")
+    assert contents(project) == before
+
+
+def test_outside_of_its_folder_a_projects_index_names_the_places_that_it_had(program: Program) -> None:
+    """A backup, and an index that got a name; in another project's folder it belongs to that."""
+    project, other = made_here(program), folder(program, "other")
+    notes = str(project / "sub" / "notes.txt")
+    kept = program.home / "kept.backup"
+    assert program.run("indexes", "backup", kept, cwd=project).returncode == 0
+    assert program.run("indexes", "restore", kept, "-i", "kept").returncode == 0
+    assert hit(program, "-i", "kept")["absolute_path"] == notes
+    assert "1 unchanged" in program.run("index", "-i", "kept").stderr
+    assert program.run("indexes", "restore", kept, "-i", other / ".kosearch").returncode == 0
+    assert hit(program, cwd=other)["absolute_path"] == str(other / "sub" / "notes.txt")
+    assert program.run("indexes", "rename", project / ".kosearch", "named").returncode == 0
+    assert hit(program, "-i", "named")["absolute_path"] == notes
+    assert program.run("indexes", "move", project, other, "-i", "named").returncode == 0
+    assert hit(program, "-i", "named")["absolute_path"] == str(other / "sub" / "notes.txt")
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_projects_index_of_an_earlier_format_is_named_from_its_folder(version: int, tmp_path: Path) -> None:
+    """It named its files absolutely, and was moved since; one of another folder stays what it is."""
+    for name in ("project", "empty"):
+        with tarfile.open(packed(version)) as archive:
+            archive.extractall(tmp_path, filter="data")
+        (tmp_path / name).mkdir()
+        (tmp_path / "index").rename(tmp_path / name / ".kosearch")
+    shutil.copytree(CORPUS, tmp_path / "project", dirs_exist_ok=True)
+    moved, stays = (SqliteStore(tmp_path / name / ".kosearch") for name in ("project", "empty"))
+    assert list(moved.roots()) == [os.fsencode(tmp_path / "project")]
+    assert (moved.check(), stays.check()) == ([], [])
+    assert not any(os.fsencode(tmp_path) in path for path in (*stays.roots(), *stays.files()))
+    with moved.snapshot() as one, stays.snapshot() as other:
+        (root,) = stays.roots()
+        expected = [path.path_bytes.replace(root, os.fsencode(tmp_path / "project")) for path in other.documents()]
+        assert [document.path_bytes for document in one.documents()] == expected
 
 
 def test_an_index_of_another_folder_stays_where_that_is(program: Program) -> None:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 import tarfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 from format_making import packed
-from index_making import answers, make, put, quick_folder, source
+from index_making import answers, make, mounted_read_only, put, quick_folder, source
 
 from kosearch.cli import main
 from kosearch.errors import IndexBusy, IndexStateError
@@ -25,20 +24,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
 ]
 NOBODY = 65534
-
-
-@contextmanager
-def mounted_read_only(directory: Path) -> Iterator[Path]:
-    """The folder where nothing can be written."""
-    place = directory.with_name(f"{directory.name}-read-only")
-    place.mkdir()
-    for options in (["--bind", directory, place], ["-o", "remount,bind,ro", place]):
-        if subprocess.run(["mount", *options], check=False, capture_output=True).returncode:
-            pytest.skip("this system mounts nothing")
-    try:
-        yield place
-    finally:
-        subprocess.run(["umount", "--lazy", place], check=True)
 
 
 @pytest.fixture

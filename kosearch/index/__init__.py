@@ -44,10 +44,11 @@ from kosearch.index.contract import (
 from kosearch.index.database import BUCKETS, read_meta, read_optional_meta, transaction, write_meta
 from kosearch.index.files import Damaged, exclusive, held_since
 from kosearch.index.lexical import Counts, Lexical, decode_lines
+from kosearch.index.names import folder_around, note
 from kosearch.index.snapshot import Derived, SqliteSnapshot
 from kosearch.index.tables import PUBLISHED, State, Tables, is_sealed, mend_owner, seal_owner
 from kosearch.index.vectors import Dense, decode_vectors
-from kosearch.index.writer import SqliteWriter, publish, write_counts
+from kosearch.index.writer import SqliteWriter, name_from, publish, write_counts
 from kosearch.records import Skipped
 from kosearch.system import make_private
 
@@ -95,6 +96,7 @@ class SqliteStore:
         self._idle: list[database.Connection] = []
         self._lock = threading.Lock()
         _ours(directory)
+        self._around = folder_around(directory)
         self._opened = database.file_of(directory)
         self._upgrade()
         with self._reading():
@@ -233,7 +235,7 @@ class SqliteStore:
         with self._reading() as tables:
             tables.connection.execute("BEGIN")
             tables.state()
-            database.write_backup(tables.connection, target)
+            database.write_backup(tables.connection, target, lambda copy: note(copy, self._around))
 
     def is_there(self) -> bool:
         """Whether what was opened still lies at its place, and no other in its stead."""
@@ -328,9 +330,20 @@ class SqliteStore:
                 with exclusive(self.directory / LOCK, wait=False):
                     connection = database.connect(self.directory, write=True)
                     try:
-                        database.migrate(connection)
+                        self._migrate(connection)
                     finally:
                         connection.close()
+
+    def _migrate(self, connection: database.Connection) -> None:
+        with transaction(connection):
+            tables, secret = Tables(connection, self._around), self._secret
+            earlier = database.format_of(connection)
+            own = secret is not None and is_sealed(tables, secret)  # the seal is over the names of roots
+            database.migrate(connection)
+            if self._around is None or earlier >= database.MOVING_NAMES or not name_from(tables, self._around):
+                return
+            if secret is not None and own:
+                seal_owner(tables, secret)
 
     @contextmanager
     def _reading(self) -> Iterator[Tables]:
@@ -339,7 +352,7 @@ class SqliteStore:
             connection, file = self._take_connection()
             try:
                 database.refuse_newer(connection, self.directory)  # since this process opened it
-                tables = Tables(connection)
+                tables = Tables(connection, self._around)
                 self.identity = tables.identity
                 yield tables
                 self.identity = tables.identity
@@ -377,7 +390,8 @@ class SqliteStore:
         with exclusive(self.directory / LOCK, wait=wait, brief=brief), database.translated(self.directory):
             connection = database.connect(self.directory, write=True)
             try:
-                tables = Tables(connection)
+                note(connection, self._around)
+                tables = Tables(connection, self._around)
                 files.sweep(self.directory, keep=tables.state().generation)
                 yield tables
             finally:
@@ -511,19 +525,20 @@ def _lenient(tables: Tables) -> Iterator[None]:
 
 def _incomplete_files(tables: Tables) -> list[str]:
     """The paths of files of which fewer documents are left than were put, or more."""
-    return [path for (path,) in tables.rows(f"SELECT path FROM file WHERE documents <> {_LEFT} ORDER BY path")]
+    found = tables.rows(f"SELECT raw, path FROM file WHERE documents <> {_LEFT} ORDER BY path")
+    return [tables.names.shown(raw, path) for raw, path in found]
 
 
 def _broken_documents(tables: Tables) -> dict[int, tuple[str, str]]:
     """Documents of which something is not what was written: id → path, finding."""
     broken = {}
-    for number, path in tables.rows("SELECT id, path FROM document ORDER BY id"):
+    for number, raw, path in tables.rows("SELECT id, raw, path FROM document ORDER BY id"):
         try:
             tables.verify(number)
         except IndexDamaged as error:
-            broken[number] = (str(path), error.message)
-    for number, path in tables.rows(f"SELECT d.id, d.path FROM {_RENAMED}"):
-        broken[number] = (str(path), "the name of its file is not what was written")
+            broken[number] = (str(tables.names.shown(raw, path)), error.message)
+    for number, raw, path in tables.rows(f"SELECT d.id, d.raw, d.path FROM {_RENAMED}"):
+        broken[number] = (str(tables.names.shown(raw, path)), "the name of its file is not what was written")
     return broken
 
 

@@ -90,8 +90,12 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             " terms BLOB NOT NULL)"
         ),
     ),
+    # Names of an index that moves with a folder are stored from there (`names`). The tables stay what they are.
+    (),
 )
 VERSION = len(MIGRATIONS)
+WORK_STATE, MOVING_NAMES = 2, 3
+"""The formats that brought them."""
 
 
 class Connection(sqlite3.Connection):
@@ -200,6 +204,11 @@ def refuse_newer(connection: sqlite3.Connection, directory: Path) -> None:
 def is_current(connection: sqlite3.Connection) -> bool:
     """Whether the database has the tables of this version."""
     return _versions(connection)[1] == VERSION
+
+
+def format_of(connection: sqlite3.Connection) -> int:
+    """The format that the database's tables have."""
+    return _versions(connection)[1]
 
 
 def set_aside_strange_log(directory: Path) -> None:
@@ -498,8 +507,13 @@ def _crc(data: bytes, key: tuple[int, ...]) -> bytes:
 # The file is a database like the index's own, without what is derived from it: that is built anew.
 
 
-def write_backup(connection: sqlite3.Connection, target: Path) -> None:
-    """Write what the connection's transaction sees into a new file: whole, or not at all. Raises UsageError."""
+def write_backup(
+    connection: sqlite3.Connection, target: Path, finish: Callable[[sqlite3.Connection], None] | None = None
+) -> None:
+    """Write what the connection's transaction sees into a new file: whole, or not at all; `finish` adds to the copy.
+
+    Raises UsageError.
+    """
     if os.path.lexists(target):
         raise UsageError(f"{target} is there already", "name a new file: no backup is written over")
     if not target.parent.is_dir():
@@ -510,6 +524,8 @@ def write_backup(connection: sqlite3.Connection, target: Path) -> None:
         copy = sqlite3.connect(scratch, isolation_level=None)
         try:
             connection.backup(copy)
+            if finish is not None:
+                finish(copy)
             copy.execute("PRAGMA journal_mode = DELETE")  # one file, without a log beside it
         finally:
             copy.close()

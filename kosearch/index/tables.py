@@ -27,13 +27,14 @@ from kosearch.index.contract import (
 )
 from kosearch.index.database import (
     BUCKETS,
+    WORK_STATE,
     Connection,
     bucket,
     checksum,
     damaged,
     decode_counts,
+    format_of,
     integer_of,
-    is_current,
     read_identity,
     read_meta,
     read_optional_meta,
@@ -42,6 +43,7 @@ from kosearch.index.database import (
     write_meta,
 )
 from kosearch.index.lexical import decode_lines
+from kosearch.index.names import names_of
 from kosearch.index.vectors import decode_vectors
 from kosearch.records import Extracted, Heading, OcrSpan, PageStart, Passage, Reason, Skipped, Statistics
 
@@ -85,9 +87,11 @@ class State:
 class Tables:
     """The database of one index, through one connection."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, around: bytes | None = None) -> None:
+        """`around` is the folder that the index moves with, if there is one."""
         self.connection = connection
         self.identity = read_identity(connection)
+        self.names = names_of(connection, around)
 
     def state(self) -> State:
         """The published generation. The first read of a transaction: it fixes what the rest of it sees."""
@@ -103,12 +107,12 @@ class Tables:
 
     def documents(self, which: str = PUBLISHED) -> Iterator[StoredDocument]:
         """Documents by id."""
-        return map(_document, self._document_rows(which))
+        return map(self._document, self._document_rows(which))
 
     def descriptions(self) -> Iterator[Description]:
         """What filters look at, of published documents."""
         for row in self._document_rows(PUBLISHED):
-            yield row[0], row[2], row[3], row[4], row[6], integer_of(row[11])
+            yield row[0], self.names.shown(row[1], row[2]), row[3], row[4], row[6], integer_of(row[11])
 
     def documents_of(self, ids: Sequence[int]) -> list[StoredDocument]:
         """Those documents of these that are published, by id."""
@@ -116,19 +120,20 @@ class Tables:
             f"SELECT {DOCUMENT}, checksum FROM document d WHERE {PUBLISHED}"
             " AND id IN (SELECT value FROM json_each(?)) ORDER BY id"
         )
-        return [_document(_checked(row)) for row in self.rows(sql, json.dumps(ids))]
+        return [self._document(_checked(row)) for row in self.rows(sql, json.dumps(ids))]
 
     def documents_with_hash(self, beginning: str) -> list[StoredDocument]:
         """Published documents whose text's hash begins so, by id."""
         sql = f"SELECT {DOCUMENT}, checksum FROM document d WHERE {PUBLISHED} AND text_hash BETWEEN ? AND ? ORDER BY id"
         return [
-            _document(_checked(row)) for row in self.rows(sql, beginning, f"{beginning}g")
+            self._document(_checked(row)) for row in self.rows(sql, beginning, f"{beginning}g")
         ]  # "g" follows all digits
 
     def by_path(self, ids: Sequence[int]) -> list[int]:
         """Documents in the order of their paths' bytes, then of their members."""
-        sql = "SELECT id FROM document WHERE id IN (SELECT value FROM json_each(?)) ORDER BY raw, member, id"
-        return [number for (number,) in self.rows(sql, json.dumps(ids))]
+        sql = "SELECT raw, member, id FROM document WHERE id IN (SELECT value FROM json_each(?))"
+        found = ((self.names.here(raw), member, number) for raw, member, number in self.rows(sql, json.dumps(ids)))
+        return [number for _, _, number in sorted(found)]
 
     def document_text(self, document: StoredDocument, start: int = 0, end: int | None = None) -> str:
         """The text of a document, or its slice [start:end] in code points."""
@@ -200,7 +205,7 @@ class Tables:
 
     def stored_file(self, number: int, path: str, state: FileState) -> StoredFile:
         """All that there is of a file, published or not yet."""
-        documents = [_document(row) for row in self._document_rows(f"{NEXT} AND file_id = {number}")]
+        documents = [self._document(row) for row in self._document_rows(f"{NEXT} AND file_id = {number}")]
         partial = self.rows("SELECT reason, detail, member FROM problem WHERE file_id = ? AND NOT whole", number)
         return StoredFile(
             path,
@@ -352,7 +357,7 @@ class Tables:
     def verify(self, document_id: int) -> None:
         """See that everything of a document, published or not, is what was written. Raises IndexDamaged."""
         sql = f"SELECT {DOCUMENT}, checksum FROM document d WHERE id = ?"
-        document = _document(_checked(next(self.rows(sql, document_id))))
+        document = self._document(_checked(next(self.rows(sql, document_id))))
         text = self.document_text(document)
         if hashlib.sha256(text.encode()).hexdigest() != document.text_hash:
             raise damaged(f"the text of {document.path}")
@@ -373,22 +378,23 @@ class Tables:
 
     def roots(self) -> dict[bytes, Globs]:
         """The roots that `index` without a path goes through, and the globs they were indexed with."""
-        found = self.rows("SELECT raw, globs FROM root ORDER BY raw")
+        found = sorted((self.names.here(raw), globs) for raw, globs in self.rows("SELECT raw, globs FROM root"))
         return {root: {name: tuple(globs) for name, globs in json.loads(value).items()} for root, value in found}
 
     def problems(self) -> list[Skipped]:
         """Files and parts of files that are not searchable, by path."""
-        return [
-            Skipped(path, Reason(reason), detail, member)
-            for path, reason, detail, member in self.rows(
-                "SELECT path, reason, detail, member FROM problem JOIN file ON file.id = file_id"
-                " ORDER BY path, problem.rowid"
+        found = [
+            Skipped(self.names.shown(raw, path), Reason(reason), detail, member)
+            for raw, path, reason, detail, member in self.rows(
+                "SELECT raw, path, reason, detail, member FROM problem JOIN file ON file.id = file_id"
+                " ORDER BY problem.rowid"
             )
         ]
+        return sorted(found, key=lambda one: one.path)
 
     def _ocr(self) -> dict[str, int]:
         """What came of the pictures in files."""
-        if not is_current(self.connection):
+        if format_of(self.connection) < WORK_STATE:
             return {}
         waiting, unread = "reader LIKE '%ocr/waiting%'", "(reader LIKE '%ocr/none%' OR reader LIKE '%ocr/off%')"
         sql = f"SELECT count(*), sum({waiting}), sum({unread}) FROM file WHERE reader LIKE '%ocr/%'"
@@ -441,7 +447,7 @@ class Tables:
         return unseal(row[0], "heading", document_id, heading).decode()
 
     def _files(self, which: str, *parameters: int) -> Iterator[tuple[int, str, FileState]]:
-        later = "ctime_ns, inode, reader, limits" if is_current(self.connection) else "0, 0, '', ''"
+        later = "ctime_ns, inode, reader, limits" if format_of(self.connection) >= WORK_STATE else "0, 0, '', ''"
         sql = (
             f"SELECT id, path, raw, root, size, mtime_ns, hash, reason, detail, documents, {later}"
             f" FROM file LEFT JOIN problem ON file_id = file.id AND whole WHERE {which} ORDER BY file.id"
@@ -451,8 +457,8 @@ class Tables:
             number, path, path_bytes, root, size, mtime_ns, content_hash, reason, detail, documents, *rest = row
             ctime_ns, inode, reader, limits = rest
             state = FileState(
-                path_bytes,
-                shared.setdefault(root, root),
+                self.names.here(path_bytes),
+                shared.setdefault(root, self.names.here(root)),
                 integer_of(size),
                 integer_of(mtime_ns),
                 content_hash,
@@ -464,12 +470,29 @@ class Tables:
                 shared.setdefault(reader, reader),
                 shared.setdefault(limits, limits),
             )
-            yield number, path, state
+            yield number, self.names.shown(path_bytes, path), state
 
     def _document_rows(self, which: str) -> Iterator[Sequence[Any]]:
         return map(
             _checked,
             self.rows(f"SELECT {DOCUMENT}, checksum FROM document d WHERE {which} ORDER BY id"),
+        )
+
+    def _document(self, row: Sequence[Any]) -> StoredDocument:
+        number, raw, path, member, kind, title, metadata, text_hash, length, passages, size, mtime_ns = row[:12]
+        return StoredDocument(
+            number,
+            self.names.here(raw),
+            self.names.shown(raw, path),
+            member,
+            kind,
+            title,
+            json.loads(metadata),
+            text_hash,
+            length,
+            passages,
+            integer_of(size),
+            integer_of(mtime_ns),
         )
 
     def _blobs(self, column: str, ids: Sequence[int]) -> list[bytes]:
@@ -492,24 +515,6 @@ def _checked(row: Sequence[Any]) -> Sequence[Any]:
     if row[-1] != checksum(*row[:-1]):
         raise damaged(f"document {row[0]}")
     return row
-
-
-def _document(row: Sequence[Any]) -> StoredDocument:
-    number, path_bytes, path, member, kind, title, metadata, text_hash, length, passages, size, mtime_ns = row[:12]
-    return StoredDocument(
-        number,
-        path_bytes,
-        path,
-        member,
-        kind,
-        title,
-        json.loads(metadata),
-        text_hash,
-        length,
-        passages,
-        integer_of(size),
-        integer_of(mtime_ns),
-    )
 
 
 # Whose an index is: made by this user on this machine, or somebody else's.
@@ -558,6 +563,6 @@ def _write_owner(tables: Tables, owner: dict[str, str] | None) -> None:
 
 def _owner_seal(tables: Tables, key: bytes, number: str) -> str:
     identity = tables.identity
-    roots = sorted(path_bytes.hex() for path_bytes in tables.roots())
+    roots = sorted(raw.hex() for (raw,) in tables.rows("SELECT raw FROM root"))
     sealed = json.dumps([number, identity.model, identity.endpoint, roots], sort_keys=True)
     return hmac.digest(key, sealed.encode(), "sha256").hex()

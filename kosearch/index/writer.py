@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
+import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, replace
@@ -39,6 +41,7 @@ from kosearch.index.database import (
 )
 from kosearch.index.files import Damaged, Manifest, step
 from kosearch.index.lexical import FOLDER, Counts, Lexical, decode_lines, encode_terms, write_lexical
+from kosearch.index.names import Names
 from kosearch.index.tables import (
     DOCUMENT,
     HAS_RECOGNISED,
@@ -81,6 +84,7 @@ class SqliteWriter:
         self._tables = tables
         self._secret = secret if secret is not None and is_sealed(tables, secret) else None
         self._connection = tables.connection
+        self._names = tables.names
 
     def transaction(self) -> AbstractContextManager[None]:
         """All that is written inside is committed together, or not at all. May be nested."""
@@ -115,6 +119,7 @@ class SqliteWriter:
 
         `reader` is what read the content, with its version.
         """
+        source = self._names.of(source)
         with self.transaction():
             number = self._file(source, content_hash, reader)
             self._retire(number)
@@ -131,6 +136,7 @@ class SqliteWriter:
         What it had stays searchable, unless the file is empty or gone. `reader` is what refused the content, with
         its version, and `limits` those under which reading failed: with others it may be tried again.
         """
+        source = self._names.of(source)
         with self.transaction():
             number = self._file(source, content_hash, reader, limits)
             if skipped.reason in LEAVES:
@@ -139,27 +145,22 @@ class SqliteWriter:
 
     def touch(self, source: SourceFile) -> None:
         """The file has the content that the index knows, and perhaps other times or another root."""
+        source = self._names.of(source)
         self._relocate(source.path_bytes, source)
 
     def move(self, old_raw: bytes, source: SourceFile) -> None:
         """A file that is known has another name now, and all that it had."""
+        old, source = self._names.stored(old_raw), self._names.of(source)
         with self.transaction():
-            known = self._connection.execute("SELECT 1 FROM file WHERE raw = ?", (old_raw,)).fetchone()
-            if known and old_raw != source.path_bytes:
-                self.remove([source.path_bytes])
-            self._relocate(old_raw, source)
+            known = self._connection.execute("SELECT 1 FROM file WHERE raw = ?", (old,)).fetchone()
+            if known and old != source.path_bytes:
+                self._remove(source.path_bytes)
+            self._relocate(old, source)
 
     def remove(self, raws: Sequence[bytes]) -> int:
         """Forget files and their documents; returns how many there were."""
-        removed = 0
         with self.transaction():
-            for path_bytes in raws:
-                row = self._connection.execute("SELECT id FROM file WHERE raw = ?", (path_bytes,)).fetchone()
-                if row:
-                    self._retire(row[0])
-                    self._connection.execute("DELETE FROM file WHERE id = ?", row)
-                    removed += 1
-        return removed
+            return sum(self._remove(self._names.stored(one)) for one in raws)
 
     def recognised(self, engine: str) -> dict[bytes, str]:
         """What this engine has found in pictures, by the hash of their pixels; what is damaged is not there."""
@@ -184,15 +185,16 @@ class SqliteWriter:
 
     def add_root(self, path_bytes: bytes, globs: Globs | None = None) -> None:
         """Remember a root, and its globs where some are given; without, those it had stay."""
+        raw = self._names.stored(path_bytes)
         with self.transaction():
             verb = "INSERT OR IGNORE" if globs is None else "INSERT OR REPLACE"
-            self._connection.execute(f"{verb} INTO root VALUES (?, ?)", (path_bytes, json.dumps(globs or {})))
+            self._connection.execute(f"{verb} INTO root VALUES (?, ?)", (raw, json.dumps(globs or {})))
             self._seal()
 
     def forget_root(self, path_bytes: bytes) -> None:
         """Forget a root; its files stay until they are removed."""
         with self.transaction():
-            self._connection.execute("DELETE FROM root WHERE raw = ?", (path_bytes,))
+            self._connection.execute("DELETE FROM root WHERE raw = ?", (self._names.stored(path_bytes),))
             self._seal()
 
     def last_run(self) -> Mapping[str, Any] | None:
@@ -250,6 +252,14 @@ class SqliteWriter:
                 " = (?, ?, ?, ?, ?, ?, ?) WHERE raw = ?",
                 (now, path, size, mtime_ns, now, path, root, size, mtime_ns, ctime_ns, inode, path_bytes),
             )
+
+    def _remove(self, raw: bytes) -> bool:
+        """Forget a file; whether it was known."""
+        row = self._connection.execute("SELECT id FROM file WHERE raw = ?", (raw,)).fetchone()
+        if row:
+            self._retire(row[0])
+            self._connection.execute("DELETE FROM file WHERE id = ?", row)
+        return row is not None
 
     def _retire(self, file_id: int) -> None:
         """Published documents wait for the next generation to leave; pending ones were never seen."""
@@ -622,3 +632,40 @@ class SqliteReanalysis:
     def finish(self) -> int:
         """Make the new terms those of the index, and publish. Returns the generation that answers now."""
         return publish(self._directory, self._tables, anew=self._identity)
+
+
+# Names of an index of an earlier format: all were absolute.
+
+
+def name_from(tables: Tables, around: bytes) -> bool:
+    """Name the files of a folder from there, where the index lies in it (see `names`); whether it does.
+
+    It may have been moved since it was indexed: then it is known by a file that is there, with the size that it had.
+    An index of another folder may lie in one of that name, too, and stays as it is.
+    """
+    connection = tables.connection
+    roots = [raw for (raw,) in connection.execute("SELECT raw FROM root")]
+    if len(roots) != 1:
+        return False
+    before, now = Names(roots[0]), Names(around)
+    known = connection.execute("SELECT raw, size FROM file WHERE documents")
+    if roots[0] != around and not any(_is_there(now.here(before.stored(raw)), size) for raw, size in known):
+        return False
+    connection.create_function("stored_name", 1, before.stored, deterministic=True)
+    connection.create_function("stored_path", 2, before.stored_path, deterministic=True)
+    connection.execute("UPDATE root SET raw = stored_name(raw)")
+    names = "stored_name(raw), stored_path(raw, path)"
+    connection.execute(f"UPDATE file SET (raw, path, root) = ({names}, stored_name(root))")
+    renamed = DOCUMENT.replace("raw, path", names)
+    connection.execute(  # what was damaged before stays so
+        f"UPDATE document SET (raw, path, checksum) = ({names},"
+        f" iif(checksum = row_checksum({DOCUMENT}), row_checksum({renamed}), -1))"
+    )
+    return True
+
+
+def _is_there(path_bytes: bytes, size: int) -> bool:
+    with suppress(OSError):
+        found = os.stat(path_bytes)
+        return stat.S_ISREG(found.st_mode) and found.st_size == size
+    return False
