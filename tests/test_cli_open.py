@@ -48,6 +48,18 @@ def test_viewers_go_to_the_page_or_line(here: Path, monkeypatch: pytest.MonkeyPa
     assert viewer(settings, hit("hwp")) == [str(here / "xdg-open"), "/docs/a b; rm -rf '.x"]
 
 
+def test_on_a_mac_skim_goes_to_the_page(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    add(here, "open")
+    monkeypatch.setattr("sys.platform", "darwin")
+    monkeypatch.setattr("kosearch.cli.open._APPLICATIONS", (str(here),))
+    settings, path = config.load({}), "/docs/a b; rm -rf '.x"
+    assert viewer(settings, hit("pdf", page=3)) == [str(here / "open"), path]  # Preview opens it, at its beginning
+    (here / "Skim.app").mkdir()
+    command = viewer(settings, hit("pdf", page=3))
+    assert (command[0], command[-2:]) == ("/usr/bin/osascript", [path, "3"])  # data for the script, and no part of it
+    assert "tell document 1 to go to page ((item 2 of argv) as integer)" in command
+
+
 def test_the_settings_name_viewers_by_type(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KOSEARCH_VIEWERS", "pdf=my pdf --at {page} {path}; hwp=hwpview; other=show '{path}#{line}'")
     settings = config.load({})

@@ -6,8 +6,9 @@ import json
 import os
 import re
 import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from threading import Event
@@ -27,7 +28,7 @@ from mcp_types import CallToolResult, PaginatedRequestParams
 
 import kosearch
 from kosearch import config
-from kosearch.agents import asking, tools
+from kosearch.agents import asking, here, tools
 from kosearch.cli import main
 from kosearch.cli import mcp as cli_mcp
 from kosearch.errors import ResourcesError
@@ -151,6 +152,33 @@ def test_status_and_refresh(agent: Agent) -> None:
     told = agent.text("status")
     assert "documents: 8 in 8 files; passages: 9" in told
     assert "brought up to date: " in told
+
+
+def test_several_indexes_are_asked_as_one(indexed: Program, tmp_path: Path) -> None:
+    (tmp_path / "trip.txt").write_text("Vacation days that are left move to March.\n")
+    assert indexed.run("index", tmp_path, "--index", "trips", "--model", "bundled").returncode == 0
+    try:
+        with Agent(indexed.environment, CORPUS) as one:
+            for index in ("all", ["default", "trips"]):
+                found = one.text("search", questions=["휴가 vacation"], mode="lexical", index=index)
+                assert re.search(r"trip\.txt:1 \[[0-9a-f]{12}:0:\d+\] 0\.\d\d (weak )?\(index trips\)", found)
+                assert re.search(r"휴가규정\.md:\d+-\d+ \[.*\(index default\)", found)
+            id = re.findall(r"trip\.txt:1 \[(.*?)\]", found)[0]
+            assert "move to March" in one.text("read", id=id, index="trips")
+            assert "trip.txt" in one.text("list_files", index="all", path=["trip*"])
+            assert one.text("status", index="all").count("documents: ") == 2
+            assert "(index trips)\nfiles: 0 added" in one.text("refresh", index=["trips", "default"])
+            assert one.error("search", questions=["휴가"], index=["trips", "nothing"]).startswith("there is no index")
+            assert one.error("search", questions=["휴가"], index=[]).startswith("no index is named")
+    finally:
+        assert indexed.run("indexes", "remove", "--yes", "trips").returncode == 0
+
+
+def test_in_haste_words_find_without_kiwi(indexed: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "kiwipiepy", None)  # importing it fails
+    settings = config.load({"resident": False, "index": "default"}, indexed.environment)
+    found = here.Here(settings, "/", 12_000).by_words(["default"], asking.Wish([QUESTION, "소화기 사용법은?"], k=1))
+    assert [Path(one["hits"][0]["path"]).name for one in found["answers"]] == ["휴가규정.md", "소방안전.pdf"]
 
 
 def test_errors_say_what_to_do(agent: Agent) -> None:
@@ -280,12 +308,11 @@ class _Slow(asking.Asker):
         super().__init__(config.load({"resident": False}), "/")
         self._meaning, self._words = meaning, words
 
-    def _by_meaning(self, settings: config.Settings, wish: asking.Wish) -> dict[str, Any]:
+    def _by_meaning(self, indexes: Sequence[str], wish: asking.Wish) -> dict[str, Any]:
         self._meaning()
         return {"answers": [{"question": "", "hits": [], "by": "meaning"}], "next": None}
 
-    def _here(self, settings: config.Settings, wish: asking.Wish) -> dict[str, Any]:
-        assert wish.mode == "lexical"
+    def _by_words(self, indexes: Sequence[str], wish: asking.Wish) -> dict[str, Any]:
         self._words()
         return {"answers": [{"question": "", "hits": [], "by": "words"}], "next": None}
 
@@ -302,7 +329,7 @@ class TestPatience:
     @pytest.mark.parametrize(("seconds", "by"), [(0.0, "meaning"), (0.4, "meaning"), (3.0, "words")])
     def test_what_takes_too_long_is_answered_by_words(self, seconds: float, by: str) -> None:
         began = time.monotonic()
-        [found] = _Slow(lambda: time.sleep(seconds)).answers("default", asking.Wish(["휴가"]))["answers"]
+        [found] = _Slow(lambda: time.sleep(seconds)).answers(["default"], asking.Wish(["휴가"]))["answers"]
         assert found["by"] == by
         assert ("warnings" in found) == (by == "words")
         assert time.monotonic() - began < 0.9
@@ -311,7 +338,7 @@ class TestPatience:
         ends = Event()
         began = time.monotonic()
         with pytest.raises(ResourcesError, match="the machine is busy"):
-            _Slow(ends.wait, ends.wait).answers("default", asking.Wish(["휴가"]))
+            _Slow(ends.wait, ends.wait).answers(["default"], asking.Wish(["휴가"]))
         assert time.monotonic() - began < 2
         ends.set()
 
@@ -320,10 +347,10 @@ class TestPatience:
             raise ResourcesError("no memory")
 
         with pytest.raises(ResourcesError, match="no memory"):
-            _Slow(fail).answers("default", asking.Wish(["휴가"]))
+            _Slow(fail).answers(["default"], asking.Wish(["휴가"]))
         ends = Event()
         with pytest.raises(ResourcesError, match="no memory"):
-            _Slow(ends.wait, fail).answers("default", asking.Wish(["휴가"]))
+            _Slow(ends.wait, fail).answers(["default"], asking.Wish(["휴가"]))
         ends.set()
 
 
@@ -332,7 +359,7 @@ class TestCap:
         hits = [{**HIT, "rank": n, "excerpt": "가" * 300} for n in range(11, 61)]
 
         class Full(asking.Asker):
-            def answers(self, index: str, wish: asking.Wish) -> dict[str, Any]:
+            def answers(self, indexes: Sequence[str], wish: asking.Wish) -> dict[str, Any]:
                 return {"answers": [{"question": q, "hits": hits} for q in wish.questions], "next": None}
 
         settings = config.load({"resident": False})

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from kosearch.config import Settings
@@ -19,7 +20,7 @@ from kosearch.errors import ResourcesError
 from kosearch.resident import launcher, protocol
 
 if TYPE_CHECKING:
-    from kosearch.library import Index
+    from kosearch.agents.here import Here
 
 PREPARING = 2.5
 """Seconds without an answer after which one by words alone is sought as well…"""
@@ -35,7 +36,7 @@ _MOST = 64_000
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What is asked of an index."""
+    """What is asked of one index, or of several as one."""
 
     questions: Sequence[str]
     k: int = 8
@@ -54,7 +55,6 @@ class Asker:
         self._settings = settings
         self._cwd = cwd
         self._threads = ThreadPoolExecutor(8, "ask")
-        self._indexes: dict[str, Index] = {}
 
     def begin(self) -> None:
         """Have the warm process started, and the index loaded there, while this one does something else."""
@@ -63,16 +63,15 @@ class Asker:
     def _warmed_up(self) -> None:
         if self._settings.resident:
             with suppress(launcher.Unavailable):
-                self._by_warm_process(self._settings, Wish(["가"], k=1), protocol.STARTING)
+                self._by_warm_process([self._settings.index], Wish(["가"], k=1), protocol.STARTING)
 
-    def answers(self, index: str, wish: Wish) -> dict[str, Any]:
+    def answers(self, indexes: Sequence[str], wish: Wish) -> dict[str, Any]:
         """The answers to all questions, within LONGEST. Raises KosearchError."""
         began = time.monotonic()
-        settings = replace(self._settings, index=index)
-        asked = self._threads.submit(self._by_meaning, settings, wish)
+        asked = self._threads.submit(self._by_meaning, indexes, wish)
         if _is_done([asked], began + PREPARING):
             return asked.result()
-        words = self._threads.submit(self._here, settings, replace(wish, mode="lexical"))
+        words = self._threads.submit(self._by_words, indexes, wish)
         if _is_done([asked], began + WORDS_ONLY):
             return asked.result()
         _is_done([asked, words], began + LONGEST)
@@ -93,14 +92,25 @@ class Asker:
                 return found
         return None
 
-    def _by_meaning(self, settings: Settings, wish: Wish) -> dict[str, Any]:
-        if settings.resident:
+    def _by_meaning(self, indexes: Sequence[str], wish: Wish) -> dict[str, Any]:
+        if self._settings.resident:
             with suppress(launcher.Unavailable):  # errors in the question too: this process then meets them itself
-                return self._by_warm_process(settings, wish, LONGEST)
-        return self._here(settings, wish)
+                return self._by_warm_process(indexes, wish, LONGEST)
+        return self._here.by_meaning(indexes, wish)
 
-    def _by_warm_process(self, settings: Settings, wish: Wish, patience: float) -> dict[str, Any]:
-        argv = ["query", "--brief", f"--max-bytes={_MOST}", f"--index={settings.index}"]
+    def _by_words(self, indexes: Sequence[str], wish: Wish) -> dict[str, Any]:
+        return self._here.by_words(indexes, wish)
+
+    @cached_property
+    def _here(self) -> Here:
+        """Answers in this process. Imported when first wanted, for the warm process is to be started before."""
+        from kosearch.agents.here import Here
+
+        return Here(self._settings, self._cwd, _MOST)
+
+    def _by_warm_process(self, indexes: Sequence[str], wish: Wish, patience: float) -> dict[str, Any]:
+        settings = replace(self._settings, index=indexes[0])
+        argv = ["query", "--brief", f"--max-bytes={_MOST}", *(f"--index={one}" for one in indexes)]
         argv += [f"-k{wish.k}", f"--offset={wish.offset}"]
         for name in ("mode", "after", "before"):
             if (value := getattr(wish, name)) is not None:
@@ -114,26 +124,6 @@ class Asker:
         except ValueError as error:
             raise launcher.Unavailable(str(error)) from error
         return found
-
-    def _here(self, settings: Settings, wish: Wish) -> dict[str, Any]:
-        from kosearch.agents import brief
-        from kosearch.library import Index
-
-        index = self._indexes.setdefault(settings.index, Index(settings, questions=len(wish.questions)))
-        try:
-            found = index.search(
-                list(wish.questions),
-                k=wish.offset + wish.k,
-                mode=wish.mode,
-                path=wish.path,
-                type=wish.type,
-                after=wish.after,
-                before=wish.before,
-            )
-        except Exception:
-            index.close()  # whatever it was, the next question opens it anew
-            raise
-        return brief.answers(found, wish.offset, wish.k, _MOST, self._cwd, many=True)
 
 
 def _is_done(futures: Sequence[Future[Any]], ends: float) -> bool:

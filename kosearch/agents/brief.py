@@ -20,13 +20,17 @@ _DIGITS = 12
 """Of a document's hash: two among a million documents begin alike once in five hundred indexes, which is noticed."""
 
 
-def answers(found: Sequence[Answer], offset: int, k: int, most: int, cwd: str, *, many: bool) -> dict[str, Any]:
+def answers(
+    found: Sequence[Answer], offset: int, k: int, most: int, cwd: str, *, many: bool, named: bool = False
+) -> dict[str, Any]:
     """Answers to questions that were asked for `offset` + `k` hits, as JSON in at most `most` bytes of UTF-8.
+
+    Where several indexes were asked, hits are `named` by theirs.
 
     What does not fit is left out at whole hits, at least one of them and of all questions as many; `next` is the
     offset to go on with, and null where all hits are given.
     """
-    shown = [[hit(one, answer, cwd) for one in answer.hits[offset : offset + k]] for answer in found]
+    shown = [[hit(one, answer, cwd, named=named) for one in answer.hits[offset : offset + k]] for answer in found]
     heads = [_head(answer) for answer in found]
     left = most - len(_bytes(_whole(heads, [[] for _ in found], 0, many=many)))
     count, longest = 0, max(map(len, shown), default=0)
@@ -39,12 +43,13 @@ def answers(found: Sequence[Answer], offset: int, k: int, most: int, cwd: str, *
     return _whole(heads, [hits[:count] for hits in shown], offset + count if more else None, many=many)
 
 
-def hit(found: Hit, answer: Answer, cwd: str) -> dict[str, Any]:
+def hit(found: Hit, answer: Answer, cwd: str, *, named: bool = False) -> dict[str, Any]:
     """A hit's fields. What says nothing is left out: `heading` and pages where there are none, `state` when current."""
     place = found.cited
     value: dict[str, Any] = {
         "rank": found.rank,
         "id": short_id(found.document_hash, found.passage.start, found.passage.end),
+        **({"index": found.index} if named else {}),
         "path": shown_path(found.path, cwd),
     }
     if found.member:

@@ -233,4 +233,5 @@ def _lean(value: dict[str, Any]) -> dict[str, Any]:
     kept = {name: part for name, part in value.items() if name not in ("title", "anyOf", "default")}
     given = [one for one in value.get("anyOf", ()) if one != {"type": "null"}]
     default = {"default": value["default"]} if value.get("default") is not None else {}
-    return {**kept, **(given[0] if given else {}), **default}
+    kinds = {"anyOf": given} if len(given) > 1 else given[0] if given else {}
+    return {**kept, **kinds, **default}

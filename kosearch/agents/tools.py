@@ -49,7 +49,10 @@ class _Arguments(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-_IndexName = Annotated[str | None, Field(description="Which index; the usual one if left out.")]
+_IndexName = Annotated[str | None, Field(description="Which index: as the hit says; the usual one if left out.")]
+_IndexNames = Annotated[
+    str | list[str] | None, Field(description='Which index, or several, or "all"; the usual one if left out.')
+]
 _Globs = Annotated[
     list[str], Field(default_factory=list, description="Only paths that match one of these globs, as in .gitignore.")
 ]
@@ -79,7 +82,7 @@ class Search(_Arguments):
     type: _Types
     after: _After = None
     before: _Before = None
-    index: _IndexName = None
+    index: _IndexNames = None
     offset: _Offset = 0
 
 
@@ -99,20 +102,20 @@ class ListFiles(_Arguments):
     type: _Types
     after: _After = None
     before: _Before = None
-    index: _IndexName = None
+    index: _IndexNames = None
     offset: _Offset = 0
 
 
 class Status(_Arguments):
     """Tell which indexes there are, what one holds and how fresh it is."""
 
-    index: _IndexName = None
+    index: _IndexNames = None
 
 
 class Refresh(_Arguments):
     """Bring an index up to date with the files of its folders now: what is new, changed or gone."""
 
-    index: _IndexName = None
+    index: _IndexNames = None
 
 
 class Tools:
@@ -137,7 +140,7 @@ class Tools:
             wanted.after,
             wanted.before,
         )
-        found = self._asker.answers(self._name(wanted.index), wish)
+        found = self._asker.answers(self._names(wanted.index), wish)
         answers = found["answers"]
         longest = max((len(one["hits"]) for one in answers), default=0)
         go_on = found["next"]
@@ -167,12 +170,16 @@ class Tools:
 
     def list_files(self, wanted: ListFiles) -> str:
         """A line a document."""
-        with self._opened(wanted.index) as index:
-            found = index.documents(path=wanted.path, type=wanted.type, after=wanted.after, before=wanted.before)
+        names = self._names(wanted.index)
+        found: list[tuple[str, StoredDocument]] = []
+        for name in names:
+            with self._opened(name) as index:
+                listed = index.documents(path=wanted.path, type=wanted.type, after=wanted.after, before=wanted.before)
+            found += [(name, one) for one in listed]
         lines: list[str] = []
         size, last = 0, wanted.offset
-        for one in found[wanted.offset :]:
-            line = self._listed(one)
+        for name, one in found[wanted.offset :]:
+            line = self._listed(one) + (_in(name) if len(names) > 1 else "")
             size += len(line) + 1
             if size > CAP - 200 and lines:
                 break
@@ -184,8 +191,11 @@ class Tools:
         return "\n".join(lines) + rest
 
     def status(self, wanted: Status) -> str:
-        """What an index holds, a line a fact."""
-        with self._opened(wanted.index) as index:
+        """What indexes hold, a line a fact."""
+        return "\n\n".join(map(self._status, self._names(wanted.index)))[:CAP]
+
+    def _status(self, name: str) -> str:
+        with self._opened(name) as index:
             state, roots, changes = index.status(), index.roots(), index.changes()
         lines = [
             f"index: {index.settings.index} (all: {', '.join(self.names())})",
@@ -201,21 +211,28 @@ class Tools:
         if state.problems:
             reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(state.problems.items()))
             lines.append(f"not searchable: {reasons} (kosearch status --problems lists them)")
-        return _clean("\n".join(lines))[:CAP]
+        return _clean("\n".join(lines))
 
     def refresh(self, wanted: Refresh, report: Report, cancelled: Event) -> str:
         """What was new. Left early when cancelled: what was committed until then stays."""
+        names = self._names(wanted.index)
+        done = [(_in(name) if len(names) > 1 else "", self._refreshed(name, report, cancelled)) for name in names]
+        return "\n".join(f"{title}\n{text}".strip() for title, text in done)[:CAP]
+
+    def _refreshed(self, name: str, report: Report, cancelled: Event) -> str:
+        if cancelled.is_set():
+            return "cancelled"
         report(0.0, None, "looking at the folders")
-        if (done := self._asker.refreshed(self._name(wanted.index))) is not None:
-            return _clean(_run(done))[:CAP]
-        with self._opened(wanted.index) as index:
+        if (done := self._asker.refreshed(name)) is not None:
+            return _clean(_run(done))
+        with self._opened(name) as index:
             run = index.indexing()
             for step in run:
                 if cancelled.is_set():
                     run.close()
                     return "cancelled"
                 _reported(step, report)
-        return _clean(_run(asdict(run.report)))[:CAP]
+        return _clean(_run(asdict(run.report)))
 
     def names(self) -> list[str]:
         """The indexes that may be asked: the one that the settings name, and those among the user's data."""
@@ -260,6 +277,15 @@ class Tools:
     def _opened(self, name: str | None) -> Index:
         return Index(replace(self._settings, index=self._name(name)))
 
+    def _names(self, wanted: str | list[str] | None) -> list[str]:
+        """The indexes that are meant. Raises UsageError as `_name` does, and where there is none."""
+        if wanted == "all":
+            there = [one for one in self.names() if Index(replace(self._settings, index=one)).exists]
+            return there or [self._settings.index]
+        if isinstance(wanted, list) and not wanted:
+            raise UsageError("no index is named", "leave `index` out for the usual one")
+        return list(dict.fromkeys(map(self._name, wanted if isinstance(wanted, list) else [wanted])))
+
     def _name(self, name: str | None) -> str:
         """A name that may be asked. Raises UsageError for any other, folders above all."""
         if name is None:
@@ -291,10 +317,16 @@ def _answer(found: dict[str, Any], hits: Sequence[dict[str, Any]], *, titled: bo
         aside = "".join(f" {note}" for note in ("weak" if one.get("weak") else "", one.get("state", "")) if note)
         member = f" » {one['member']}" if "member" in one else ""
         path = _line(one["path"].removeprefix(folder) + member)
-        lines.append(f"{one['rank']} {path}{place} [{one['id']}] {one['score']:.2f}{aside}")
+        where = _in(one["index"]) if "index" in one else ""
+        lines.append(f"{one['rank']} {path}{place} [{one['id']}] {one['score']:.2f}{aside}{where}")
         heading, excerpt = _line(one.get("heading", "")), _line(one["excerpt"])
         lines.append(f"{heading}: {excerpt}" if heading and heading not in excerpt else excerpt)
     return "\n".join(lines)
+
+
+def _in(name: str) -> str:
+    """Of which index something is, where that is not plain."""
+    return f" (index {_line(name)})"
 
 
 def _place(one: dict[str, Any]) -> str:

@@ -34,6 +34,17 @@ _PDF = (
     ("SumatraPDF.exe", "-page {page} {path}"),
 )
 """Viewers that go to a page, the first that is there is taken."""
+_SKIM = (
+    "on run argv",
+    'tell application "Skim"',
+    "activate",
+    "open POSIX file (item 1 of argv)",
+    "tell document 1 to go to page ((item 2 of argv) as integer)",
+    "end tell",
+    "end run",
+)
+"""What goes to a page on a Mac. Preview, which is there by itself, has nothing to be told a page by."""
+_APPLICATIONS = ("/Applications", "~/Applications")
 _EDITORS = {
     **dict.fromkeys(
         ("vi", "vim", "nvim", "nano", "emacs", "emacsclient", "gedit", "less", "micro", "kak"), "+{line} {path}"
@@ -132,6 +143,9 @@ def viewer(settings: Settings, hit: Mapping[str, Any]) -> list[str]:
         for program, template in _PDF:
             if found := shutil.which(program):
                 return [found, *(word.format(**values) for word in template.split(" "))]
+        if sys.platform == "darwin" and any(Path(one, "Skim.app").expanduser().exists() for one in _APPLICATIONS):
+            script = [word for line in _SKIM for word in ("-e", line)]
+            return ["/usr/bin/osascript", *script, values["path"], values["page"]]
     if hit["kind"] in _LINES:
         editor = _editor()
         template = _EDITORS.get(os.path.basename(editor[0]), "{path}")

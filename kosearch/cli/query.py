@@ -176,7 +176,7 @@ def query(
         from kosearch.agents.brief import BYTES, answers
 
         most = BYTES if max_bytes is None else max_bytes
-        output.json(answers(found, offset, settings.k, most, output.cwd, many=many))
+        output.json(answers(found, offset, settings.k, most, output.cwd, many=many, named=len(asked) > 1))
     elif paths:
         names = dict.fromkeys(hit.path_bytes for one in found for hit in one.hits)
         output.names(names, b"\0" if null else b"\n")
