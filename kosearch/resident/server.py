@@ -165,7 +165,7 @@ class Warm:
     def _library(self, directory: str) -> _Index:
         with self._holding:
             library = self._indexes.pop(directory, None)
-            if library is not None and not library.there:
+            if library is not None and not library.store.is_there():
                 library.store.close()
                 library = None
             if library is None:
