@@ -17,6 +17,7 @@ _SIGNALLED = 128
 def run() -> None:
     """Run the command line: in a resident if one can, which spares most imports, else here."""
     _open_streams()
+    _stand_somewhere()
     signal.signal(signal.SIGTERM, _terminated)
     try:
         code = resident.run(sys.argv[1:])
@@ -45,13 +46,33 @@ def run() -> None:
 def _open_streams() -> None:
     """Let streams that the caller closed read nothing and lead nowhere, before a file that is opened takes their place.
 
-    Such a caller wants the exit code, which must be that of the command.
+    Such a caller wants the exit code, which must be that of the command. And streams that somebody made non-blocking
+    are waited for: as they are, Python would lose what a full pipe does not take, without an error.
     """
     for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
-        if getattr(sys, name) is None:
+        if (stream := getattr(sys, name)) is not None:
+            if not os.get_blocking(number):
+                from kosearch.system import waiting
+
+                setattr(sys, name, waiting(stream))
+        else:
             os.dup2(os.open(os.devnull, os.O_RDWR), number)
             os.set_inheritable(number, True)
             setattr(sys, name, os.fdopen(number, mode, encoding="utf-8", closefd=False))
+
+
+def _stand_somewhere() -> None:
+    """End where the current folder has been deleted: what names are relative to, nobody can say."""
+    try:
+        os.getcwd()
+    except OSError:
+        os.chdir(os.sep)
+        from kosearch.cli.output import standard
+        from kosearch.errors import UsageError
+
+        gone = UsageError("the current folder is no longer there", "cd to one that is, then run it again")
+        standard().error(gone)
+        sys.exit(gone.exit_code)
 
 
 def _terminated(_signum: int, _frame: FrameType | None) -> None:

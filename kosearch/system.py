@@ -1,18 +1,23 @@
 """What the operating system gives this process, and what processes of kosearch's own begin with.
 
-Cores, memory, private folders, and files replaced whole; and for a process that is started, nothing of whoever started
-it but what it needs.
+Cores, memory, streams, private folders, and files replaced whole; and for a process that is started, nothing of whoever
+started it but what it needs.
 """
 
 from __future__ import annotations
 
 import errno
+import io
 import os
+import select
 import signal
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, TextIO
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer, WriteableBuffer
 
 _GROUPS = Path("/sys/fs/cgroup")
 _OWN_GROUPS = Path("/proc/self/cgroup")
@@ -74,6 +79,53 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     except BaseException:
         scratch.unlink(missing_ok=True)
         raise
+
+
+class _Waiting(io.RawIOBase):
+    """An open file that may be non-blocking, and is waited for all the same.
+
+    The flag is not taken back: it belongs to whoever shares the file, too.
+    """
+
+    def __init__(self, number: int, *, is_output: bool) -> None:
+        self._number = number
+        self._is_output = is_output
+
+    def readable(self) -> bool:
+        return not self._is_output
+
+    def writable(self) -> bool:
+        return self._is_output
+
+    def fileno(self) -> int:
+        return self._number
+
+    def isatty(self) -> bool:
+        return os.isatty(self._number)
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        while True:
+            with suppress(BlockingIOError):
+                return os.write(self._number, data)
+            select.select([], [self._number], [])
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
+        while True:
+            with suppress(BlockingIOError):
+                return os.readv(self._number, [buffer])
+            select.select([self._number], [], [])
+
+
+def waiting(stream: TextIO) -> TextIO:
+    """A standard stream of this process, by another object that waits where the file is not ready."""
+    is_output = stream.writable()
+    raw = _Waiting(stream.fileno(), is_output=is_output)
+    return io.TextIOWrapper(
+        io.BufferedWriter(raw) if is_output else io.BufferedReader(raw),
+        encoding=stream.encoding,
+        errors=stream.errors,
+        line_buffering=is_output and getattr(stream, "line_buffering", False),
+    )
 
 
 def _quotas() -> Iterator[int]:

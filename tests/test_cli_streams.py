@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -64,6 +68,45 @@ def test_a_full_disk_is_named(program: Program, arguments: str) -> None:
 def test_a_reader_that_has_gone_is_no_error(program: Program, arguments: str) -> None:
     done = program.shell(f"(sleep 0.3; code=0; kosearch {arguments} || code=$?; echo $code >&2) | true")
     assert done.stderr == "0\n"
+
+
+def test_a_pipe_that_does_not_block_gets_and_gives_all(indexed: Program) -> None:
+    """Whoever begins the program may have made it so for itself: Node.js does, and ssh."""
+    text = "The lighthouse keeper writes a letter. " * 20_000
+    (indexed.home / "long.txt").write_text(text)
+    with _slow_pipe(reads=True) as (ours, theirs):
+        process = subprocess.Popen([PROGRAM, "extract", "long.txt"], stdout=theirs, cwd=indexed.home)
+        os.close(theirs)
+        time.sleep(0.5)
+        with os.fdopen(ours, "rb", closefd=False) as stream:
+            assert stream.read().decode().strip() == text.strip()
+        assert process.wait() == 0
+    with _slow_pipe(reads=False) as (ours, theirs):
+        process = subprocess.Popen(
+            [PROGRAM, "query", "--batch", "-", "--json", "--mode", "lexical"],
+            stdin=theirs,
+            stdout=subprocess.PIPE,
+            env=indexed.environment,
+        )
+        os.close(theirs)
+        for question in ("descaling", "rotate keys"):
+            time.sleep(1)
+            os.write(ours, f"{question}\n".encode())
+        os.close(ours)
+        answers, _ = process.communicate()
+        assert process.returncode == 0
+        assert [one["question"] for one in json.loads(answers)["answers"]] == ["descaling", "rotate keys"]
+
+
+@contextmanager
+def _slow_pipe(*, reads: bool) -> Iterator[tuple[int, int]]:
+    """Our end, and the program's, which is non-blocking."""
+    out, into = os.pipe()
+    ours, theirs = (out, into) if reads else (into, out)
+    os.set_blocking(theirs, False)
+    yield ours, theirs
+    if reads:
+        os.close(ours)
 
 
 @pytest.mark.parametrize(

@@ -46,9 +46,15 @@ DAYS = {
         ' TMPDIR="$folder" exec "$@"\' sh "$@"'
     ),
     "no TMPDIR": Day('TMPDIR=/nonexistent exec "$@"'),
+    "the current folder is deleted": Day(
+        'cd "$folder" && rmdir "$folder" && exec "$@"', (2,), "the current folder is no longer there"
+    ),
+    "half of /proc": Day(
+        'exec unshare -mpf --mount-proc sh -c \'mount -o remount,hidepid=2 /proc && exec "$@"\' sh "$@"'
+    ),
     "stdin, stdout and stderr closed": Day('exec "$@" <&- >&- 2>&-', line=""),
 }
-QUICK = ("sixteen open files", "no HOME")
+QUICK = ("sixteen open files", "no HOME", "the current folder is deleted")
 
 
 def changed(program: Program, tmp_path: Path) -> Path:
