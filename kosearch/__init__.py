@@ -58,10 +58,16 @@ if TYPE_CHECKING:
     from kosearch.records import Score as Score
     from kosearch.records import Shown as Shown
     from kosearch.records import Skipped as Skipped
+    from kosearch.training import Candidate as Candidate
+    from kosearch.training import Gain as Gain
+    from kosearch.training import Training as Training
+    from kosearch.training import candidate_questions as candidate_questions
+    from kosearch.training import train as train
 
 _ROOMS = {
     "joined": ("join", "Joined"),
     "library": ("open", "read", "attachment", "embed", "similarity", "Index", "IndexRun"),
+    "training": ("train", "Training", "Gain", "candidate_questions", "Candidate"),
     "analysis.duplicates": ("DuplicateGroup", "Duplicate"),
     "analysis.topics": ("Topics", "Topic"),
     "records": (

@@ -258,7 +258,7 @@ def evaluate(
     A collection is indexed into a temporary index, or with --index into one that is kept and used again.
     """
     from kosearch.evaluation import check_systems, experiment, measures
-    from kosearch.evaluation.collections import write_run
+    from kosearch.evaluation.collections import holds_table, write_run
     from kosearch.evaluation.measures import SUFFIX, write_plot
 
     output = options.output_of(context, quiet=quiet)
@@ -273,7 +273,7 @@ def evaluate(
     )
     names = tuple(compare.split(",")) if compare else (settings.mode,)
     check_systems(collection, names)
-    if collection.suffix.lower() == ".tsv" and qrels is None and collection.is_file():
+    if collection.suffix.lower() == ".tsv" and qrels is None and collection.is_file() and not holds_table(collection):
         from kosearch.cli.analysis import graded
 
         return graded(collection, output, model=settings.model, device=settings.device, json=json)

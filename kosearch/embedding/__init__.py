@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from kosearch.embedding import bundled, checkpoint, hub
 from kosearch.embedding.checkpoint import WORD_EMBEDDINGS, load_tokenizer, tensors, token_offsets, weight_files
+from kosearch.embedding.head import Head, load_head
 from kosearch.embedding.hub import Consent
 from kosearch.embedding.models import (
     CATALOG,
@@ -51,6 +52,7 @@ __all__ = [
     "Embedder",
     "Endpoint",
     "FewEmbedder",
+    "Head",
     "Model",
     "Prompts",
     "QueryEmbedder",
@@ -62,6 +64,7 @@ __all__ = [
     "load",
     "load_for_few",
     "load_for_queries",
+    "load_head",
     "load_rescorer",
     "names_here",
     "require_memory",

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast, get_args
 
+from kosearch.embedding.head import has_head
 from kosearch.embedding.models import (
     HEAD_NAMES,
     AnyModel,
@@ -141,10 +142,7 @@ def _read(directory: Path, name: str, revision: str, why: str, cache_dir: Path, 
         "config": {key: value for key, value in config.items() if key not in _NOT_IN_THE_VECTORS},
         "pooling": steps.pooling,
         "include_prompt": steps.include_prompt,
-        "layers": [
-            (layer.kind, [(file.name, sha256(file)) for file in sorted(layer.directory.glob("*.*")) if file.is_file()])
-            for layer in steps.layers
-        ],
+        "layers": [_content(layer) for layer in steps.layers],
         "length": max_tokens,
         "lower_case": lower_case,
         "dimensions": truncated,
@@ -167,13 +165,33 @@ def _read(directory: Path, name: str, revision: str, why: str, cache_dir: Path, 
         normalised=any(layer.kind == "normalize" for layer in steps.layers),
         lower_case=lower_case,
         prompts=prompts,
-        fingerprint=hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest(),
+        fingerprint=_fingerprint(content),
         why=why,
         cache_dir=cache_dir,
         heads=_heads(directory),
         splits_words=splits_words,
         code=code,
+        bases=_bases(content, steps.layers),
     )
+
+
+def _content(layer: Layer) -> tuple[LayerKind, list[tuple[str, str]]]:
+    """What a step after pooling is: its kind and its files."""
+    return layer.kind, [(file.name, sha256(file)) for file in sorted(layer.directory.glob("*.*")) if file.is_file()]
+
+
+def _fingerprint(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _bases(content: Mapping[str, Any], layers: tuple[Layer, ...]) -> tuple[str, ...]:
+    """`Model.bases`: the model without the head, and that without the step to unit length, which changes no vector."""
+    if len(layers) < 3 or content["dimensions"] is not None:
+        return ()
+    if not has_head(layers, read_json(layers[-2].directory / "config.json")):
+        return ()
+    below = content["layers"][:-2]
+    return tuple(_fingerprint({**content, "layers": one}) for one in (below, below[:-1]))
 
 
 def _splits_words(directory: Path, config: dict[str, Any]) -> bool:

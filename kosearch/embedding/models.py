@@ -97,6 +97,8 @@ class Model:
     """
     code: RemoteCode | None = None
     """The authors' code, where the architecture is theirs alone and the user trusts it."""
+    bases: tuple[str, ...] = ()
+    """Fingerprints of the model below, where the last steps are a head (`head.py`) on its vectors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +154,7 @@ def truncated(model: Model, dimensions: int | None) -> Model:
             f"--dimensions {model.dimensions} is the most",
         )
     fingerprint = hashlib.sha256(f"{model.fingerprint} {dimensions}".encode()).hexdigest()
-    return replace(model, dimensions=dimensions, fingerprint=fingerprint)
+    return replace(model, dimensions=dimensions, fingerprint=fingerprint, bases=())
 
 
 PROMPTS_BY_AUTHORS: dict[str, Prompts] = {

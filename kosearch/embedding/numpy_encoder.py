@@ -32,6 +32,7 @@ from kosearch.embedding.checkpoint import (
     weight_files,
     without_prefix,
 )
+from kosearch.embedding.head import load_head
 from kosearch.embedding.models import Model, Pooling
 from kosearch.errors import ModelError
 
@@ -56,9 +57,10 @@ _CONVERSION = 150
 
 
 def supports(model: Model) -> bool:
-    """Whether the model's texts can be embedded here: BERT's kind, and nothing to compute after pooling."""
+    """Whether the model's texts can be embedded here: BERT's kind, and after pooling nothing to compute but a head."""
     config = read_json(model.directory / "config.json")
-    plain = model.include_prompt and all(layer.kind == "normalize" for layer in model.layers)
+    layers = model.layers[:-2] if model.bases else model.layers
+    plain = model.include_prompt and all(layer.kind == "normalize" for layer in layers)
     return plain and is_bert(config)
 
 
@@ -79,6 +81,7 @@ class NumpyEmbedder:
             self._epsilon = float(config.get("layer_norm_eps", 1e-12))
             self._activation = _ACTIVATIONS[config.get("hidden_act", "gelu")]
             self._first_position = first_position(config)
+            self._head = load_head(model.layers) if model.bases else None
         weights = [array for name, array in self._tensors.items() if name.startswith("encoder.") and array.ndim == 2]
         self._operations = 2 * sum(array.size for array in weights)
         """For a token, without attention."""
@@ -114,7 +117,8 @@ class NumpyEmbedder:
             for row, one in enumerate(ids):
                 hidden = self._hidden(one)
                 vector = np.concatenate([_POOL[mode](hidden) for mode in model.pooling])[: model.dimensions]
-                vectors[row] = vector / max(float(np.linalg.norm(vector)), 1e-12)
+                vector = vector / max(float(np.linalg.norm(vector)), 1e-12)
+                vectors[row] = self._head(vector) if self._head else vector
                 if progress:
                     progress(1)
         return vectors

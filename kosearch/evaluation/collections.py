@@ -35,6 +35,7 @@ import re
 import unicodedata
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from kosearch.errors import UsageError
@@ -187,7 +188,9 @@ class Question:
 
 
 def read_questions(path: Path) -> tuple[Question, ...]:
-    """The questions of a `questions.jsonl`, their expected paths as written."""
+    """The questions of a `questions.jsonl` or of a `kosearch questions` table, their expected paths as written."""
+    if holds_table(path):
+        return _read_table(path)
     questions: dict[str, Question] = {}
     for line, record in json_records(path):
         text = text_field(record, "question", path, line)
@@ -201,6 +204,33 @@ def read_questions(path: Path) -> tuple[Question, ...]:
     if not questions:
         raise UsageError(f"{path} holds no question.")
     return tuple(questions.values())
+
+
+TABLE = ("question", "path", "page", "passage")
+"""The columns of the table that `kosearch questions` writes, with tabs between them; its first line names them."""
+
+
+def holds_table(path: Path) -> bool:
+    """Whether a file is such a table, by its first line."""
+    return tuple(next((text for _, text in text_lines(path)), "").split("\t")) == TABLE
+
+
+def _read_table(path: Path) -> tuple[Question, ...]:
+    """Lines whose question was taken out ask nothing."""
+    questions: list[Question] = []
+    for line, text in islice(text_lines(path), 1, None):
+        columns = text.split("\t")
+        if len(columns) != len(TABLE):
+            raise fault(path, line, f"{len(columns)} columns where {len(TABLE)} belong", "Keep the tabs as they were.")
+        question, written, page, _ = columns
+        if question.strip():
+            record = {"path": written, "page": _integer(page) if page else None}
+            if page and record["page"] is None:
+                raise fault(path, line, f"the page {page!r} is not a whole number")
+            questions.append(Question(str(line), question.strip(), ((_place(record, path, line), 1),), path, line))
+    if not questions:
+        raise UsageError(f"{path} holds no question.")
+    return tuple(questions)
 
 
 def read_trec_questions(topics: Path, qrels: Path) -> tuple[Question, ...]:

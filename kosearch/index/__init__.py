@@ -13,7 +13,7 @@ import os
 import shutil
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from datetime import datetime
@@ -39,16 +39,17 @@ from kosearch.index.contract import (
     StoredFile,
     StoredPassage,
     UnanalysedDocument,
+    Vectors,
     Writer,
 )
 from kosearch.index.database import BUCKETS, read_meta, read_optional_meta, transaction, write_meta
 from kosearch.index.files import Damaged, exclusive, held_since
-from kosearch.index.lexical import Counts, Lexical, decode_lines
+from kosearch.index.lexical import FOLDER, Counts, Lexical, decode_lines
 from kosearch.index.names import folder_around, note
 from kosearch.index.snapshot import Derived, SqliteSnapshot
 from kosearch.index.tables import PUBLISHED, State, Tables, is_sealed, mend_owner, seal_owner
 from kosearch.index.vectors import Dense, decode_vectors
-from kosearch.index.writer import SqliteWriter, name_from, publish, write_counts
+from kosearch.index.writer import SqliteWriter, change_vectors, name_from, publish, write_counts
 from kosearch.records import Skipped
 from kosearch.system import make_private
 
@@ -128,6 +129,37 @@ class SqliteStore:
         database.check_backup(source)
         with cls._making(directory):
             database.restore_backup(source, directory)
+        index = cls(directory, secret)
+        with index.writer() as writer:
+            writer.publish()
+        return index
+
+    @classmethod
+    def derive(
+        cls,
+        directory: Path,
+        source: SqliteStore,
+        identity: Identity,
+        change: Callable[[Vectors], Vectors],
+        secret: bytes | None = None,
+    ) -> SqliteStore:
+        """Make an index of all that another one holds, with its vectors changed, and publish it.
+
+        Texts, passages and terms are those of the other; `identity` says what the vectors are by now. Raises as
+        `create` does.
+        """
+
+        def changed(connection: database.Connection) -> None:
+            note(connection, source._around)
+            tables = Tables(connection, folder_around(directory))
+            change_vectors(tables, identity, change)
+            if secret is not None:
+                seal_owner(tables, secret)
+
+        with cls._making(directory), source._reading() as tables:
+            tables.connection.execute("BEGIN")
+            files.link_terms(source.directory, directory, tables.state().generation, FOLDER)
+            database.derive(tables.connection, directory, changed)
         index = cls(directory, secret)
         with index.writer() as writer:
             writer.publish()

@@ -574,6 +574,28 @@ def restore_backup(source: Path, directory: Path) -> None:
     sync_folder(directory)
 
 
+def derive(connection: sqlite3.Connection, directory: Path, change: Callable[[Connection], None]) -> None:
+    """Make the database of an index of what the connection's transaction sees, changed: whole, or not at all.
+
+    The caller holds the lock.
+    """
+    path = directory / f"{NAME}.new"
+    for leftover in directory.glob(f"{path.name}*"):
+        leftover.unlink()
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    with translated(directory), closing(_open(path, write=True)) as copy:
+        connection.backup(copy)
+        for setting in ("journal_mode = OFF", "synchronous = OFF"):  # nobody sees it before it is whole
+            copy.execute(f"PRAGMA {setting}")
+        change(copy)
+        copy.execute("PRAGMA journal_mode = WAL")
+    _sync_backup(path)
+    step("derived database made")
+    path.rename(directory / NAME)
+    step("derived database named")
+    sync_folder(directory)
+
+
 @contextmanager
 def _backup_opened(source: Path) -> Iterator[sqlite3.Connection]:
     try:

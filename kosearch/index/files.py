@@ -192,6 +192,22 @@ def link(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
+def link_terms(source: Path, target: Path, generation: int, name: str) -> None:
+    """Let another index have the terms of a generation, in the folder `name` of it; not what is made of vectors.
+
+    Where that is not possible, they are made anew from SQLite.
+    """
+    old, new = folder(source, generation), folder(target, generation)
+    try:
+        (new / name).mkdir(mode=0o700, parents=True)
+        shutil.copyfile(old / MANIFEST, new / MANIFEST)
+        for path in (old / name).iterdir():
+            if path.suffix != ".lock":
+                link(path, new / name / path.name)
+    except OSError:
+        shutil.rmtree(new, ignore_errors=True)
+
+
 def sweep(directory: Path, keep: int) -> None:
     """Remove the folders of other generations, as far as that is possible now."""
     for path in generations(directory):

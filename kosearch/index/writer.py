@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import stat
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -51,6 +51,7 @@ from kosearch.index.tables import (
     PENDING,
     PUBLISHED,
     RETIRED,
+    ROWS,
     STRUCTURE,
     State,
     Tables,
@@ -484,6 +485,23 @@ def _build(tables: Tables, old: _Old, target: Path, generation: int, anew: Ident
     checksum = files.write_manifest(target, manifest)
     step("manifest written")
     return checksum
+
+
+def change_vectors(tables: Tables, identity: Identity, change: Callable[[Vectors], Vectors]) -> None:
+    """Change the vectors of all passages, in a database that nobody reads yet, and what made them."""
+    old, last = tables.identity, 0
+    with transaction(tables.connection):
+        while rows := list(tables.rows("SELECT id, vector FROM passage WHERE id > ? ORDER BY id LIMIT ?", last, ROWS)):
+            ids = [number for number, _ in rows]
+            blobs = [unseal(blob, "vector", number) for number, blob in rows]
+            made = encode_vectors(change(decode_vectors(blobs, old.dimensions, old.storage)), identity.storage)
+            tables.connection.executemany(
+                "UPDATE passage SET vector = ? WHERE id = ?",
+                [(seal(blob, number), number) for number, blob in zip(ids, made, strict=True)],
+            )
+            last = ids[-1]
+        write_identity(tables.connection, identity)
+    tables.identity = identity
 
 
 def _vectors(tables: Tables, which: str) -> Iterator[tuple[Ids, Ids, Vectors]]:

@@ -180,6 +180,41 @@ def rank(query: Query, question: Question, vector: Vectors | None, snapshot: Sna
     return _ties_settled(_ordered(ids, cosines, lexical, query.weight, snapshot.passages), snapshot)
 
 
+class Words:
+    """A question's words, gone through once, so that it can be ranked by the vectors of one model after another."""
+
+    def __init__(self, question: Question, vector: Vectors, snapshot: Snapshot) -> None:
+        """`vector` (d,) is the question's by the index's model, which settles ties among the lexical candidates."""
+        self._question = question
+        self._snapshot = snapshot
+        wanted = _with_others(question)
+        self._statistics = snapshot.statistics({name: list(weights) for name, weights in wanted.items()})
+        self.candidates = snapshot.lexical(points(wanted, self._statistics), CANDIDATES, nearest_to=vector)
+        self._found: dict[int, tuple[float, float | None]] = {}
+        self._full = FULL_MATCH
+
+    def rank(self, nearest: Ids, cosines: Callable[[Ids], Floats], weight: float) -> Ranking:
+        """What `rank` gives for a hybrid query without filters, by other vectors.
+
+        `nearest` are the dense candidates by these, and `cosines` gives what passages have with the question.
+        """
+        ids = np.union1d(nearest, self.candidates)
+        ranking = _ordered(ids, cosines(ids), self._matches(ids), weight, self._snapshot.passages)
+        return _ties_settled(ranking, self._snapshot)
+
+    def _matches(self, ids: Ids) -> Matches:
+        new = np.array([one for one in ids.tolist() if one not in self._found], dtype=np.int64)
+        if len(new):
+            matches = _matched(self._question, self._snapshot.terms(new), self._statistics)
+            covers = [None] * len(new) if matches.covers is None else matches.covers.tolist()
+            self._found.update(zip(new.tolist(), zip(matches.scores.tolist(), covers, strict=True), strict=True))
+            self._full = matches.full
+        found = [self._found[one] for one in ids.tolist()]
+        covers = [cover for _, cover in found if cover is not None]
+        scores = np.array([score for score, _ in found], dtype=np.float64)
+        return Matches(scores, np.array(covers, dtype=np.float64) if covers else None, self._full)
+
+
 def _ties_settled(ranking: Ranking, snapshot: Snapshot) -> Ranking:
     """Equal scores in the order of path and position: a passage's number tells when it was indexed, not where it is."""
     equal = np.flatnonzero(np.diff(ranking.scores) == 0)

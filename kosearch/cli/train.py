@@ -1,0 +1,113 @@
+"""Questions to measure and to learn by, and a model that learns from them: `questions` and `train`."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from kosearch.cli import options, render
+from kosearch.errors import NO_HIT, OK
+
+if TYPE_CHECKING:
+    from kosearch.cli.output import Output
+    from kosearch.training import Training
+
+TRAIN = "kosearch.train/1"
+
+
+def train(
+    context: typer.Context,
+    questions: Annotated[
+        Path,
+        typer.Option(
+            "--from",
+            metavar="QUESTIONS",
+            help="What eval takes: questions.jsonl, a folder in BEIR or TREC form; or pairs.tsv: question, tab, text.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Where the model is written, if it is better.", show_default=False)
+    ],
+    qrels: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="QUESTIONS is TREC topics, judged by FILE.", show_default=False),
+    ] = None,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="For folds, batches and intervals.")] = 0,
+    index: options.Index = None,
+    device: options.Device = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> int:
+    """Make the model of an index better at your own questions.
+
+    Learns from questions and the documents that answer them, and measures on others. Writes a model only where that
+    finds more; ends with 1 where it does not.
+    """
+    from kosearch.library import Index
+    from kosearch.training import train as run
+
+    output = options.output_of(context, quiet=quiet)
+    settings = options.settings(index=index, device=device)
+    with Index(settings) as library, output.steps() as steps:
+        found = run(library, questions, out, qrels=qrels, seed=seed, progress=steps)
+    for note in found.notes:
+        output.note(render.one_line(note))
+    if json:
+        output.json({"schema": TRAIN, **_as_json(found)})
+    else:
+        _show(found, output, questions.name)
+    if found.taken and not json:
+        output.note(
+            f"to search by it: kosearch index --index {shlex.quote(settings.index)}"
+            f" --model {shlex.quote(str(out))} --into NAME"
+        )
+    return OK if found.taken else NO_HIT
+
+
+def questions(
+    context: typer.Context,
+    sample: Annotated[int, typer.Option(metavar="N", min=1, help="How many passages.")] = 200,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Which ones.")] = 0,
+    index: options.Index = None,
+    quiet: options.Quiet = False,
+) -> int:
+    """Print passages and words that might ask for each, for a person to correct.
+
+    A table with tabs: question, path, page, passage. Write real questions in the first column, and empty it where none
+    makes sense: `eval` measures by the table, `train` learns from it.
+    """
+    from kosearch.evaluation.collections import TABLE
+    from kosearch.library import Index
+    from kosearch.training import candidate_questions
+
+    output = options.output_of(context, quiet=quiet)
+    with Index(options.settings(index=index)) as library:
+        found = candidate_questions(library, sample, seed=seed)
+    output.line("\t".join(TABLE))
+    for one in found:
+        page = "" if one.page is None else str(one.page)
+        output.line("\t".join((render.one_line(one.question), one.path, page, render.one_line(one.passage))))
+    output.note(f"{render.counted(len(found), 'passage')}: write a question into the first column of each line")
+    return OK
+
+
+def _as_json(found: Training) -> dict[str, Any]:
+    return {**asdict(found), "folder": None if found.folder is None else str(found.folder)}
+
+
+def _show(found: Training, output: Output, name: str) -> None:
+    documents = render.counted(found.documents, "document")
+    output.line(f"{name}: {render.counted(found.questions, 'question')}, answered by {documents}")
+    rows = [("meaning alone", found.dense), ("hybrid", found.hybrid), ("kosearch's manual", found.manual)]
+    measured = [(what, gain) for what, gain in rows if gain is not None]
+    if measured:
+        output.line(f"{'nDCG@10':<19}{'before':>7}{'after':>8}{'change':>9}  95% interval")
+    for what, gain in measured:
+        interval = f"[{gain.low:+.4f}, {gain.high:+.4f}]"
+        output.line(f"{what:<19}{gain.before:>7.4f}{gain.after:>8.4f}{gain.mean:>+9.4f}  {interval}")
+    output.line(f"taken: {found.why}" if found.taken else f"refused: {found.why}")

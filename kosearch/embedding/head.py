@@ -1,0 +1,88 @@
+"""A linear head: what turns a model's vectors into others without looking at a text again.
+
+In a model's folder it is sentence-transformers' `Dense` without activation between two `Normalize` steps, the last
+three of all. Whoever has the vectors of the model below it has its own by one product, so an index by the one becomes
+an index by the other without embedding anything.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kosearch.embedding.models import Layer
+from kosearch.errors import ModelError
+
+if TYPE_CHECKING:
+    from kosearch.records import Vectors
+
+IDENTITY = "torch.nn.modules.linear.Identity"
+"""The activation of a step that has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """x → x·Wᵀ + b, brought to unit length: `weight` (d, d) and `bias` (d,), float32."""
+
+    weight: Vectors
+    bias: Vectors
+
+    def __call__(self, vectors: Vectors) -> Vectors:
+        """Unit vectors (n, d) or (d,) → the same of the head, float32."""
+        import numpy as np
+
+        made = vectors @ self.weight.T + self.bias
+        made /= np.maximum(np.linalg.norm(made, axis=-1, keepdims=True), 1e-12)
+        return made
+
+    def save(self, folder: Path) -> None:
+        """Write it as sentence-transformers' `Dense` into a folder that is there and empty."""
+        config = {
+            "in_features": len(self.bias),
+            "out_features": len(self.bias),
+            "bias": True,
+            "activation_function": IDENTITY,
+        }
+        (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+        header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+        end = 0
+        for name, array in (("linear.weight", self.weight), ("linear.bias", self.bias)):
+            header[name] = {"dtype": "F32", "shape": array.shape, "data_offsets": [end, end + array.nbytes]}
+            end += array.nbytes
+        text = json.dumps(header).encode()
+        text += b" " * (-len(text) % 8)
+        parts = (array.astype("<f4").tobytes() for array in (self.weight, self.bias))
+        (folder / "model.safetensors").write_bytes(b"".join((struct.pack("<Q", len(text)), text, *parts)))
+
+
+def has_head(layers: Sequence[Layer], config: Any) -> bool:
+    """Whether the last steps of a model are a head; `config` is that of the last but one."""
+    if [layer.kind for layer in layers[-3:]] != ["normalize", "dense", "normalize"]:
+        return False
+    said = config if isinstance(config, dict) else {}
+    width = said.get("in_features")
+    plain = said.get("activation_function") == IDENTITY and not said.get("use_residual")
+    return plain and width is not None and said.get("out_features") == width
+
+
+def load_head(layers: Sequence[Layer]) -> Head:
+    """The head that the last steps of a model are. Raises ModelError for a file that is none."""
+    import numpy as np
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    folder = layers[-2].directory
+    try:
+        tensors = load_file(folder / "model.safetensors")
+        weight = tensors["linear.weight"].astype(np.float32)
+        bias = tensors["linear.bias"].astype(np.float32) if "linear.bias" in tensors else np.zeros(len(weight))
+        head = Head(weight, bias.astype(np.float32))
+    except (OSError, SafetensorError, KeyError, TypeError) as error:
+        raise ModelError(f"{folder} can't be read: {error}", "copy the model again") from error
+    if head.weight.ndim != 2 or head.weight.shape != (len(head.bias), len(head.bias)):
+        raise ModelError(f"the weights in {folder} do not fit each other", "copy the model again")
+    return head

@@ -1,0 +1,194 @@
+"""A model that learns from a user's questions, and says no where it would not help. Nothing here prints.
+
+__init__.py  the door: `train`
+examples.py  questions and what answers them, from what a user has
+head.py      the linear head, learnt by numpy alone
+gains.py     folds by document, before and after, intervals
+candidates.py  questions for who has none, for a person to correct
+manual.py    a small collection that comes with kosearch: what becomes of everything else
+folder.py    the result as an ordinary folder of sentence-transformers
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from kosearch import __version__
+from kosearch.embedding import Head, Model
+from kosearch.errors import ModelError
+from kosearch.library import Index
+from kosearch.opening import check_terms
+from kosearch.training.candidates import Candidate, candidate_questions
+from kosearch.training.examples import Examples, read_examples
+from kosearch.training.folder import check_base, check_target, write_model
+from kosearch.training.gains import FOLDS, Bench, Gain, folded, gain
+from kosearch.training.head import BATCH, DECAY, RATE, SCALE, STEPS, NotFinite, fit
+from kosearch.training.manual import Manual
+
+__all__ = ["Candidate", "Gain", "Training", "candidate_questions", "train"]
+
+LEAST = 60
+"""Questions; of fewer nothing can be said with any certainty."""
+_EMBEDDED_AT_ONCE = 64
+Progress = Callable[[str, int, int], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """What came of learning from questions."""
+
+    taken: bool
+    """Whether the model is better for questions it has not learnt from; only then it was written."""
+    why: str
+    """One line for a person: why it was taken, or what would be needed."""
+    base: str
+    """The model that it was learnt on."""
+    questions: int
+    documents: int
+    """How many answer them."""
+    pairs: int
+    seed: int
+    dense: Gain | None
+    hybrid: Gain | None
+    """nDCG@10 by meaning alone and as searched by default, measured on folds by document; None where it was not."""
+    manual: Gain | None
+    """By meaning alone, on sentences of kosearch's own manual: what becomes of everything else."""
+    folder: Path | None
+    notes: tuple[str, ...] = ()
+
+
+def train(
+    index: Index,
+    questions: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    qrels: str | os.PathLike[str] | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Training:
+    """Learn a linear head for an index's model from questions and what answers them, and write it as a model's folder.
+
+    `questions` is what `kosearch eval` takes (a folder in BEIR or TREC form, a `questions.jsonl`, topics with `qrels`),
+    the table of `kosearch questions`, or pairs of texts with tabs between them. It is measured by five folds whose
+    documents are apart. Only where hybrid search answers better, and the 95% interval of that lies above 0, the folder
+    `out` is written: an ordinary one of sentence-transformers, which `--model` takes. Files and index stay as they are.
+    `progress` is told what is done, how much of it, and of how much.
+
+    Raises UsageError for questions that cannot be read or whose answers are not in the index, with the line, and where
+    `out` is there already; ModelError where the index's model is not one that a head can stand behind.
+    """
+    told = progress or (lambda _what, _done, _total: None)
+    target = Path(os.path.abspath(os.path.expanduser(os.fspath(out))))
+    check_target(target)
+    model = index.model
+    if not isinstance(model, Model):
+        raise ModelError(
+            f"{model.name} answers over HTTP, and a head needs its model's files", "index with a model on this machine"
+        )
+    check_base(model)
+    with index.store.snapshot() as snapshot:
+        check_terms(snapshot.identity, index.settings)
+        found = read_examples(Path(questions), snapshot, None if qrels is None else Path(qrels))
+        documents = len({path for one in found.examples for path in one.answers})
+        count = len(found.examples)
+
+        def refused(why: str, **measured: Gain) -> Training:
+            shown = {"dense": None, "hybrid": None, "manual": None, **measured}
+            return Training(False, why, model.name, count, documents, 0, seed, folder=None, notes=found.notes, **shown)
+
+        if count < LEAST:
+            return refused(f"{count} questions; at least {LEAST} are needed")
+        asked = _embedded(index, found, told)
+        bench = Bench(
+            snapshot,
+            index.analyzer,
+            found.examples,
+            asked,
+            index.settings.weight,
+            lambda done: told("questions ranked", done, count),
+        )
+        if len(set(bench.groups.tolist())) < FOLDS:
+            return refused(f"the answers stand in too few documents: {FOLDS} groups that share none are needed")
+        if not bench.has_counterexamples:
+            return refused("all answers stand in one document, and nothing can be told from them")
+        try:
+            head, dense, hybrid = _measured(bench, seed, told)
+        except NotFinite as error:
+            raise ModelError(
+                f"training gave no numbers any more at {error}", "check the index: kosearch check"
+            ) from None
+    manual = Manual(index.embed_queries, index.embed_passages, model.fingerprint, index.settings.cache_dir).gain(head)
+    if hybrid.low <= 0:
+        return refused(_what_is_needed(hybrid, count), dense=dense, hybrid=hybrid, manual=manual)
+    pairs = len(bench.pairs().questions)
+    why = f"hybrid nDCG@10 rises by {hybrid.mean:.4f}, and by more than {max(hybrid.low, 0):.4f} with 95% confidence"
+    result = Training(True, why, model.name, count, documents, pairs, seed, dense, hybrid, manual, target, found.notes)
+    write_model(target, model, head, card(result, model))
+    return result
+
+
+def _embedded(index: Index, found: Examples, told: Progress) -> np.ndarray:
+    texts = [one.text for one in found.examples]
+    parts = []
+    for start in range(0, len(texts), _EMBEDDED_AT_ONCE):
+        parts.append(index.embed_queries(texts[start : start + _EMBEDDED_AT_ONCE]))
+        told("questions embedded", min(start + _EMBEDDED_AT_ONCE, len(texts)), len(texts))
+    return np.concatenate(parts)
+
+
+def _measured(bench: Bench, seed: int, told: Progress) -> tuple[Head, Gain, Gain]:
+    """The head of all questions, and the gains of those of each fold's others on the fold."""
+    folds = folded(bench.groups, seed)
+    after = np.zeros_like(bench.before)
+    for fold in range(FOLDS):
+        held, learnt = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
+        after[held] = bench.after(fit(bench.pairs(learnt), seed), held)
+        told("folds", fold + 1, FOLDS)
+    dense, hybrid = (gain(bench.before[:, side], after[:, side], bench.groups, seed) for side in (0, 1))
+    return fit(bench.pairs(), seed), dense, hybrid
+
+
+def _what_is_needed(hybrid: Gain, count: int) -> str:
+    """Why a head is refused. An interval narrows with the square root of the questions."""
+    if hybrid.mean <= 0:
+        return "hybrid search answers no better with it: other questions, closer to what is asked, may help"
+    wanted = int(np.ceil(count * ((hybrid.mean - hybrid.low) / hybrid.mean) ** 2 / 10) * 10)
+    return (
+        f"the gain of hybrid search, {hybrid.mean:+.4f}, may be chance (its interval begins at {hybrid.low:+.4f});"
+        f" if it is none, about {wanted:,} questions would show it"
+    )
+
+
+def card(found: Training, model: Model) -> str:
+    """The model card: where the model comes from, and how much better it was."""
+    rows = (
+        ("meaning alone", found.dense),
+        ("hybrid", found.hybrid),
+        ("kosearch's manual, meaning alone", found.manual),
+    )
+    table = "\n".join(f"| {name} | {one} |" for name, one in rows)
+    return f"""---
+tags: [sentence-transformers, sentence-similarity, feature-extraction]
+base_model: {model.name}
+---
+# A model that learnt from questions
+
+`kosearch train` (kosearch {__version__}) put a linear head behind {model.name} (fingerprint {model.fingerprint}). The
+base is unchanged: a vector of this model is one of the base's, times a matrix near the identity, plus a bias.
+
+- Learnt from {found.questions} questions and {found.documents} documents: {found.pairs} pairs, each the best passage
+  of a document that answers a question. No text of them is in this folder.
+- Softmax over the other answers of a batch of {BATCH}, scale {SCALE:g}, AdamW with rate {RATE:g} and decay {DECAY:g}
+  towards the identity, {STEPS} steps, seed {found.seed}.
+
+nDCG@10 before → after, difference [95% interval, paired bootstrap by document], on {FOLDS} folds by document:
+
+| | |
+|---|---|
+{table}
+"""

@@ -1,0 +1,93 @@
+"""What was learnt as a model's folder: the base, the head behind it, and a card that says where it comes from."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from kosearch.embedding import Head, Model
+from kosearch.errors import ModelError, UsageError
+
+_MODULE = "sentence_transformers.models."
+_LEFT_OUT = ("*.bin", "*.h5", "*.msgpack", "*.ot", "*.onnx", "onnx", "openvino", ".*", "README.md", "*.pt")
+"""Weights in other forms than the one that is loaded, and the base's own card."""
+
+
+def check_target(target: Path) -> None:
+    """See that a folder can be made there. Raises UsageError."""
+    if os.path.lexists(target):
+        raise UsageError(f"{target} is there already", "name another folder with --out: nothing is written over")
+    if not target.parent.is_dir():
+        raise UsageError(f"{target.parent} is no folder", "name a folder in one that is there with --out")
+
+
+def check_base(model: Model) -> None:
+    """See that a head can stand behind the model. Raises ModelError."""
+    if model.code is not None:
+        raise ModelError(f"{model.name} runs its authors' code, and its folder alone is no model", "train another one")
+
+
+def write_model(target: Path, base: Model, head: Head, card: str) -> None:
+    """The base with the head behind it, in sentence-transformers' form: whole, or not at all. Raises UsageError."""
+    try:
+        with tempfile.TemporaryDirectory(prefix=".kosearch-", dir=target.parent) as scratch:
+            made = Path(scratch) / "model"
+            shutil.copytree(base.directory, made, ignore=shutil.ignore_patterns(*_LEFT_OUT))
+            _describe(made, base, head)
+            (made / "README.md").write_text(card, encoding="utf-8")
+            for file in made.rglob("*"):
+                if file.is_file():
+                    file.chmod(0o644)
+                    with file.open("rb+") as written:
+                        os.fsync(written.fileno())
+            os.rename(made, target)
+    except OSError as error:
+        raise UsageError(
+            f"{target} cannot be written: {error}", "name a folder where there is room with --out"
+        ) from error
+
+
+def _describe(folder: Path, base: Model, head: Head) -> None:
+    """Write the steps, and what else kosearch knew of the base by its name alone: the new folder has another."""
+    modules = _read(folder / "modules.json") or _plain_modules(folder, base)
+    kinds = (
+        ["Dense", "Normalize"]
+        if base.normalised and modules[-1]["type"].endswith(".Normalize")
+        else [*("Normalize", "Dense", "Normalize")]
+    )
+    for kind in kinds:
+        number = len(modules)
+        place = folder / f"{number}_{kind}"
+        place.mkdir()
+        if kind == "Dense":
+            head.save(place)
+        modules.append({"idx": number, "name": str(number), "path": place.name, "type": f"{_MODULE}{kind}"})
+    _write(folder / "modules.json", modules)
+    said = _read(folder / "config_sentence_transformers.json") or {}
+    if base.prompts.query or base.prompts.passage:
+        said["prompts"] = {**(said.get("prompts") or {}), "query": base.prompts.query, "document": base.prompts.passage}
+    _write(folder / "config_sentence_transformers.json", {"similarity_fn_name": "cosine", **said})
+
+
+def _plain_modules(folder: Path, base: Model) -> list[dict[str, Any]]:
+    """The steps of a folder that does not say its own."""
+    place = folder / "1_Pooling"
+    place.mkdir()
+    _write(place / "config.json", {"word_embedding_dimension": base.dimensions, "pooling_mode": base.pooling[0]})
+    _write(folder / "sentence_bert_config.json", {"max_seq_length": base.max_tokens, "do_lower_case": base.lower_case})
+    return [
+        {"idx": 0, "name": "0", "path": "", "type": f"{_MODULE}Transformer"},
+        {"idx": 1, "name": "1", "path": place.name, "type": f"{_MODULE}Pooling"},
+    ]
+
+
+def _read(file: Path) -> Any:
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+
+
+def _write(file: Path, content: object) -> None:
+    file.write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")

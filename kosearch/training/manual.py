@@ -1,0 +1,89 @@
+"""A small collection that comes with kosearch, to see what becomes of everything else: its own manual.
+
+A paragraph's first sentence asks for the rest of it (the inverse cloze task: Lee, Chang and Toutanova 2019), in Korean
+and in English. What a model has learnt from a user's documents should not cost it that.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kosearch.embedding import Head
+from kosearch.system import make_private, replacing
+from kosearch.training.gains import Gain, gain
+
+Vectors = NDArray[np.float32]
+Embed = Callable[[Sequence[str]], Vectors]
+
+MOST = 100
+"""Paragraphs of a language."""
+_LONGEST = 400
+"""Characters of what is looked for…"""
+_SHORTEST = 80
+"""…and so many at least."""
+_FIRST = re.compile(r"(.{20,160}?[.:?])\s+(?=\S)", re.DOTALL)
+_MARKS = re.compile(r"^```[\s\S]*?^```$|^\|.*$|^#.*$|[*`\[\]]|\((?:https?:|\w+\.md|#)[^)]*\)", re.MULTILINE)
+
+
+def paragraphs() -> list[tuple[str, str]]:
+    """First sentences, and what they ask for."""
+    pages = files("kosearch") / "docs"
+    found: list[tuple[str, str]] = []
+    for folder in (pages, pages / "ko"):
+        texts = [
+            one.read_text(encoding="utf-8")
+            for one in sorted(folder.iterdir(), key=lambda one: one.name)
+            if one.name.endswith(".md")
+        ]
+        some = [pair for text in texts for pair in _pairs(text)]
+        found += some[:: max(1, len(some) // MOST)][:MOST]
+    return found
+
+
+def _pairs(page: str) -> Iterator[tuple[str, str]]:
+    for paragraph in re.split(r"\n\s*\n|\n(?=[-*] )", _MARKS.sub("", page)):
+        text = " ".join(paragraph.lstrip("- ").split())
+        first = _FIRST.match(text)
+        if first and len(text) - first.end() >= _SHORTEST:
+            yield first[1], text[first.end() :][:_LONGEST]
+
+
+class Manual:
+    """The manual's vectors by a model, and how well its sentences find their paragraphs."""
+
+    def __init__(self, embed_queries: Embed, embed_passages: Embed, fingerprint: str, cache_dir: Path) -> None:
+        """The vectors are kept among what can be made anew, for the next time."""
+        pairs = paragraphs()
+        texts = hashlib.sha256(repr(pairs).encode()).hexdigest()
+        file = cache_dir / "manual" / f"{hashlib.sha256(f'{fingerprint} {texts}'.encode()).hexdigest()}.npy"
+        with suppress(OSError, ValueError):
+            self._vectors: Vectors = np.load(file, allow_pickle=False)
+            if self._vectors.shape[:2] == (2, len(pairs)):
+                return
+        asked, given = zip(*pairs, strict=True)
+        self._vectors = np.stack([embed_queries(asked), embed_passages(given)])
+        with suppress(OSError):
+            make_private(file.parent)
+            with replacing(file) as stream:
+                np.save(stream, self._vectors)
+
+    def gain(self, head: Head) -> Gain:
+        """nDCG@10 by meaning alone, before and after."""
+        asked, given = self._vectors
+        before, after = _ndcg(asked @ given.T), _ndcg(head(asked) @ head(given).T)
+        return gain(before, after, np.arange(len(asked)))
+
+
+def _ndcg(cosines: Vectors) -> NDArray[np.float64]:
+    """nDCG@10 of each row, whose answer stands in its own column: 1 / log2(1 + rank)."""
+    ranks = 1 + (cosines > np.diag(cosines)[:, None]).sum(axis=1)
+    found: NDArray[np.float64] = np.where(ranks <= 10, 1 / np.log2(1 + ranks), 0.0)
+    return found

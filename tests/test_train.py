@@ -1,0 +1,403 @@
+"""`kosearch train` and `kosearch questions`: what is learnt, measured, refused and written."""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+import shlex
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+import pytest
+from embedding_making import save_model, write_small
+
+import kosearch
+from kosearch import embedding
+from kosearch.cli import main
+from kosearch.embedding import Head, load_head
+from kosearch.evaluation import questions_task
+from kosearch.evaluation.collections import locate, read_questions
+from kosearch.evaluation.measures import evaluate
+from kosearch.library import Index
+from kosearch.opening import Opened
+from kosearch.records import Query
+from kosearch.searching.ranking import rank
+from kosearch.terms import Analyzer
+from kosearch.training import gains, train
+from kosearch.training.examples import read_examples
+from kosearch.training.folder import write_model
+from kosearch.training.gains import Bench, folded, gain, grouped
+from kosearch.training.head import Pairs, _gradient, fit
+
+WIDTH = 32
+SUBJECTS = 200
+"""Documents of the planted collection, each with a question that shares no word with it."""
+
+
+class Here:
+    """A pool without processes."""
+
+    limits = "none"
+
+    def __init__(self, task: Callable[[Any], Any]) -> None:
+        self._task = task
+
+    def __enter__(self) -> Here:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def map(self, items: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
+        return ((item, self._task(item)) for item in items)
+
+
+ANALYZER = functools.cache(Analyzer)
+
+
+def planted(text: str) -> np.ndarray:
+    """A vector that half tells the subject, which stands in the text as a number, and half tells nothing."""
+    number = int((re.search(r"\d+", text) or ["0"])[0])
+    subject = np.random.default_rng(number).normal(size=WIDTH // 2)
+    rest = np.random.default_rng(crc32(text.encode())).normal(size=WIDTH // 2) * 1.3
+    vector = np.concatenate([subject, rest])
+    return (vector / np.linalg.norm(vector)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_small(tmp_path_factory.mktemp("model") / "base", width=WIDTH, length=128)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Documents, and questions about them."""
+    documents = tmp_path / "documents"
+    documents.mkdir()
+    for number in range(SUBJECTS):
+        text = f"# Subject number{number}x\n\nWhat is said of it stands here, in so many words.\n"
+        (documents / f"{number}.md").write_text(text, encoding="utf-8")
+    return documents
+
+
+@pytest.fixture
+def asked(tmp_path: Path) -> Path:
+    file = tmp_path / "questions.jsonl"
+    rows = [{"question": f"about {number}?", "expected": f"{number}.md"} for number in range(SUBJECTS)]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return file
+
+
+@pytest.fixture
+def index(small: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Index:
+    """The documents indexed by planted vectors."""
+    monkeypatch.setenv("KOSEARCH_MODEL", str(small))
+    monkeypatch.setattr(Index, "pool", lambda _self, task: Here(task))
+    monkeypatch.setattr("kosearch.processing.Analyzer", ANALYZER)
+
+    def embed(self: Opened, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> np.ndarray:
+        vectors = np.array([planted(text) for text in texts], np.float32).reshape(-1, WIDTH)
+        if progress:
+            progress(len(texts))
+        model = self.model
+        assert isinstance(model, embedding.Model)
+        return load_head(model.layers)(vectors) if model.bases else vectors
+
+    monkeypatch.setattr(Opened, "embed_passages", embed)
+    monkeypatch.setattr(Opened, "embed_queries", embed)
+    made = kosearch.open()
+    made.index(folder)
+    return made
+
+
+def rotated(random: np.random.Generator, by: float = 0.1) -> Head:
+    weight = np.eye(WIDTH) + random.normal(size=(WIDTH, WIDTH)) * by
+    return Head(weight.astype(np.float32), (random.normal(size=WIDTH) * 0.05).astype(np.float32))
+
+
+class TestTheHead:
+    def pairs(self, count: int = 12, width: int = 5) -> Pairs:
+        random = np.random.default_rng(1)
+        asked, given = random.normal(size=(2, count, width))
+        documents = random.integers(0, 6, count)
+        answers = [{int(one), int(random.integers(0, 6))} for one in documents]
+        return Pairs.of(asked, given, documents, answers)
+
+    def test_its_gradient_is_that_of_the_loss(self) -> None:
+        pairs, width = self.pairs(), 5
+        random = np.random.default_rng(2)
+        weight, bias = np.eye(width) + random.normal(size=(width, width)) * 0.1, random.normal(size=width) * 0.1
+
+        def loss(weight: np.ndarray, bias: np.ndarray) -> float:
+            asked, given = (one @ weight.T + bias for one in (pairs.questions, pairs.passages))
+            asked, given = (one / np.linalg.norm(one, axis=1, keepdims=True) for one in (asked, given))
+            logits = 20 * asked @ given.T
+            logits[pairs.others()] = -np.inf
+            return float(np.mean(np.log(np.exp(logits).sum(axis=1)) - np.diag(logits)))
+
+        expected = np.zeros((width, width + 1))
+        for row in range(width):
+            for column in range(width + 1):
+                found = []
+                for step in (1e-5, -1e-5):
+                    w, b = weight.copy(), bias.copy()
+                    (w[row] if column < width else b)[column if column < width else row] += step
+                    found.append(loss(w, b))
+                expected[row, column] = (found[0] - found[1]) / 2e-5
+        assert _gradient(pairs, Head(weight, bias)) == pytest.approx(expected, abs=1e-6)  # type: ignore[arg-type]
+
+    def test_other_passages_of_what_answers_are_no_counterexamples(self) -> None:
+        zeros = np.zeros((3, 2), np.float32)
+        pairs = Pairs.of(zeros, zeros, np.array([4, 5, 4]), [{4, 5}, {5}, {4}])
+        expected = [[False, True, True], [False, False, False], [True, False, False]]
+        assert pairs.others().tolist() == expected
+
+    def test_the_same_pairs_and_seed_give_the_same_head(self) -> None:
+        pairs = self.pairs()
+        first, again, other = fit(pairs, 3), fit(pairs, 3), fit(self.pairs(count=300), 4)
+        assert np.array_equal(first.weight, again.weight)
+        assert not np.array_equal(first.weight, other.weight)
+        assert np.abs(first.weight - np.eye(5)).max() < 0.2
+
+    def test_what_is_no_number_is_said(self) -> None:
+        pairs = self.pairs()
+        pairs.questions[0] = np.nan
+        with pytest.raises(ArithmeticError, match="step 1 of"):
+            fit(pairs)
+
+
+class TestFolds:
+    def test_no_document_answers_questions_of_two(self) -> None:
+        random = np.random.default_rng(0)
+        answers = [set(random.integers(0, 200, random.integers(1, 4)).tolist()) for _ in range(150)]
+        groups = grouped(answers)
+        for one, first in enumerate(answers):
+            for other, second in enumerate(answers):
+                assert not first & second or groups[one] == groups[other]
+        apart = [{number} for number in range(100)]
+        folds = folded(grouped(apart), seed=0)
+        assert np.bincount(folds).tolist() == [20] * gains.FOLDS
+
+    def test_the_interval_holds_what_is_there(self) -> None:
+        random = np.random.default_rng(0)
+        within = 0
+        for _ in range(100):
+            groups = np.repeat(np.arange(40), 3)
+            after = 0.05 + np.repeat(random.normal(size=40), 3) * 0.1 + random.normal(size=120) * 0.05
+            found = gain(np.zeros(120), after, groups)
+            within += found.low <= 0.05 <= found.high
+        assert 88 <= within <= 100
+
+
+class TestReading:
+    def test_every_form_says_the_same(self, index: Index, tmp_path: Path, asked: Path) -> None:
+        pairs, table = tmp_path / "pairs.tsv", tmp_path / "table.tsv"
+        pairs.write_text("".join(f"about {n}?\t# Subject  number{n}x\n" for n in range(SUBJECTS)), encoding="utf-8")
+        rows = ("\t".join((f"about {n}?", f"{n}.md", "", "…")) for n in range(SUBJECTS))
+        table.write_text("question\tpath\tpage\tpassage\n" + "\n".join(rows), encoding="utf-8")
+        with index.store.snapshot() as snapshot:
+            found = [read_examples(file, snapshot).examples for file in (asked, pairs, table)]
+        assert found[0] == found[1] == found[2]
+        assert len(found[0]) == SUBJECTS
+
+    @pytest.mark.parametrize(
+        ("name", "content", "said"),
+        [
+            ("q.jsonl", '{"question": "a", "expected": "1.md"}\n{"question": 3}', "line 2"),
+            ("q.jsonl", '{"question": "a", "expected": "gone.md"}', "line 1: no document of the index fits"),
+            ("q.tsv", "a\tstands here, in so many words.\nno tab", "line 2: no question and text"),
+            ("q.tsv", "a\twhat nobody wrote", "line 1: no document of the index has this text"),
+            ("q.tsv", "a\tstands here, in so many words.\tmuch", "line 1: the grade 'much' is not a number"),
+            ("q.tsv", "question\tpath\tpage\tpassage\na\t1.md", "line 2: 2 columns where 4 belong"),
+            ("q.tsv", "question\tpath\tpage\tpassage\na\t1.md\tii\t", "line 2: the page 'ii' is not a whole number"),
+            ("q.tsv", "question\tpath\tpage\tpassage\n\t1.md\t\ttext", "holds no question"),
+        ],
+    )
+    def test_what_cannot_be_read_is_named_by_its_line(
+        self, index: Index, tmp_path: Path, name: str, content: str, said: str
+    ) -> None:
+        file = tmp_path / name
+        file.write_text(content, encoding="utf-8")
+        with pytest.raises(kosearch.UsageError, match=re.escape(said)):
+            train(index, file, tmp_path / "out")
+
+    def test_questions_that_stand_twice_count_once(self, index: Index, tmp_path: Path) -> None:
+        file = tmp_path / "q.jsonl"
+        rows = [("a", "1.md"), ("a ", "2.md"), ("b", "1.md")]
+        file.write_text("\n".join(json.dumps({"question": q, "expected": e}) for q, e in rows), encoding="utf-8")
+        with index.store.snapshot() as snapshot:
+            found = read_examples(file, snapshot)
+        assert [len(one.answers) for one in found.examples] == [2, 1]
+        assert found.notes == ("1 of 3 lines ask what another one asks: each question counts once",)
+
+    def test_clicks_on_what_is_gone_are_left_out(self, index: Index, folder: Path, tmp_path: Path) -> None:
+        file = tmp_path / "clicks.jsonl"
+        rows = [{"question": "a", "expected": str(folder / name), "click": "open"} for name in ("1.md", "gone.md")]
+        file.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+        with index.store.snapshot() as snapshot:
+            found = read_examples(file, snapshot)
+        assert len(found.examples) == 1
+        assert found.notes[0].startswith("1 of 2 clicks are left out")
+
+
+def test_what_is_measured_before_is_what_eval_measures(index: Index, asked: Path) -> None:
+    with index.store.snapshot() as snapshot:
+        examples = read_examples(asked, snapshot).examples
+        vectors = index.embed_queries([one.text for one in examples])
+        bench = Bench(snapshot, index.analyzer, examples, vectors, 0.5, lambda _: None)
+        paths = [document.path for document in snapshot.documents()]
+        task = questions_task("q", locate(read_questions(asked), paths), snapshot)
+        for side, mode in enumerate(("dense", "hybrid")):
+            run = {}
+            for (question, text), vector in zip(task.texts.items(), vectors, strict=True):
+                read = index.analyzer.question(text, operators=False)
+                run[question] = task.judged(question, rank(Query(text, mode=mode), read, vector, snapshot))
+            expected = next(iter(evaluate(run, task.qrels).values.values()))["nDCG@10"]
+            assert bench.before[:, side] == pytest.approx(expected, abs=1e-9)
+        unchanged = Head(np.eye(WIDTH, dtype=np.float32), np.zeros(WIDTH, np.float32))
+        assert bench.after(unchanged, np.arange(len(examples))) == pytest.approx(bench.before, abs=1e-9)
+
+
+def test_a_better_model_is_taken_and_is_one_product_away(
+    index: Index, asked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[str, int, int]] = []
+    found = kosearch.train(index, asked, tmp_path / "better", progress=lambda *step: told.append(step))
+    assert found.taken
+    assert found.hybrid is not None
+    assert found.hybrid.low > 0
+    assert (found.questions, found.documents, found.pairs) == (SUBJECTS, SUBJECTS, SUBJECTS)
+    assert {what for what, _, _ in told} == {"questions embedded", "questions ranked", "folds"}
+    assert f"{SUBJECTS} questions" in (tmp_path / "better/README.md").read_text(encoding="utf-8")
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("a passage was embedded")
+
+    monkeypatch.setattr(Opened, "embed_passages", refuse)
+    other = Index(kosearch.open("other", model=str(tmp_path / "better")).settings)
+    run = other.take_over(index)
+    notes = [step.note for step in run if step.note]
+    assert "is a head behind" in notes[0]
+    assert (run.report.embedded, run.report.reused) == (0, index.status().passages)
+    assert other.check() == []
+    head = load_head(other.model.layers)  # type: ignore[union-attr]
+    (ids, before), (same, after) = index.vectors(), other.vectors()
+    assert np.array_equal(ids, same)
+    assert np.abs(head(before) - after).max() < 1e-3
+    assert len(other.search("words", mode="lexical")) == len(index.search("words", mode="lexical"))
+    assert not other.is_foreign
+    assert [one.path for one in other.documents()] == [one.path for one in index.documents()]
+
+
+def test_an_index_goes_on_after_it_was_derived(index: Index, folder: Path, tmp_path: Path) -> None:
+    write_model(tmp_path / "made", index.model, rotated(np.random.default_rng(0)), "card")  # type: ignore[arg-type]
+    other = kosearch.open("other", model=str(tmp_path / "made"))
+    list(other.take_over(index))
+    (folder / "1.md").write_text("# Changed 7\n\nAnd what is said is another thing, in other words.", encoding="utf-8")
+    report = other.index()
+    assert (report.changed, report.embedded, report.unchanged) == (1, 1, SUBJECTS - 1)
+    assert other.check() == []
+
+
+def test_shuffled_answers_are_refused(index: Index, asked: Path, tmp_path: Path) -> None:
+    rows = [json.loads(line) for line in asked.read_text(encoding="utf-8").splitlines()]
+    file = tmp_path / "shuffled.jsonl"
+    for seed in range(5):
+        order = np.random.default_rng(seed).permutation(len(rows))
+        shuffled = [{**row, "expected": rows[other]["expected"]} for row, other in zip(rows, order, strict=True)]
+        file.write_text("\n".join(map(json.dumps, shuffled)), encoding="utf-8")
+        found = train(index, file, tmp_path / "out", seed=seed)
+        assert not found.taken
+        assert not (tmp_path / "out").exists()
+
+
+class TestTheCommand:
+    def test_too_few_questions(self, index: Index, asked: Path, tmp_path: Path, capsys: Any) -> None:
+        few = tmp_path / "few.jsonl"
+        few.write_text("".join(asked.read_text(encoding="utf-8").splitlines(keepends=True)[:59]), encoding="utf-8")
+        assert main(["train", "--from", str(few), "--out", str(tmp_path / "out")]) == 1
+        said = capsys.readouterr().out.splitlines()
+        assert said == [
+            "few.jsonl: 59 questions, answered by 59 documents",
+            "refused: 59 questions; at least 60 are needed",
+        ]
+        assert not (tmp_path / "out").exists()
+
+    def test_what_is_there_is_not_written_over(self, index: Index, asked: Path, tmp_path: Path, capsys: Any) -> None:
+        assert main(["train", "--from", str(asked), "--out", str(tmp_path)]) == 2
+        assert "is there already" in capsys.readouterr().err
+
+    def test_as_json(self, index: Index, asked: Path, tmp_path: Path, capsys: Any) -> None:
+        assert main(["train", "--from", str(asked), "--out", str(tmp_path / "out"), "--json", "-q"]) == 0
+        found = json.loads(capsys.readouterr().out)
+        assert found["schema"] == "kosearch.train/1"
+        assert found["taken"] is True
+        assert found["folder"] == str(tmp_path / "out")
+        assert set(found["hybrid"]) == {"before", "after", "low", "high"}
+
+    def test_interrupted_nothing_is_written(
+        self, index: Index, asked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def interrupt(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr("kosearch.training.folder._describe", interrupt)
+        before = sorted(tmp_path.iterdir())
+        assert main(["train", "--from", str(asked), "--out", str(tmp_path / "out"), "-q"]) == 130
+        assert sorted(tmp_path.iterdir()) == before
+
+    def test_the_walk_of_the_page(
+        self, index: Index, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+    ) -> None:
+        page = (Path(kosearch.__file__).parent / "docs/train.md").read_text(encoding="utf-8")
+        commands = re.findall(r"```sh\n(.*?)```", page, re.DOTALL)[0].splitlines()
+        assert len(commands) == 6
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.delenv("KOSEARCH_MODEL")  # the index knows its own
+        for line in commands:
+            command, _, _ = line.replace("~/documents", str(folder)).partition("   #")
+            words, _, target = command.partition(" > ")
+            assert main([*shlex.split(words)[1:], "-q"]) == 0, line
+            printed = capsys.readouterr().out
+            if target:
+                rows = [row.split("\t") for row in printed.splitlines()]
+                assert len(rows) == SUBJECTS + 1
+                written = [[f"about {Path(row[1]).stem}?", *row[1:]] for row in rows[1:]]  # the person's hour
+                (tmp_path / target).write_text(
+                    "\n".join("\t".join(row) for row in (rows[0], *written)), encoding="utf-8"
+                )
+
+
+def test_candidates_have_headings_rare_words_and_sources(index: Index, folder: Path) -> None:
+    found = kosearch.candidate_questions(index, 50)
+    assert found == kosearch.candidate_questions(index, 50)
+    assert len({one.path for one in found}) == 50
+    assert all(Path(one.path).parent == folder for one in found)
+    assert all(one.question.startswith("Subject number") for one in found)
+    assert len({one.path for one in kosearch.candidate_questions(index, 500)}) == SUBJECTS
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("architecture", ["bert", "xlm-roberta", "mpnet"])
+def test_sentence_transformers_reads_it_as_kosearch_does(architecture: str, tmp_path: Path) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    base = save_model(tmp_path, architecture, prompts={"query": "query: ", "document": "passage: "})
+    model = embedding.resolve(str(base), cache_dir=tmp_path / "cache")
+    head = rotated(np.random.default_rng(0))
+    write_model(tmp_path / "made", model, head, "card")
+    made = embedding.resolve(str(tmp_path / "made"), cache_dir=tmp_path / "cache")
+    assert model.fingerprint in made.bases
+    assert made.prompts == model.prompts
+    texts = ["한국어 문장입니다", "The quick brown fox", "짧다"]
+    ours = embedding.load(made, "cpu", precision="float32").embed_passages(texts)
+    assert np.abs(head(embedding.load(model, "cpu", precision="float32").embed_passages(texts)) - ours).max() < 1e-5
+    theirs = SentenceTransformer(str(tmp_path / "made"), device="cpu").encode_document(texts)
+    assert (ours * theirs).sum(axis=1) == pytest.approx(1, abs=1e-4)
+    few = embedding.load_for_few(made)
+    if few is not None:
+        assert (few.embed_passages(texts) * theirs).sum(axis=1) == pytest.approx(1, abs=1e-4)
