@@ -63,7 +63,7 @@ def bash(program: Program, *words: str) -> list[str]:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["qu"], ["query"]),
+        (["qu"], ["query", "questions"]),
         (["status", "--pro"], ["--problems"]),
         (["query", "--mode", ""], ["hybrid", "dense", "lexical"]),
         (["query", "--mode", "=", "l"], ["lexical"]),
@@ -150,7 +150,7 @@ def test_fish_completes(named: Program) -> None:
         )
         return [one.split("\t")[0] for one in result.stdout.splitlines()]
 
-    assert fish("kosearch que") == ["query"]
+    assert fish("kosearch quer") == ["query"]
     assert "--problems" in fish("kosearch status --")
     assert set(fish("kosearch query --mode ")) == {"hybrid", "dense", "lexical"}
     assert {"default", "회의 기록"} <= set(fish("kosearch query --index "))
