@@ -42,6 +42,19 @@ _FULL, _MOSTLY = 0.6, 0.5
 _USUAL_HEIGHT = 20
 _STRIPS = 24
 _SPECK = 5
+_CELL = 32
+"""The light is measured in squares so wide…"""
+_AROUND = 5
+"""…of which so many on each side share it: what is dark in a narrower band is meant to be."""
+_EVEN = 0.97
+"""A page whose paper is everywhere so near the lightest there is, lies in an even light."""
+_FINE, _GRAINY, _BLUR = 0.01, 0.06, 1.15
+"""Grain in parts of the paper's light: so little is none, and so much is blurred by so many pixels."""
+_MOST_GRAIN = 0.3
+_QUARTILE = 0.674
+"""In deviations."""
+_SOLID, _BESIDE = 8, 0.6
+"""What lies beside the paper is dark in whole squares of so many pixels."""
 
 
 class Box(NamedTuple):
@@ -59,6 +72,96 @@ class Block:
 
     box: Box
     rows: tuple[tuple[Box, ...], ...] = ()
+
+
+def evened(picture: Grey) -> Grey:
+    """The picture as if it lay in an even light: its paper white, with little grain and nothing beside it.
+
+    A page that is so already is returned itself.
+    """
+    paper, white, grain = _light(picture)
+    if grain > _GRAINY:
+        picture = _blurred(picture)
+        paper, white, grain = _light(picture)
+    even = paper.min() >= _EVEN * _PAPER
+    if even and grain < _FINE and white > _EVEN:
+        return picture
+    result = np.minimum(picture / paper * np.float32(_PAPER / white), _PAPER).astype(np.uint8)
+    if not even:
+        result[_beside(result)] = _PAPER
+    return result
+
+
+def _light(picture: Grey) -> tuple[NDArray[np.float32], float, float]:
+    """How light the paper is at each place; from what share of that on all is white; and how grainy it is.
+
+    Lighter than paper is nothing: its median is paper, and what is a quarter darker tells its grain's deviation.
+    """
+    paper = _paper(picture)
+    sample = picture[::3, ::3] / paper[::3, ::3]
+    middle = min(float(np.median(sample)), 1.0)
+    light = sample[sample > middle / 2]
+    grain = (middle - float(np.percentile(light, 25))) / _QUARTILE if light.size else 0.0
+    return paper, middle - min(grain, _MOST_GRAIN), grain
+
+
+def _blurred(picture: Grey) -> Grey:
+    """Strokes that grain broke into dots are whole again; a median would take dots and thin strokes away."""
+    from PIL import Image, ImageFilter
+
+    return np.asarray(Image.fromarray(picture).filter(ImageFilter.GaussianBlur(_BLUR)))
+
+
+def _paper(picture: Grey) -> NDArray[np.float32]:
+    """How light the paper is at each place."""
+    height, width = picture.shape
+    rows, columns = -(-height // _CELL), -(-width // _CELL)
+    padded = np.pad(picture, ((0, rows * _CELL - height), (0, columns * _CELL - width)), mode="edge")
+    cells = padded.reshape(rows, _CELL, columns, _CELL)[:, ::3, :, ::3]
+    levels = np.median(cells, axis=(1, 3)).astype(np.float32)
+    lightest = _most(_most(levels, _AROUND, 0), _AROUND, 1)
+    smooth = np.maximum(_mean(lightest, _AROUND // 2), 1.0)
+    return _enlarged(smooth, (height, width))
+
+
+def _most(values: NDArray[np.float32], reach: int, axis: int) -> NDArray[np.float32]:
+    """Of each place the largest value that is no further away on an axis."""
+    windows = np.lib.stride_tricks.sliding_window_view(
+        np.pad(values, [(reach, reach) if one == axis else (0, 0) for one in (0, 1)], mode="edge"), 2 * reach + 1, axis
+    )
+    return np.asarray(windows.max(axis=-1), np.float32)
+
+
+def _enlarged(cells: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Values at the middles of cells, and between them what lies between."""
+    for axis, length in enumerate(shape):
+        places = np.clip((np.arange(length) + 0.5) / _CELL - 0.5, 0, cells.shape[axis] - 1)
+        first = np.minimum(places.astype(np.intp), max(cells.shape[axis] - 2, 0))
+        part = (places - first).astype(np.float32)
+        part = part[:, None] if axis == 0 else part[None, :]
+        second = np.minimum(first + 1, cells.shape[axis] - 1)
+        cells = np.take(cells, first, axis) * (1 - part) + np.take(cells, second, axis) * part
+    return cells
+
+
+def _beside(picture: Grey) -> Mask:
+    """What is dark in whole squares from the picture's edge on: a table that a page lies on, a scanner's lid."""
+    height, width = picture.shape
+    half = _SOLID // 2
+    rows, columns = height // _SOLID, width // _SOLID
+    fine = picture[: rows * _SOLID, : columns * _SOLID].reshape(2 * rows, half, 2 * columns, half).mean(axis=(1, 3))
+    solid = fine.reshape(rows, 2, columns, 2).max(axis=(1, 3), initial=0) < _BESIDE * _PAPER
+    reached = np.zeros_like(solid)
+    reached[[0, -1]] = solid[[0, -1]]
+    reached[:, [0, -1]] = solid[:, [0, -1]]
+    for _ in range(rows + columns):
+        grown = wider(reached, 1) & solid
+        if (grown == reached).all():
+            break
+        reached = grown
+    near = np.repeat(np.repeat(wider(reached, 1), _SOLID, axis=0), _SOLID, axis=1)
+    near = np.pad(near, ((0, height - near.shape[0]), (0, width - near.shape[1])), mode="edge")
+    return np.asarray(near & (picture < _EVEN * _PAPER), np.bool_)
 
 
 def ink(picture: Grey) -> Mask:

@@ -46,7 +46,7 @@ def _size(picture: Grey, degrees: int) -> tuple[int, int]:
 
 
 def _read(picture: Grey, engine: Engine, seconds: float) -> Recognised:
-    picture, mask, found, rules = _parted(np.ascontiguousarray(picture))
+    picture, mask, found, rules = _parted(layout.evened(np.ascontiguousarray(picture)))
     clean = np.where(layout.wider(rules, 1), np.uint8(_PAPER), picture) if rules.any() else picture
     lines: list[RecognisedLine] = []
     for number, block in enumerate(found):
