@@ -25,7 +25,7 @@ from kosearch.errors import ModelError
 from kosearch.extract import ExtractError, extract, outdated
 from kosearch.index.database import checksum
 from kosearch.ocr import layout, pictures
-from kosearch.ocr.engine import Model, Word, _words, find_model, pull
+from kosearch.ocr.engine import Budget, Model, Word, _words, find_model, pull
 from kosearch.ocr.reading import recognise
 from kosearch.records import Reason, Recognised, RecognisedLine
 
@@ -100,12 +100,13 @@ class Bars:
     """An engine that sees a word in each bar of ink, and is sure only where the first line is the highest."""
 
     version = "bars"
+    latin = None
 
     def __init__(self, sure: float = 0.9) -> None:
         self.sure = sure
         self.calls = 0
 
-    def words(self, picture: Any, seconds: float) -> list[Word]:
+    def words(self, picture: Any, budget: Budget) -> list[Word]:
         self.calls += 1
         rows = np.flatnonzero((picture < 128).any(axis=1))
         return [Word("낱말", 10, int(rows[0]), 60, int(rows[-1]), self.sure, 0)] if len(rows) else []
@@ -253,16 +254,19 @@ def test_the_model_is_fetched_when_asked_for_and_only_the_one_that_is_expected(
 
         server = HTTPServer(("127.0.0.1", 0), Handler)
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        return f"http://127.0.0.1:{server.server_port}/"
+        return f"http://127.0.0.1:{server.server_port}"
 
     with pytest.raises(ModelError, match="not the file that is expected"):
         pull(tmp_path / "ocr", serve(b"something else"))
     assert not (tmp_path / "ocr" / "Hangul.traineddata").exists()
-    monkeypatch.setattr("kosearch.ocr.engine._MODEL_SHA256", hashlib.sha256(b"model").hexdigest())
-    assert pull(tmp_path / "ocr", serve(b"model")).read_bytes() == b"model"
+    digest = hashlib.sha256(b"model").hexdigest()
+    monkeypatch.setattr("kosearch.ocr.engine._PINNED", {"script/Hangul": digest, "eng": digest})
+    assert pull(tmp_path / "ocr", serve(b"model")) == tmp_path / "ocr"
+    assert (tmp_path / "ocr" / "Hangul.traineddata").read_bytes() == b"model"
     assert find_model(tmp_path / "ocr", {}) == Model(tmp_path / "ocr", "Hangul")
+    assert pull(tmp_path / "ocr", "http://127.0.0.1:9") == tmp_path / "ocr"  # all is there
     with pytest.raises(ModelError, match="cannot be fetched"):
-        pull(tmp_path / "ocr", "http://127.0.0.1:9/")
+        pull(tmp_path / "other", "http://127.0.0.1:9")
 
 
 def test_pictures_in_documents_are_read(tmp_path: Path) -> None:

@@ -6,10 +6,12 @@ Nothing is downloaded here. What is missing is one line that names the command f
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
@@ -28,11 +30,19 @@ if TYPE_CHECKING:
 
 MODEL = "Hangul"
 """Tesseract's model of the script: Korean with Latin letters and figures. Hanja and rare syllables are not in it."""
-MODEL_URL = "https://github.com/tesseract-ocr/tessdata_fast/raw/4.1.0/script/Hangul.traineddata"
-_MODEL_SHA256 = "cae2d12b8cdac6b62643b65915bec347e80970adc55228ca42ac1ec8909b198a"
-_MODEL_BYTES = 4_845_849
+LATIN_MODEL = "eng"
+"""It reads English words among Korean ones better."""
+MODELS_URL = "https://github.com/tesseract-ocr/tessdata_fast/raw/4.1.0"
+_PINNED = {
+    "script/Hangul": "cae2d12b8cdac6b62643b65915bec347e80970adc55228ca42ac1ec8909b198a",
+    "eng": "7d4322bd2a7749724879683fc3912cb542f19906c83bcc1a52132556427170b2",
+}
+"""The models that are fetched, by where they stand below the URL, with their SHA-256."""
+_LARGEST_MODEL = 8 << 20
 _PATIENCE = 60.0
 """Seconds without an answer."""
+_CROWDED = 5
+"""So many times as long as its processor time a picture may take where other programs have the processor."""
 _FALLBACK = ("kor", "eng")
 _UNIFORM_BLOCK = 6
 """Tesseract's page segmentation: one block of text. Its own search for blocks takes Korean lines apart."""
@@ -71,14 +81,35 @@ class TooSlow(Exception):
     """A picture took longer than it may."""
 
 
+class Budget:
+    """The processor time that one picture may take, of this process and of those it has begun: a crowded machine takes
+    nothing from it."""
+
+    def __init__(self, seconds: float) -> None:
+        self._end = _processor_seconds() + seconds
+
+    def left(self) -> float:
+        """Seconds; raises TooSlow where there are none."""
+        left = self._end - _processor_seconds()
+        if left <= 0:
+            raise TooSlow
+        return left
+
+
+def _processor_seconds() -> float:
+    return sum(os.times()[:4])
+
+
 class Engine(Protocol):
     """What recognises the words in a block of lines."""
 
     version: str
-    """Engine, its version and its model: what it recognises may change with each. Without white space."""
+    """Engine, its version and its models: what it recognises may change with each. Without white space."""
+    latin: Engine | None
+    """What reads English words among Korean ones better, where there is its model."""
 
-    def words(self, picture: Grey, seconds: float) -> list[Word]:
-        """The words, line by line; raises TooSlow after so many seconds of processor time."""
+    def words(self, picture: Grey, budget: Budget) -> list[Word]:
+        """The words, line by line; raises TooSlow where the budget is spent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +145,13 @@ class Model:
 def find(folder: Path | None = None) -> Engine | Missing:
     """The engine of this machine; `folder` is where `kosearch models pull ocr` keeps its model."""
     model = find_model(folder)
+    latin = find_latin_model(folder) if model and model.languages == MODEL else None
     if find_spec("tesserocr") is not None:
-        return _InProcess(model) if model else _no_model()
+        return _InProcess(model, latin) if model else _no_model()
     program = shutil.which("tesseract")
     if program is None:
         return Missing("no engine for OCR is installed", "pip install 'kosearch[ocr]'")
-    return _Program(program, model) if model else _no_model()
+    return _Program(program, model, latin) if model else _no_model()
 
 
 def find_model(folder: Path | None = None, environ: Mapping[str, str] = os.environ) -> Model | None:
@@ -135,23 +167,40 @@ def find_model(folder: Path | None = None, environ: Mapping[str, str] = os.envir
     return None
 
 
-def pull(folder: Path, url: str = MODEL_URL) -> Path:
-    """Download the model of the Korean script (Apache-2.0) into a folder. Raises ModelError."""
+def find_latin_model(folder: Path | None = None, environ: Mapping[str, str] = os.environ) -> Model | None:
+    """The model of English that there is."""
+    for place in _folders(folder, environ):
+        if (place / f"{LATIN_MODEL}.traineddata").is_file():
+            return Model(place, LATIN_MODEL)
+    return None
+
+
+def pull(folder: Path, url: str = MODELS_URL) -> Path:
+    """Download the models of the Korean script and of English (Apache-2.0) into a folder; what is there already stays.
+
+    Returns the folder. Raises ModelError.
+    """
+    for name, digest in _PINNED.items():
+        target = folder / f"{Path(name).name}.traineddata"
+        if not target.is_file() or hashlib.sha256(target.read_bytes()).hexdigest() != digest:
+            _fetch(f"{url}/{name}.traineddata", digest, target)
+    find.cache_clear()
+    return folder
+
+
+def _fetch(url: str, digest: str, target: Path) -> None:
     from urllib.request import urlopen
 
-    target = folder / f"{MODEL}.traineddata"
     try:
         with urlopen(url, timeout=_PATIENCE) as answer:
-            data = answer.read(2 * _MODEL_BYTES)
+            data = answer.read(_LARGEST_MODEL)
     except (OSError, ValueError) as error:
         raise ModelError(f"{url} cannot be fetched: {error}", "kosearch models pull ocr") from error
-    if hashlib.sha256(data).hexdigest() != _MODEL_SHA256:
+    if hashlib.sha256(data).hexdigest() != digest:
         raise ModelError(f"{url} is not the file that is expected", "kosearch models pull ocr")
-    make_private(folder)
+    make_private(target.parent)
     with replacing(target) as file:
         file.write(data)
-    find.cache_clear()
-    return target
 
 
 def _folders(folder: Path | None, environ: Mapping[str, str]) -> Iterator[Path]:
@@ -174,14 +223,15 @@ def _no_model() -> Missing:
 class _InProcess:
     """Tesseract as a library. Loaded at the first picture: a model takes a tenth of a second and 60 MB."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, latin: Model | None = None) -> None:
         from importlib.metadata import version
 
         self._model = model
         self._api: Any = None
-        self.version = f"tesserocr-{version('tesserocr')}-{model.languages}-{model.fingerprint}"
+        self.version = f"tesserocr-{version('tesserocr')}-{_named(model, latin)}"
+        self.latin = _InProcess(latin) if latin else None
 
-    def words(self, picture: Grey, seconds: float) -> list[Word]:
+    def words(self, picture: Grey, budget: Budget) -> list[Word]:
         if self._api is None:
             os.environ.setdefault("OMP_THREAD_LIMIT", "1")
             import tesserocr
@@ -192,11 +242,14 @@ class _InProcess:
             self._api.SetVariable(_VARIABLE, "1")
             self._api.SetVariable("debug_file", os.devnull)
         height, width = picture.shape
-        self._api.SetImageBytes(picture.tobytes(), width, height, 1, width)
         try:
-            if not self._api.Recognize(round(seconds * 1000)):
-                raise TooSlow
-            return list(_words(self._api.GetTSVText(0), self._api.GetUTF8Text()))
+            # Tesseract knows the time of day alone. It gets more of that where others had the processor.
+            patience = budget.left()
+            while True:
+                self._api.SetImageBytes(picture.tobytes(), width, height, 1, width)
+                if self._api.Recognize(round(patience * 1000)):
+                    return list(_words(self._api.GetTSVText(0), self._api.GetUTF8Text()))
+                patience = _CROWDED * max(patience, budget.left())
         finally:
             self._api.Clear()
 
@@ -204,7 +257,7 @@ class _InProcess:
 class _Program:
     """Tesseract as the program of that name, begun for each picture."""
 
-    def __init__(self, program: str, model: Model) -> None:
+    def __init__(self, program: str, model: Model, latin: Model | None = None) -> None:
         import subprocess
 
         self._command = [
@@ -212,29 +265,51 @@ class _Program:
             *("--psm", str(_UNIFORM_BLOCK), "-c", f"{_VARIABLE}=1", "txt", "tsv"),
         ]
         said = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout.split()
-        self.version = f"tesseract-{said[1] if len(said) > 1 else 0}-{model.languages}-{model.fingerprint}"
+        self.version = f"tesseract-{said[1] if len(said) > 1 else 0}-{_named(model, latin)}"
+        self.latin = _Program(program, latin) if latin else None
 
-    def words(self, picture: Grey, seconds: float) -> list[Word]:
+    def words(self, picture: Grey, budget: Budget) -> list[Word]:
         import subprocess
 
         height, width = picture.shape
+        process = subprocess.Popen(
+            self._command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "OMP_THREAD_LIMIT": "1"},
+        )
+        left = budget.left()
+        _limit(process.pid, left)
         try:
-            done = subprocess.run(
-                self._command,
-                input=b"P5 %d %d 255\n" % (width, height) + picture.tobytes(),
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                env={**os.environ, "OMP_THREAD_LIMIT": "1"},
-                timeout=seconds,
-                check=True,
+            out, _ = process.communicate(
+                b"P5 %d %d 255\n" % (width, height) + picture.tobytes(), timeout=_CROWDED * left
             )
         except subprocess.TimeoutExpired as error:
+            process.kill()
+            process.communicate()
             raise TooSlow from error
+        if process.returncode:
+            budget.left()
+            raise subprocess.CalledProcessError(process.returncode, self._command)
         rows: list[str] = []
         lines: list[str] = []
-        for line in done.stdout.decode("utf-8", "replace").split("\n"):
+        for line in out.decode("utf-8", "replace").split("\n"):
             (rows if line.count("\t") >= _COLUMNS - 1 else lines).append(line)
         return list(_words("\n".join(rows), "\n".join(lines)))
+
+
+def _named(*models: Model | None) -> str:
+    return "+".join(f"{model.languages}-{model.fingerprint}" for model in models if model)
+
+
+def _limit(pid: int, seconds: float) -> None:
+    """Linux ends a process that has used so much processor time."""
+    if sys.platform == "linux":
+        import resource
+
+        with suppress(OSError):
+            resource.prlimit(pid, resource.RLIMIT_CPU, (math.ceil(seconds), math.ceil(seconds)))
 
 
 def _words(table: str, text: str) -> Iterator[Word]:

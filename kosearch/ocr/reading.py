@@ -10,7 +10,8 @@ from statistics import median
 import numpy as np
 
 from kosearch.ocr import layout
-from kosearch.ocr.engine import Engine, Word
+from kosearch.ocr.engine import Budget, Engine, Word
+from kosearch.ocr.latin import read_again
 from kosearch.ocr.layout import Block, Box, Grey
 from kosearch.records import Recognised, RecognisedLine
 
@@ -26,13 +27,14 @@ _DEGREES = (0, 90, 180, 270)
 
 
 def recognise(picture: Grey, engine: Engine, seconds: float) -> Recognised:
-    """The lines of a picture, (height, width) grey values; raises TooSlow after so many seconds.
+    """The lines of a picture, (height, width) grey values; raises TooSlow after so many seconds of processor time.
 
     A picture that lies on its side or on its head is turned; `turned` says how far.
     """
+    budget = Budget(seconds)
     best = Recognised((), 0.0)
     for degrees in _DEGREES:
-        found = _read(np.rot90(picture, degrees // 90), engine, seconds)
+        found = _read(np.rot90(picture, degrees // 90), engine, budget)
         if found.confidence > best.confidence:
             best = Recognised(found.lines, found.confidence, degrees, *_size(picture, degrees))
         if best.confidence >= LEAST_CONFIDENCE or not (found.lines or degrees):
@@ -45,15 +47,15 @@ def _size(picture: Grey, degrees: int) -> tuple[int, int]:
     return (height, width) if degrees % 180 else (width, height)
 
 
-def _read(picture: Grey, engine: Engine, seconds: float) -> Recognised:
+def _read(picture: Grey, engine: Engine, budget: Budget) -> Recognised:
     picture, mask, found, rules = _parted(layout.evened(np.ascontiguousarray(picture)))
     clean = np.where(layout.wider(rules, 1), np.uint8(_PAPER), picture) if rules.any() else picture
     lines: list[RecognisedLine] = []
     for number, block in enumerate(found):
         if block.rows:
-            lines += _table(clean, mask & ~rules, block, number, engine, seconds)
+            lines += _table(clean, mask & ~rules, block, number, engine, budget)
         else:
-            lines += (_line(words, number) for words in _words(clean, [_trimmed(mask, block.box)], engine, seconds)[0])
+            lines += (_line(words, number) for words in _words(clean, [_trimmed(mask, block.box)], engine, budget)[0])
     total = sum(len(line.text) for line in lines)
     sure = sum(line.confidence * len(line.text) for line in lines)
     return Recognised(tuple(lines), sure / total if total else 0.0)
@@ -95,11 +97,11 @@ def _trimmed(mask: layout.Mask, box: Box) -> Box | None:
 
 
 def _table(
-    picture: Grey, mask: layout.Mask, block: Block, number: int, engine: Engine, seconds: float
+    picture: Grey, mask: layout.Mask, block: Block, number: int, engine: Engine, budget: Budget
 ) -> Iterator[RecognisedLine]:
     """A table's rows, each cell's lines joined."""
     inner = [[_trimmed(mask, _within(cell)) for cell in row] for row in block.rows]
-    read = iter(_words(picture, [cell for row in inner for cell in row], engine, seconds))
+    read = iter(_words(picture, [cell for row in inner for cell in row], engine, budget))
     for row, boxes in zip(inner, block.rows, strict=True):
         cells = [[word for line in next(read) for word in line] for _ in row]
         words = [word for cell in cells for word in cell]
@@ -115,7 +117,7 @@ def _within(cell: Box) -> Box:
     return Box(cell.left + edge, cell.top + edge, max(cell.right - edge, 0), max(cell.bottom - edge, 0))
 
 
-def _words(picture: Grey, boxes: Sequence[Box | None], engine: Engine, seconds: float) -> list[list[list[Word]]]:
+def _words(picture: Grey, boxes: Sequence[Box | None], engine: Engine, budget: Budget) -> list[list[list[Word]]]:
     """For each box the words of its lines: the boxes are set one below the other and read at once."""
     shown = [box for box in boxes if box is not None]
     if not shown:
@@ -131,7 +133,10 @@ def _words(picture: Grey, boxes: Sequence[Box | None], engine: Engine, seconds: 
         tops.append(top)
         top += height
     scale = _scale(sheet)
-    found = engine.words(_scaled(sheet, scale), seconds)
+    sheet = _scaled(sheet, scale)
+    found = engine.words(sheet, budget)
+    if engine.latin is not None:
+        found = read_again(sheet, found, engine.latin, budget)
     of_box: list[list[list[Word]]] = [[] for _ in shown]
     for _, line in groupby(found, lambda word: word.line):
         words = list(line)
