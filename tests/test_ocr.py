@@ -26,6 +26,7 @@ from kosearch.extract import ExtractError, extract, outdated
 from kosearch.index.database import checksum
 from kosearch.ocr import layout, pictures
 from kosearch.ocr.engine import Budget, Model, Word, _words, find_model, pull
+from kosearch.ocr.latin import read_again
 from kosearch.ocr.reading import recognise
 from kosearch.records import Reason, Recognised, RecognisedLine
 
@@ -90,6 +91,70 @@ def test_a_page_that_lies_askew_is_measured() -> None:
     for angle in (-2.0, 1.0):
         turned = np.asarray(straight.rotate(angle, Image.Resampling.BICUBIC, fillcolor=255))
         assert layout.angle_of(layout.ink(turned)) == pytest.approx(-angle, abs=0.3)
+
+
+def test_light_and_grain_are_no_ink() -> None:
+    """A page on a dark table, half as light on its left and grainy: paper is white, strokes are where they were."""
+    straight = page(*text(100, 900, 100, 15))
+    light = np.linspace(0.5, 1.0, straight.shape[1])[None, :]
+    grain = np.random.default_rng(1).normal(0, 30, straight.shape)
+    lit = straight * light
+    lit[:, -40:] = 40
+    seen = layout.ink(layout.evened(np.clip(lit + grain, 0, 255).astype(np.uint8)))
+    assert not seen[:, -40:].any()
+    assert abs(float(seen[straight == 0].mean()) - 1) < 0.1
+    assert float(seen[straight == 255].mean()) < 0.02
+    assert layout.evened(straight) is straight
+
+
+class Heard:
+    """An engine that says these words, whatever it is shown; the next time the next ones."""
+
+    version, latin = "heard", None
+
+    def __init__(self, *said: list[Word]) -> None:
+        self.said = list(said)
+
+    def words(self, picture: Any, budget: Budget) -> list[Word]:
+        return self.said.pop(0)
+
+
+def test_of_two_models_the_one_that_is_sure_of_a_word_is_believed() -> None:
+    words = [
+        Word("지원은", 10, 0, 60, 20, 0.93, 0),
+        Word("16※1", 70, 0, 120, 20, 0.2, 0),
+        Word("기준", 130, 0, 180, 20, 0.5, 0),
+        Word("126", 200, 0, 230, 20, 0.3, 0),
+        Word("차", 231, 0, 250, 20, 0.9, 0, spaced=False),
+    ]
+    line = [
+        Word("LA]", 10, 0, 60, 20, 0.9, 0),
+        Word("exists", 71, 0, 119, 20, 0.96, 0),
+        Word("SS", 130, 0, 180, 20, 0.92, 0),
+        Word("LPGS]", 200, 0, 250, 20, 0.6, 0),
+    ]
+    alone = [Word("LPG", 20, 24, 50, 40, 0.9, 0)]
+    found = read_again(page(size=(300, 30)), words, Heard(line, alone), Budget(1.0))
+    assert [word.text for word in found] == ["지원은", "exists", "기준", "LPG", "차"]
+    assert found[-1].spaced is False
+
+
+def test_lines_without_doubt_are_read_once() -> None:
+    words = [Word("지원은", 10, 0, 60, 20, 0.93, 0), Word("2,000", 70, 0, 99, 20, 0.9, 0)]
+    assert read_again(page(size=(300, 30)), words, Heard(), Budget(1.0)) == words
+
+
+def test_a_page_has_one_budget_of_processor_time() -> None:
+    class Slow(Bars):
+        def words(self, picture: Any, budget: Budget) -> list[Word]:
+            while budget.left():
+                pass
+            return []
+
+    begun = time.process_time()
+    with pytest.raises(ocr.TooSlow):
+        recognise(page(*text(100, 900, 100, 5)), Slow(), 0.3)
+    assert time.process_time() - begun < 2
 
 
 def test_blank_pages_have_no_blocks() -> None:
@@ -306,6 +371,8 @@ def error_rate(found: str, truth: str) -> float:
     ("scan", "most"),
     [
         ("ko_fax_200.png", 0.06),
+        ("ko_photo_200.jpg", 0.1),
+        ("en_jpeg_150.jpg", 0.02),
         ("ko_table_150.png", 0.12),
         pytest.param("ko_two_columns_150.png", 0.06, marks=pytest.mark.slow),
     ],

@@ -51,7 +51,7 @@ def listing(context: typer.Context, json: options.Json = False) -> int:
 def pull(context: typer.Context, name: Name, quiet: options.Quiet = False) -> int:
     """Download a model, or what is missing of it, into the hub's cache.
 
-    An interrupted download goes on where it stopped. `ocr` is Tesseract's model of the Korean script.
+    An interrupted download goes on where it stopped. `ocr` is Tesseract's models of the Korean script and of English.
     """
     from kosearch.embedding import hub, resolve
 
@@ -60,7 +60,9 @@ def pull(context: typer.Context, name: Name, quiet: options.Quiet = False) -> in
         from kosearch.ocr.engine import pull as pull_ocr
 
         place = pull_ocr(options.settings().data_dir / "ocr")
-        output.note(f"Tesseract's model of the Korean script (tessdata_fast 4.1.0, Apache-2.0): {place}")
+        output.note(
+            f"Tesseract's models of the Korean script and of English (tessdata_fast 4.1.0, Apache-2.0): {place}"
+        )
         return OK
     snapshot = hub.pull(name)
     output.note(f"{name} at {snapshot.name}, {render.size_of(hub.size(hub.folder_of(name)))}")

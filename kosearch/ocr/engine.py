@@ -214,7 +214,10 @@ def _folders(folder: Path | None, environ: Mapping[str, str]) -> Iterator[Path]:
 def _no_model() -> Missing:
     pull = "kosearch models pull ocr"
     if shutil.which("apt-get"):
-        return Missing("no Korean model for OCR is installed", f"apt-get install tesseract-ocr-script-hang, or {pull}")
+        return Missing(
+            "no Korean model for OCR is installed",
+            f"apt-get install tesseract-ocr-script-hang tesseract-ocr-eng, or {pull}",
+        )
     if sys.platform == "darwin":
         return Missing("no Korean model for OCR is installed", f"brew install tesseract-lang, or {pull}")
     return Missing("no Korean model for OCR is installed", pull)

@@ -8,7 +8,7 @@ the one that is sure is believed.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -24,6 +24,10 @@ _PAPER = 255
 _SURE, _SURE_OF_FEW = 0.85, 0.9
 """So sure the model of English is of what is English; of one or two letters it has to be surer."""
 _FEW = 2
+_SURE_ALONE = 0.8
+"""What stands by itself, without the Korean words beside it, needs less."""
+_MOST_PARTS = 100
+_EDGE = 2
 _DOUBTED = 0.6
 """A word that the Korean model is less sure of may be an English one…"""
 _KOREAN = 0.8
@@ -33,6 +37,8 @@ _MOSTLY = 0.2
 _STICKS_OUT = 0.4
 """A word that reaches further beside another, in parts of the line's height, is not the same one."""
 _HANGUL = re.compile(r"[\uac00-\ud7a3]")
+_SAID = re.compile(r"\w")
+_CAPITAL = re.compile(r"[A-Z]")
 _LETTER = re.compile(r"[A-Za-z]")
 _LATIN = re.compile(r"[!-~\u00a0-\u00ff\u2010-\u2027]+")
 
@@ -50,10 +56,56 @@ def read_again(sheet: Grey, words: Sequence[Word], latin: Engine, budget: Budget
         rows = np.s_[max(top - margin, 0) : bottom + margin]
         shown[rows] = sheet[rows]
     found = [list(line) for _, line in groupby(latin.words(shown, budget), lambda word: word.line)]
-    result: list[Word] = []
-    for line in lines:
-        result += _merged(line, [word for other in found for word in other if _beside(word, line)])
-    return result
+    merged = [_merged(line, [word for other in found for word in other if _beside(word, line)]) for line in lines]
+    return _parts_again(sheet, merged, latin, budget)
+
+
+def _parts_again(sheet: Grey, lines: Sequence[Sequence[Word]], latin: Engine, budget: Budget) -> list[Word]:
+    """The words of lines; those that stand close to Korean ones, as LPG in LPG차 does, are read by themselves."""
+    parts = [(at, start, end) for at, line in enumerate(lines) for start, end in _doubted_parts(line)][:_MOST_PARTS]
+    result = [list(line) for line in lines]
+    if parts:
+        shown, step = _one_below_the_other(sheet, [lines[at] for at, _, _ in parts], [one[1:] for one in parts])
+        read: list[list[Word]] = [[] for _ in parts]
+        for word in latin.words(shown, budget):
+            row = ((word.top + word.bottom) // 2 - step // 4) // step
+            read[min(max(row, 0), len(parts) - 1)].append(word)
+        # The last first, for places count from the start of a line.
+        for (at, start, end), words in reversed(list(zip(parts, read, strict=True))):
+            if words and all(_is_latin(word, _SURE_ALONE) for word in words):
+                text = " ".join(word.text for word in words)
+                first, last = lines[at][start], lines[at][end - 1]
+                result[at][start:end] = [replace(first, text=text, right=last.right, confidence=_mean(words))]
+    return [word for line in result for word in line]
+
+
+def _one_below_the_other(
+    sheet: Grey, lines: Sequence[Sequence[Word]], parts: Sequence[tuple[int, int]]
+) -> tuple[Grey, int]:
+    """A picture of parts of lines, and how far each stands below the one before."""
+    rows = [(min(word.top for word in line), max(word.bottom for word in line)) for line in lines]
+    sides = [
+        (max(line[start].left - _EDGE, 0), line[end - 1].right + _EDGE)
+        for line, (start, end) in zip(lines, parts, strict=True)
+    ]
+    step = 2 * max(bottom - top for top, bottom in rows)
+    width = max(right - left for left, right in sides) + step
+    shown = np.full((step * len(parts) + step // 2, width), _PAPER, np.uint8)
+    for number, ((top, bottom), (left, right)) in enumerate(zip(rows, sides, strict=True)):
+        cut = sheet[top:bottom, left:right]
+        place = step * number + step // 2
+        shown[place : place + cut.shape[0], step // 2 : step // 2 + cut.shape[1]] = cut
+    return shown, step
+
+
+def _doubted_parts(line: Sequence[Word]) -> Iterator[tuple[int, int]]:
+    """Where words stand that are no Korean ones and that nobody is sure of: from a place to another."""
+    start = 0
+    for plain, group in groupby(line, lambda word: not _HANGUL.search(word.text)):
+        words = list(group)
+        if plain and any(word.confidence < _DOUBTED and _SAID.search(word.text) for word in words):
+            yield start, start + len(words)
+        start += len(words)
 
 
 def _may_be_latin(word: Word) -> bool:
@@ -81,14 +133,16 @@ def _merged(line: Sequence[Word], others: Sequence[Word]) -> list[Word]:
     return result
 
 
-def _is_latin(word: Word) -> bool:
+def _is_latin(word: Word, least: float = _SURE) -> bool:
     letters = len(_LETTER.findall(word.text))
-    sure = _SURE if letters > _FEW else _SURE_OF_FEW
+    sure = least if letters > _FEW else max(least, _SURE_OF_FEW)
     return word.confidence >= sure and 2 * letters >= len(word.text) and bool(_LATIN.fullmatch(word.text))
 
 
 def _is_korean(word: Word, other: Word) -> bool:
-    return bool(_HANGUL.search(word.text)) and word.confidence >= min(_KOREAN, other.confidence)
+    """Whether a word is no Latin one, which another is said to be: syllables come out as capitals, if as letters."""
+    capitals = 2 * len(_CAPITAL.findall(other.text)) > len(_LETTER.findall(other.text))
+    return bool(_HANGUL.search(word.text)) and (word.confidence >= _KOREAN or capitals)
 
 
 def _covered(line: Sequence[Word], other: Word) -> list[int]:

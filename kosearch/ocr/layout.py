@@ -166,10 +166,10 @@ def _beside(picture: Grey) -> Mask:
 
 def ink(picture: Grey) -> Mask:
     """What is dark against its surroundings, whatever the light."""
-    mean = _mean(picture.astype(np.float32), _WINDOW)
-    dark = picture < np.minimum(mean * _DARKER, np.float32(_PAPER - 30))
+    bounds = np.ceil(np.minimum(np.arange(_PAPER + 1) * _DARKER, _PAPER - 30)).astype(np.uint8)
+    dark = picture < bounds[_box_mean(picture, _WINDOW)]
     # A speck of noise stands alone.
-    return np.asarray(dark & (_mean(dark.astype(np.float32), 1) > 2.5 / 9), np.bool_)
+    return np.asarray(dark & (_box_mean(dark, 1) > 2.5 / 9 * _PAPER), np.bool_)
 
 
 def angle_of(mask: Mask) -> float:
@@ -226,8 +226,16 @@ def _mean(values: NDArray[np.float32], reach: int) -> NDArray[np.float32]:
     return np.asarray(sums / area, np.float32)
 
 
+def _box_mean(values: Grey | Mask, reach: int) -> Grey:
+    """The same for a whole page, rounded; true is 255."""
+    from PIL import Image, ImageFilter
+
+    levels = values * np.uint8(_PAPER) if values.dtype == np.bool_ else values
+    return np.asarray(Image.fromarray(levels).filter(ImageFilter.BoxBlur(reach)))
+
+
 def wider(mask: Mask, reach: int) -> Mask:
-    return _mean(mask.astype(np.float32), reach) > 0
+    return np.asarray(_box_mean(mask, reach) > 0, np.bool_) if mask.size else mask
 
 
 def _runs(values: ArrayLike) -> list[tuple[int, int]]:

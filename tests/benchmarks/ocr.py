@@ -1,18 +1,25 @@
-"""What is recognised of pages whose text is known, in eight conditions, and whether their questions still find them.
+"""What is recognised of pages whose text is known, in eleven conditions, and whether their questions still find them.
 
-Pages are drawn by this program from texts that it knows (`tests/data/corpus` and the shared scans' truths), in fonts of
-Debian packages (fonts-nanum, fonts-unfonts-core, fonts-baekmuk), and worn as scanners, faxes and cameras wear them.
-Error rates are edits a character without white space. `--tool` reads the same pages by Tesseract's program with its own
-page segmentation and `kor+eng`, as most tools do.
+Pages are drawn by this program from texts that it knows (`../shared/eval`: a text a page, none twice; welfare_ko and
+korquad1_dev by turns, cranfield_en for English), in fonts of Debian packages (fonts-nanum, fonts-unfonts-core,
+fonts-baekmuk, fonts-liberation for English), and worn as scanners, faxes and cameras wear them, by the number that
+`--seed` begins with. Error rates are edits a character without white space. `--scans` reads the shared scans instead.
+`--questions` asks 40 questions of welfare_ko for 40 pages in the worn conditions by turns, among 400 other texts, and
+asks the same for the original texts. `--tool` reads the same pages also by Tesseract's program with its own page
+segmentation and `kor+eng` (tesseract-ocr-kor), as most tools do; `--ocrmypdf` by that program.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import io
+import json
 import random
+import re
 import statistics
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,11 +28,14 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
+import kosearch
 from kosearch import ocr
+from kosearch.ocr.pictures import frame
 from kosearch.ocr.reading import recognise
 
 ROOT = Path(__file__).resolve().parents[2]
-SCANS = ROOT.parent / "shared" / "cases" / "scans"
+SHARED = ROOT.parent / "shared"
+SCANS, EVAL = SHARED / "cases" / "scans", SHARED / "eval"
 FONTS = [
     "/usr/share/fonts/truetype/nanum/NanumMyeongjo.ttf",
     "/usr/share/fonts/truetype/nanum/NanumGothic.ttf",
@@ -38,6 +48,7 @@ LIMITS = {
     "rotated": 0.03,
     "jpeg": 0.03,
     "150 dpi": 0.03,
+    "300 dpi": 0.03,
     "bilevel": 0.06,
     "noise": 0.11,
     "photo": 0.17,
@@ -46,15 +57,27 @@ LIMITS = {
     "english": 0.02,
 }
 """The most edits a character, in the mean over all texts."""
+SCAN_LIMITS = {"plain": 0.03, "fax": 0.06, "columns": 0.06, "en_": 0.02, "photo": 0.17}
 A4 = (8.27, 11.69)
+LATIN_FONTS = ["/usr/share/fonts/truetype/liberation/LiberationSerif-Regular.ttf"]
+DRAWABLE = re.compile(r"[\uac00-\ud7a3!-~\s]+")
+"""What all fonts have; Hanja are not in the model."""
+LONGEST, SHORTEST = 900, 350
+WORN_CONDITIONS = ("150 dpi", "bilevel", "noise", "photo")
 
 
 def main() -> int:
     """Prints a row a condition; 1 where one is above its limit."""
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks ocr", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks ocr", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--texts", type=int, default=12, help="how many pages")
     parser.add_argument("--only", help="a condition")
-    parser.add_argument("--tool", action="store_true", help="also by tesseract -l kor+eng, with its own segmentation")
+    parser.add_argument("--seed", type=int, default=0, help="other texts, and other wear")
+    parser.add_argument("--tool", action="store_true", help="also by tesseract -l kor+eng")
+    parser.add_argument("--ocrmypdf", action="store_true", help="also by ocrmypdf -l kor+eng")
+    parser.add_argument("--scans", action="store_true", help="the shared scans")
+    parser.add_argument("--questions", type=int, nargs="?", const=40, help="so many questions")
     arguments = parser.parse_args()
     engine = ocr.find()
     if isinstance(engine, ocr.Missing):
@@ -64,54 +87,90 @@ def main() -> int:
     if not fonts:
         print("no Korean font: apt-get install fonts-nanum fonts-unfonts-core fonts-baekmuk")
         return 2
+    if arguments.questions:
+        return asked(arguments.questions, engine, fonts)
+    tools = [by_tool] * arguments.tool + [by_ocrmypdf] * arguments.ocrmypdf
     print(f"{engine.version}; {arguments.texts} texts, {len(fonts)} fonts")
+    print(
+        f"{'condition':<16} {'rate':>6} {'worst':>6} {'limit':>6} {'s CPU':>6}  {'  '.join(t.__name__ for t in tools)}"
+    )
     failed = False
-    print(f"{'condition':<10} {'rate':>6} {'worst':>6} {'limit':>6} {'s CPU':>6}{'   tool' if arguments.tool else ''}")
-    for condition, limit in LIMITS.items():
-        if arguments.only not in (None, condition):
-            continue
-        rates, seconds, others = [], [], []
-        for number, (text, picture) in enumerate(pages(condition, arguments.texts, fonts)):
+    sets = scans() if arguments.scans else worn(arguments, fonts)
+    for condition, limit, shown in sets:
+        rates, seconds = [], []
+        others: list[list[float]] = [[] for _ in tools]
+        for text, picture in shown:
             begun = time.process_time()
-            found = recognise(picture, engine, 120.0)
+            found = recognise(picture, engine, ocr.PAGE_SECONDS)
             seconds.append(time.process_time() - begun)
             rates.append(error_rate("\n".join(line.text for line in found.lines), text))
-            if arguments.tool and number < 3:
-                others.append(error_rate(by_tool(picture), text))
+            for tool, kept in zip(tools, others, strict=True):
+                kept.append(error_rate(tool(picture), text))
         rate = statistics.mean(rates)
         failed |= rate > limit
-        row = f"{condition:<10} {rate:>6.3f} {max(rates):>6.3f} {limit:>6} {statistics.mean(seconds):>6.1f}"
-        row += f" {statistics.mean(others):>6.3f}" if others else ""
+        row = f"{condition:<16} {rate:>6.3f} {max(rates):>6.3f} {limit:>6} {statistics.mean(seconds):>6.1f}"
+        row += "".join(f"  {statistics.mean(kept):>7.3f}" for kept in others)
         print(row + ("  too many" if rate > limit else ""), flush=True)
     return int(failed)
 
 
-def texts(condition: str, count: int) -> list[str]:
-    """Korean texts, or English, or both by turns."""
-    korean = [path.read_text("utf-8") for path in sorted(SCANS.glob("ko_*.txt")) if "table" not in path.name]
-    english = [path.read_text("utf-8") for path in sorted(SCANS.glob("en_*.txt"))]
-    pool = english if condition == "english" else korean
-    words = " ".join(" ".join(pool).split()).split(" ")
-    drawn = random.Random(7)
-    result = []
-    for _ in range(count):
-        start = drawn.randrange(max(1, len(words) - 180))
-        chosen = words[start : start + 150]
-        if condition == "mixed":
-            latin = " ".join(english).split()
-            place = drawn.randrange(max(1, len(latin) - 60))
-            chosen = [one for pair in zip(chosen, latin[place : place + 60], strict=False) for one in pair]
-        result.append(" ".join(chosen))
-    return result
+Shown = Iterator[tuple[str, Any]]
+"""Texts, each with its page as a picture of grey."""
 
 
-def pages(condition: str, count: int, fonts: list[str]) -> Iterator[tuple[str, Any]]:
+def worn(arguments: argparse.Namespace, fonts: list[str]) -> Iterator[tuple[str, float, Shown]]:
+    """Each condition with its limit and its pages."""
+    for condition, limit in LIMITS.items():
+        if arguments.only in (None, condition):
+            yield condition, limit, pages(condition, arguments.texts, fonts, arguments.seed)
+
+
+def scans() -> Iterator[tuple[str, float, Shown]]:
+    """The shared scans, each as a condition of its own."""
+    for path in sorted(SCANS.glob("*.txt")):
+        [picture] = [other for other in SCANS.glob(f"{path.stem}.*") if other.suffix != ".txt"]
+        limit = next((limit for name, limit in SCAN_LIMITS.items() if name in path.stem), max(LIMITS.values()))
+        yield path.stem, limit, iter([(path.read_text("utf-8"), frame(picture.read_bytes(), 0))])
+
+
+def texts(condition: str, count: int, seed: int) -> list[str]:
+    """Korean texts, or English, or both word by word: a page of each, none twice."""
+    english = corpus("cranfield_en")
+    pair = zip(corpus("welfare_ko"), corpus("korquad1_dev"), strict=False)
+    korean = [one for both in pair for one in both]
+    drawn = random.Random(f"{seed} {condition}")
+    if condition == "english":
+        return drawn.sample(english, count)
+    chosen = drawn.sample(korean, count)
+    if condition != "mixed":
+        return chosen
+    return [
+        " ".join(word for both in zip(one.split(), other.split(), strict=False) for word in both)
+        for one, other in zip(chosen, drawn.sample(english, count), strict=True)
+    ]
+
+
+def corpus(name: str) -> list[str]:
+    """The texts of a shared collection that fill a part of a page and can be drawn in any font."""
+    with (EVAL / name / "corpus.jsonl").open(encoding="utf-8") as file:
+        found = (" ".join(json.loads(line)["text"].split()) for line in file)
+        return [text[:LONGEST].rsplit(" ", 1)[0] for text in found if len(text) > SHORTEST and DRAWABLE.fullmatch(text)]
+
+
+def pages(condition: str, count: int, fonts: list[str], seed: int = 0) -> Shown:
     """Each text with its page as a picture of grey."""
-    for number, text in enumerate(texts(condition, count)):
-        dots = 150 if condition == "150 dpi" else 300 if condition == "6.5 pt" else 200
-        points = 6.5 if condition == "6.5 pt" else 11
-        image = drawn(text, fonts[number % len(fonts)], points, dots, columns=2 if condition == "columns" else 1)
-        yield text, np.asarray(WORN.get(condition, lambda image, _: image)(image, random.Random(number)))
+    for number, text in enumerate(texts(condition, count, seed)):
+        latin = condition == "english" and number % 2 and Path(LATIN_FONTS[0]).exists()
+        font = LATIN_FONTS[0] if latin else fonts[number % len(fonts)]
+        yield text, page(text, condition, font, random.Random(f"{seed} {number}"))
+
+
+def page(text: str, condition: str, font: str, chance: random.Random) -> Any:
+    """A text on a page as it looks in a condition."""
+    dots = 150 if condition == "150 dpi" else 300 if condition in ("300 dpi", "6.5 pt") else 200
+    points = 6.5 if condition == "6.5 pt" else 11
+    image = drawn(text, font, points, dots, columns=2 if condition == "columns" else 1)
+    return np.asarray(WORN.get(condition, lambda image, _: image)(image, chance))
 
 
 def drawn(text: str, font: str, points: float, dots: int, *, columns: int) -> Image.Image:
@@ -191,6 +250,67 @@ def by_tool(picture: Any) -> str:
     Image.fromarray(picture).save(stream, "PNG")
     command = ["tesseract", "stdin", "stdout", "-l", "kor+eng"]
     return subprocess.run(command, input=stream.getvalue(), capture_output=True, check=True).stdout.decode()
+
+
+def by_ocrmypdf(picture: Any) -> str:
+    with tempfile.TemporaryDirectory() as folder:
+        Image.fromarray(picture).save(f"{folder}/a.png", dpi=(200, 200))
+        command = [
+            "ocrmypdf",
+            "-q",
+            "-l",
+            "kor+eng",
+            "--sidecar",
+            f"{folder}/a.txt",
+            f"{folder}/a.png",
+            f"{folder}/a.pdf",
+        ]
+        subprocess.run(command, check=True)
+        return Path(folder, "a.txt").read_text("utf-8")
+
+
+def asked(count: int, engine: ocr.Engine, fonts: list[str]) -> int:
+    """Prints how many questions find their page first, by what was recognised and by the original text."""
+    folder = EVAL / "welfare_ko"
+    with (folder / "corpus.jsonl").open(encoding="utf-8") as file:
+        known = {one["id"]: one["text"] for one in map(json.loads, file)}
+    with (folder / "queries.jsonl").open(encoding="utf-8") as file:
+        questions = {one["id"]: one["text"] for one in map(json.loads, file)}
+    with (folder / "qrels.tsv").open(encoding="utf-8") as file:
+        asks = {row["doc-id"]: questions[row["query-id"]] for row in csv.DictReader(file, delimiter="\t")}
+    able = [one for one in asks if DRAWABLE.fullmatch(known[one]) and len(known[one]) > SHORTEST // 2]
+    chosen = random.Random(1).sample(able, count)
+    others = [one for one in known if one not in chosen][: 10 * count]
+    original = {one: known[one] for one in (*chosen, *others)}
+    read = dict(original)
+    for number, one in enumerate(chosen):
+        condition = WORN_CONDITIONS[number % len(WORN_CONDITIONS)]
+        text = " ".join(known[one].split())[: 2 * LONGEST]
+        picture = page(text, condition, fonts[number // len(WORN_CONDITIONS) % len(fonts)], random.Random(number))
+        read[one] = "\n".join(line.text for line in recognise(picture, engine, ocr.PAGE_SECONDS).lines)
+        original[one] = text
+    first = {
+        name: sum(firsts(texts, {one: asks[one] for one in chosen}))
+        for name, texts in (("original", original), ("recognised", read))
+    }
+    print(f"hit@1 of {count} questions among {len(original)} texts: {first}")
+    return int(first["recognised"] < first["original"] - 1)
+
+
+def firsts(texts: dict[str, str], asks: dict[str, str]) -> list[bool]:
+    """Of each question, whether its text is the first hit."""
+    with tempfile.TemporaryDirectory() as folder:
+        files = Path(folder, "files")
+        files.mkdir()
+        for name, text in texts.items():
+            (files / f"{name}.txt").write_text(text, "utf-8")
+        with kosearch.open(Path(folder, "index")) as index:
+            index.index(files)
+            answers = index.search(list(asks.values()), k=1)
+        return [
+            bool(answer.hits) and Path(answer.hits[0].path).stem == one
+            for one, answer in zip(asks, answers, strict=True)
+        ]
 
 
 def error_rate(found: str, truth: str) -> float:
