@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import ctypes
 import hashlib
 import io
 import json
@@ -12,6 +14,7 @@ import threading
 import time
 import zlib
 from contextlib import closing
+from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -22,7 +25,7 @@ from conftest import PROGRAM, Program
 
 from kosearch import ocr
 from kosearch.errors import ModelError
-from kosearch.extract import ExtractError, extract, outdated
+from kosearch.extract import READERS, ExtractError, extract, outdated
 from kosearch.index.database import checksum
 from kosearch.ocr import layout, pictures
 from kosearch.ocr.engine import Budget, Model, Word, _words, find_model, pull
@@ -281,11 +284,14 @@ def test_found_text_is_kept_as_it_is() -> None:
     assert ocr.decoded(ocr.encoded("it took too long")) == "it took too long"
 
 
+PDF = f"pdf/{READERS['pdf'].version}"
+
+
 def test_files_are_read_again_when_an_engine_comes_and_not_when_it_leaves() -> None:
-    assert outdated(["pdf/2", "ocr/none"], "tesseract-5") == ["ocr"]
-    assert outdated(["pdf/2", "ocr/waiting"], "tesseract-5") == ["ocr"]
-    assert outdated(["pdf/2", "ocr/tesseract-5"], "tesseract-5") == []
-    assert outdated(["pdf/2", "ocr/tesseract-5"], "") == []
+    assert outdated([PDF, "ocr/none"], "tesseract-5") == ["ocr"]
+    assert outdated([PDF, "ocr/waiting"], "tesseract-5") == ["ocr"]
+    assert outdated([PDF, "ocr/tesseract-5"], "tesseract-5") == []
+    assert outdated([PDF, "ocr/tesseract-5"], "") == []
 
 
 def test_lines_that_stand_out_are_headings() -> None:
@@ -349,6 +355,87 @@ def test_pictures_in_documents_are_read(tmp_path: Path) -> None:
     [found] = extract((tmp_path / "a.docx").read_bytes(), path="a.docx", pictures=ocr.AtOnce(Bars(), own)).documents
     assert found.text == "앞\n\n낱말\n\n뒤"
     assert [(one.start, one.end) for one in found.ocr] == [(3, 5)]
+
+
+def drawing(*images: tuple[int, int, int, int], text: tuple[str, int, int] | None = None, pages: int = 1) -> bytes:
+    """A PDF of A4 with pictures of bars at (left, bottom, width, height) in points, and a line of text at a place."""
+    import pypdfium2
+    import pypdfium2.raw as pdfium
+
+    document = pypdfium2.PdfDocument.new()
+    for _ in range(pages):
+        sheet = document.new_page(595, 842)
+        for left, bottom, width, height in images:
+            bitmap = pypdfium2.PdfBitmap.from_pil(Image.fromarray(page(*text_bars())))
+            image = pypdfium2.PdfImage.new(document)
+            image.set_bitmap(bitmap)
+            image.set_matrix(pypdfium2.PdfMatrix().scale(width, height).translate(left, bottom))
+            sheet.insert_obj(image)
+        if text:
+            said, x, y = text
+            font = pdfium.FPDFText_LoadStandardFont(document, b"Helvetica")
+            item = pdfium.FPDFPageObj_CreateTextObj(document, font, 12)
+            wide = (said + "\0").encode("utf-16-le")
+            pdfium.FPDFText_SetText(item, ctypes.cast(ctypes.create_string_buffer(wide), pdfium.FPDF_WIDESTRING))
+            pdfium.FPDFPageObj_Transform(item, 1, 0, 0, 1, x, y)
+            pdfium.FPDFPage_InsertObject(sheet, item)
+        sheet.gen_content()
+    stream = io.BytesIO()
+    document.save(stream)
+    return stream.getvalue()
+
+
+def text_bars() -> list[tuple[int, int, int, int]]:
+    return text(100, 900, 100, 12)
+
+
+LONG = "a page of text with more than sixteen characters"
+
+
+@pytest.mark.parametrize(
+    ("images", "said", "expected"),
+    [
+        ([(50, 300, 495, 400)], None, "낱말"),  # no text, and an image of more than a quarter
+        ([(50, 300, 80, 40)], None, ""),  # a blank page with a sign
+        ([(50, 300, 495, 300)], ("Fig. 3", 60, 200), "낱말"),
+        ([(0, 0, 595, 842)], ("A title", 200, 500), "A title"),  # on a background
+        ([(50, 300, 495, 300)], (LONG, 60, 200), f"{LONG}\n\n낱말"),  # a figure
+        ([(50, 300, 100, 100)], (LONG, 60, 200), LONG),  # less than a tenth
+        ([(50, 100, 495, 300)], (LONG, 60, 200), LONG),  # text on an image
+    ],
+)
+def test_which_pages_and_figures_are_read(
+    images: list[tuple[int, int, int, int]], said: tuple[str, int, int] | None, expected: str
+) -> None:
+    data = drawing(*images, text=said)
+    if not expected:
+        with pytest.raises(ExtractError):
+            extract(data, path="a.pdf", pictures=ocr.AtOnce(Bars(), own))
+        return
+    [found] = extract(data, path="a.pdf", pictures=ocr.AtOnce(Bars(), own)).documents
+    assert found.text == expected
+    assert [found.text[one.start : one.end] for one in found.ocr] == ["낱말"] * ("낱말" in expected)
+
+
+def test_pictures_in_workbooks_pages_and_mail_are_read() -> None:
+    """Those of a sheet, those in a page's own markup, and those that a mail shows; attached ones are documents."""
+    data = png(page(*text(10, 390, 20, 3), size=(400, 150)))
+    packed = base64.b64encode(data).decode()
+    html = f'<html><body><p>앞</p><img src="data:image/png;base64,{packed}"></body></html>'
+    mail = EmailMessage()
+    mail["Subject"] = "공지"
+    mail.set_content("본문입니다")
+    mail.add_alternative('<p>본문입니다</p><img src="cid:one">', subtype="html")
+    [_, shown] = mail.iter_parts()
+    shown.add_related(data, "image", "png", cid="<one>")
+    openpyxl = pytest.importorskip("openpyxl")
+    book, stream = openpyxl.Workbook(), io.BytesIO()
+    book.active["A1"] = "칸"
+    book.active.add_image(openpyxl.drawing.image.Image(io.BytesIO(data)))
+    book.save(stream)
+    for path, content in (("a.html", html.encode()), ("a.eml", mail.as_bytes()), ("a.xlsx", stream.getvalue())):
+        [found] = extract(content, path=path, pictures=ocr.AtOnce(Bars(), own)).documents
+        assert [found.text[one.start : one.end] for one in found.ocr] == ["낱말"], path
 
 
 # --- with an engine -----------------------------------------------------------------------------------------------

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import base64
+import binascii
 import re
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from html import unescape
 from html.entities import html5
 from posixpath import dirname, join, normpath
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, unquote_to_bytes
 from xml.etree.ElementTree import Element
 
 from kosearch.extract.containers import Package, Parts, attribute, element_properties, local, parse_xml, standard
@@ -20,6 +22,7 @@ from kosearch.records import MAX_TITLE, Extracted, Extraction, Heading, Reason
 
 # HTML pages and EPUB books: title, headings and main text, without navigation; the tree comes from selectolax.
 
+_INLINE = re.compile(r"\s*data:image/[\w.+-]+;base64,", re.IGNORECASE)
 _CHARSET = re.compile(rb"""<(?:meta|\?xml)[^>]*?(?:charset|encoding)\s*=\s*["']?\s*([\w.:-]+)""", re.IGNORECASE)
 _NEVER = frozenset(
     str.split(
@@ -59,20 +62,21 @@ _LEAST_SHARE = 0.2
 
 def read_html(data: bytes, path: str) -> Extraction:
     """One HTML page."""
-    return Extraction((page(data),))
+    return Extraction((page(data, pictures=True),))
 
 
-def page(data: bytes, *, declared: str = "", whole: bool = False) -> Extracted:
+def page(data: bytes, *, declared: str = "", whole: bool = False, pictures: bool = False) -> Extracted:
     """The page in these bytes, decoded by byte order mark, UTF-8, what is declared for it or in it, then the chain.
 
-    The `whole` of a page is content where it is a chapter of a book.
+    The `whole` of a page is content where it is a chapter of a book. With `pictures`, those that stand in the markup
+    itself are read.
     """
     found = _CHARSET.search(data[:4096])
     decoded = decode(data, declared=declared or (found[1].decode("ascii") if found else ""))
-    return from_text(decoded.text, warnings=decoded.warnings, whole=whole)
+    return from_text(decoded.text, warnings=decoded.warnings, whole=whole, pictures=pictures)
 
 
-def from_text(html: str, *, warnings: tuple[str, ...] = (), whole: bool = False) -> Extracted:
+def from_text(html: str, *, warnings: tuple[str, ...] = (), whole: bool = False, pictures: bool = False) -> Extracted:
     """The page in this markup."""
     from selectolax.lexbor import LexborHTMLParser
 
@@ -81,6 +85,8 @@ def from_text(html: str, *, warnings: tuple[str, ...] = (), whole: bool = False)
     builder = everything if whole else _render(tree.body or tree.root, skip_navigation=True)
     if builder.length < everything.length * _LEAST_SHARE:
         builder = everything
+    if pictures:
+        add_pictures(builder, _inline(tree))
     title_node = tree.css_first("title")
     return builder.document(
         "html",
@@ -88,6 +94,14 @@ def from_text(html: str, *, warnings: tuple[str, ...] = (), whole: bool = False)
         metadata=_metadata(tree),
         warnings=warnings,
     )
+
+
+def _inline(tree: Any) -> Iterator[bytes]:
+    """The pictures whose bytes stand in the markup (RFC 2397)."""
+    for node in tree.css("img"):
+        if found := _INLINE.match(node.attributes.get("src") or ""):
+            with suppress(ValueError):
+                yield binascii.a2b_base64(unquote_to_bytes(found.string[found.end() :]))
 
 
 def _metadata(tree: Any) -> dict[str, str]:
@@ -313,7 +327,7 @@ def read_epub(data: bytes, path: str) -> Extraction:
         if "nav" in attribute(items[name], "properties").split() if name in items else not place:
             continue
         if place in package:
-            _add_chapter(builder, page(package.read(place), whole=True), contents.get(place, ()))
+            _add_chapter(builder, page(package.read(place), whole=True, pictures=True), contents.get(place, ()))
         else:
             warnings.append(f"a chapter is missing: {place}")
     if not builder.length and "META-INF/encryption.xml" in package:

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 from kosearch.extract import MESSAGE_START, html
 from kosearch.extract.containers import standard
+from kosearch.extract.pictures import add_pictures
 from kosearch.extract.text import LINE, ExtractError, Inside, TextBuilder, decode
 from kosearch.records import Extracted, Extraction, Reason, Skipped
 
@@ -64,7 +65,7 @@ def read_mhtml(data: bytes, path: str) -> Extraction:
     """A web page saved as one file (RFC 2557), with its frames."""
     message = message_from_bytes(data)
     pages = [
-        html.page(_payload(part), declared=_charset(part))
+        html.page(_payload(part), declared=_charset(part), pictures=True)
         for part in _leaves(message)
         if part.get_content_type() in ("text/html", "application/xhtml+xml")
     ]
@@ -73,6 +74,7 @@ def read_mhtml(data: bytes, path: str) -> Extraction:
     builder = TextBuilder()
     for page in pages:
         builder.append(page)
+    add_pictures(builder, _pictures(message))
     title = next((page.title for page in pages if page.title), "") or _header(message, "Subject")
     metadata = {"created": _date(message), **pages[0].metadata}
     warnings = [warning for page in pages for warning in page.warnings]
@@ -164,19 +166,27 @@ def _body(message: Message, parts: Sequence[Message], member: str) -> Extracted:
     for name in _SHOWN:
         if value := _header(message, name):
             builder.add(f"{name}: {value}", gap=LINE)
-    warnings = _write(builder, parts)
+    warnings = _write(builder, parts, pictures=True)
+    add_pictures(builder, _pictures(message))
     metadata = standard({"author": _header(message, "From"), "created": _date(message)})
     return replace(builder.document("mail", title=subject, metadata=metadata, warnings=warnings), member=member)
 
 
-def _write(builder: TextBuilder, parts: Iterable[Message]) -> list[str]:
+def _pictures(message: Message) -> Iterator[bytes]:
+    """The pictures that a message shows; those that are attached are documents."""
+    for part in _leaves(message):
+        if part.get_content_maintype() == "image" and not _is_attachment(part):
+            yield _payload(part)
+
+
+def _write(builder: TextBuilder, parts: Iterable[Message], *, pictures: bool = False) -> list[str]:
     """Add what these parts show; returns what was uncertain about it."""
     warnings: list[str] = []
     for part in parts:
         payload, declared = _payload(part), _charset(part)
         try:
             if part.get_content_type() in ("text/html", "application/xhtml+xml"):
-                page = html.page(payload, declared=declared)
+                page = html.page(payload, declared=declared, pictures=pictures)
                 builder.append(page)
                 warnings += page.warnings
             elif part.get_content_maintype() in ("text", "message"):
@@ -402,6 +412,7 @@ def _item_body(item: _Item) -> Extracted:
         warnings = page.warnings
     else:
         builder.add(item.text(_BODY))
+    add_pictures(builder, (one.content(_DATA) for one in item.attached if one.values.get(_HIDDEN)))
     metadata = standard({"author": author, "created": date})
     return builder.document("mail", title=subject, metadata=metadata, warnings=warnings)
 

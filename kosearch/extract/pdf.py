@@ -216,6 +216,11 @@ _GAP = re.compile(r"[ \t]+")
 _MOST_OBJECTS = 5000
 # A page that an image covers so far, with fewer characters on it, is a scan with a stamp.
 _SCAN, _STAMP, _MARGIN = 0.7, 120, 0.12
+# So is one with so few characters and an image of that part of the page, or several of half of it.
+_BARE, _QUARTER, _HALF = 16, 0.25, 0.5
+# An image of that part of a page that has other text is a figure, where so few characters stand on it.
+_FIGURE, _CAPTION = 0.1, 5
+_MOST_FIGURES = 8
 _INVISIBLE = 3
 _MOST_FILES = 200
 _LARGEST_FILES = 256 << 20
@@ -237,6 +242,15 @@ Along = Callable[[Box], tuple[float, float]]
 """Where a box begins and ends in the direction of writing."""
 
 
+class Bounds(NamedTuple):
+    """A part of a page, in points from its lower left."""
+
+    left: float
+    bottom: float
+    right: float
+    top: float
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """A page's lines in the order of its content."""
@@ -248,6 +262,10 @@ class Page:
     """What came of reading it as a picture; None where it was not."""
     files: bool = False
     """Whether files are attached to places on it."""
+    figures: tuple[Bounds, ...] = ()
+    """Where images stand among its text that may have some of their own."""
+    said: tuple[Recognised, ...] = ()
+    """What came of reading them."""
 
 
 def read_pages(data: bytes, structure: Structure) -> list[Page]:
@@ -296,18 +314,63 @@ def _read_page(document: Any, number: int, structure: Structure) -> Page:
         textpage = page.get_textpage()
         try:
             lines = in_columns(list(_PageReader(textpage).lines()))
+            images = [] if not lines else _images(page)
+            figures = tuple(one for one in images if _is_figure(one, page, textpage))[:_MOST_FIGURES]
         finally:
             textpage.close()
         written, files = _notes(page)
         notes = bare_lines(nfc("\n".join(written)))
         if not lines and not notes:
             return replace(_textless_page(page, number, structure), files=files)
-        few = sum(len(line.text) for line in lines) < _STAMP
-        return Page(lines + notes, scanned=few and not notes and _is_scan(page, lines), files=files)
+        characters = sum(len(_squeezed(line)) for line in lines)
+        bare = characters < _BARE and _is_covered(page, images) and not _is_cover(page, images, lines)
+        scanned = not notes and (bare or (characters < _STAMP and _is_scan(page, lines)))
+        return Page(lines + notes, scanned=scanned, files=files, figures=() if scanned else figures)
     except pypdfium2.PdfiumError:
         return Page(bare_lines(structure.text(number)))
     finally:
         page.close()
+
+
+def _images(page: Any) -> list[Bounds]:
+    """The images on a page, as far as they lie on it."""
+    import pypdfium2.raw as pdfium
+
+    width, height = page.get_size()
+    found = []
+    for item in islice(page.get_objects(filter=[pdfium.FPDF_PAGEOBJ_IMAGE], max_depth=3), _MOST_OBJECTS):
+        left, bottom, right, top = item.get_bounds()
+        bounds = Bounds(max(left, 0.0), max(bottom, 0.0), min(right, width), min(top, height))
+        if bounds.left < bounds.right and bounds.bottom < bounds.top:
+            found.append(bounds)
+    return found
+
+
+def _share_of(page: Any, image: Bounds) -> float:
+    """An image's area in parts of the page's."""
+    width, height = page.get_size()
+    return (image.right - image.left) * (image.top - image.bottom) / max(width * height, 1.0)
+
+
+def _is_covered(page: Any, images: Sequence[Bounds]) -> bool:
+    """Whether images make up so much of a page that has next to no text that they are what it has to say."""
+    shares = [_share_of(page, one) for one in images]
+    return max(shares, default=0.0) >= _QUARTER or sum(shares) >= _HALF
+
+
+def _is_cover(page: Any, images: Sequence[Bounds], lines: Sequence[Line]) -> bool:
+    """Whether text stands on an image amid the page: a title on its background."""
+    height = page.get_size()[1]
+    middle = [line for line in lines if _MARGIN * height < line.base < (1 - _MARGIN) * height]
+    return any(
+        one.left <= (line.left + line.right) / 2 <= one.right and one.bottom <= line.base <= one.top
+        for line in middle
+        for one in images
+    )
+
+
+def _is_figure(image: Bounds, page: Any, textpage: Any) -> bool:
+    return _share_of(page, image) >= _FIGURE and len("".join(textpage.get_text_bounded(*image).split())) < _CAPTION
 
 
 def _is_scan(page: Any, lines: Sequence[Line]) -> bool:
@@ -363,7 +426,7 @@ def _textless_page(page: Any, number: int, structure: Structure) -> Page:
 
     kinds = {item.type for item in islice(page.get_objects(max_depth=3), _MOST_OBJECTS)}
     text = structure.text(number) if pdfium.FPDF_PAGEOBJ_TEXT in kinds else ""
-    return Page(bare_lines(text), scanned=not text.strip() and pdfium.FPDF_PAGEOBJ_IMAGE in kinds)
+    return Page(bare_lines(text), scanned=not text.strip() and _is_covered(page, _images(page)))
 
 
 def letter_spaced(text: str) -> bool:
@@ -536,18 +599,23 @@ def _read_pictures(data: bytes, pages: Sequence[Page]) -> list[Page]:
             found = read_picture(partial(_drawn, data, number))
             lines = _lines_of(found)
             result[number] = replace(page, lines=lines or page.lines, found=found if lines or page.scanned else None)
+        elif page.figures:
+            read = [read_picture(partial(_drawn, data, number, figure)) for figure in page.figures]
+            result[number] = replace(page, said=tuple(one for one in read if isinstance(one, Recognised) and one.lines))
     return result
 
 
-def _drawn(data: bytes, number: int) -> Any:
-    """A page as a picture, (height, width) of grey."""
+def _drawn(data: bytes, number: int, part: Bounds | None = None) -> Any:
+    """A page or a part of it as a picture, (height, width) of grey."""
     import pypdfium2
 
     document = pypdfium2.PdfDocument(data)
     try:
         page = document[number]
         scale = min(_DOTS / 72, _LONGEST_SIDE / max(*page.get_size(), 1.0))
-        drawn = page.render(scale=scale, grayscale=True).to_numpy()
+        width, height = page.get_size()
+        crop = (part.left, part.bottom, width - part.right, height - part.top) if part else (0, 0, 0, 0)
+        drawn = page.render(scale=scale, grayscale=True, crop=crop).to_numpy()
         return drawn.reshape(drawn.shape[:2]).copy()
     finally:
         document.close()
@@ -572,7 +640,8 @@ def _document(pages: Sequence[Page], structure: Structure | None) -> Extracted:
         raise ExtractError(Reason.NO_TEXT, f"no page has text (pages: {len(pages)})")
     builder = TextBuilder()
     labels = structure.labels(len(pages)) if structure else [""] * len(pages)
-    starts = _write(builder, _without_running([page.lines for page in pages]), labels)
+    said = [page.said for page in pages]
+    starts = _write(builder, _without_running([page.lines for page in pages]), labels, said)
     if structure:
         builder.mark(structure.headings(builder.text, starts))
     for page, start, end in zip(pages, starts, [*starts[1:], builder.length], strict=True):
@@ -608,23 +677,31 @@ def _only_stamps(pages: Sequence[Page]) -> bool:
     return not any(stamps) or (len(pages) >= _RUNNING_PAGES and len(stamps - {""}) == 1)
 
 
-def _write(builder: TextBuilder, pages: Sequence[Sequence[Line]], labels: Sequence[str]) -> list[int]:
-    """Adds the pages' paragraphs to the text; returns where each page starts in it."""
+def _write(
+    builder: TextBuilder,
+    pages: Sequence[Sequence[Line]],
+    labels: Sequence[str],
+    said: Sequence[Sequence[Recognised]],
+) -> list[int]:
+    """Adds the pages' paragraphs to the text, and what their figures say; returns where each page starts in it."""
     joiner = Joiner(line.text for lines in pages for line in lines)
     found = paragraphs(pages)
     joiner.learn([wrap for page in found for paragraph in page for wrap in pairwise(paragraph.lines)])
     starts = []
     tail = ""
-    for number, (page, label) in enumerate(zip(found, labels, strict=True), 1):
+    for number, (page, label, figures) in enumerate(zip(found, labels, said, strict=True), 1):
         builder.page(number, label)
         for position, paragraph in enumerate(page):
-            gap = _gap(tail, paragraph, joiner)
+            gap = _gap(tail, paragraph, joiner) if position or number < 2 or not said[number - 2] else PARAGRAPH
             tail = without_leaders(reduce(joiner.join, paragraph.lines))
             start = builder.add(tail, gap=gap)
             if position == 0:
                 starts.append(start)
         if not page:
             starts.append(builder.length)
+        for figure in figures:
+            start = builder.add("\n".join(line.text for line in figure.lines))
+            builder.recognised(start, builder.length, figure.confidence)
     return starts
 
 

@@ -11,6 +11,7 @@ from xml.parsers import expat
 
 from kosearch.extract import sheets
 from kosearch.extract.containers import Package, Parts, attribute, local, package_properties, relation
+from kosearch.extract.pictures import add_pictures, packaged
 from kosearch.extract.sheets import BUILT_IN, Format, Row, Sheet, Span, compiled, general
 from kosearch.extract.text import ExtractError, TextBuilder
 from kosearch.extract.xls import ERRORS, unpacked
@@ -44,8 +45,14 @@ def read_parts(parts: Parts, stated: tuple[str, dict[str, str]]) -> Extraction:
     for number, (name, part) in enumerate(book.sheets(), 1):
         sheet = book.sheet(name, part)
         sheets.write(builder, sheet, number)
+    _add_pictures(builder, parts)
     title, metadata = stated
     return Extraction((builder.document("xlsx", title=title, metadata=metadata, warnings=book.warnings),))
+
+
+def _add_pictures(builder: TextBuilder, parts: Parts) -> None:
+    if parts.package is not None:
+        add_pictures(builder, packaged(parts.package, ("xl/media/",)))
 
 
 class _Book:
@@ -385,6 +392,7 @@ def read_binary(parts: Parts, stated: tuple[str, dict[str, str]]) -> Extraction:
     builder = TextBuilder()
     for number, (name, part) in enumerate(book.sheets, 1):
         sheets.write(builder, book.sheet(name, part), number)
+    _add_pictures(builder, parts)
     if book.damaged and book.damaged == len(book.sheets) and not builder.text.strip():
         raise ExtractError(Reason.BROKEN, "a broken workbook")
     title, metadata = stated
