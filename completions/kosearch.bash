@@ -40,7 +40,7 @@ _kosearch() {
                 status) words='--problems -i --index --json -h --help' ;;
                 remove) words='-i --index --wait -q --quiet -h --help' ;;
                 extract) words='--archives --ocr --json -h --help' ;;
-                similar) words='-k --path --type --after --before --copies -C --context --explain --json --jsonl --paths -0 -i --index --device -q --quiet -h --help' ;;
+                similar) words='-k --path --type --after --before --copies -C --context --explain --json --jsonl --paths -0 -i --index --device --no-resident -q --quiet -h --help' ;;
                 duplicates) words='--kind --path --passages --diff --json --jsonl --paths -0 -i --index -q --quiet -h --help' ;;
                 topics) words='-n --depth --path --map --json -i --index -q --quiet -h --help' ;;
                 vectors) words='--npy --parquet --jsonl --path -i --index -q --quiet -h --help' ;;

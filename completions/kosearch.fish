@@ -135,6 +135,7 @@ complete -c kosearch -n '__fish_seen_subcommand_from similar' -l paths -d 'Print
 complete -c kosearch -n '__fish_seen_subcommand_from similar' -s 0 -d 'End file names with NUL, for xargs -0'
 complete -c kosearch -n '__fish_seen_subcommand_from similar' -s i -l index -x -a '(__kosearch_names index; __fish_complete_directories)' -d 'Which index: a name, or a folder'
 complete -c kosearch -n '__fish_seen_subcommand_from similar' -l device -x -a 'auto cpu cuda mps' -d 'Where to embed; on several GPUs: cuda:0,cuda:1'
+complete -c kosearch -n '__fish_seen_subcommand_from similar' -l no-resident -d 'Answer in this process, and start no warm one'
 complete -c kosearch -n '__fish_seen_subcommand_from similar' -s q -l quiet -d 'Print no progress and no notes'
 complete -c kosearch -n '__fish_seen_subcommand_from similar' -s h -l help -d 'Show this message and exit'
 

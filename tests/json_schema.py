@@ -104,7 +104,7 @@ DUPLICATE: Mapping[str, Any] = {
     "date": text_or_null,
     "kind": text_or_null,
     "of": text_or_null,
-    "share": number,
+    "share": number_or_null,
     "only_numbers": bool,
 }
 

@@ -7,9 +7,9 @@ import os
 import random
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
-from zlib import crc32
 
 import numpy as np
 import pytest
@@ -29,14 +29,26 @@ from json_schema import (
 import kosearch
 from kosearch.analysis import corpus, topics
 from kosearch.analysis.difference import changes
+from kosearch.analysis.duplicates import Kind
 from kosearch.analysis.map import draw
 from kosearch.analysis.neighbours import mutual_nearest, near_pairs
 from kosearch.analysis.pairs import correlations, read_pairs
 from kosearch.analysis.topics import _Tree
+from kosearch.cli import main
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # those of other people's imports
 RULES = (CORPUS / "규정/휴가규정.md").read_text(encoding="utf-8")
 PAIRS = [json.loads(line) for line in (DATA / "analysis/translations.jsonl").read_text(encoding="utf-8").splitlines()]
+PARALLEL = [json.loads(line) for line in (DATA / "analysis/parallel.jsonl").read_text(encoding="utf-8").splitlines()]
+BOILERPLATE = (
+    "이 문서는 수신인에게만 보내는 것이며 법에 따라 보호되는 비밀을 담고 있을 수 있습니다. 잘못 "
+    "받으셨다면 보낸 사람에게 곧바로 알려 주시고, 복사하거나 다른 이에게 전하지 마신 채 지워 "
+    "주시기 바랍니다. 우리 기관은 첨부 자료를 열어 생긴 손해를 책임지지 않으며, 여기에 적힌 "
+    "의견은 작성자의 것으로 기관의 공식 입장과 다를 수 있습니다. 개인 정보 처리 방침은 누리집 "
+    "첫 화면 아래에 있고, 열람이나 정정을 원하시면 민원실로 신청하시면 열흘 안에 답을 드립니다. "
+    "녹음과 촬영은 미리 동의를 받은 때에만 허용되며 상담 내용은 서비스를 개선하는 데 쓰일 수 "
+    "있습니다."
+)
 
 
 def vectors(count: int, seed: int = 0) -> corpus.Vectors:
@@ -180,7 +192,7 @@ def kosearch_time(day: str) -> float:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The corpus with a copy, a version, forms that differ in a number, an excerpt, and translations."""
+    """The corpus with copies, a version, forms that differ in a number, excerpts, boilerplate and translations."""
     made = tmp_path_factory.mktemp("together") / "files"
     shutil.copytree(CORPUS, made)
     noted(made, "규정/휴가규정.md", RULES, "2024-05-01")
@@ -193,6 +205,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number, pair in enumerate(PAIRS):
         for language, text in pair.items():
             noted(made, f"{language}/{number}.txt", text, "2024-01-01")
+    others = [one["ko"] for one in PARALLEL if len(one) == 2]
+    noted(made, "부분/원본.txt", " ".join(others[:4]), "2024-03-01")
+    noted(made, "부분/오타.txt", " ".join(others[:4]).replace("멸치", "밀치").replace("잠수부", "잠수사"), "2024-02-01")
+    noted(made, "부분/일부.txt", " ".join([*others[:3], *others[5:12]]), "2024-01-01")
+    for number in range(6):
+        own = " ".join(others[14 + 3 * number : 16 + 3 * number])
+        noted(made, f"서식/{number}.txt", f"{BOILERPLATE}\n\n{own}", "2024-01-01")
     return made
 
 
@@ -217,11 +236,21 @@ def test_each_kind_is_found_and_named(index: kosearch.Index) -> None:
     assert kinds["휴가규정 사본.md"] == "exact"
     draft = next(group for group in groups if "휴가규정 초안.md" in names(group))
     assert draft.kind in ("version", "contained")
+    assert ("copy", ["원본.txt", "오타.txt"]) in [(group.kind, names(group)) for group in groups]
+    part = next(group for group in groups if "일부.txt" in names(group))
+    assert (part.kind, names(part)[0]) == ("part", "원본.txt")
     forms = next(group for group in groups if "1.txt" in names(group) and "2.txt" in names(group))
     assert (forms.kind, names(forms), forms.members[1].only_numbers) == ("version", ["2.txt", "1.txt"], True)
     translated = {frozenset(names(group)) for group in groups if group.kind == "translation"}
     assert len(translated) >= 4
     assert all(len(one) == 1 for one in translated), "each pair has one name, in two folders"
+    assert {*kinds.values(), *(group.kind for group in groups)} >= {*Kind} - {Kind.VERSION, Kind.CONTAINED}
+    assert not any(one.share for group in groups if group.kind == "translation" for one in group.members)
+
+
+def test_what_many_documents_have_makes_no_versions_of_them(index: kosearch.Index, folder: Path) -> None:
+    assert len(BOILERPLATE) > 0.5 * len((folder / "서식/0.txt").read_text(encoding="utf-8"))
+    assert not [group for group in index.duplicates() if any("서식" in one.document.path for one in group.members)]
 
 
 def test_kinds_and_paths_narrow(index: kosearch.Index) -> None:
@@ -231,26 +260,31 @@ def test_kinds_and_paths_narrow(index: kosearch.Index) -> None:
         index.duplicates(kind="twin")
 
 
-def test_the_order_of_indexing_does_not_show(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def embedded(_: kosearch.Index, texts: Sequence[str], progress: object = None) -> corpus.Vectors:
-        return np.concatenate([vectors(1, seed=crc32(text.encode())) for text in texts])
-
-    # A model's last digits depend on what a text is embedded with; these follow from the text alone.
-    monkeypatch.setattr(kosearch.Index, "embed_passages", embedded)
+def test_the_order_of_indexing_does_not_show(
+    index: kosearch.Index, folder: Path, tmp_path: Path, cache_dir: Path, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """Whatever is indexed first, together with what, and by which of the engines, whose last digits differ."""
     files = sorted((path for path in folder.rglob("*") if path.is_file()), reverse=True)
-    half = len(files) // 2
-    with kosearch.open(tmp_path / "one") as one, kosearch.open(tmp_path / "other") as other:
-        one.index(folder)
-        for part in (files[:half], files[half:]):
-            other.index(*part)
-        assert shown(other) == shown(one) != []
+    shuffled = random.Random(1).sample(files, len(files))
+    orders = {
+        "reversed, by torch": [files[: len(files) // 2], files[len(files) // 2 :]],
+        "shuffled, by numpy": [shuffled[0::3], shuffled[1::3], shuffled[2::3]],
+    }
+    first = printed(index, capsysbinary)
+    assert first.count(b'"kind": "translation"') >= 4
+    for name, runs in orders.items():
+        with kosearch.open(tmp_path / name) as other:
+            if "torch" in name:
+                assert other.embedder.model is not None
+            for run in runs:
+                other.index(*run)
+            assert printed(other, capsysbinary) == first
 
 
-def shown(index: kosearch.Index) -> list[object]:
-    return [
-        (group.kind, [(one.document.path, one.kind, one.share) for one in group.members])
-        for group in index.duplicates()
-    ]
+def printed(index: kosearch.Index, captured: pytest.CaptureFixture[bytes]) -> bytes:
+    captured.readouterr()
+    assert main(["duplicates", "--json", "--index", str(index.directory)]) == 0
+    return captured.readouterr().out
 
 
 def told(found: kosearch.Topics) -> list[object]:
@@ -296,6 +330,39 @@ def test_similar_by_page_passage_text_and_a_file_outside(index: kosearch.Index, 
         index.similar("0123456789abcdef:0:9")
     with pytest.raises(kosearch.UsageError, match="a thing or a text"):
         index.similar()
+
+
+def test_a_warm_process_finds_what_one_process_finds(program: Program, folder: Path) -> None:
+    """And `kosearch open` opens its hits; a text on standard input and a file outside the index are read there too."""
+    runtime = Path(tempfile.mkdtemp(prefix="ks-", dir="/tmp"))
+    program = Program(program.home, {**program.environment, "KOSEARCH_VIEWERS": "other=show {path}"})
+    warm = Program(program.home, {**program.environment, "KOSEARCH_RESIDENT": "on", "XDG_RUNTIME_DIR": str(runtime)})
+    runtime.chmod(0o700)
+    (program.home / "outside.md").write_text(PAIRS[4]["en"], encoding="utf-8")
+    try:
+        for arguments, stdin in (
+            (["files/규정/휴가규정.md", "--json", "-k", "3"], ""),
+            (["files/규정/휴가규정.md", "--path", "files/ko", "--explain"], ""),
+            (["-", "--jsonl", "-k", "2"], PAIRS[0]["en"]),
+            (["outside.md", "--paths"], ""),
+            (["nothing.md"], ""),
+        ):
+            by_itself = program.run("similar", *arguments, "--no-resident", stdin=stdin)
+            found = warm.run("similar", *arguments, stdin=stdin)
+            assert (found.returncode, found.stdout, found.stderr) == (
+                by_itself.returncode,
+                by_itself.stdout,
+                by_itself.stderr,
+            )
+        (state,) = json.loads(warm.run("serve", "--status", "--json").stdout)["residents"]
+        assert state["requests"] >= 4
+        for one in (warm, program):
+            for thing, hit in (("files/en/1.txt", "ko/1.txt"), ("files/en/2.txt", "ko/2.txt")):
+                assert one.on_terminal("similar", thing, "-k", "1", cwd=program.home)[0] == 0
+                assert hit in one.on_terminal("open", "--print")[1]
+    finally:
+        warm.run("serve", "--stop")
+        shutil.rmtree(runtime)
 
 
 def test_topics_are_named_by_what_tells_siblings_apart(index: kosearch.Index) -> None:

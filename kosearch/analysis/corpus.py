@@ -7,7 +7,7 @@ documents' paths and their own positions, so that no result depends on it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from importlib import import_module
@@ -77,8 +77,8 @@ class Corpus:
         """The document of each passage, as a place in `documents`."""
         self.ids = all_ids[rows]
         """The numbers of passages in the index."""
-        self.vectors: Vectors = np.ascontiguousarray(all_vectors[rows])
-        """(n, d), of length 1."""
+        self.dimensions = all_vectors.shape[1]
+        self._vectors, self._rows = all_vectors, rows
         self.starts = np.searchsorted(self.of, np.arange(len(self.documents) + 1))
         """The passages of document i are those from starts[i] to starts[i + 1]."""
 
@@ -116,28 +116,34 @@ class Corpus:
         counts[:, NONE] = 0
         return np.where(counts.any(axis=1), counts.argmax(axis=1), NONE).astype(np.int8)
 
-    @cached_property
-    def centred(self) -> Vectors:
-        """Vectors (n, d) less the mean of their language, of length 1.
+    def vectors_of(self, passages: Numbers) -> Vectors:
+        """Copies of these passages' vectors (n, d), of length 1."""
+        return np.asarray(self._vectors[self._rows[passages]])
+
+    def centred(self, passages: Numbers) -> Vectors:
+        """Vectors (n, d) of these passages less the mean of their language, of length 1.
 
         All vectors of a model lie in one direction, and those of a language in another one besides; without both,
         a cosine tells what two passages share beyond that they are text.
         """
-        rows = self.vectors.copy()
-        for language, mean in self._language_means.items():
-            rows[self.languages == language] -= mean
-        return unit(rows)
+        made = np.empty((len(passages), self.dimensions), np.float32)
+        for start in range(0, len(passages), _AT_ONCE):
+            part = passages[start : start + _AT_ONCE]
+            made[start : start + _AT_ONCE] = unit(self.vectors_of(part) - self._language_means[self.languages[part]])
+        return made
 
     @cached_property
-    def _language_means(self) -> Mapping[int, Vectors]:
-        """Of each language the mean (d,) of its passages; it leans to that of all where they are few."""
-        mean = self.vectors.mean(axis=0, dtype=np.float64) if len(self) else np.zeros(self.vectors.shape[1])
-        found = {}
-        for language in LANGUAGES:
-            chosen = np.flatnonzero(self.languages == language)
-            own = self.vectors[chosen].sum(axis=0, dtype=np.float64)
-            found[language] = ((own + _PRIOR * mean) / (len(chosen) + _PRIOR)).astype(np.float32)
-        return found
+    def _language_means(self) -> Vectors:
+        """Of each language the mean of its passages, (languages, d); it leans to that of all where they are few."""
+        sums, counts = np.zeros((len(LANGUAGES), self.dimensions)), np.zeros(len(LANGUAGES))
+        for start in range(0, len(self), _AT_ONCE):
+            part = np.arange(start, min(start + _AT_ONCE, len(self)))
+            rows, languages = self.vectors_of(part), self.languages[part]
+            for language in LANGUAGES:
+                sums[language] += rows[languages == language].sum(axis=0, dtype=np.float64)
+                counts[language] += np.count_nonzero(languages == language)
+        mean = sums.sum(axis=0) / max(len(self), 1)
+        return ((sums + _PRIOR * mean) / (counts[:, None] + _PRIOR)).astype(np.float32)
 
     @cached_property
     def spoken(self) -> NDArray[np.int8]:
@@ -159,15 +165,17 @@ class Corpus:
         Documents of one language have more in common than their language: who takes all of it off mixes what people
         keep apart, who leaves it all has a topic for each language.
         """
-        rows = self._sums(self.vectors) / np.maximum(np.diff(self.starts), 1)[:, None]
-        for language, mean in self._language_means.items():
-            rows[self.spoken == language] -= LANGUAGE * mean
+        rows = self._sums(self.vectors_of) / np.maximum(np.diff(self.starts), 1)[:, None]
+        rows -= LANGUAGE * self._language_means[self.spoken]
         return unit(rows - rows.mean(axis=0, dtype=np.float64).astype(np.float32))
 
-    def _sums(self, rows: Vectors) -> Vectors:
-        sums = np.zeros((len(self.documents), rows.shape[1]), np.float32)
-        if len(self):
-            sums[:] = np.add.reduceat(rows, self.starts[:-1], axis=0)
+    def _sums(self, rows: Callable[[Numbers], Vectors]) -> Vectors:
+        """The sum of what each document's passages have, (documents, d)."""
+        sums = np.zeros((len(self.documents), self.dimensions), np.float32)
+        for first in range(0, len(self.documents), _AT_ONCE):
+            starts = self.starts[first : first + _AT_ONCE + 1]
+            passages = np.arange(starts[0], starts[-1])
+            sums[first : first + _AT_ONCE] = np.add.reduceat(rows(passages), starts[:-1] - starts[0], axis=0)
         return sums
 
     def stored(self, passages: Sequence[int] | Numbers) -> list[StoredPassage]:

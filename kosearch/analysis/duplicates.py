@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import combinations
@@ -23,15 +23,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kosearch import filters
-from kosearch.analysis.corpus import LANGUAGES, NONE, Corpus, Numbers, Progress, place_of
+from kosearch.analysis.corpus import LANGUAGES, NONE, Corpus, Numbers, Progress, Vectors, place_of
 from kosearch.analysis.neighbours import mutual_nearest, near_pairs
 from kosearch.index import Snapshot, StoredDocument, StoredPassage
 from kosearch.searching.ranking import without_layout
 
-NEAR = 0.70
-"""The least cosine, less the mean of their language, of two passages that may be the same…"""
+NEAR = 0.60
+"""The least cosine, less the mean of their language, of two passages whose words are compared: those that are the same
+by their words have .7 and more, so that the last digits of vectors decide nothing."""
 ALIKE = 0.60
-"""…and the least Jaccard similarity of their words without digits."""
+"""The least Jaccard similarity of the words without digits of two passages that are the same."""
 FEW = 30
 """Among fewer passages of a language there is no mean to speak of, and the words of all pairs are compared."""
 SHARED = 0.5
@@ -47,6 +48,7 @@ _LEAST = 12
 _WINDOW = 8
 """A shingle of many documents relates each of them to so many of the next ones, not to all."""
 _NUMBER = re.compile(r"[−+]?\d+(?:[.,·]\d+)*")
+_AT_ONCE = 4096
 _LARGE = 3
 """A translation has at most so many times as many passages."""
 
@@ -83,8 +85,8 @@ class Duplicate:
     """What it is to `of`; None of the first."""
     of: StoredDocument | None = None
     """The document of the group that it is compared with: the newest, or the one that it is most alike."""
-    share: float = 1.0
-    """How much of the one stands in the other, from 0 to 1; of a translation, the mean cosine of their passages."""
+    share: float | None = None
+    """How much of the one stands in the other, from 0 to 1; None of the first, and of translations."""
     only_numbers: bool = False
     """Whether the two texts differ in numbers and in nothing else: two filled forms are two documents."""
 
@@ -174,24 +176,30 @@ def _near_passages(corpus: Corpus, progress: Progress | None) -> Iterator[tuple[
         chosen = np.flatnonzero(corpus.languages == language)
         if not len(chosen):
             continue
-        rows = np.ascontiguousarray(corpus.centred[chosen])
-        _, firsts, inverse = np.unique(
-            rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1])))[:, 0],
-            return_index=True,
-            return_inverse=True,
-        )
+        rows = corpus.centred(chosen)
+        _, firsts, inverse = np.unique(_hashes(rows), return_index=True, return_inverse=True)
         leaders = firsts[inverse]
         for row in np.flatnonzero(leaders != np.arange(len(rows))).tolist():
             yield int(chosen[leaders[row]]), int(chosen[row])
         distinct = np.sort(firsts)
+        rows = rows[distinct] if len(distinct) < len(rows) else rows
         least = NEAR if len(chosen) >= FEW else -1.0
-        for first, second, _ in near_pairs(
-            rows[distinct], least, lambda done, total: told("passages compared", done, total)
-        ):
+        for first, second, _ in near_pairs(rows, least, lambda done, total: told("passages compared", done, total)):
             yield from zip(chosen[distinct[first]].tolist(), chosen[distinct[second]].tolist(), strict=True)
 
 
-def _text_links(corpus: Corpus, alike: Iterable[tuple[int, int, float]]) -> Iterator[_Link]:
+def _hashes(rows: Vectors) -> NDArray[np.uint64]:
+    """Of each row (n, d) a number that only equal ones have, as good as sure."""
+    words = rows.view(np.uint32)
+    factors = np.random.default_rng(1).integers(1, 1 << 62, rows.shape[1], dtype=np.uint64) | np.uint64(1)
+    parts = [
+        (words[start : start + _AT_ONCE].astype(np.uint64) * factors).sum(axis=1, dtype=np.uint64)
+        for start in range(0, len(rows), _AT_ONCE)
+    ]
+    return np.concatenate([*parts, np.zeros(0, np.uint64)])
+
+
+def _text_links(corpus: Corpus, alike: Sequence[tuple[int, int, float]]) -> Iterator[_Link]:
     """What documents of one language are to each other."""
     leaders, exact = _same_texts(corpus)
     yield from exact
@@ -240,11 +248,14 @@ def _same_texts(corpus: Corpus) -> tuple[NDArray[np.int64], list[_Link]]:
 
 
 def _shares_by_passage(
-    corpus: Corpus, alike: Iterable[tuple[int, int, float]]
+    corpus: Corpus, alike: Sequence[tuple[int, int, float]]
 ) -> dict[tuple[int, int], tuple[float, float]]:
-    """Of each pair of documents, which share of either's words stands in passages that the other has too."""
-    lengths = np.diff(corpus.words.starts)
-    totals = np.add.reduceat(lengths, corpus.starts[:-1]) if len(corpus) else lengths
+    """Of each pair of documents, which share of either's words stands in passages that the other has too.
+
+    As of shingles, what many documents have weighs less.
+    """
+    weights = np.diff(corpus.words.starts) / np.sqrt(np.maximum(_others_with(corpus, alike), 1))
+    totals = np.add.reduceat(weights, corpus.starts[:-1]) if len(corpus) else weights
     best: dict[tuple[int, int], tuple[dict[int, float], dict[int, float]]] = defaultdict(lambda: ({}, {}))
     for first, second, similarity in alike:
         mine, other = best[int(corpus.of[first]), int(corpus.of[second])]
@@ -252,9 +263,20 @@ def _shares_by_passage(
         other[second] = max(other.get(second, 0.0), similarity)
 
     def share(found: Mapping[int, float], document: int) -> float:
-        return float(sum(lengths[one] * value for one, value in found.items()) / max(totals[document], 1))
+        return float(sum(weights[one] * value for one, value in sorted(found.items())) / max(totals[document], 1e-9))
 
     return {pair: (share(found[0], pair[0]), share(found[1], pair[1])) for pair, found in best.items()}
+
+
+def _others_with(corpus: Corpus, alike: Sequence[tuple[int, int, float]]) -> Numbers:
+    """How many other documents have a passage like each; 0 of those that are alone."""
+    joined = _Joined(len(corpus))
+    for first, second, _ in alike:
+        joined.join(first, second)
+    counts = np.zeros(len(corpus), np.int64)
+    for rows in joined.groups():
+        counts[rows] = len(np.unique(corpus.of[rows])) - 1
+    return counts
 
 
 class _Shingles:
@@ -346,10 +368,10 @@ def _translations(corpus: Corpus, links: Sequence[_Link], progress: Progress | N
             first, second = sorted((int(rows[language][i]), int(rows[other][j])))
             parts = sorted((corpus.passages_of(first), corpus.passages_of(second)), key=len)
             if cosine >= TRANSLATED and ahead >= AHEAD and len(parts[1]) <= _LARGE * len(parts[0]):
-                best = (corpus.centred[parts[0]] @ corpus.centred[parts[1]].T).max(axis=1)
+                shorter, longer = (corpus.centred(np.arange(part.start, part.stop)) for part in parts)
+                best = (shorter @ longer.T).max(axis=1)
                 if np.mean(best >= TRANSLATED) >= SHARED:
-                    share = float(best.mean())
-                    yield _Link(Kind.TRANSLATION, first, second, (share, share))
+                    yield _Link(Kind.TRANSLATION, first, second, (0.0, 0.0))
 
 
 def _groups(corpus: Corpus, links: Sequence[_Link]) -> list[DuplicateGroup]:
@@ -391,7 +413,8 @@ def _connected(corpus: Corpus, links: Sequence[_Link]) -> list[DuplicateGroup]:
             )
             other = corpus.documents[link.other(row)]
             document = corpus.documents[row]
-            members.append(Duplicate(document, _day(document), link.kind, other, max(link.shares), link.only_numbers))
+            share = None if link.kind is Kind.TRANSLATION else max(link.shares)
+            members.append(Duplicate(document, _day(document), link.kind, other, share, link.only_numbers))
         kinds = [member.kind for member in members[1:] if member.kind]
         groups.append(DuplicateGroup(max(kinds, key=order.index), tuple(members)))
     return groups

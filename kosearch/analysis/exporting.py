@@ -22,8 +22,8 @@ def rows(snapshot: Snapshot, paths: Sequence[str] = ()) -> Iterator[Row]:
     """All passages of documents that match a glob, where there are any, in the order of paths."""
     corpus = Corpus(snapshot, paths)
     for start in range(0, len(corpus), _AT_ONCE):
-        end = min(start + _AT_ONCE, len(corpus))
-        yield from zip(corpus.stored(range(start, end)), corpus.vectors[start:end], strict=True)
+        part = np.arange(start, min(start + _AT_ONCE, len(corpus)))
+        yield from zip(corpus.stored(part), corpus.vectors_of(part), strict=True)
 
 
 def place(stored: StoredPassage) -> dict[str, Any]:

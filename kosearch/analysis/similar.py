@@ -34,6 +34,9 @@ _SATURATION = 1.2
 """How soon it stops to count that the text repeats a word, as BM25's k1."""
 _HIT = re.compile(r"[0-9a-f]{8,64}:\d+:\d+")
 _CANDIDATES = 200
+_AT_ONCE = 8192
+_NOTHING = 1e-12
+"""The least square of a vector's distance from the mean."""
 _SAME = 0.9
 """From this share of either's runs of words on, one is a copy of the other."""
 
@@ -143,10 +146,18 @@ def similar(subject: Subject, query: Query, snapshot: Snapshot, *, copies: bool 
 
 
 def _best_cosines(vectors: Vectors, rows: Ids, asked: Vectors) -> Floats:
-    """Of each of the rows the highest cosine with a vector asked about, all less the mean of all vectors."""
-    mean = vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
-    centred = unit(vectors[rows] - mean)
-    best: Floats = (centred @ unit(asked - mean).T).max(axis=1).astype(np.float64)
+    """Of each of the rows the highest cosine with a vector asked about, all less the mean of all vectors.
+
+    What the mean takes off is worked out from products with it, so that the vectors are read as they lie there.
+    """
+    mean = vectors.mean(axis=0, dtype=np.float64)
+    sides = np.vstack([unit(asked - mean.astype(np.float32)), mean.astype(np.float32)]).astype(np.float32)
+    products = np.concatenate(
+        [vectors[start : start + _AT_ONCE] @ sides.T for start in range(0, len(vectors), _AT_ONCE)]
+    )
+    products = products[rows].astype(np.float64)
+    lengths = np.sqrt(np.maximum(1 - 2 * products[:, -1] + mean @ mean, _NOTHING))
+    best: Floats = (products[:, :-1] - sides[:-1].astype(np.float64) @ mean).max(axis=1) / lengths
     return best
 
 

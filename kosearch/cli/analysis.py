@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from json import dumps
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,12 +15,17 @@ import typer
 
 from kosearch import filters
 from kosearch.cli import options, render
-from kosearch.cli.output import Output
+from kosearch.cli.open import remember
+from kosearch.cli.output import Caller, Output
+from kosearch.cli.query import run_by_resident
+from kosearch.config import Settings
 from kosearch.errors import NO_HIT, OK, UsageError
-from kosearch.naming import shown_path
+from kosearch.naming import display_path, shown_path
+from kosearch.resident import Elsewhere
 
 if TYPE_CHECKING:
     from kosearch.analysis.duplicates import Duplicate, DuplicateGroup
+    from kosearch.analysis.pairs import Pair
     from kosearch.analysis.topics import Topic
     from kosearch.index import StoredDocument, StoredPassage
     from kosearch.library import Index
@@ -60,6 +68,9 @@ def similar(
     null: options.Null = False,
     index: options.Index = None,
     device: options.Device = None,
+    no_resident: Annotated[
+        bool, typer.Option("--no-resident", help="Answer in this process, and start no warm one.")
+    ] = False,
     quiet: options.Quiet = False,
 ) -> int:
     """Find the documents most like a file, a page, a passage or a text.
@@ -70,26 +81,39 @@ def similar(
         raise UsageError("--json, --jsonl and --paths each print something else", "choose one of them")
     if null and not paths:
         raise UsageError("-0 goes with --paths", "kosearch similar FILE --paths -0 | xargs -0 …")
+    caller: Caller = context.obj
     output = options.output_of(context, quiet=quiet)
-    with _opened(index, device=device) as library:
-        found = library.similar(
-            None if thing == "-" else thing,
-            text=_standard_input() if thing == "-" else None,
-            k=k,
+    settings = options.settings(
+        caller.environ, output.cwd, index=index, device=device, k=k, resident="off" if no_resident else None
+    )
+    text = _text(caller) if thing == "-" else None
+    if settings.resident and not caller.consulted:
+        code = run_by_resident(settings, caller, None if text is None else [text])
+        if code is not None:
+            return code
+    with _consulted(settings, caller) as (library, behind):
+        answer = library.similar(
+            _place_typed(thing, caller) if text is None else None,
+            text=text,
             path=_globs(path, output),
             type=kind or (),
             after=after,
             before=before,
             context=context_lines,
             copies=copies,
+            k=settings.k,
         )
+    hits = tuple(replace(hit, index=settings.index) for hit in answer.hits)
+    from kosearch.library import behind_by
+
+    (found,) = behind_by(behind, [replace(answer, hits=hits)])
     for warning in found.warnings:
         output.warning(render.one_line(warning))
     if json:
         output.json(
             {
                 "schema": SIMILAR,
-                "thing": found.question,
+                "thing": "" if text is not None else display_path(os.fsencode(thing)),
                 "generation": found.generation,
                 "warnings": list(found.warnings),
                 "hits": [render.hit_as_json(one, output.cwd) for one in found],
@@ -97,14 +121,47 @@ def similar(
         )
     elif jsonl:
         for one in found:
-            output.json(render.hit_line_as_json(one, found.question, output.cwd))
+            output.json(render.hit_line_as_json(one, thing if text is None else "", output.cwd))
     elif paths:
         output.names(dict.fromkeys(one.path_bytes for one in found), b"\0" if null else b"\n")
     else:
         output.answer(found, explain=explain, numbered=False)
     if not found.hits:
         output.note("kosearch: no document is like it")
+    if output.stdout.isatty():
+        remember(found.hits, settings, caller.environ)
     return OK if found.hits else NO_HIT
+
+
+@contextmanager
+def _consulted(settings: Settings, caller: Caller) -> Iterator[tuple[Index, int]]:
+    """The index of a process that runs this command for another, or of this one, and how many files it is behind."""
+    if caller.consulted:
+        with caller.consulted(settings) as found:
+            yield found
+        return
+    from kosearch.library import Index
+
+    with Index(settings, questions=1) as library:
+        yield library, library.refresh(settings.refresh) if settings.refresh and library.exists else 0
+
+
+def _place_typed(thing: str, caller: Caller) -> str:
+    """A file or a hit as it was typed; a file for another process is in that one's folder."""
+    from kosearch.analysis.similar import is_hit
+
+    return (
+        os.path.join(caller.output.cwd, os.path.expanduser(thing)) if caller.consulted and not is_hit(thing) else thing
+    )
+
+
+def _text(caller: Caller) -> str:
+    """What comes on the standard input of whoever asks. Raises Elsewhere where only that process can read it."""
+    if caller.questions is not None:
+        return caller.questions[0]
+    if caller.consulted:
+        raise Elsewhere("its text comes from its input")
+    return _standard_input()
 
 
 def _standard_input() -> str:
@@ -259,7 +316,11 @@ def vectors(
                 value = {"schema": VECTOR, **exporting.place(stored), "vector": vector.tolist()}
                 output.json(value)
             return OK
-        rows = list(library.passage_vectors(path=_globs(path, output)))
+        rows, count = [], library.status().passages
+        with output.steps() as steps:
+            for row in library.passage_vectors(path=_globs(path, output)):
+                steps("vectors read", len(rows), count)
+                rows.append(row)
     if not rows:
         output.note("kosearch: no passage matches")
         return NO_HIT
@@ -322,14 +383,12 @@ def similarity(
     From -1 to 1; with most models unrelated texts have far more than 0, so compare cosines of one model only.
     """
     from kosearch.analysis.pairs import Pair, read_pairs
-    from kosearch.library import similarity as cosines_of
 
     output = options.output_of(context, quiet=quiet)
     if (pairs is None) == (first is None or second is None):
         raise UsageError("similarity takes two texts, or --pairs FILE", 'kosearch similarity "one text" "another one"')
     found = read_pairs(pairs) if pairs is not None else [Pair(first or "", second or "")]
-    cosines = cosines_of([one.first for one in found], [one.second for one in found], model=model, device=device)
-    rows = list(zip(found, cosines.tolist(), strict=True))
+    rows = list(zip(found, _cosines(found, output, model, device), strict=True))
     if json:
         values = [{"first": one.first, "second": one.second, "cosine": round(cosine, 6)} for one, cosine in rows]
         output.json({"schema": SIMILARITY, "pairs": values})
@@ -344,14 +403,12 @@ def similarity(
 def graded(file: pathlib.Path, output: Output, *, model: str | None, device: str | None, json: bool) -> int:
     """`kosearch eval` for pairs with grades: how well a model's cosines agree with them."""
     from kosearch.analysis.pairs import correlations, read_pairs
-    from kosearch.library import similarity as cosines_of
 
     found = read_pairs(file)
     grades = [one.grade for one in found if one.grade is not None]
     if len(grades) < len(found):
         raise UsageError(f"{file}: a pair has no grade", "a line is text, tab, text, tab, grade")
-    cosines = cosines_of([one.first for one in found], [one.second for one in found], model=model, device=device)
-    pearson, spearman = correlations(cosines.astype("float64"), grades)
+    pearson, spearman = correlations(_cosines(found, output, model, device), grades)
     if json:
         value = {
             "collection": file.name,
@@ -364,6 +421,20 @@ def graded(file: pathlib.Path, output: Output, *, model: str | None, device: str
         output.line(f"{render.one_line(file.name)}: {render.counted(len(found), 'pair')}")
         output.line(render.table([("Pearson", f"{pearson:.4f}"), ("Spearman", f"{spearman:.4f}")]))
     return OK
+
+
+def _cosines(found: Sequence[Pair], output: Output, model: str | None, device: str | None) -> list[float]:
+    from kosearch.library import similarity as cosines_of
+
+    cosines: list[float] = []
+    with output.counter("pairs", len(found)) as counter:
+        for start in range(0, len(found), _EMBEDDED_AT_ONCE):
+            some = found[start : start + _EMBEDDED_AT_ONCE]
+            pairs = [one.first for one in some], [one.second for one in some]
+            for cosine in cosines_of(*pairs, model=model, device=device).tolist():
+                cosines.append(cosine)
+                counter.advance()
+    return cosines
 
 
 def _written(file: pathlib.Path, data: bytes) -> None:
@@ -400,7 +471,9 @@ def _relation(member: Duplicate) -> str:
         return "newest"
     if member.only_numbers:
         return "other numbers"
-    return member.kind if member.kind == "exact" else f"{member.kind} {member.share:.0%}"
+    if member.share is None or member.kind == "exact":
+        return member.kind
+    return f"{member.kind} {member.share:.0%}"
 
 
 def _group(group: DuplicateGroup, cwd: str) -> dict[str, Any]:
@@ -413,7 +486,7 @@ def _member(member: Duplicate, cwd: str) -> dict[str, Any]:
         "date": member.date or None,
         "kind": member.kind,
         "of": None if member.of is None else _name(member.of, cwd),
-        "share": round(member.share, 4),
+        "share": None if member.share is None else round(member.share, 4),
         "only_numbers": member.only_numbers,
     }
 

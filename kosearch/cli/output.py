@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from kosearch.evaluation.measures import Comparison, Failure, Report
     from kosearch.records import Answer, IndexProgress, Shown
-    from kosearch.resident.server import Ask, Open
+    from kosearch.resident.server import Ask, Consult, Open
 
 
 class ClosedPipe(Exception):
@@ -290,6 +290,8 @@ class Caller:
     """Answers that are at hand. May raise anything: then the command ends with it."""
     opened: Open | None = None
     """An index with all that is loaded, where few files are to be indexed."""
+    consulted: Consult | None = None
+    """An index with all that is loaded, as up to date as it is for questions."""
     questions: Sequence[str] | None = None
     """What was read from its file or its input."""
 

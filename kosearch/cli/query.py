@@ -24,7 +24,7 @@ from kosearch.resident import Elsewhere
 
 if TYPE_CHECKING:
     from kosearch.records import Answer, Query
-    from kosearch.resident.server import Ask, Open
+    from kosearch.resident.server import Ask, Consult, Open
 
 
 _AT_ONCE = 64
@@ -158,7 +158,7 @@ def query(
     filters.check(query, "--")
     questions = caller.questions or _questions(text, batch)
     if settings.resident and not caller.ask:
-        code = _run_by_resident(asked[0], caller, questions if many else None)
+        code = run_by_resident(asked[0], caller, questions if many else None)
         if code is not None:
             return code
     queries = [replace(query, text=question) for question in questions]
@@ -215,7 +215,7 @@ def _hit_by_hit(output: Output, answer: Answer, template: str | None) -> None:
     output.flush()
 
 
-def _run_by_resident(settings: Settings, caller: Caller, questions: Sequence[str] | None) -> int | None:
+def run_by_resident(settings: Settings, caller: Caller, questions: Sequence[str] | None) -> int | None:
     """Print what a warm process makes of this command, and return its exit code; None where there is no such."""
     from kosearch.resident import launcher
 
@@ -488,18 +488,19 @@ def printed(
     questions: Sequence[str] | None,
     ask: Ask,
     opened: Open,
+    consulted: Consult,
 ) -> dict[str, Any]:
     """stdout and stderr, as bytes, and code of a command that a warm process runs for another one.
 
-    `terminal` says whether the other one's stdout is one; `questions` are those from its input, `ask` answers them, and
-    `opened` is what its files may be put into.
+    `terminal` says whether the other one's stdout is one; `questions` are those from its input, `ask` answers them,
+    `opened` is what its files may be put into, and `consulted` what it may ask for more.
     Raises Elsewhere, and what the command raises.
     """
     from kosearch.cli.app import invoke
 
     stdout, stderr = _Stream(terminal), _Stream()
     output = Output(stdout, stderr, cwd=cwd, environ=environ)
-    code = invoke(list(argv), Caller(output, argv, environ, ask, opened, questions))
+    code = invoke(list(argv), Caller(output, argv, environ, ask, opened, consulted, questions))
     return {"stdout": stdout.written(), "stderr": stderr.written(), "code": code}
 
 

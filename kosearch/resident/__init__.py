@@ -79,9 +79,9 @@ def run(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> int | N
 
 
 def may_run(argv: Sequence[str]) -> bool:
-    """Whether it is a command that a resident may run: a question, or a plain `index`, which may be of few files."""
+    """Whether it is a command that a resident may run: one that asks, or a plain `index`, which may be of few files."""
     options = (one for one in argv[1:] if one.startswith("-"))
-    return argv[:1] == ["query"] or (
+    return argv[:1] in (["query"], ["similar"]) or (
         argv[:1] == ["index"] and all(one in _PLAIN or one.startswith("--index=") for one in options)
     )
 

@@ -105,6 +105,19 @@ class Warm:
         with library.freshness.paused():
             yield library
 
+    @contextmanager
+    def consulted(self, directory: str, refresh: float = 0.0) -> Iterator[tuple[Index, int]]:
+        """An index with all that is loaded, for what is no question, and how many files it is behind.
+
+        It is brought up to date as for a question, and raises as that does.
+        """
+        library = self._library(directory)
+        try:
+            yield library, self._behind(directory, library, refresh)
+        except Exception:
+            self._close(directory, library)
+            raise
+
     def watch(self, directory: str) -> None:
         """Keep an index up to date from now on. Raises as opening one does, and UsageError where nothing can watch."""
         if find_spec("watchfiles") is None:
@@ -249,7 +262,11 @@ Ask = Callable[[Sequence[Settings], Sequence[Query]], Sequence[Answer]]
 """Answers questions from an index, or from several, each with its settings. May raise anything."""
 Open = Callable[[Settings], AbstractContextManager[Index]]
 """An index with all that is loaded, for whoever wants to write to it while no question does. Raises Elsewhere."""
-Print = Callable[[Sequence[str], str, Mapping[str, str], bool, Sequence[str] | None, Ask, Open], dict[str, Any]]
+Consult = Callable[[Settings], AbstractContextManager[tuple[Index, int]]]
+"""The same for what is no question, as up to date as for one, and how many files it is behind. Raises Elsewhere."""
+Print = Callable[
+    [Sequence[str], str, Mapping[str, str], bool, Sequence[str] | None, Ask, Open, Consult], dict[str, Any]
+]
 """Runs a command line for another process: `kosearch.cli.query.printed`, which is above this room."""
 
 
@@ -296,8 +313,11 @@ class Commands:
         def opened(settings: Settings) -> AbstractContextManager[Index]:
             return self._warm.indexing(self._place(settings, environ, cwd))
 
+        def consulted(settings: Settings) -> AbstractContextManager[tuple[Index, int]]:
+            return self._warm.consulted(self._place(settings, environ, cwd), _refresh(settings))
+
         try:
-            return self._print(argv, cwd, environ, terminal, questions, ask, opened)
+            return self._print(argv, cwd, environ, terminal, questions, ask, opened, consulted)
         except Elsewhere as reason:
             return {"elsewhere": str(reason)}
 
@@ -307,8 +327,7 @@ class Commands:
         names = {self._place(one, environ, cwd): one.index for one in settings}
         if len(names) < len(settings):
             raise Elsewhere("an index is named twice")
-        refresh = REFRESH_SECONDS if settings[0].refresh is None else settings[0].refresh
-        answers = self._warm.answers(list(names), queries, refresh)
+        answers = self._warm.answers(list(names), queries, _refresh(settings[0]))
         return [replace(one, hits=tuple(replace(hit, index=names[hit.index]) for hit in one.hits)) for one in answers]
 
     def _place(self, settings: Settings, environ: Mapping[str, str], cwd: str) -> str:
@@ -323,6 +342,10 @@ class Commands:
 
     def _is_for_me(self, settings: Settings, environ: Mapping[str, str]) -> bool:
         return settings.resident and protocol.socket_path(settings, environ) == self._path
+
+
+def _refresh(settings: Settings) -> float:
+    return REFRESH_SECONDS if settings.refresh is None else settings.refresh
 
 
 def serve(listener: socket.socket, path: Path, warm: Warm, idle: float, commands: Commands) -> int | None:

@@ -2,8 +2,9 @@
 
     python -m tests.benchmarks classify --keep FOLDER
 
-FOLDER is what `python -m tests.benchmarks topics COLLECTION… --keep FOLDER` leaves: an index, and labels of its files.
-Printed: balanced accuracy on the documents that were no examples, mean of 20 draws, by examples a label.
+FOLDER is what `python -m tests.benchmarks topics COLLECTION… --keep FOLDER` leaves: an index, and labels of its files;
+the first draw of them is taken. Printed: balanced accuracy on the documents that were no examples, mean
+of 20 draws of examples, by examples a label.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ def main() -> int:
     folder = parser.parse_args().keep
     names = json.loads((folder / "labels.json").read_text(encoding="utf-8"))
     rows: dict[str, list[object]] = {}
-    for passage, vector in kosearch.open(folder / "index").passage_vectors():
+    drawn = json.loads((folder / "draws.json").read_text(encoding="utf-8"))[0]
+    for passage, vector in kosearch.open(folder / "index").passage_vectors(path=drawn):
         rows.setdefault(Path(passage.document.path).name, []).append(vector)
     vectors = np.array([np.mean(found, axis=0) for found in rows.values()])
     vectors -= vectors.mean(axis=0)

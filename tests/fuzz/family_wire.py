@@ -107,6 +107,9 @@ class _Nothing:
     def indexing(self, settings: Any) -> Iterator[Any]:
         raise IndexMissing("there is no index")
 
+    def consulted(self, directory: str, refresh: float = 0.0) -> Any:
+        raise IndexMissing(f"there is no index {directory!r}")
+
     def watch(self, directory: str) -> None:
         raise IndexMissing(f"there is no index {directory!r}")
 
