@@ -205,6 +205,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number, pair in enumerate(PAIRS):
         for language, text in pair.items():
             noted(made, f"{language}/{number}.txt", text, "2024-01-01")
+    noted(made, "ko/short.txt", "연차 휴가 신청서", "2024-01-01")
+    noted(made, "en/short.txt", "Application for annual leave", "2024-01-01")
     others = [one["ko"] for one in PARALLEL if len(one) == 2]
     noted(made, "부분/원본.txt", " ".join(others[:4]), "2024-03-01")
     noted(made, "부분/오타.txt", " ".join(others[:4]).replace("멸치", "밀치").replace("잠수부", "잠수사"), "2024-02-01")
@@ -245,6 +247,7 @@ def test_each_kind_is_found_and_named(index: kosearch.Index) -> None:
     assert len(translated) >= 4
     assert all(len(one) == 1 for one in translated), "each pair has one name, in two folders"
     assert {*kinds.values(), *(group.kind for group in groups)} >= {*Kind} - {Kind.VERSION, Kind.CONTAINED}
+    assert {"short.txt"} not in translated, "so few words are alike by chance"
     assert not any(one.share for group in groups if group.kind == "translation" for one in group.members)
 
 
@@ -275,7 +278,8 @@ def test_the_order_of_indexing_does_not_show(
     for name, runs in orders.items():
         with kosearch.open(tmp_path / name) as other:
             if "torch" in name:
-                assert other.embedder.model is not None
+                other.prepare()
+                assert type(other.embedder) is not type(other.query_embedder)
             for run in runs:
                 other.index(*run)
             assert printed(other, capsysbinary) == first
@@ -358,7 +362,7 @@ def test_a_warm_process_finds_what_one_process_finds(program: Program, folder: P
         assert state["requests"] >= 4
         for one in (warm, program):
             for thing, hit in (("files/en/1.txt", "ko/1.txt"), ("files/en/2.txt", "ko/2.txt")):
-                assert one.on_terminal("similar", thing, "-k", "1", cwd=program.home)[0] == 0
+                assert one.on_terminal("similar", thing, "-k", "1", "--path", "ko/", cwd=program.home)[0] == 0
                 assert hit in one.on_terminal("open", "--print")[1]
     finally:
         warm.run("serve", "--stop")

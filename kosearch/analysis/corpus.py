@@ -186,6 +186,10 @@ class Corpus:
         """The text of a document."""
         return self.snapshot.document_text(self.documents[document].id)
 
+    def words_in(self, document: int) -> int:
+        """How many words a document has."""
+        return int(self.words.starts[self.starts[document + 1]] - self.words.starts[self.starts[document]])
+
     def passages_of(self, document: int) -> range:
         """The passages of a document."""
         return range(int(self.starts[document]), int(self.starts[document + 1]))

@@ -103,6 +103,8 @@ def topics(
     if len(corpus.documents) < 2:
         raise UsageError(f"{len(corpus.documents)} document has no topics to be told apart", "index more documents")
     tree = _Tree(corpus.subjects, hierarchy, progress)
+    if progress:
+        progress("topics named", 0, len(corpus.documents))
     namer = _Namer(corpus)
     most = max(2, len(corpus.documents) // _LEAST)
     sizes = [min(n * BRANCH**level, max(n, most), len(corpus.documents)) for level in range(depth)]

@@ -12,9 +12,9 @@ Whether a pair is real is decided by `is_real`, which knows nothing of passages,
 of the shorter text, without digits, signs and spaces, stand in runs of `RUN` bytes that the longer one has too. That is
 what the page says of the kind `part`, and of the versions and copies that have more in common.
 
-Of translations those of `FITTED` are what the thresholds were fitted on; those of `HELD_OUT` were written afterwards,
-with texts of both languages on like subjects that are translations of nothing. Any other pair across languages counts
-as wrong.
+Of translations half were fitted on (all of `FITTED`, and every other one of `PARALLEL`), and the others are held out.
+With them come texts of both languages on like subjects that are translations of nothing; any other pair across
+languages counts as wrong.
 
 The second form makes an index of synthetic passages, a fifth of them in another language and one document in fifty the
 one before it once more, and prints seconds, CPU seconds and the most memory for as many of them as each size says;
@@ -51,7 +51,7 @@ from kosearch.terms import is_korean
 from tests.benchmarks._synthetic import IDENTITY, PER_DOCUMENT, Corpus
 
 FITTED = Path(__file__).parents[1] / "data/analysis/translations.jsonl"
-HELD_OUT = FITTED.with_name("parallel.jsonl")
+PARALLEL = FITTED.with_name("parallel.jsonl")
 RUN = 24
 """Bytes of UTF-8: eight syllables, or some five English words."""
 SAME_LANGUAGE_EACH = 6
@@ -172,8 +172,12 @@ def found(folder: Path, texts: Sequence[str], chance: random.Random, *, show: bo
     print(f"{time.process_time() - begun:.1f} s of CPU, {index.status().passages} passages")
     pairs: dict[frozenset[str], str] = {}
     for group in groups:
-        names = [Path(member.document.path).name for member in group.members]
-        pairs |= {frozenset(pair): group.kind for pair in combinations(names, 2)}
+        if group.kind in ("exact", "copy", "version"):
+            names = [Path(member.document.path).name for member in group.members]
+            pairs |= {frozenset(pair): group.kind for pair in combinations(names, 2)}
+        for member in group.members:  # what stands in one document, or is part of it, has nothing to do with the others
+            if member.of:
+                pairs[frozenset((Path(member.of.path).name, Path(member.document.path).name))] = group.kind
     for name in sorted(set(planted.values())):
         of = [pair for pair, change in planted.items() if change == name]
         kinds = [str(pairs.get(pair, "-")) for pair in of]
@@ -254,9 +258,10 @@ def read(collection: Path) -> list[str]:
 
 
 def _translated(folder: Path) -> Iterator[tuple[frozenset[str], str]]:
-    for name, file in (("fitted", FITTED), ("held out", HELD_OUT)):
+    for file in (FITTED, PARALLEL):
         for number, line in enumerate(file.read_text(encoding="utf-8").splitlines()):
-            made = [(f"{name.replace(' ', '-')}-{number}-{one}.md", text) for one, text in json.loads(line).items()]
+            name = "held out" if file == PARALLEL and number % 2 else "fitted"
+            made = [(f"{file.stem}-{number}-{one}.md", text) for one, text in json.loads(line).items()]
             for path, text in made:
                 (folder / path).write_text(text, encoding="utf-8")
             if len(made) == 2:
