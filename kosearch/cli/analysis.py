@@ -15,7 +15,6 @@ import typer
 
 from kosearch import filters
 from kosearch.cli import options, render
-from kosearch.cli.open import remember
 from kosearch.cli.output import Caller, Output
 from kosearch.cli.query import run_by_resident
 from kosearch.config import Settings
@@ -68,9 +67,7 @@ def similar(
     null: options.Null = False,
     index: options.Index = None,
     device: options.Device = None,
-    no_resident: Annotated[
-        bool, typer.Option("--no-resident", help="Answer in this process, and start no warm one.")
-    ] = False,
+    no_resident: options.NoResident = False,
     quiet: options.Quiet = False,
 ) -> int:
     """Find the documents most like a file, a page, a passage or a text.
@@ -129,6 +126,8 @@ def similar(
     if not found.hits:
         output.note("kosearch: no document is like it")
     if output.stdout.isatty():
+        from kosearch.cli.open import remember
+
         remember(found.hits, settings, caller.environ)
     return OK if found.hits else NO_HIT
 

@@ -131,6 +131,7 @@ Paths = Annotated[bool, typer.Option("--paths", help="Print each hit's file name
 Null = Annotated[bool, typer.Option("-0", help="End file names with NUL, for xargs -0.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait for another writer instead of ending.")]
 IndexName = Annotated[str, typer.Argument(metavar="NAME_OR_DIR", help="The index, as after --index.")]
+NoResident = Annotated[bool, typer.Option("--no-resident", help="Answer in this process, and start no warm one.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress and no notes.")]
 

@@ -107,9 +107,7 @@ def query(
     index: options.Indexes = None,
     everywhere: Annotated[bool, typer.Option("--all", help="Ask all of your indexes as one.")] = False,
     device: options.Device = None,
-    no_resident: Annotated[
-        bool, typer.Option("--no-resident", help="Answer in this process, and start no warm one.")
-    ] = False,
+    no_resident: options.NoResident = False,
     quiet: options.Quiet = False,
 ) -> int:
     """Find the passages that answer a question, best first.
