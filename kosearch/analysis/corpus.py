@@ -33,7 +33,7 @@ LANGUAGE = 0.3
 _PRIOR = 5
 """A language's mean counts as much as the mean of all passages where it is made of so many."""
 _AT_ONCE = 2048
-_DIGIT = re.compile(r"\d")
+_DIGITS = re.compile(r"\d+")
 _HANGUL = re.compile("[가-힣]")
 _IDEOGRAPH = re.compile("[\u3041-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 
@@ -102,7 +102,7 @@ class Corpus:
             np.concatenate(parts) if parts else np.zeros(0, np.int32),
             np.cumsum(lengths),
             names,
-            np.fromiter((_DIGIT.search(one) is not None for one in names), np.bool_, len(names)),
+            np.fromiter((_DIGITS.search(one) is not None for one in names), np.bool_, len(names)),
             np.fromiter(map(_language, names), np.int8, len(names)),
         )
 
@@ -189,6 +189,13 @@ class Corpus:
     def words_in(self, document: int) -> int:
         """How many words a document has."""
         return int(self.words.starts[self.starts[document + 1]] - self.words.starts[self.starts[document]])
+
+    def numerals(self, document: int) -> frozenset[str]:
+        """The runs of digits in a document's words."""
+        words = self.words
+        found = words.numbers[words.starts[self.starts[document]] : words.starts[self.starts[document + 1]]]
+        numerals = (words.names[one] for one in found[words.digits[found]].tolist())
+        return frozenset(run for one in numerals for run in _DIGITS.findall(one))
 
     def passages_of(self, document: int) -> range:
         """The passages of a document."""

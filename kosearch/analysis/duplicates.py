@@ -51,7 +51,7 @@ _WINDOW = 8
 """A shingle of many documents relates each of them to so many of the next ones, not to all."""
 _NUMBER = re.compile(r"[−+]?\d+(?:[.,·]\d+)*")
 _AT_ONCE = 4096
-_LARGE = 3
+_LARGE = 4
 """A translation has at most so many times as many words."""
 
 
@@ -351,7 +351,8 @@ class _Texts:
 def _translations(corpus: Corpus, links: Sequence[_Link], progress: Progress | None) -> Iterator[_Link]:
     """Documents of two languages that are each other's nearest across the two, clearly, and half of their passages too.
 
-    Of documents that are linked already, as copies and versions are, only the first is compared.
+    Where both have numerals, a translation has some of them. Of documents that are linked already, as copies and
+    versions are, only the first is compared.
     """
     told = progress or (lambda _what, _done, _total: None)
     joined = _Joined(len(corpus.documents))
@@ -373,7 +374,8 @@ def _translations(corpus: Corpus, links: Sequence[_Link], progress: Progress | N
             if cosine + min(ahead, AHEAD) >= TRANSLATED and few >= _LEAST and many <= _LARGE * few:
                 shorter, longer = (corpus.centred(np.arange(part.start, part.stop)) for part in parts)
                 best = (shorter @ longer.T).max(axis=1)
-                if np.mean(best >= TRANSLATED - AHEAD) >= SHARED:
+                mine, others = corpus.numerals(first), corpus.numerals(second)
+                if np.mean(best >= TRANSLATED - AHEAD) >= SHARED and not (mine and others and mine.isdisjoint(others)):
                     yield _Link(Kind.TRANSLATION, first, second, (0.0, 0.0))
 
 
