@@ -17,7 +17,7 @@ Vectors = NDArray[np.float32]
 Numbers = NDArray[np.int64]
 Told = Callable[[int, int], object]
 
-_KEPT = 96
+_KEPT = 160
 """Numbers of a turned vector that are multiplied for every pair."""
 _ROWS, _COLUMNS = 1024, 8192
 _PARTNERS = 16
