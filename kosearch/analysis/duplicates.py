@@ -29,8 +29,9 @@ from kosearch.index import Snapshot, StoredDocument, StoredPassage
 from kosearch.searching.ranking import without_layout
 
 NEAR = 0.60
-"""The least cosine, less the mean of their language, of two passages whose words are compared: those that are the same
-by their words have .7 and more, so that the last digits of vectors decide nothing."""
+"""The least cosine, less the mean of their language, of two passages whose words are compared. Those that are the same
+by their words lie above (the lowest of 151 had .64), so that the last digits of vectors, which differ by engine and
+batch, decide nothing."""
 ALIKE = 0.60
 """The least Jaccard similarity of the words without digits of two passages that are the same."""
 FEW = 30

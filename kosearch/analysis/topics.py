@@ -44,19 +44,20 @@ _LATIN_WORD = re.compile(r"[^\W\d_]{3,}")
 _ENGLISH = """
 a about above after again all also although among an and any are around as at be became because been before being
 between both but by called can case com could did do does during each either etc even every few first for found from
-general get given had has have having he hence her here him his how however html http https if in including into is
-it its just known large last less like made make many may mean means method more most much must near new no non nor
-not now number obtained of often on one only onto or org other others our out over own part per presented problem
-range results said same second see several shall she should show shown shows since small so some such than that the
-their them then there therefore these they thing this those three through thus time to too two under until up upon
-use used uses using various very was way we well were what when where whether which while who why will with within
-without would www year years yet you your
+general get given had has have having he hence her here him his how however html http https if in including into is it
+its just known large last less like made make many may mean means method more most much must near new no non nor not
+now number obtained of often on one only onto or org other others our out over own part per presented problem provide
+provided range results said same second see several shall she should show shown shows since small so some such than
+that the their them then there therefore these they thing this those three through thus time to too two under until up
+upon use used uses using various very was way we well were what when where whether which while who why will with
+within without would www year years yet you your
 """
 _KOREAN = """
-가능 가지 각각 결과 경우 계속 관계 관련 구분 그것 기준 기타 나머지 내용 년도 다음 당시 대부분 대상 대한 덕분 동안 때문
-또는 마지막 마찬가지 무엇 문제 바탕 방법 방식 번째 부분 분야 사람 사실 사용 사이 사항 상태 상황 설명 수준 시간 시기 시작
-아래 앞쪽 여기 여러 예정 오늘 우리 위치 위하 이것 이곳 이날 이때 이번 이상 이용 이유 이전 이하 이후 일반 일부 자기 자리
-자신 자체 전체 정도 제공 종류 주요 중심 지금 지역 진행 차이 처음 최근 통하 특히 포함 필요 하나 해당 현재 활용
+가능 가지 각각 결과 경우 계속 관계 관련 구분 그것 기준 기타 나머지 내용 년도 다양 다음 당시 대부분 대상
+대한 덕분 동안 때문 또는 마지막 마찬가지 무엇 문제 바탕 방법 방식 번째 부분 분야 사람 사실 사용 사이 사항
+상태 상황 생각 설명 수준 시간 시기 시작 아래 앞쪽 여기 여러 예상 예정 오늘 우리 위치 위하 의미 이것 이곳
+이날 이때 이번 이상 이용 이유 이전 이하 이후 일반 일부 자기 자리 자신 자체 전체 정도 제공 종류 주요 중심
+지금 지속 지역 진행 차이 처음 최근 통하 특정 특히 포함 필요 하나 해당 현재 활용
 """
 _STOP_WORDS = frozenset(f"{_ENGLISH} {_KOREAN}".split())
 """Words that name nothing: they would name every topic of a language that few documents have."""
