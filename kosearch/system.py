@@ -31,25 +31,50 @@ def usable_cores() -> int:
 
 def available_memory() -> int | None:
     """Bytes that this process can still get; None where the system does not tell."""
-    found = [
-        left for left in (_left_in_the_system(), *_left_in_the_groups(), _left_to_the_process()) if left is not None
-    ]
+    found = [left for left in (_left_in_the_system(), *_left_in_the_groups(), address_space()) if left is not None]
     return min(found, default=None)
 
 
-def is_short_of_files(error: BaseException | None) -> bool:
-    """Whether an error, or what it came of, is that the system let no more files be open.
+_SHORT_OF = {
+    "let it open more files (ulimit -n 256), then run it again": (
+        os.strerror(errno.EMFILE),
+        os.strerror(errno.ENFILE),
+    ),
+    "end what else takes memory, or let it have more (ulimit -v unlimited), then run it again": (
+        os.strerror(errno.ENOMEM),
+        "failed to map segment",  # of a library, as ld.so says it
+        MemoryError.__name__,
+        "not enough memory",
+    ),
+}
+"""What to do where the system has no more to give → how it says so."""
+
+
+def shortage(error: BaseException | None) -> str | None:
+    """What to do about an error that came, at its end or its beginning, of too few open files or too little memory.
 
     What reads files for us may pass on only what the system said, and no number.
     """
-    numbers = (errno.EMFILE, errno.ENFILE)
     while error is not None:
-        if isinstance(error, OSError) and error.errno in numbers:
-            return True
-        if any(os.strerror(number) in str(error) for number in numbers):
-            return True
+        number = error.errno if isinstance(error, OSError) else None
+        said = f"{type(error).__name__} {error} {os.strerror(number) if number else ''}"
+        for what_to_do, signs in _SHORT_OF.items():
+            if any(sign in said for sign in signs):
+                return what_to_do
         error = error.__cause__
-    return False
+    return None
+
+
+def address_space() -> int | None:
+    """Bytes that `ulimit -v` leaves this process; None where it sets no limit."""
+    with suppress(ImportError, OSError, ValueError):
+        import resource
+
+        limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+        if limit != resource.RLIM_INFINITY:
+            pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+            return max(0, limit - pages * resource.getpagesize())
+    return None
 
 
 def make_private(folder: Path) -> None:
@@ -160,18 +185,6 @@ def _left_in_the_groups() -> Iterator[int]:
                 left -= int((group / used).read_text(encoding="ascii"))
                 lines = (group / "memory.stat").read_text(encoding="ascii").splitlines()
                 yield max(0, left + next(int(line.split()[1]) for line in lines if line.startswith(cached)))
-
-
-def _left_to_the_process() -> int | None:
-    """What `ulimit -v` leaves."""
-    with suppress(ImportError, OSError, ValueError):
-        import resource
-
-        limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-        if limit != resource.RLIM_INFINITY:
-            pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
-            return max(0, limit - pages * resource.getpagesize())
-    return None
 
 
 def _groups(controller: str) -> Iterator[Path]:

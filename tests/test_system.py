@@ -83,15 +83,16 @@ def _umask() -> int:
     return mask
 
 
-def test_no_more_open_files_is_seen_through_whatever_passed_it_on() -> None:
+def test_what_is_short_is_seen_through_whatever_passed_it_on() -> None:
     said = f"cannot open: {os.strerror(errno.EMFILE)} (os error {errno.EMFILE})"
-    errors = [
-        OSError(errno.EMFILE, "x"),
-        OSError(errno.ENFILE, "x"),
-        ValueError(said),
-        OSError(errno.ENOSPC, "x"),
-        None,
+    files = [OSError(errno.EMFILE, "x"), OSError(errno.ENFILE, "x"), ValueError(said)]
+    memory = [
+        OSError(errno.ENOMEM, "x"),
+        MemoryError(),
+        ImportError("x.so: failed to map segment from shared object"),
     ]
-    passed_on = RuntimeError("the files cannot be written")
-    passed_on.__cause__ = errors[0]
-    assert [system.is_short_of_files(one) for one in (*errors, passed_on)] == [True, True, True, False, False, True]
+    for kind, name in ((files, "ulimit -n"), (memory, "ulimit -v")):
+        passed_on = RuntimeError("the files cannot be written")
+        passed_on.__cause__ = kind[0]
+        assert all(name in (system.shortage(one) or "") for one in (*kind, passed_on))
+    assert [system.shortage(one) for one in (OSError(errno.ENOSPC, "x"), OSError("x"), None)] == [None] * 3

@@ -10,7 +10,7 @@ from types import FrameType
 
 from kosearch import errors
 from kosearch.cli.output import Caller, ClosedPipe, Output, discard, standard
-from kosearch.system import is_short_of_files
+from kosearch.system import shortage
 
 
 class Terminated(BaseException):
@@ -49,9 +49,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _told(output: Output, error: errors.KosearchError) -> int:
-    """Print an error; whatever it is about, that no more files may be open is what it comes of."""
-    if is_short_of_files(error):
-        error = errors.ResourcesError(error.message, "let it open more files (ulimit -n 256), then run it again")
+    """Print an error; whatever it is about, what counts is that it came of too few open files or too little memory."""
+    if not isinstance(error, errors.ResourcesError) and (what_to_do := shortage(error)):
+        error = errors.ResourcesError(error.message, what_to_do)
     output.error(error)
     return error.exit_code
 
@@ -73,10 +73,11 @@ def _unexpected(output: Output, error: Exception) -> int:
 
     if os.environ.get("KOSEARCH_DEBUG"):
         output.warning("".join(traceback.format_exception(error)))
+    what = "not enough memory" if isinstance(error, MemoryError) else f"unexpected {type(error).__name__}"
     return _told(
         output,
         errors.KosearchError(
-            f"unexpected {type(error).__name__}: {error}",
+            f"{what}: {error}".rstrip(": "),
             "this is a mistake in kosearch; KOSEARCH_DEBUG=1 shows where",
         ),
     )

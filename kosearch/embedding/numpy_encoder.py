@@ -35,6 +35,7 @@ from kosearch.embedding.checkpoint import (
 from kosearch.embedding.head import load_head
 from kosearch.embedding.models import Model, Pooling
 from kosearch.errors import ModelError
+from kosearch.system import shortage
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -167,6 +168,8 @@ def _problems(model: Model) -> Iterator[None]:
         yield
     except WRONG_FILES as error:
         what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        if what_to_do := shortage(error):
+            raise ModelError(f"{model.name} can't be loaded: {what}", what_to_do) from error
         raise ModelError(
             f"the weights of {model.name} don't fit its config.json: {what}", "fetch or copy the model again"
         ) from error

@@ -60,7 +60,7 @@ from kosearch.index.tables import (
 )
 from kosearch.index.vectors import Added, Dense, decode_vectors, encode_vectors, write_graph, write_vectors
 from kosearch.records import MAX_TITLE, Reason, Skipped, SourceFile
-from kosearch.system import is_short_of_files
+from kosearch.system import shortage
 
 LEAVES = frozenset({Reason.EMPTY, Reason.VANISHED})
 """With these a file's documents leave. With any other reason the file may be back tomorrow: they stay."""
@@ -416,10 +416,10 @@ def publish(directory: Path, tables: Tables, anew: Identity | None = None) -> in
         if tables.state().generation != generation:
             shutil.rmtree(target, ignore_errors=True)
         if isinstance(error, OSError | Damaged):
-            if is_short_of_files(error):
+            if what_to_do := shortage(error):
                 raise ResourcesError(
                     f"the files of the index in {directory} cannot be written: {error}",
-                    "let it open more files (ulimit -n 256), then run `kosearch index` again: nothing is lost",
+                    f"{what_to_do}: nothing is lost",
                 ) from error
             raise IndexStateError(
                 f"the files of the index in {directory} cannot be written: {error}",

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import threading
 import unicodedata
@@ -25,6 +26,7 @@ from functools import cache, lru_cache
 from itertools import compress
 from typing import TYPE_CHECKING, NamedTuple
 
+from kosearch.system import address_space
 from kosearch.terms import dictionaries
 from kosearch.terms.normal_forms import normal_forms
 from kosearch.terms.scripts import has_hanja, read_hanja
@@ -279,10 +281,7 @@ class Analyzer:
     def _tokenize(self, text: str) -> Sequence[Token]:
         with self._lock:
             if self._kiwi is None:
-                from kiwipiepy import Kiwi
-
-                # The dictionary of foreign names takes two seconds more to load, and no figure was better for it.
-                self._kiwi = Kiwi(num_workers=1, load_multi_dict=False)
+                self._kiwi = _load_kiwi()
                 for word in self.words:
                     self._kiwi.add_user_word(word)
         tokens: list[Token] = self._kiwi.tokenize(text)
@@ -308,6 +307,31 @@ class _Noun(NamedTuple):
     form: str
     tag: str = "NNG"
     score: float = 0.0
+
+
+def _load_kiwi() -> Kiwi:
+    """Kiwi, with no more address space than it needs. Raises MemoryError, where it would end the process."""
+    left = address_space()
+    if left is not None and left < _KIWI_BYTES:
+        raise MemoryError(f"reading Korean takes {_KIWI_BYTES >> 20} MB of address space")
+    before = os.environ.get(_RESERVE)
+    os.environ[_RESERVE] = "64M"  # or its allocator reserves a GiB, half of what a worker may have
+    try:
+        from kiwipiepy import Kiwi
+
+        # The dictionary of foreign names takes two seconds more to load, and no figure was better for it.
+        return Kiwi(num_workers=1, load_multi_dict=False)
+    finally:
+        if before is None:
+            del os.environ[_RESERVE]
+        else:
+            os.environ[_RESERVE] = before
+
+
+_KIWI_BYTES = 640 << 20
+"""What loading takes and what is left for reading, with some more for either."""
+_RESERVE = "MIMALLOC_ARENA_RESERVE"
+"""See https://microsoft.github.io/mimalloc/environment.html."""
 
 
 def _others(words: Sequence[str]) -> dict[tuple[str, ...], dict[tuple[str, ...], float]]:

@@ -96,6 +96,19 @@ def test_a_short_machine(program: Program, tmp_path: Path, name: str) -> None:
     check(program)
 
 
+@linux
+@pytest.mark.parametrize(
+    ("kilobytes", "code", "line"),
+    [(1_500_000, 0, ""), (500_000, 7, "not enough memory: reading Korean takes")],
+)
+def test_a_question_where_memory_is_short(indexed: Program, kilobytes: int, code: int, line: str) -> None:
+    """What reads Korean would end the process without a line."""
+    done = indexed.shell(f"ulimit -v {kilobytes}; kosearch query '연차 이월' --paths -k 1")
+    assert done.returncode == code, done.stderr
+    assert line in done.stderr
+    assert done.stdout.endswith("휴가규정.md\n") == (code == 0)
+
+
 @contextmanager
 def group(processor: float, memory: int) -> Iterator[list[Path]]:
     """Control groups with a share of a processor and so many bytes, by version 1 or 2: the files to write a pid to."""
