@@ -188,6 +188,8 @@ class Run:
         self._limits = ""
         self._scans: list[Processed] = []
         """Files with pictures that wait to be read."""
+        self._at_once = False
+        """Whether the next file is committed without others: one that grows while its pictures are read."""
         self._stored: set[bytes] = set()
         """Files of this run that were stored: a scan may be stored more than once…"""
         self._searchable: set[bytes] = set()
@@ -307,6 +309,9 @@ class Run:
             for files in self._batches(processed):
                 if isinstance(files, IndexProgress):
                     yield files
+                    if before and self._counts.pictures_total and before.coming.done():
+                        yield from self._commit(before)  # the next batch may be a minute away
+                        before = None
                     continue
                 batch = self._begin(files, before, thread)
                 if before:
@@ -331,7 +336,8 @@ class Run:
             self._counts.done += 1
             self._counts.bytes_done += max(one.source.size, 0)  # below 0 where it is not known
             self._counts.passages += _passages_in(one)
-            if passages >= enough or len(files) >= BATCH:
+            if passages >= enough or len(files) >= BATCH or self._at_once:
+                self._at_once = False
                 yield files
                 files, passages, enough = [], 0, BATCH
             yield self._progress(one.source.path)
@@ -384,6 +390,7 @@ class Run:
                         continue
                     found.append(self._kept(result, kept))
                     if time.monotonic() - shown > PARTIAL_SECONDS and len(found) < file.pictures:
+                        self._at_once = True
                         yield from self._again_with(file, found, pool)
                         shown = time.monotonic()
                 if len(found) == file.pictures:

@@ -23,6 +23,7 @@ import numpy as np
 import pytest
 from conftest import PROGRAM, Program
 
+import kosearch
 from kosearch import ocr
 from kosearch.errors import ModelError
 from kosearch.extract import READERS, ExtractError, extract, outdated
@@ -473,44 +474,104 @@ def test_scans(scan: str, most: float) -> None:
 
 
 @needs_engine
-def test_a_run_that_is_killed_goes_on_with_the_next_picture(program: Program, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kills", [1, pytest.param(50, marks=pytest.mark.crash)])
+def test_a_run_that_is_killed_goes_on_with_the_next_picture(program: Program, tmp_path: Path, kills: int) -> None:
     """What was recognised stays in the index, and is not recognised again; hits say that they come from a picture."""
     folder, index = tmp_path / "scans", tmp_path / "index"
     folder.mkdir()
-    picture = Image.open(Path(__file__).parent / "data" / "extract" / "scan.png").convert("L")
-    for number in range(12):
-        other = picture.copy()
-        other.putpixel((number, 0), 0)
-        other.save(folder / f"{number}.png")
-    process = subprocess.Popen(
-        [PROGRAM, "index", folder, "-i", index],
-        env={**program.environment, "KOSEARCH_WORKERS": "1"},
-        stderr=subprocess.DEVNULL,
-    )
-    while process.poll() is None and len(kept(index)) < 2:
-        time.sleep(0.02)
-    process.kill()
-    process.wait()
-    before = kept(index)
-    assert 0 < len(before) < 12
-    mark = json.dumps(json.loads(next(iter(before.values()))) | {"turned": 270})
-    [(engine, known), *_] = before
-    with closing(sqlite3.connect(index / "index.sqlite")) as connection:
-        new = (mark, checksum(known, engine, mark), known)
-        connection.execute("UPDATE recognised SET body = ?, checksum = ? WHERE picture = ?", new)
-        connection.commit()
-    result = program.run("index", "-i", index)
-    assert result.returncode == 0, result.stderr
+    count = kills + 10
+    for number, picture in enumerate(scans(count)):
+        picture.save(folder / f"{number}.png")
+    marked: dict[tuple[str, bytes], str] = {}
+    for _ in range(kills):
+        process = subprocess.Popen(
+            [PROGRAM, "index", folder, "-i", index],
+            env={**program.environment, "KOSEARCH_WORKERS": "1"},
+            stderr=subprocess.DEVNULL,
+        )
+        while process.poll() is None and len(kept(index)) <= len(marked):
+            time.sleep(0.02)
+        process.kill()
+        process.wait()
+        before = kept(index)
+        assert len(marked) < len(before) < count
+        assert {known: before[known] for known in marked} == marked  # nothing was read twice
+        marked = {known: mark(index, *known, body) for known, body in before.items()}
     result = program.run("index", "-i", index)
     assert result.returncode == 0, result.stderr
     after = kept(index)
-    assert len(after) == 12, result.stderr
-    assert after[engine, known] == mark
+    assert len(after) == count, result.stderr
+    assert {known: after[known] for known in marked} == marked
     [hit, *_] = json.loads(program.run("query", "서울의 예산", "-i", index, "--json").stdout)["hits"]
     assert (hit["ocr"], hit["type"]) == (True, "image")
     assert hit["ocr_confidence"] > 0.5
     again = json.loads(program.run("index", "-i", index, "--json").stdout)
-    assert (again["unchanged"], again["changed"]) == (12, 0)
+    assert (again["unchanged"], again["changed"]) == (count, 0)
+
+
+def mark(index: Path, engine: str, picture: bytes, body: str) -> str:
+    """What is kept of a picture, told apart from what an engine says of it."""
+    new = json.dumps(json.loads(body) | {"turned": 270})
+    with closing(sqlite3.connect(index / "index.sqlite")) as connection:
+        row = (new, checksum(picture, engine, new), picture)
+        connection.execute("UPDATE recognised SET body = ?, checksum = ? WHERE picture = ?", row)
+        connection.commit()
+    return new
+
+
+@needs_engine
+def test_a_long_scan_is_searchable_while_it_grows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What there is of it is a whole document, marked partial; in the end the index is what a fresh one is."""
+    monkeypatch.setattr("kosearch.indexing.PARTIAL_SECONDS", 0.0)
+    monkeypatch.setattr("kosearch.indexing.PUBLISH_SECONDS", 0.0)
+    monkeypatch.setattr("kosearch.indexing.PUBLISH_SHARE", 1e9)
+    monkeypatch.setenv("KOSEARCH_WORKERS", "1")
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    pictures = scans(4)
+    pictures[0].save(folder / "a.tif", save_all=True, append_images=pictures[1:])
+    (folder / "b.txt").write_text("다른 글은 먼저 찾을 수 있다", "utf-8")
+    pages, other_first = set(), []
+    with kosearch.open(tmp_path / "index") as index:
+        for state in index.indexing(folder):
+            if state.pictures_total and index.status().documents:
+                other_first.append(bool(index.search("다른 글").hits))
+                problems = [one.detail for one in index.problems() if one.reason is Reason.PARTIAL]
+                pages.add((len(scan_of(index)), *problems))
+        grown = scan_of(index)
+        assert index.problems() == []
+    assert all(other_first)
+    assert len(grown) == 4
+    assert {count for count, *problems in pages if problems} >= {1, 2}, pages
+    assert any("scanned pages not read" in problem for _, *problems in pages for problem in problems)
+    with kosearch.open(tmp_path / "fresh") as index:
+        index.index(folder)
+        assert scan_of(index) == grown
+
+
+def scan_of(index: kosearch.Index) -> list[tuple[int | None, str]]:
+    """The pages of the scan that have text, with it."""
+    found = [one for one in index.documents() if one.path.endswith(".tif")]
+    if not found:
+        return []
+    document = index.document(found[0].text_hash)
+    starts = [(one.number, one.start) for one in document.pages]
+    ends = [*(start for _, start in starts[1:]), len(document.text)]
+    return [
+        (number, text)
+        for (number, start), end in zip(starts, ends, strict=True)
+        if (text := document.text[start:end].strip())
+    ]
+
+
+def scans(count: int) -> list[Any]:
+    """Pictures of one text that differ in a pixel."""
+    picture = Image.open(Path(__file__).parent / "data" / "extract" / "scan.png").convert("L")
+    result = []
+    for number in range(count):
+        result.append(picture.copy())
+        result[-1].putpixel((number % picture.width, number // picture.width), 0)
+    return result
 
 
 def kept(index: Path) -> dict[tuple[str, bytes], str]:
