@@ -176,8 +176,10 @@ def test_several_indexes_are_asked_as_one(indexed: Program, tmp_path: Path) -> N
 
 def test_in_haste_words_find_without_kiwi(indexed: Program, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "kiwipiepy", None)  # importing it fails
-    settings = config.load({"resident": False, "index": "default"}, indexed.environment)
-    found = here.Here(settings, "/", 12_000).by_words(["default"], asking.Wish([QUESTION, "소화기 사용법은?"], k=1))
+    place = str(indexed.home / ".local/share/kosearch/indexes/default")
+    found = here.Here(config.load({"resident": False}), "/", 12_000).by_words(
+        [place], asking.Wish([QUESTION, "소화기 사용법은?"], k=1)
+    )
     assert [Path(one["hits"][0]["path"]).name for one in found["answers"]] == ["휴가규정.md", "소방안전.pdf"]
 
 
