@@ -122,13 +122,21 @@ def _of_one_model(indexes: Sequence[Index], queries: Sequence[Query], *, warm: b
         ]
 
 
+def _in_order(hit: Hit) -> tuple[int, bool, float, bytes, str, int, str]:
+    return hit.rank, hit.weak, -hit.score, hit.path_bytes, hit.member, hit.passage.start, hit.index
+
+
 def _fused(query: Query, answers: Sequence[Answer], note: str) -> Answer:
-    """The hits of all by reciprocal rank, which is at most 1; of equals those of the first answer come first."""
+    """The hits of all by reciprocal rank, which is at most 1.
+
+    Of equals those come first that are not weak, then those with the higher score, though it is of another model, then
+    by path: in whatever order the indexes were named.
+    """
     from kosearch.searching.ranking import are_copies, without_layout
 
     hits: list[Hit] = []
     said: list[str] = []
-    for hit in sorted((hit for answer in answers for hit in answer.hits), key=lambda hit: hit.rank):
+    for hit in sorted((hit for answer in answers for hit in answer.hits), key=_in_order):
         words = without_layout(hit.text)
         for place, one in enumerate(hits):
             if are_copies((said[place], words), (one, hit), (one.passage, hit.passage)):

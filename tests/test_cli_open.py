@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import os
 import re
+import shutil
 import stat
+import subprocess
 from email.message import EmailMessage
 from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
-from conftest import Program
+from conftest import Program, until
 
 import kosearch
 from kosearch import config, library
 from kosearch.cli.open import _taken_out, remember, viewer
+
+TWO_PAGES = Path(__file__).parent / "data" / "extract" / "two_pages.pdf"
 
 
 def hit(kind: str, **more: object) -> dict[str, object]:
@@ -58,6 +65,42 @@ def test_on_a_mac_skim_goes_to_the_page(here: Path, monkeypatch: pytest.MonkeyPa
     command = viewer(settings, hit("pdf", page=3))
     assert (command[0], command[-2:]) == ("/usr/bin/osascript", [path, "3"])  # data for the script, and no part of it
     assert "tell document 1 to go to page ((item 2 of argv) as integer)" in command
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not all(map(shutil.which, ("Xvfb", "xdotool", "zathura"))), reason="needs a viewer and a screen")
+@pytest.mark.parametrize("page", [1, 2])
+def test_a_window_shows_the_page(program: Program, page: int) -> None:
+    """A real viewer on a screen of its own; its title says which page it shows."""
+    only = program.home / "bin"  # of viewers it finds this one
+    only.mkdir()
+    (only / "zathura").symlink_to(str(shutil.which("zathura")))
+    (program.home / ".config" / "zathura").mkdir(parents=True)
+    (program.home / ".config" / "zathura" / "zathurarc").write_text("set window-title-page true\n")
+    place = {"path": base64.b64encode(os.fsencode(TWO_PAGES)).decode(), "member": "", "kind": "pdf", "line": 1}
+    last = Path(program.environment["KOSEARCH_CACHE_DIR"]) / "last-questions" / "4242.json"
+    last.parent.mkdir(mode=0o700, exist_ok=True)
+    last.write_text(json.dumps([{**place, "page": page}]))
+    reading, writing = os.pipe()
+    screen = subprocess.Popen(["Xvfb", "-displayfd", str(writing)], pass_fds=[writing], stderr=subprocess.DEVNULL)
+    try:
+        os.close(writing)
+        display = f":{os.read(reading, 16).decode().strip()}"
+        os.close(reading)
+        environment = {**program.environment, "PATH": str(only), "DISPLAY": display, "KOSEARCH_SESSION": "4242"}
+        assert Program(program.home, environment).run("open").returncode == 0
+
+        def shown() -> str:
+            command = ["xdotool", "search", "--name", "two_pages", "getwindowname"]
+            asked = subprocess.run(
+                command, env={**os.environ, "DISPLAY": display}, capture_output=True, text=True, check=False
+            )
+            return asked.stdout.strip()
+
+        assert until(lambda: shown().endswith(f"({page}/2)]"), 300), shown()
+    finally:
+        screen.terminate()  # and with it the viewer
+        screen.wait(30)
 
 
 def test_the_settings_name_viewers_by_type(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

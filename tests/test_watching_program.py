@@ -44,21 +44,21 @@ def watching(program: Program, *command: str, refresh: str = "0") -> Iterator[Pr
         assert until(lambda: state(warm).get("looked", 0) > 0, SOON)
         yield warm
     finally:
-        warm.run("serve", "--stop")
+        warm.run("serve", "--stop", timeout=SOON)
         process.wait(SOON)
         process.stderr.close()
 
 
 def state(program: Program) -> dict[str, object]:
     """What `serve --status` says of watching."""
-    residents = json.loads(program.run("serve", "--status", "--json").stdout)["residents"]
+    residents = json.loads(program.run("serve", "--status", "--json", timeout=SOON).stdout)["residents"]
     found: dict[str, object] = next((one for resident in residents for one in resident.get("watching", ())), {})
     return found
 
 
 def found(program: Program, word: str) -> list[str]:
     """The files with a word, as the watching process knows them."""
-    printed = program.run("query", word, "--mode", "lexical", "--paths", "-k", "50").stdout
+    printed = program.run("query", word, "--mode", "lexical", "--paths", "-k", "50", timeout=SOON).stdout
     return sorted(str(Path(path).relative_to(program.home / "docs")) for path in printed.splitlines())
 
 
@@ -126,10 +126,10 @@ def test_a_checkout_of_two_thousand_files_beside_another_run(program: Program) -
         assert beside.returncode == 0, beside.stderr
         assert until(lambda: found(warm, "walrus") == ["0.md"], 3 * SOON)
         assert until(lambda: state(warm)["behind"] == 0, 3 * SOON)
-        told = warm.run("status").stdout
+        told = warm.run("status", timeout=SOON).stdout
         assert "documents   2002 in 2002 files" in told  # with boiler.md, which no branch has, and seal.md
         git("checkout", "main")
-        assert until(lambda: "documents   2 in 2 files" in warm.run("status").stdout, 3 * SOON)
+        assert until(lambda: "documents   2 in 2 files" in warm.run("status", timeout=SOON).stdout, 3 * SOON)
 
 
 def test_without_room_to_watch_it_says_so_and_looks_now_and_then(program: Program) -> None:

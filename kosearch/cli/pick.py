@@ -23,7 +23,7 @@ _PAUSE = 0.25
 """Seconds without a key after which a question is asked."""
 _SHOWN = 8
 """Hits in the list; the rest of the screen is the preview's."""
-_HELP = "type a question · ↑↓ move · Tab mark · Enter open, or print what is marked · Esc leave"
+_HELP = "type a question · ↑↓ move · Tab mark · Enter open or print marked · Esc leave"
 
 
 def pick(context: typer.Context, index: options.Index = None, device: options.Device = None) -> int:
@@ -129,7 +129,7 @@ class Picker:
         return rows
 
     def _preview(self) -> str:
-        return "\n".join((render.heading_path(hit), render.block(hit.text))) if (hit := self._here()) else ""
+        return "\n".join((render.heading_path(hit), render.excerpt(hit))) if (hit := self._here()) else ""
 
     def _here(self) -> Hit | None:
         return self._hits[self._row] if self._hits else None
