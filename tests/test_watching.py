@@ -6,6 +6,7 @@ import os
 import plistlib
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -168,6 +169,21 @@ def test_without_room_to_watch_there_is_a_timer_and_the_way_out(
     watcher, looks = watched(tmp_path)
     assert until(lambda: looks.count > 3)
     assert until(lambda: "sysctl fs.inotify.max_user_watches" in watcher.state["how"])
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs another user")
+def test_a_folder_that_may_not_be_read_is_said() -> None:
+    """The package would tell of nothing at all then, and say nothing of that."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        os.mkdir(os.path.join(folder, "closed"), 0o700)
+        child = os.fork()
+        if child == 0:
+            os.setuid(65534)
+            watcher = Watcher("an index", lambda: [os.fsencode(folder)], Looks())
+            said = until(lambda: "ermission denied" in watcher.state["how"], 60)
+            os._exit(0 if said and not watcher.has_events else 1)
+        assert os.waitpid(child, 0)[1] == 0
 
 
 def test_what_is_much_is_given_to_a_process_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,8 @@ TIMER = 30.0
 """Seconds between walks where there are no events."""
 _TICK = 5.0
 """Seconds between looks at whether the folders are still those that are watched."""
+_BEGINNING = 1.0
+"""Seconds after which watching has begun, if it has not failed."""
 _STEP, _DEBOUNCE = 100, 400
 """Milliseconds that nothing may happen before what has happened is looked at, and the most that this is put off."""
 _REST = 1.0
@@ -81,15 +83,15 @@ class Watcher:
                 self._watch()
             except Exception as error:  # noqa: BLE001 - whatever it is, there is still the timer
                 self._why_no_events = _reason(error)
-                self._look()
-                self._stopped.wait(TIMER)
+                self._stopped.wait(TIMER)  # the next attempt begins with a look
 
     def _watch(self) -> None:
         """Look now, and after each event, as long as the folders are the same ones."""
         roots = list(self._roots())
         known = _identities(roots)
         remote = [kind for root in roots if (kind := file_system(root)) in _NETWORK]
-        self._why_no_events = f"{remote[0]} tells of no changes" if remote else ""
+        if remote:
+            self._why_no_events = f"{remote[0]} tells of no changes"
         for has_changed in self._timer() if remote else self._events(roots):
             if has_changed:
                 self._look()
@@ -115,11 +117,14 @@ class Watcher:
                 threading.Thread(target=_listen, args=arguments, name="events", daemon=True).start()
         try:
             yield True
-            while not failures:
-                has_changed = happened.wait(_TICK)
+            pause = _BEGINNING
+            while True:
+                has_changed = happened.wait(pause)
                 happened.clear()
+                if failures:
+                    raise failures[0]
+                self._why_no_events, pause = "", _TICK
                 yield has_changed
-            raise failures[0]
         finally:
             ended.set()
 
@@ -173,7 +178,8 @@ def _listen(
             rust_timeout=int(_TICK * 1000),
             recursive=recursive,
             raise_interrupt=False,
-            ignore_permission_denied=True,
+            # Else it is silent about a folder that it may not read, and about a limit too, and tells of nothing.
+            ignore_permission_denied=False,
         ):
             happened.set()
     except Exception as error:  # noqa: BLE001 - said by whoever waits for events
