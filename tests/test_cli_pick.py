@@ -45,9 +45,13 @@ def picked(keys: list[str], search: Any) -> tuple[list[str], bool]:
 
         async def run() -> list[Any]:
             application = asyncio.ensure_future(picker._application().run_async())
+            before = picker._said
             for key in keys:
                 await asyncio.sleep(0.4)
                 typed.send_text(key)
+                if key == keys[0]:  # an answer takes as long as the machine has other things to do
+                    while not picker._hits and picker._said == before:
+                        await asyncio.sleep(0.05)
             return await asyncio.wait_for(application, 20)
 
         chosen = asyncio.run(run())

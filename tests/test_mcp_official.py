@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -29,7 +30,28 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(shutil.which("npx") is None, 
 INSPECTOR = "@modelcontextprotocol/inspector@2.12.0"
 CONFORMANCE = "@modelcontextprotocol/conformance@0.1.16"
 SCENARIOS = ("server-initialize", "ping", "tools-list", "resources-list", "dns-rebinding-protection")
-"""Those that want no tools or resources of the suite's own."""
+"""Those that say something of this server…"""
+ELSEWHERE = {
+    "wants the suite's own tools, by their names": (
+        *("tools-call-simple-text", "tools-call-image", "tools-call-mixed-content", "tools-call-with-logging"),
+        *("tools-call-error", "tools-call-with-progress", "tools-call-sampling", "tools-call-elicitation"),
+        *("tools-call-audio", "tools-call-embedded-resource", "json-schema-2020-12"),
+        *("elicitation-sep1034-defaults", "elicitation-sep1330-enums"),
+    ),
+    "wants the suite's own resources, by their URIs": (
+        *("resources-read-text", "resources-read-binary", "resources-templates-read"),
+    ),
+    "is about what this server does not offer, and does not claim to: prompts, completion, logging, subscriptions": (
+        *("prompts-list", "prompts-get-simple", "prompts-get-with-args", "prompts-get-embedded-resource"),
+        *("prompts-get-with-image", "completion-complete", "logging-set-level"),
+        *("resources-subscribe", "resources-unsubscribe"),
+    ),
+    "is about HTTP streams, which the package has and this server, on stdin and stdout, has not": (
+        *("server-sse-polling", "server-sse-multiple-streams"),
+    ),
+}
+"""…and why the others of the suite do not: what they look at is tested by the official client in `test_mcp.py`, as far
+as there is any of it."""
 
 
 def node(package: str, *arguments: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
@@ -85,6 +107,12 @@ def url(indexed: Program, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     yield f"http://127.0.0.1:{port}/mcp"
     running.should_exit = True
     thread.join()
+
+
+def test_every_scenario_of_the_suite_is_run_or_has_a_reason(program: Program) -> None:
+    listed = node(CONFORMANCE, "list", "--server", environment=dict(program.environment)).stdout
+    known = [*SCENARIOS, *(one for those in ELSEWHERE.values() for one in those)]
+    assert sorted(re.findall(r"^  - (\S+)", listed, re.MULTILINE)) == sorted(known)
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
