@@ -8,6 +8,7 @@ groups (Efron and Tibshirani 1993; Sakai 2006 for retrieval), since questions ab
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -108,21 +109,25 @@ class Bench:
         self._weight = weight
         self._asked = asked
         self._ids, self._vectors = snapshot.vectors()
-        self._paths, self._documents = _documents(snapshot, self._ids)
-        numbers = {path: number for number, path in enumerate(self._paths)}
-        self.answers = [frozenset(numbers[path] for path in one.answers) for one in examples]
+        self._numbers, self._documents = _documents(snapshot, self._ids)
+        read = (analyzer.question(one.text, operators=False) for one in examples)
+        self._words = [Words(question, vector, snapshot) for question, vector in zip(read, asked, strict=True)]
+        self._judge(examples, progress)
+
+    def with_answers(self, examples: Sequence[Example]) -> Bench:
+        """The same questions with other answers."""
+        other = copy(self)
+        other._judge(examples, lambda _: None)
+        return other
+
+    def _judge(self, examples: Sequence[Example], progress: Callable[[int], object]) -> None:
+        """Rank every question by the vectors of the index; the answers' best passages are what is learnt from."""
+        self.answers = [frozenset(self._numbers[path] for path in one.answers) for one in examples]
         self.groups = grouped(self.answers)
-        self._words: list[Words] = []
-        self._positives: list[tuple[int, int]] = []
         self.before = np.zeros((len(examples), 2))
         """nDCG@10 of each question by meaning alone and by hybrid, (n, 2)."""
-        self._begin(analyzer, examples, progress)
-
-    def _begin(self, analyzer: Analyzer, examples: Sequence[Example], progress: Callable[[int], object]) -> None:
-        """Rank every question by the vectors of the index; the answers' best passages are what is learnt from."""
+        self._positives: list[tuple[int, int]] = []
         for number, cosines in self._cosines(range(len(examples)), self._asked, self._vectors):
-            question = analyzer.question(examples[number].text, operators=False)
-            self._words.append(Words(question, self._asked[number], self._snapshot))
             ranked = self._ranked(number, cosines)
             self.before[number] = self._measured(number, *ranked)
             self._positives += self._best(number, examples[number], ranked[1], cosines)
@@ -132,7 +137,7 @@ class Bench:
         """The question with the best passage of each document that answers it: by hybrid, else by meaning."""
         places = {int(row): place for place, row in enumerate(ranked)}
         for path, pages in example.answers.items():
-            rows = np.flatnonzero(self._documents == self._paths.index(path))
+            rows = np.flatnonzero(self._documents == self._numbers[path])
             if None not in pages:
                 stored = self._snapshot.stored(self._ids[rows])
                 rows = rows[[one.passage.page in pages for one in stored]]
@@ -183,10 +188,9 @@ class Bench:
         ]
 
 
-def _documents(snapshot: Snapshot, ids: Ids) -> tuple[list[str], Rows]:
-    """All paths, and which of them each passage belongs to."""
+def _documents(snapshot: Snapshot, ids: Ids) -> tuple[dict[str, int], Rows]:
+    """All paths, each with a number, and that of each passage."""
     owners = snapshot.owners(ids)
     path_of = {document.id: document.path for document in snapshot.documents()}
-    paths = list(dict.fromkeys(path_of.values()))
-    numbers = {path: number for number, path in enumerate(paths)}
-    return paths, np.array([numbers[path_of[owners[one]]] for one in ids.tolist()], dtype=np.intp)
+    numbers = {path: number for number, path in enumerate(dict.fromkeys(path_of.values()))}
+    return numbers, np.array([numbers[path_of[owners[one]]] for one in ids.tolist()], dtype=np.intp)

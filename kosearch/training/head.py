@@ -20,7 +20,7 @@ Rows = NDArray[np.intp]
 SCALE = 20.0
 """What cosines are multiplied with before the softmax, sentence-transformers' own."""
 STEPS = 60
-BATCH = 256
+BATCH = 64
 """Pairs of a step."""
 RATE = 1e-3
 """How far a step goes at most in each number…"""
