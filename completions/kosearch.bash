@@ -33,7 +33,7 @@ _kosearch() {
             if [[ $word == -* ]]; then
                 case "$command" in
                 index) words='--include --exclude --archives -i --index --here --retry --reread --ocr --max-file-size --passage-tokens --passage-overlap -m --model --endpoint --dimensions --device --storage --into --pull --trust-remote-code --strict --wait --json -q --quiet -h --help' ;;
-                query) words='-k --path --type --after --before --mode --weight --min-score --rerank --exact --group -C --context --explain --json --jsonl --brief --max-bytes --offset --paths --format --vimgrep -0 --batch --refresh -i --index --all --device --no-resident -q --quiet -h --help' ;;
+                query) words='-k --path --type --after --before --mode --weight --min-score --rerank --exact --group -C --context --explain --json --jsonl --brief --max-bytes --offset --paths --format --vimgrep -0 --batch --refresh --log -i --index --all --device --no-resident -q --quiet -h --help' ;;
                 show) words='-C --context -i --index --json -h --help' ;;
                 open) words='--print -q --quiet -h --help' ;;
                 pick) words='-i --index --device -h --help' ;;

@@ -84,6 +84,7 @@ complete -c kosearch -n '__fish_seen_subcommand_from query' -l vimgrep -d 'Print
 complete -c kosearch -n '__fish_seen_subcommand_from query' -s 0 -d 'End file names with NUL, for xargs -0'
 complete -c kosearch -n '__fish_seen_subcommand_from query' -l batch -r -F -d 'Ask every line of FILE; the model loads once'
 complete -c kosearch -n '__fish_seen_subcommand_from query' -l refresh -x -d 'Index what changed before, if it takes at most so long; 0: never'
+complete -c kosearch -n '__fish_seen_subcommand_from query' -l log -d 'Keep which hits `kosearch open` opens, for `kosearch train`'
 complete -c kosearch -n '__fish_seen_subcommand_from query' -s i -l index -x -a '(__kosearch_names index; __fish_complete_directories)' -d 'Which index: a name, or a folder; several are asked as one'
 complete -c kosearch -n '__fish_seen_subcommand_from query' -l all -d 'Ask all of your indexes as one'
 complete -c kosearch -n '__fish_seen_subcommand_from query' -l device -x -a 'auto cpu cuda mps' -d 'Where to embed; on several GPUs: cuda:0,cuda:1'

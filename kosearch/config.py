@@ -71,6 +71,8 @@ class Settings:
     """Whether questions go to a warm process, which the first one starts."""
     resident_idle: float = 900.0
     """Seconds without a question after which that process ends."""
+    log: bool = False
+    """Whether it is kept which hits are opened, for `kosearch train`."""
     viewers: tuple[tuple[str, str], ...] = ()
     """Types of documents (`other` for the rest), and the command that `kosearch open` shows them with."""
 
@@ -313,6 +315,7 @@ _SETTINGS: Mapping[str, _Setting] = {
     "refresh": _Setting(_automatic_or(_number(0, 86_400)), "`auto`, or a number of seconds from 0 to 86400"),
     "ocr": _Setting(_matching("auto|off|force"), "auto, off or force"),
     "resident": _Setting(_switch, "on or off"),
+    "log": _Setting(_switch, "on or off"),
     "viewers": _Setting(_commands, "commands by type, such as `pdf=zathura -P {page} {path}; other=xdg-open {path}`"),
     "resident_idle": _Setting(_number(1, 31_536_000), "a number of seconds from 1 to 31536000"),
 }

@@ -164,4 +164,4 @@ def test_names_of_members_and_of_sessions_may_be_anything(monkeypatch: pytest.Mo
         path, inside = _taken_out("mail.eml", member)
         assert (Path(path).read_bytes(), inside) == (b"text", True)
         assert path.endswith(".txt") or member == ".."
-    remember([], config.load({}), {"KOSEARCH_SESSION": "no number"})
+    remember("", [], config.load({}), {"KOSEARCH_SESSION": "no number"})

@@ -182,7 +182,9 @@ def test_every_setting_is_named_with_its_default() -> None:
         if setting.name in rows:
             assert f"| `{setting.name}` | `KOSEARCH_{setting.name.upper()}` |" in read("settings")
             shown = rows[setting.name].strip("`")
-            default = {None: "auto", True: "on", 64 * 1024**2: "64M"}.get(setting.default, setting.default)
+            default = {None: "auto", True: "on", False: "off", 64 * 1024**2: "64M"}.get(
+                setting.default, setting.default
+            )
             assert shown in (str(default), f"{default:g}" if isinstance(default, float) else ""), setting.name
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import re
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -18,6 +20,8 @@ from embedding_making import save_model, write_small
 import kosearch
 from kosearch import embedding
 from kosearch.cli import main
+from kosearch.cli.clicks import clicks_file
+from kosearch.cli.open import remember
 from kosearch.embedding import Head, load_head
 from kosearch.evaluation import questions_task
 from kosearch.evaluation.collections import locate, read_questions
@@ -242,6 +246,31 @@ class TestReading:
             found = read_examples(file, snapshot)
         assert len(found.examples) == 1
         assert found.notes[0].startswith("1 of 2 clicks are left out")
+
+
+def test_clicks_are_kept_where_that_is_wanted(
+    index: Index, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KOSEARCH_SESSION", "7")
+    monkeypatch.setattr("kosearch.cli.open._run", lambda _: 0)
+    monkeypatch.setattr("kosearch.cli.open.viewer", lambda *_: ["true"])
+    hits = index.search("Subject number7x", k=2).hits
+    file = clicks_file(index.settings)
+    remember("about 7?", hits, index.settings, os.environ)
+    assert main(["open", "1", "-q"]) == 0
+    assert not file.exists()
+    logging = replace(index.settings, log=True)
+    remember("about 7?", hits, logging, os.environ)
+    for number in ("1", "2"):
+        assert main(["open", number, "-q"]) == 0
+    assert main(["open", "1", "--print", "-q"]) == 0
+    assert file.stat().st_mode & 0o077 == 0
+    rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    assert [(row["question"], row["expected"], row["click"]) for row in rows] == [
+        ("about 7?", hit.path, "open") for hit in hits
+    ]
+    with index.store.snapshot() as snapshot:
+        assert [set(one.answers) for one in read_examples(file, snapshot).examples] == [{hit.path for hit in hits}]
 
 
 def test_what_is_measured_before_is_what_eval_measures(index: Index, asked: Path) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kosearch.cli import options, render
+from kosearch.cli import clicks, options, render
 from kosearch.errors import OK, KosearchError, UsageError
 
 if TYPE_CHECKING:
@@ -64,8 +64,11 @@ _LONGEST_NAME = 200
 _FIELD = re.compile(r"\{(\w+)\}")
 
 
-def remember(hits: Sequence[Hit], settings: Settings, environ: Mapping[str, str]) -> None:
-    """Keep where the hits stand for `kosearch open`; whatever goes wrong, a question is answered all the same."""
+def remember(question: str, hits: Sequence[Hit], settings: Settings, environ: Mapping[str, str]) -> None:
+    """Keep where the hits stand for `kosearch open`, and what was asked where what is opened is to be kept.
+
+    Whatever goes wrong, a question is answered all the same.
+    """
     with suppress(OSError, ValueError):
         from kosearch.system import make_private
 
@@ -73,7 +76,8 @@ def remember(hits: Sequence[Hit], settings: Settings, environ: Mapping[str, str]
         make_private(file.parent)
         for old in sorted(file.parent.iterdir(), key=lambda one: one.stat().st_mtime)[:-_MOST]:
             old.unlink(missing_ok=True)
-        rows = [_place_of(hit) for hit in hits]
+        asked = {"question": question} if settings.log else {}
+        rows = [{**_place_of(hit), **asked} for hit in hits]
         handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(handle, "w") as stream:
             json.dump(rows, stream)
@@ -92,7 +96,11 @@ def open_hit(
     """
     output = options.output_of(context, quiet=quiet)
     settings = options.settings()
-    return _open(output, settings, _last(settings, number), show=show)
+    place = _last(settings, number)
+    code = _open(output, settings, place, show=show)
+    if place.get("question") and not show:
+        clicks.keep(settings, place["question"], [(place["shown"], place["page"])], "open")
+    return code
 
 
 def open_place(output: Output, settings: Settings, hit: Hit) -> int:
@@ -103,6 +111,7 @@ def open_place(output: Output, settings: Settings, hit: Hit) -> int:
 def _place_of(hit: Hit) -> dict[str, Any]:
     return {
         "path": base64.b64encode(hit.path_bytes).decode(),
+        "shown": hit.path,
         "member": hit.member,
         "kind": hit.kind,
         "line": hit.cited.line_start,

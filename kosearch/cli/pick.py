@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from kosearch.cli import options, render
+from kosearch.cli import clicks, options, render
 from kosearch.errors import NO_HIT, OK, KosearchError, UsageError
 
 if TYPE_CHECKING:
@@ -44,6 +44,8 @@ def pick(context: typer.Context, index: options.Index = None, device: options.De
         library.store  # noqa: B018 - opened now: where there is none, that is said before the screen changes
         picker = Picker(lambda text: library.search(text, k=_SHOWN).hits, output.cwd)
         chosen = picker.run()
+    if settings.log and chosen:
+        clicks.keep(settings, picker.question, [(hit.path, hit.page) for hit in chosen], "pick")
     if picker.opens and chosen:
         return open_place(output, settings, chosen[0])
     output.names(dict.fromkeys(hit.path_bytes for hit in chosen), b"\n")
@@ -62,6 +64,8 @@ class Picker:
         self._marked: dict[str, Hit] = {}
         self._row = 0
         self._said = _HELP
+        self.question = ""
+        """What the hits that are shown were found for."""
         self.opens = False
         """Whether what `run` returned is to be opened."""
 
@@ -118,7 +122,7 @@ class Picker:
         else:
             self._said = _HELP if found else "no hit"
         if text == question.text:
-            self._hits, self._row = found, 0
+            self._hits, self._row, self.question = found, 0, text
         get_app().invalidate()
 
     def _list(self) -> StyleAndTextTuples:

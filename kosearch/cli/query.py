@@ -104,6 +104,9 @@ def query(
             show_default=False,
         ),
     ] = None,
+    log: Annotated[
+        bool, typer.Option("--log", help="Keep which hits `kosearch open` opens, for `kosearch train`.")
+    ] = False,
     index: options.Indexes = None,
     everywhere: Annotated[bool, typer.Option("--all", help="Ask all of your indexes as one.")] = False,
     device: options.Device = None,
@@ -132,6 +135,7 @@ def query(
         k=k,
         refresh=refresh,
         resident="off" if no_resident else None,
+        log="on" if log else None,
     )
     asked = _indexes(settings, index or (), everywhere=everywhere)
     many = batch is not None or not text or text == ["-"]
@@ -181,7 +185,7 @@ def query(
     if not many and output.stdout.isatty():
         from kosearch.cli.open import remember
 
-        remember(found[0].hits, settings, caller.environ)
+        remember(found[0].question, found[0].hits, settings, caller.environ)
     return OK if any(one.hits[offset:] for one in found) else NO_HIT
 
 
