@@ -118,8 +118,9 @@ class NumpyEmbedder:
             for row, one in enumerate(ids):
                 hidden = self._hidden(one)
                 vector = np.concatenate([_POOL[mode](hidden) for mode in model.pooling])[: model.dimensions]
-                vector = vector / max(float(np.linalg.norm(vector)), 1e-12)
-                vectors[row] = self._head(vector) if self._head else vector
+                vectors[row] = vector / max(float(np.linalg.norm(vector)), 1e-12)
+                if self._head:
+                    vectors[row] = self._head(vectors[row])
                 if progress:
                     progress(1)
         return vectors

@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kosearch import __version__
-from kosearch.embedding import Head, Model
+from kosearch.embedding import Head, Model, resolve
 from kosearch.errors import ModelError
 from kosearch.library import Index
 from kosearch.opening import check_terms
@@ -36,6 +37,7 @@ LEAST = 60
 """Questions; of fewer nothing can be said with any certainty."""
 _EMBEDDED_AT_ONCE = 64
 Progress = Callable[[str, int, int], object]
+Vectors = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +53,17 @@ class Training:
     questions: int
     documents: int
     """How many answer them."""
-    pairs: int
     seed: int
-    dense: Gain | None
-    hybrid: Gain | None
+    pairs: int = 0
+    """Of a question and a passage, that it was learnt from."""
+    dense: Gain | None = None
+    hybrid: Gain | None = None
     """nDCG@10 by meaning alone and as searched by default, measured on folds by document; None where it was not."""
-    manual: Gain | None
+    manual: Gain | None = None
     """By meaning alone, on sentences of kosearch's own manual: what becomes of everything else."""
-    folder: Path | None
+    folder: Path | None = None
     notes: tuple[str, ...] = ()
+    """Lines that a person should know of the questions."""
 
 
 def train(
@@ -90,49 +94,42 @@ def train(
         raise ModelError(
             f"{model.name} answers over HTTP, and a head needs its model's files", "index with a model on this machine"
         )
-    check_base(model)
+    check_base(model, resolve(model.name, cache_dir=index.settings.cache_dir).dimensions)
     with index.store.snapshot() as snapshot:
         check_terms(snapshot.identity, index.settings)
         found = read_examples(Path(questions), snapshot, None if qrels is None else Path(qrels))
-        documents = len({path for one in found.examples for path in one.answers})
+        documents = {path for one in found.examples for path in one.answers}
         count = len(found.examples)
-
-        def refused(why: str, **measured: Gain) -> Training:
-            shown = {"dense": None, "hybrid": None, "manual": None, **measured}
-            return Training(False, why, model.name, count, documents, 0, seed, folder=None, notes=found.notes, **shown)
-
+        result = Training(False, "", model.name, count, len(documents), seed, notes=found.notes)
         if count < LEAST:
-            return refused(f"{count} questions; at least {LEAST} are needed")
-        asked = _embedded(index, found, told)
+            return replace(result, why=f"{count} questions; at least {LEAST} are needed")
         bench = Bench(
             snapshot,
             index.analyzer,
             found.examples,
-            asked,
+            _embedded(index, found, told),
             index.settings.weight,
             lambda done: told("questions ranked", done, count),
         )
         if len(set(bench.groups.tolist())) < FOLDS:
-            return refused(f"the answers stand in too few documents: {FOLDS} groups that share none are needed")
-        if not bench.has_counterexamples:
-            return refused("all answers stand in one document, and nothing can be told from them")
+            why = f"the answers stand in too few documents: {FOLDS} groups of questions that share none are needed"
+            return replace(result, why=why)
         try:
             head, dense, hybrid = _measured(bench, seed, told)
         except NotFinite as error:
-            raise ModelError(
-                f"training gave no numbers any more at {error}", "check the index: kosearch check"
-            ) from None
+            why = f"training gave no numbers any more at {error}"
+            raise ModelError(why, "see whether the index is whole: kosearch check") from None
     manual = Manual(index.embed_queries, index.embed_passages, model.fingerprint, index.settings.cache_dir).gain(head)
+    result = replace(result, dense=dense, hybrid=hybrid, manual=manual, pairs=len(bench.pairs().questions))
     if hybrid.low <= 0:
-        return refused(_what_is_needed(hybrid, count), dense=dense, hybrid=hybrid, manual=manual)
-    pairs = len(bench.pairs().questions)
-    why = f"hybrid nDCG@10 rises by {hybrid.mean:.4f}, and by more than {max(hybrid.low, 0):.4f} with 95% confidence"
-    result = Training(True, why, model.name, count, documents, pairs, seed, dense, hybrid, manual, target, found.notes)
+        return replace(result, why=_what_is_needed(hybrid, count))
+    why = f"hybrid nDCG@10 rises by {hybrid.mean:.4f}, with 95% confidence by more than {hybrid.low:.4f}"
+    result = replace(result, taken=True, why=why, folder=target)
     write_model(target, model, head, card(result, model))
     return result
 
 
-def _embedded(index: Index, found: Examples, told: Progress) -> np.ndarray:
+def _embedded(index: Index, found: Examples, told: Progress) -> Vectors:
     texts = [one.text for one in found.examples]
     parts = []
     for start in range(0, len(texts), _EMBEDDED_AT_ONCE):

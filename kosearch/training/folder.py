@@ -25,10 +25,16 @@ def check_target(target: Path) -> None:
         raise UsageError(f"{target.parent} is no folder", "name a folder in one that is there with --out")
 
 
-def check_base(model: Model) -> None:
-    """See that a head can stand behind the model. Raises ModelError."""
+def check_base(model: Model, dimensions: int) -> None:
+    """See that a head can stand behind the model, which by itself gives so many dimensions. Raises ModelError."""
     if model.code is not None:
         raise ModelError(f"{model.name} runs its authors' code, and its folder alone is no model", "train another one")
+    said = _read(model.directory / "config_sentence_transformers.json") or {}
+    if model.dimensions != dimensions or said.get("truncate_dim"):
+        raise ModelError(
+            f"the index keeps {model.dimensions} numbers of the vectors of {model.name}, and a head needs all",
+            "make an index without --dimensions: kosearch index --into NAME",
+        )
 
 
 def write_model(target: Path, base: Model, head: Head, card: str) -> None:

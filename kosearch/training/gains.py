@@ -152,11 +152,6 @@ class Bench:
         answers = [self.answers[number] for number in asked.tolist()]
         return Pairs.of(self._asked[asked], self._vectors[rows], self._documents[rows], answers)
 
-    @property
-    def has_counterexamples(self) -> bool:
-        """Whether some question has a pair's passage to be told from its answers."""
-        return len({document for each in self.answers for document in each}) > 1
-
     def after(self, head: Head, questions: Rows) -> Floats:
         """The same of some questions, by what a head makes of all vectors: (len(questions), 2)."""
         vectors = head(self._vectors)
