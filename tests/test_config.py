@@ -52,6 +52,7 @@ class TestWhereSettingsComeFrom:
             "timeout": 60.0,
             "refresh": None,
             "ocr": "auto",
+            "log": False,
             "resident": True,
             "resident_idle": 900.0,
             "viewers": (),
@@ -77,7 +78,7 @@ class TestWhereSettingsComeFrom:
     def test_every_setting_can_be_given_everywhere(self, name: str, settings_file: Path) -> None:
         values = {"index": "a", "model": "a", "device": "cpu", "mode": "dense", "weight": "0.25", "resident": "off"}
         values |= {"endpoint": "http://localhost:8000/v1", "storage": "int8", "ocr": "force"}
-        values |= {"viewers": "pdf=zathura -P {page} {path}"}
+        values |= {"viewers": "pdf=zathura -P {page} {path}", "log": "on"}
         text = values.get(name, "40")
         settings_file.write_text(f'{name} = "{text}"\n')
         by_file = load({}, {"KOSEARCH_CONFIG": str(settings_file)})
