@@ -31,7 +31,7 @@ from kosearch.opening import Opened
 from kosearch.records import Query
 from kosearch.searching.ranking import rank
 from kosearch.terms import Analyzer
-from kosearch.training import gains, train
+from kosearch.training import Gain, gains, refusal, train
 from kosearch.training.examples import read_examples
 from kosearch.training.folder import write_model
 from kosearch.training.gains import Bench, folded, gain, grouped
@@ -341,7 +341,23 @@ def test_shuffled_answers_are_refused(index: Index, asked: Path, tmp_path: Path)
         file.write_text("\n".join(map(json.dumps, shuffled)), encoding="utf-8")
         found = train(index, file, tmp_path / "out", seed=seed)
         assert not found.taken
+        assert "hardly any of the answers" in found.why
         assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("measured", "said"),
+    [
+        (Gain(0.5, 0.52, 0.001, 0.04), ""),
+        (Gain(0.5, 0.52, -0.02, 0.06), "if it is none, about 400 questions would show it"),
+        (Gain(0.5, 0.49, -0.03, 0.01), "answers no better with it"),
+        (Gain(0.05, 0.06, 0.001, 0.02), "hardly any of the answers"),
+    ],
+)
+def test_what_is_refused_says_what_is_needed(measured: Gain, said: str) -> None:
+    why = refusal(measured, 100)
+    assert bool(why) == bool(said)
+    assert said in why
 
 
 class TestTheCommand:

@@ -31,10 +31,13 @@ from kosearch.training.gains import FOLDS, Bench, Gain, folded, gain
 from kosearch.training.head import BATCH, DECAY, RATE, SCALE, STEPS, NotFinite, fit
 from kosearch.training.manual import Manual
 
-__all__ = ["Candidate", "Gain", "Training", "candidate_questions", "train"]
+__all__ = ["Candidate", "Gain", "Training", "candidate_questions", "refusal", "train"]
 
 LEAST = 60
 """Questions; of fewer nothing can be said with any certainty."""
+LEAST_FOUND = 0.1
+"""nDCG@10 of hybrid search before: below, answers are not those of their questions, or no search for them is possible
+yet; that a head near the identity seems to help then is chance."""
 _EMBEDDED_AT_ONCE = 64
 Progress = Callable[[str, int, int], object]
 Vectors = NDArray[np.float32]
@@ -121,8 +124,8 @@ def train(
             raise ModelError(why, "see whether the index is whole: kosearch check") from None
     manual = Manual(index.embed_queries, index.embed_passages, model.fingerprint, index.settings.cache_dir).gain(head)
     result = replace(result, dense=dense, hybrid=hybrid, manual=manual, pairs=len(bench.pairs().questions))
-    if hybrid.low <= 0:
-        return replace(result, why=_what_is_needed(hybrid, count))
+    if why := refusal(hybrid, count):
+        return replace(result, why=why)
     why = f"hybrid nDCG@10 rises by {hybrid.mean:.4f}, with 95% confidence by more than {hybrid.low:.4f}"
     result = replace(result, taken=True, why=why, folder=target)
     write_model(target, model, head, card(result, model))
@@ -150,8 +153,16 @@ def _measured(bench: Bench, seed: int, told: Progress) -> tuple[Head, Gain, Gain
     return fit(bench.pairs(), seed), dense, hybrid
 
 
-def _what_is_needed(hybrid: Gain, count: int) -> str:
-    """Why a head is refused. An interval narrows with the square root of the questions."""
+def refusal(hybrid: Gain, count: int) -> str:
+    """Why a head with this gain on so many questions is not taken, and what is needed; empty where it is taken.
+
+    An interval narrows with the square root of the questions.
+    """
+    if hybrid.before < LEAST_FOUND:
+        found = f"hybrid search finds hardly any of the answers (nDCG@10 {hybrid.before:.4f})"
+        return f"{found}: see whether they belong to the questions: kosearch eval QUESTIONS --failures 10"
+    if hybrid.low > 0:
+        return ""
     if hybrid.mean <= 0:
         return "hybrid search answers no better with it: other questions, closer to what is asked, may help"
     wanted = int(np.ceil(count * ((hybrid.mean - hybrid.low) / hybrid.mean) ** 2 / 10) * 10)

@@ -7,7 +7,7 @@ stands there, and where. What is corrected is a measure of the search (`kosearch
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,7 +77,7 @@ def _sampled(snapshot: Snapshot, sample: int, random: np.random.Generator) -> li
     return found[:sample]
 
 
-def _words(stored: StoredPassage, terms: Sequence[str], counts: dict[str, int], passages: int) -> str:
+def _words(stored: StoredPassage, terms: Sequence[str], counts: Mapping[str, int], passages: int) -> str:
     """The last heading, or the title, and the passage's rarest words that stand in it as such, in their order."""
     text = stored.text.casefold()
     above = _line(stored.passage.headings[-1] if stored.passage.headings else stored.document.title)

@@ -133,10 +133,9 @@ def _merged(examples: Iterable[Example], notes: tuple[str, ...] = ()) -> Example
     count = 0
     for count, one in enumerate(examples, 1):  # noqa: B007 - how many there were
         key = _plain(one.text)
-        before = found[key].answers if key in found else {}
-        pages = {
-            path: before.get(path, frozenset()) | one.answers.get(path, frozenset()) for path in before | one.answers
-        }
+        pages = dict(found[key].answers) if key in found else {}
+        for path, some in one.answers.items():
+            pages[path] = pages.get(path, frozenset()) | some
         found[key] = Example(key, pages)
     twice = count - len(found)
     if twice:

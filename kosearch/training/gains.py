@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kosearch.embedding import Head
-from kosearch.evaluation.measures import NDCG_CUTOFF, information_retrieval, relevant_ranks
+from kosearch.evaluation.measures import NDCG_CUTOFF, information_retrieval
 from kosearch.index import Snapshot
 from kosearch.scoring import CANDIDATES
 from kosearch.searching.ranking import Words
@@ -176,11 +176,12 @@ class Bench:
         return nearest, np.searchsorted(self._ids, ranking.ids)
 
     def _measured(self, number: int, *ranked: Rows) -> list[float]:
-        answers = self.answers[number]
-        found = [list(dict.fromkeys(self._documents[rows].tolist())) for rows in ranked]
-        return [
-            information_retrieval(relevant_ranks(answers, one), len(answers))[f"nDCG@{NDCG_CUTOFF}"] for one in found
-        ]
+        answers, values = self.answers[number], []
+        for rows in ranked:
+            found = dict.fromkeys(self._documents[rows].tolist())
+            ranks = [rank for rank, document in enumerate(found, 1) if document in answers]
+            values.append(information_retrieval(ranks, len(answers))[f"nDCG@{NDCG_CUTOFF}"])
+        return values
 
 
 def _documents(snapshot: Snapshot, ids: Ids) -> tuple[dict[str, int], Rows]:

@@ -121,9 +121,11 @@ def _gradient(pairs: Pairs, head: Head) -> NDArray[np.float32]:
 def _unit(vectors: Vectors) -> tuple[Vectors, Vectors]:
     """Vectors of length 1, and the lengths that they had."""
     length = np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
-    return vectors / length, length
+    unit: Vectors = vectors / length
+    return unit, length
 
 
 def _before_unit(gradient: Vectors, unit: Vectors, length: Vectors) -> Vectors:
     """A gradient by unit vectors as one by those that they were made of."""
-    return (gradient - (gradient * unit).sum(axis=1, keepdims=True) * unit) / length
+    found: Vectors = (gradient - (gradient * unit).sum(axis=1, keepdims=True) * unit) / length
+    return found

@@ -29,7 +29,7 @@ from kosearch.embedding import Head, Model
 from kosearch.index import Identity, NewDocument, NewPassage, SqliteStore
 from kosearch.library import Index
 from kosearch.records import Extracted, Passage, SourceFile
-from kosearch.training import gains
+from kosearch.training import gains, refusal
 from kosearch.training.examples import Example, read_examples
 from kosearch.training.gains import Bench, folded, gain
 from kosearch.training.head import fit
@@ -85,7 +85,7 @@ def trained(arguments: argparse.Namespace, stack: ExitStack) -> None:
         assert manual is not None
         print(f"  manual, meaning  {manual.gain(head)}", flush=True)
         taken = sum(
-            folds(bench.with_answers(shuffled(examples[name], seed)), seed)[1].low > 0
+            not refusal(folds(bench.with_answers(shuffled(examples[name], seed)), seed)[1], len(examples[name]))
             for seed in range(arguments.shuffled)
         )
         if arguments.shuffled:
