@@ -234,6 +234,13 @@ def test_damaged_rows_are_noticed_and_given_up(folder: Path, statement: str) -> 
     assert set(lost) <= {"/문서/a.txt", "/문서/b.txt"}
 
 
+def test_a_damaged_name_of_an_indexed_folder_is_damage(folder: Path) -> None:
+    make(folder, "abc").close()
+    damage_rows(folder, "INSERT OR REPLACE INTO root (raw, globs) VALUES ('text', '{}')")
+    with pytest.raises(IndexDamaged, match="indexed folder"):
+        SqliteStore(folder).roots()
+
+
 def test_what_a_lost_database_leaves_is_in_nobodys_way(folder: Path) -> None:
     """Its log, which SQLite would play into the next one, and what was derived from it; but no files of the user's."""
     index = make(folder / "first", ["a", "b"])

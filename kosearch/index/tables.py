@@ -378,8 +378,15 @@ class Tables:
 
     def roots(self) -> dict[bytes, Globs]:
         """The roots that `index` without a path goes through, and the globs they were indexed with."""
-        found = sorted((self.names.here(raw), globs) for raw, globs in self.rows("SELECT raw, globs FROM root"))
+        found = sorted((self.names.here(raw), globs) for raw, globs in self.stored_roots())
         return {root: {name: tuple(globs) for name, globs in json.loads(value).items()} for root, value in found}
+
+    def stored_roots(self) -> Iterator[tuple[bytes, str]]:
+        """The roots' names as they are stored, and their globs as JSON. Raises IndexDamaged."""
+        for raw, globs in self.rows("SELECT raw, globs FROM root"):
+            if not isinstance(raw, bytes) or not isinstance(globs, str):
+                raise damaged("the name of an indexed folder")
+            yield raw, globs
 
     def problems(self) -> list[Skipped]:
         """Files and parts of files that are not searchable, by path."""
@@ -563,6 +570,6 @@ def _write_owner(tables: Tables, owner: dict[str, str] | None) -> None:
 
 def _owner_seal(tables: Tables, key: bytes, number: str) -> str:
     identity = tables.identity
-    roots = sorted(raw.hex() for (raw,) in tables.rows("SELECT raw FROM root"))
+    roots = sorted(raw.hex() for raw, _ in tables.stored_roots())
     sealed = json.dumps([number, identity.model, identity.endpoint, roots], sort_keys=True)
     return hmac.digest(key, sealed.encode(), "sha256").hex()
