@@ -70,6 +70,32 @@ def test_what_was_not_published_comes_along(folder: Path) -> None:
     assert sorted(path.name for path in folder.iterdir()) == ["backup", "fresh", "index", "new"]
 
 
+def test_the_words_beside_an_index_come_along(folder: Path) -> None:
+    index = make(folder / "index", "a")
+    (folder / "index" / "words.txt").write_text("한걸음센터\n", encoding="utf-8")
+    (folder / "index" / "synonyms.txt").write_text("법카 = 법인카드\n", encoding="utf-8")
+    index.backup(folder / "backup")
+    (folder / "new").mkdir()
+    (folder / "new" / "synonyms.txt").write_text("차 = 자동차\n", encoding="utf-8")  # what is there already stays
+    restored = SqliteStore.restore(folder / "new", folder / "backup")
+    assert (folder / "new" / "words.txt").read_text(encoding="utf-8") == "한걸음센터\n"
+    assert (folder / "new" / "synonyms.txt").read_text(encoding="utf-8") == "차 = 자동차\n"
+    assert restored.check() == []
+    (folder / "new" / "words.txt").unlink()
+    restored.backup(folder / "second")
+    assert not (SqliteStore.restore(folder / "third", folder / "second").directory / "words.txt").exists()
+
+
+@pytest.mark.parametrize("beside", [5, {"../words.txt": "가나"}, {"words.txt": 5}, ["words.txt"]])
+def test_a_crafted_backup_writes_no_other_files(folder: Path, beside: object) -> None:
+    make(folder / "index", "a").backup(folder / "backup")
+    with sqlite3.connect(folder / "backup") as connection:
+        database.write_meta(connection, "beside", beside)
+    with pytest.raises(IndexDamaged, match="words beside"):
+        SqliteStore.restore(folder / "new", folder / "backup")
+    assert not (folder / "words.txt").exists()
+
+
 def test_what_is_no_backup_is_not_taken(folder: Path) -> None:
     make(folder / "index", "ab").backup(folder / "backup")
     whole = (folder / "backup").read_bytes()

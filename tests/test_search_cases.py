@@ -157,6 +157,9 @@ TWINS = {
     "article": ["제12조", "제21조", "제2조", "제112조", "제12조의2"],
     "phone": ["02-123-4567", "02-132-4567", "031-123-4567", "010-1234-5678", "1588-1234"],
     "temperature": ["-18℃", "2℃", "25℃", "4℃", "18℃"],
+    "time": ["오후 3시", "오전 3시", "15:30", "오후 10시 30분"],
+    "sum": ["120,000,000원", "12,000,000원", "1,200,000원", "1,500,000,000,000원"],
+    "frost": ["-196℃", "-5℃", "5℃", "영하 20도"],
     "share": ["1/2", "1/4", "3.5%", "35%", "0.5%p"],
 }
 ASKED = {
@@ -166,6 +169,9 @@ ASKED = {
     "article": {"12조": 0, "제이십일조": 1, "제 2 조": 2, "제112조": 3, "제 12조의 2": 4},
     "phone": {"+82-2-123-4567": 0, "02 132 4567": 1, "(031) 123-4567": 2, "01012345678": 3, "1588-1234": 4},
     "temperature": {"-18도": 0, "2도": 1, "섭씨 25도": 2, "4도": 3, "영하 18도": 0, "18도": 4},
+    "time": {"15시": 0, "15:00": 0, "3 PM": 0, "오전 세 시": 1, "오후 3시 30분": 2, "오후 세시 반": 2, "22:30": 3},
+    "sum": {"1억 2천만원": 0, "1억2,000만 원": 0, "1억 2천": 0, "천이백만 원": 1, "120만원": 2, "1조 5천억원": 3},
+    "frost": {"영하 196도": 0, "영하 5도": 1, "5도": 2, "-20℃": 3, "minus 20 degrees": 3},
     "share": {"2분의 1": 0, "¼": 1, "3.5퍼센트": 2, "35 퍼센트": 3, "0.5퍼센트포인트": 4},
 }
 
@@ -180,6 +186,39 @@ def test_texts_that_differ_by_one_form_are_told_apart(library_of: Callable[..., 
     )
     found = {question: first(ask(question)) for question in ASKED[kind]}
     assert found == {question: f"{number}.txt" for question, number in ASKED[kind].items()}
+
+
+def test_a_word_of_one_document_is_what_a_question_for_a_document_asks_for(library_of: Callable[..., Ask]) -> None:
+    """Its parts stand in many documents, and 문서 번호 in some."""
+    texts = {
+        f"{number}.txt": f"{SENTENCES[number % len(SENTENCES)]} 점검 계획과 장부 정리. {part}\n"
+        for number, part in enumerate(["문서 번호는 차례로 매긴다.", "문서 파일을 찾아 연다.", "번호표를 받는다."] * 8)
+    }
+    ask = library_of({**texts, "한 권.txt": "시설 담당자는 점검장부에 날마다 적는다. 서류는 한 해 동안 둔다.\n"})
+    for around in (
+        "{}",
+        "문서 번호 {}",
+        "{} 찾아줘",
+        "문서 번호 {} 찾아줘",
+        "{}가 나오는 문서 어디 있어?",
+        "{} 관련 파일",
+    ):
+        assert first(ask(around.format("점검장부"))) == "한 권.txt", around
+    assert first(ask("문서 번호 매기는 법")) in {f"{number}.txt" for number in range(0, 24, 3)}
+
+
+def test_who_asks_for_what_a_file_is_called_gets_that_file(library_of: Callable[..., Ask]) -> None:
+    names = [
+        "결재문서_2023_11_07_최종.txt",
+        "결재문서_2023_07_11_최종.txt",
+        "인사발령통보서.txt",
+        "annual-leave-policy.txt",
+    ]
+    texts = {name: f"빈 글이다. {number}번이다.\n" for number, name in enumerate(names)}
+    about = "인사 발령과 결재 문서와 연차 휴가 정책에 관한 글이다. 발령 통보를 모은다."
+    ask = library_of({**texts, "모음.txt": about})
+    questions = ["2023년 11월 7일 결재문서", "결재문서 20230711", "인사발령", "leave policy"]
+    assert [first(ask(question)) for question in questions] == names
 
 
 def test_what_is_meant_is_found_and_said(library_of: Callable[..., Ask]) -> None:
@@ -197,6 +236,8 @@ def test_what_is_meant_is_found_and_said(library_of: Callable[..., Ask]) -> None
         ("ㅇㅊ ㅎㄱ", "a.txt", "연차 휴가"),
         ("췌약점", "c.txt", "취약점"),
         ("보안취약졈", "c.txt", "보안취약점"),
+        ("보 안 취 약 점", "c.txt", "보안취약점"),
+        ("QHDKS WJARJA", "c.txt", "보안 점검"),
         ("vacaiton", "d.txt", "vacation"),
         ("receits", "d.txt", "receipts"),
         ("ㅍㅁㅊㅁ샤ㅐㅜ", "d.txt", "vacation"),
@@ -220,6 +261,9 @@ def test_a_miss_says_what_was_demanded_and_what_there_is_without(library_of: Cal
     )
     assert first(ask("-18℃ 보관")) == "a.txt"
     assert first(ask("보관 온도는 -18℃")) == "a.txt"
+    assert first(ask("백신 -m")) == "a.txt"
+    assert not ask("으로").hits
+    assert not ask("ㅎㅎ").hits
     assert first(ask("보관 -백신")) == "b.txt"
     assert [Path(hit.path).name for hit in ask("보관 -백신").hits] == ["b.txt"]
 

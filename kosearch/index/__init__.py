@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -178,7 +179,7 @@ class SqliteStore:
             raise _no_place(directory, error) from error
         # What a database that is lost has left is worth nothing without it.
         lost = [one for one in files.generations(directory) if LOCK in found and (one / files.MANIFEST).is_file()]
-        known = {LOCK, *(one.name for one in lost)}
+        known = {LOCK, *database.BESIDE, *(one.name for one in lost)}
         strange = [name for name in found if name not in known and not name.startswith(database.NAME)]
         if strange:
             raise UsageError(
@@ -267,7 +268,13 @@ class SqliteStore:
         with self._reading() as tables:
             tables.connection.execute("BEGIN")
             tables.state()
-            database.write_backup(tables.connection, target, lambda copy: note(copy, self._around))
+            beside = database.read_beside(self.directory)
+
+            def finish(copy: sqlite3.Connection) -> None:
+                note(copy, self._around)
+                database.write_beside(copy, beside)
+
+            database.write_backup(tables.connection, target, finish)
 
     def is_there(self) -> bool:
         """Whether what was opened still lies at its place, and no other in its stead."""

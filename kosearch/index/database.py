@@ -22,6 +22,8 @@ from kosearch.index.contract import Identity
 from kosearch.index.files import step, sync_folder
 
 NAME = "index.sqlite"
+BESIDE = ("synonyms.txt", "words.txt")
+"""What a user may write and put beside it: `terms.dictionaries` reads them, and a backup takes them along."""
 APPLICATION = 0x6B6F7365
 """SQLite's application id of an index: "kose"."""
 BUSY_SECONDS = 30.0
@@ -507,6 +509,25 @@ def _crc(data: bytes, key: tuple[int, ...]) -> bytes:
 # The file is a database like the index's own, without what is derived from it: that is built anew.
 
 
+def read_beside(directory: Path) -> dict[str, str]:
+    """The files of the user's own words that stand in an index's folder: name → text. Raises UsageError."""
+    found = {}
+    for name in BESIDE:
+        try:
+            found[name] = (directory / name).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            continue
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"cannot read {directory / name}: {error}", "it is a text file in UTF-8") from error
+    return found
+
+
+def write_beside(copy: sqlite3.Connection, beside: Mapping[str, str]) -> None:
+    """Put what `read_beside` found into a backup."""
+    if beside:
+        write_meta(copy, "beside", beside)
+
+
 def write_backup(
     connection: sqlite3.Connection, target: Path, finish: Callable[[sqlite3.Connection], None] | None = None
 ) -> None:
@@ -566,7 +587,14 @@ def restore_backup(source: Path, directory: Path) -> None:
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     with _backup_opened(source) as backup, closing(sqlite3.connect(path, isolation_level=None)) as connection:
         backup.backup(connection)
+        beside = read_optional_meta(connection, "beside") or {}
+        connection.execute("DELETE FROM meta WHERE key = 'beside'")
         connection.execute("PRAGMA journal_mode = WAL")
+    if not isinstance(beside, dict) or not all(name in BESIDE and isinstance(beside[name], str) for name in beside):
+        raise damaged("the words beside it")  # a backup may come from anybody, and these are names of files
+    for name, text in beside.items():
+        if not os.path.lexists(directory / name):
+            (directory / name).write_text(text, encoding="utf-8")
     _sync_backup(path)
     step("restored database made")
     path.rename(directory / NAME)

@@ -14,6 +14,7 @@ from dataclasses import replace
 from kosearch.index import Snapshot, StoredPassage
 from kosearch.passages import whereabouts
 from kosearch.records import Answer, Hit, Place, Query, Score, Statistics
+from kosearch.scoring import NAMING, points
 from kosearch.searching import snippet
 from kosearch.searching.ranking import (
     Chosen,
@@ -27,7 +28,7 @@ from kosearch.searching.ranking import (
     rank,
     rerank,
 )
-from kosearch.terms import BIGRAMS, CONTEXT, MORPHEMES, Analyzer, Question
+from kosearch.terms import BIGRAMS, CONTEXT, MORPHEMES, Analyzer, Question, matches
 from kosearch.terms.dictionaries import Synonyms
 from kosearch.terms.scripts import initials, is_syllables, slips, typed_as_hangul, typed_as_latin
 
@@ -38,6 +39,8 @@ EXCERPT = 240
 _LATIN = re.compile("[A-Za-z]+")
 _CONSONANTS = re.compile("[ㄱ-ㅎ]{2,}")
 _HANGUL = re.compile("[ㄱ-ㅣ가-힣]+")
+_SPACED = re.compile("[가-힣](?: [가-힣]){2,}")
+"""A word written apart: 보 안 점 검."""
 _VOWEL = re.compile("[ㅏ-ㅣ]")
 _MARKS = "?!.,~…·'\"“”‘’()[]{}「」『』<>:;"
 _LEAST_LATIN = 5
@@ -48,6 +51,8 @@ _CLEARLY = 4.0
 """How much likelier (in nats) a word has to be than what was typed; a word that is just not in this index is not."""
 _BROKEN = 3
 """A word that falls into so many tokens is none that the model knows."""
+_LOOKED_AT = 50
+"""Passages with a rare word among which its documents are counted."""
 _TRIED = 60
 _ALIKE = 24
 """So many words with the same initials are tried, the most frequent."""
@@ -87,11 +92,33 @@ def _read(query: Query, snapshot: Snapshot, analyzer: Analyzer, synonyms: Synony
     if not others and (text := corrected(question, statistics, analyzer, snapshot, pieces)):
         note = f"no passage has every word of the question as it was typed: searched for {text}; --exact does not"
         meant = analyzer.question(text, operators=False)
-        question = replace(
-            question, text=text, terms=meant.terms, others=meant.others, by_word=False, notes=(*question.notes, note)
-        )
+        demands = {"must": question.must, "must_not": question.must_not, "phrases": question.phrases}
+        question = replace(meant, by_word=False, notes=(*question.notes, note), **demands)
         others = synonyms.others(text)
+    if question.sought and not others:
+        question = _bare(question, analyzer, snapshot)
     return analyzer.widened(question, others) if others else question
+
+
+def _bare(question: Question, analyzer: Analyzer, snapshot: Snapshot) -> Question:
+    """The question as its one word that names something, where hardly a document has that: its others would outvote it,
+    by meaning and by word."""
+    alone = analyzer.question(f'+"{question.sought}"')
+    if not alone.must:
+        return question
+    most = points(alone.terms, snapshot.statistics({name: list(weights) for name, weights in alone.terms.items()}))
+    ids = snapshot.lexical(most, _LOOKED_AT, required=[alone.must[0].alternatives])
+    having = [matches(alone, terms) for terms in snapshot.terms(ids)]
+    if not 0 < len(set(snapshot.owners(ids[having]).values())) <= NAMING:
+        return question
+    return replace(
+        question,
+        terms=alone.terms,
+        others=alone.others,
+        written=alone.written,
+        alone=True,
+        meaning=question.sought,
+    )
 
 
 def embed_questions(queries: Sequence[Query], questions: Sequence[Question], embed: Embed) -> list[Vectors | None]:
@@ -239,6 +266,9 @@ def corrected(
 
     Where none does, an English word may also be one that the model knows.
     """
+    if _SPACED.fullmatch(question.text):
+        joined = question.text.replace(" ", "")
+        return joined if snapshot.passages and _Corrector(analyzer, snapshot, None).has_all(joined) else ""
     counts = statistics.frequencies
     words = question.terms[MORPHEMES]
     is_known = {word: counts[MORPHEMES][word] + counts[CONTEXT][word] > 0 for word in words}
@@ -270,16 +300,17 @@ class _Corrector:
             return ""
         if _VOWEL.search(bare):  # jamo by themselves: no word is written so
             latin = typed_as_latin(bare)
-            if self._has_all(latin) or len(set(bare)) > 1:
+            if self.has_all(latin) or len(set(bare)) > 1:
                 return "" if len(set(bare)) == 1 else latin
         return self._hangul(bare)
 
     def _latin(self, word: str) -> str:
-        if self._has_all(word):
+        if self.has_all(word):
             return ""
-        typed = typed_as_hangul(word)
-        if len(word) > 2 and is_syllables(typed) and self._has_all(typed):
-            return typed
+        for one in dict.fromkeys((word, word.lower() if word.isupper() else word)):  # or capitals are locked, too
+            typed = typed_as_hangul(one)
+            if len(word) > 2 and is_syllables(typed) and self.has_all(typed):
+                return typed
         if len(word) < _LEAST_LATIN:
             return ""
         near = [one for one in slips(word.casefold()) if one[0] == word[0].casefold()]
@@ -290,7 +321,7 @@ class _Corrector:
         return next((one for one in near if self._pieces(one) == 1), "")
 
     def _hangul(self, word: str) -> str:
-        if len(word) > _MOST_HANGUL or len(word) < 2 or self._has_all(word):
+        if len(word) > _MOST_HANGUL or len(word) < 2 or self.has_all(word):
             return ""
         near = dict.fromkeys(slips(word))
         counts = self._counts(BIGRAMS, {pair for one in (word, *near) for pair in _pairs(one)})
@@ -301,9 +332,9 @@ class _Corrector:
         if best[1] and best[0] - likelihood >= _CLEARLY:
             return best[1]
         latin = typed_as_latin(word)
-        return latin if len(latin) >= _LEAST_LATIN and self._has_all(latin) else ""
+        return latin if len(latin) >= _LEAST_LATIN and self.has_all(latin) else ""
 
-    def _has_all(self, word: str) -> bool:
+    def has_all(self, word: str) -> bool:
         """Whether the index has each of the word's terms."""
         return bool(self._known([word]))
 
@@ -324,9 +355,9 @@ class _Corrector:
         wanted = {token: words for token, words in wanted.items() if words and len(set(token)) > 1}
         if not wanted:
             return list(tokens)
-        points = {MORPHEMES: {word: 1 for words in wanted.values() for one in words for word in one.split()}}
+        even = {MORPHEMES: {word: 1 for words in wanted.values() for one in words for word in one.split()}}
         found = Counter[str]()
-        for place, terms in enumerate(self._snapshot.terms(self._snapshot.lexical(points, 20))):
+        for place, terms in enumerate(self._snapshot.terms(self._snapshot.lexical(even, 20))):
             del place
             present = frozenset(terms[MORPHEMES])
             together = sum(any(present.issuperset(one.split()) for one in words) for words in wanted.values())

@@ -59,6 +59,9 @@ Rescore = Callable[[str, Sequence[str]], Vectors]
 BESIDE = 0.5
 """What the same word in other letters counts in passages without the question's, where others have that; a word that is
 only near counts for nothing there: meaning finds it."""
+NAMED = 0.8
+"""What a file whose name has all of the question's pairs of syllables gets, as a share of what the question is worth:
+who asks for what a file is called wants that file, and not another that speaks of it."""
 SHARED = 0.5
 """Passages that were cut differently are shown once where so much of the shorter one is in both."""
 _LEAST = 80
@@ -258,7 +261,10 @@ def _with_others(question: Question) -> Mapping[str, Mapping[str, float]]:
         for other, weight in others.items():
             for part in other:
                 words.setdefault(part, BESIDE * weight / len(other))
-    return {**question.terms, MORPHEMES: words}
+    forms = dict(question.terms.get(FORMS, {}))
+    for same, written in question.written.items():  # a passage with one of these has them all, whatever it writes
+        forms |= {form: forms.get(form, 0.0) + sum(words.get(word, 0.0) for word in written) for form in same}
+    return {**question.terms, MORPHEMES: words, FORMS: forms}
 
 
 def _by_others(question: Question, terms: Sequence[Terms], statistics: Statistics) -> Floats:
@@ -267,7 +273,7 @@ def _by_others(question: Question, terms: Sequence[Terms], statistics: Statistic
     for asked, others in question.others.items():
         most = sum(idf(frequencies[part], statistics.passages) for part in asked)
         # Where no passage has the word, there is none that another word for it could outrank.
-        stands = all(frequencies[part] for part in asked)
+        stands = all(frequencies[part] or statistics.frequencies[CONTEXT].get(part) for part in asked)
         worth = {
             other: (BESIDE if stands else 1.0)
             * weight
@@ -283,11 +289,34 @@ def _by_others(question: Question, terms: Sequence[Terms], statistics: Statistic
     return found
 
 
-def _frequency(word: str, question: Question, frequencies: Mapping[str, int]) -> int:
-    """In how many passages a word stands, or the first of its others that stands in any."""
+def _by_forms(question: Question, terms: Sequence[Terms], statistics: Statistics) -> Floats:
+    """What passages get, shape (n,), that write a date or an amount in another way, for the words that write it here.
+
+    What has the form has those words: it gets what of them it lacks, as if they stood there side by side.
+    """
+    frequencies, found = statistics.frequencies[MORPHEMES], np.zeros(len(terms))
+    asked = question.terms[MORPHEMES]
+    for forms, written in question.written.items():
+        weights = {word: asked[word] for word in written if word in asked}
+        if not weights or not any(statistics.frequencies[FORMS].get(form) for form in forms):
+            continue
+        idfs = {word: idf(frequencies[word], statistics.passages) for word in weights}
+        worth = sum(weight * idfs[word] for word, weight in weights.items())
+        worth += NEIGHBOURS * proximity(written, written, idfs)
+        for row, passage in enumerate(terms):
+            if any(form in passage[FORMS] for form in forms):
+                has = bm25({MORPHEMES: weights}, passage, statistics)
+                has += NEIGHBOURS * proximity(written, passage[MORPHEMES], idfs)
+                found[row] += max(worth - has, 0.0)
+    return found
+
+
+def _frequency(word: str, question: Question, statistics: Statistics) -> int:
+    """In how many passages a word stands, or else above how many, or the first of its others that stands in any."""
+    frequencies, above = statistics.frequencies[MORPHEMES], statistics.frequencies[CONTEXT]
     others = (other for asked, others in question.others.items() if word in asked for other in others)
     counts = (min(map(frequencies.__getitem__, other)) for other in others)
-    return frequencies[word] or next(filter(None, counts), 0)
+    return frequencies[word] or above.get(word, 0) or next(filter(None, counts), 0)
 
 
 def _stands_in(expression: tuple[str, ...], words: Sequence[str]) -> bool:
@@ -305,6 +334,7 @@ def _matched(question: Question, terms: Sequence[Terms], statistics: Statistics)
     rest = {name: weights for name, weights in question.terms.items() if name != MORPHEMES}
     found = np.array([bm25({MORPHEMES: asked}, one, statistics) for one in terms], dtype=np.float64)
     found += _by_others(question, terms, statistics)
+    found += _by_forms(question, terms, statistics)
     others = [bm25(rest, one, statistics) + NEIGHBOURS * proximity(words, one[MORPHEMES], idfs) for one in terms]
     pairs = {term: weight for term, weight in question.terms[CONTEXT].items() if is_name_pair(term)}
     above, forms = statistics.frequencies[CONTEXT], statistics.frequencies[FORMS]
@@ -317,6 +347,7 @@ def _matched(question: Question, terms: Sequence[Terms], statistics: Statistics)
         most = sum(weight * idf(above[pair], statistics.passages) for pair, weight in pairs.items())
         names = np.array([bm25({CONTEXT: pairs}, one, statistics) for one in terms], dtype=np.float64)
         covers = np.maximum(covers, names / most)
+        found += [NAMED * whole * (not pairs.keys() - one[CONTEXT]) for one in terms]
     rare = {word: weight for word, weight in asked.items() if 0 < above.get(word, 0) <= NAMING}
     if covers is not None and rare:  # so does one whose name or heading has a word that hardly another has
         most = sum(weight * idf(above[word], statistics.passages) for word, weight in rare.items())
@@ -327,8 +358,8 @@ def _matched(question: Question, terms: Sequence[Terms], statistics: Statistics)
         found + np.array(others, dtype=np.float64),
         covers,
         full_match(
-            [_frequency(word, question, frequencies) for word in words if not is_hanja(word)],
-            alone=named or len(question.text.split()) == 1,
+            [_frequency(word, question, statistics) for word in words if not is_hanja(word)],
+            alone=named or question.alone,
         ),
     )
 

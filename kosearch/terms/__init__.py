@@ -28,14 +28,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kosearch.system import address_space
 from kosearch.terms import dictionaries
-from kosearch.terms.normal_forms import normal_forms
+from kosearch.terms.normal_forms import normal_forms, placed_forms
 from kosearch.terms.scripts import has_hanja, read_hanja
 
 if TYPE_CHECKING:
     from kiwipiepy import Kiwi, Token
 
 
-RULES = "3"
+RULES = "4"
 """Changes whenever a text may give other terms than before: `kosearch index` then makes those of an index anew."""
 
 MORPHEMES, BIGRAMS, CONTEXT, FORMS = "morphemes", "bigrams", "context", "forms"
@@ -81,7 +81,10 @@ _CAMEL = re.compile("(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|(?<=[A-Za-z
 _MARKS = " ?!.,~…·'“”‘’()[]{}「」『』<>"
 _JAMO = re.compile("[ㄱ-ㅣ]")
 _NUMERIC = re.compile("[\\d영일이삼사오육칠팔구십백천만억조A-Za-z]")
-_PARTICLES = frozenset("은는이가을를의에와과도로만나랑께야여요다고지며면서든")
+_LONGER_PARTICLES = (
+    "으로 에서 부터 까지 에게 한테 처럼 조차 마저 이나 께서 에는 에도 으로는 에서는 이며 이고 하고 라고 이라고"
+)
+_PARTICLES = frozenset([*"은는이가을를의에와과도로만나랑께야여요다고지며면서든", *_LONGER_PARTICLES.split()])
 _OVER_AND_OVER = 6
 _UNSEEN = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -109,6 +112,13 @@ class Question:
     """Field → term → weight, the field's own weight included."""
     others: Mapping[tuple[str, ...], Mapping[tuple[str, ...], float]] = field(default_factory=dict)
     """Morphemes of the question that stand side by side → others for them, with their weights: loanwords, doublets."""
+    written: Mapping[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
+    """Normal forms of one thing → the morphemes that write it: a passage with one of the forms has them, whatever it
+    writes."""
+    alone: bool = False
+    """Whether it is one word, whatever parts that has."""
+    sought: str = ""
+    """The one word beside those that ask and those for what is looked through: of 문서 번호 2034 찾아줘 it is 2034."""
     meaning: str = ""
     """For the embedder, where that is more than the text: with synonyms."""
     must: tuple[Wanted, ...] = ()
@@ -211,15 +221,46 @@ class Analyzer:
                 FORMS: {} if exact else _weighed(normal_forms(plain), FIELD_WEIGHTS[FORMS]),
             },
             others={} if exact else _others(morphemes),
+            written={} if exact else self._written(plain),
+            alone=len(plain.split()) == 1,
+            sought=self._sought(plain),
             must=tuple(demands["+"]),
             must_not=tuple(demands["-"]),
             phrases=tuple(demands[""]),
             notes=tuple(notes),
             by_word=lone in _PARTICLES
-            or _JAMO.fullmatch(lone) is not None
+            or (len(set(lone)) == 1 and _JAMO.match(lone) is not None)
             or _says_one_thing(lone)
             or not _has_text(lone),
         )
+
+    def _written(self, text: str) -> dict[tuple[str, ...], tuple[str, ...]]:
+        """The exact forms of each span of a clean text, and the morphemes in that span."""
+        spans: dict[tuple[int, int], list[str]] = {}
+        for form, start, end in placed_forms(text):
+            if (start, end) in spans or not any(start < other and first < end for first, other in spans):
+                exact = spans.setdefault((start, end), [])
+                if all(form[0] != other[0] or form[0] == "n" for other in exact):  # the first of a kind says most
+                    exact.append(form)
+        words = self._placed(text)[0] if spans else []
+        return {
+            tuple(exact): found
+            for (start, end), exact in spans.items()
+            if (found := tuple(dict.fromkeys(word for place, word in words if start <= place < end)))
+        }
+
+    def _sought(self, text: str) -> str:
+        """What a question of a few words looks for, where that is one of them and the others only ask or say where."""
+        if not 1 < len(text.split()) <= _FEW_WORDS:
+            return ""
+        words, _ = self._placed(text)
+        only_asking = ASKING_KOREAN | LOOKED_THROUGH | _asking_stems()
+        naming = [
+            found.group()
+            for found in re.finditer(r"\S+", text)
+            if not only_asking.issuperset(word for place, word in words if found.start() <= place < found.end())
+        ]
+        return naming[0] if len(naming) == 1 else ""
 
     def widened(self, question: Question, others: Sequence[str]) -> Question:
         """The question with other words for what it says: each counts for a little less than what was typed."""
@@ -253,6 +294,11 @@ class Analyzer:
 
         Of a question that is `asked`, without the words that ask.
         """
+        words, pairs = self._placed(text, asked=asked)
+        return [word for _, word in words], [pair for _, pair in pairs]
+
+    def _placed(self, text: str, *, asked: bool = False) -> tuple[list[tuple[int, str]], list[tuple[int, str]]]:
+        """The same, each with its place."""
         words = list(_other_words(text))
         if asked and not _HANGUL.search(text):
             named = [word not in _asking_stems() or _CAPITALS.match(text, start) for start, word in words]
@@ -276,7 +322,7 @@ class Analyzer:
             words.sort(key=_place)
             pairs += [pair for start, run in _runs(text, tokens) for pair in _pairs(start, run)]
             pairs.sort(key=_place)
-        return [word[:_LONGEST] for _, word in words], [pair for _, pair in pairs]
+        return [(start, word[:_LONGEST]) for start, word in words], pairs
 
     def _tokenize(self, text: str) -> Sequence[Token]:
         with self._lock:
@@ -475,6 +521,12 @@ i you he she it we they me him her us them my your his its our their
 tell explain describe find show know please
 """
 
+_WHERE = "문서 번호 파일 자료 서류 문건 기록 항목 내용 관련 검색"
+_STANDS = "나오다 나타나다 들다 들어가다 적히다 쓰이다 보이다 보다 열다"
+
+LOOKED_THROUGH = frozenset(f"{_WHERE} {_STANDS} document file text number page record search".split())
+"""Words for what is looked through. Beside one word that hardly a document has they say nothing else."""
+
 ASKING_ENGLISH = frozenset(_ENGLISH.split())
 """Passed over only in questions without Hangul, and not in capitals: IT, US and WHO are names."""
 
@@ -484,6 +536,7 @@ _COUNTED = re.compile(r"\d[\d.,]*(?:년|월|일|분기|반기|조|항|호|차|�
 _SAID = re.compile(r"\s?(?:이?라|하)?(?:고|며|는|면서)(?![가-힣])|\s?(?:이?라|하)(?:고|며|는|면서|지|던)")
 _LONG = 200
 """Code points from which on a question is a text that was pasted."""
+_FEW_WORDS = 6
 _WORDS = 6
 """So many words beside its quotations make a question a sentence that quotes somebody."""
 
@@ -536,6 +589,8 @@ def parse(text: str) -> Parsed:
 
 def _is_operator(sign: str, word: str, start: int) -> bool:
     """-18℃ and +82 are numbers with a sign; 3월 has none, and a year behind other words is wanted, or not."""
+    if len(word) == 1 and word.isascii() and word.isalpha():  # a command's option: git commit -m
+        return False
     if not word[0].isdigit() or _COUNTED.fullmatch(word):
         return True
     return start > 0 and _YEAR.fullmatch(word) is not None

@@ -14,10 +14,19 @@ from collections.abc import Callable, Iterator
 from datetime import date
 from decimal import Decimal
 
+Placed = tuple[str, int, int]
+"""A form, and the span of the text in which it is written."""
+
 _DIGITS = {c: n for n, c in enumerate("영일이삼사오육칠팔구")}
 _SMALL = {"십": 10, "백": 100, "천": 1000}
 _LARGE = {"만": 10**4, "억": 10**8, "조": 10**12}
 _SINO = "영일이삼사오육칠팔구십백천만억조"
+
+_AS_WRITTEN = str.maketrans(
+    "一二三四五六七八九十百千萬万億年月日時分第條項號章圓‐‑‒–",
+    "일이삼사오육칠팔구십백천만만억년월일시분제조항호장원----",
+)
+"""Hanja of numbers and dates as they are read, and every hyphen: one character for one."""
 
 _UNITS = {
     "원": ("원", "원정", "KRW", "₩", "￦"),
@@ -66,6 +75,7 @@ _NO_CODES = _MONTHS.keys() | set(_COUNTING.split())
 
 _WORTH_A_LOOK = re.compile(
     rf"[\d½¼¾⅐-⅞]|분의|[{_SINO}]\s?(?:원|달러|퍼센트|프로|도|명)|제\s?[{_SINO}]|[{_SINO}유시]월|[십백천만억]"
+    r"|[한두세네섯곱덟홉열]\s?시|[AaPp][Mm]\b"
 )
 
 _YEAR = r"(?:19|20)\d\d"
@@ -75,13 +85,14 @@ _DATING = "on from since until by to dated date of at as and in before after upd
 _BEFORE_DATES = frozenset(_DATING.split())
 
 _PARTED = re.compile(
-    rf"(?<![\d.,/A-Za-z-])(?P<y>{_YEAR})\s?(?P<s>[./-])\s?(?P<m>\d{{1,2}})\s?(?P=s)\s?(?P<d>\d{{1,2}})"
-    r"(?![./-]?\d|[A-SU-Za-z])"
+    rf"(?<![\d.,/A-Za-z-])(?P<y>{_YEAR})\s?(?P<s>[./_-])\s?(?P<m>\d{{1,2}})\s?(?P=s)\s?(?P<d>\d{{1,2}})"
+    r"(?![./_-]?\d|[A-SU-Za-z])"
 )
 _SHORT = re.compile(
     r"(?<![\d.,/A-Za-z-])(?:['’‘](?P<y>\d\d)\s?\.\s?(?P<m>\d{1,2})\s?\.\s?(?P<d>\d{1,2})"
-    r"|(?P<y2>\d\d)(?P<s>[./-])(?P<m2>\d\d)(?P=s)(?P<d2>\d\d)"
-    r"|(?P<y3>\d\d)\. (?P<m3>\d{1,2})\. (?P<d3>\d{1,2})(?=\.))(?![./-]?\d|[A-Za-z])"
+    r"|(?P<y2>\d\d)(?P<s>[./_-])(?P<m2>\d\d)(?P=s)(?P<d2>\d\d)"
+    r"|(?P<y3>\d\d)\. (?P<m3>\d{1,2})\. (?P<d3>\d{1,2})(?=\.)"
+    r"|(?P<y4>\d\d)\.(?P<m4>\d{1,2})\.(?P<d4>\d{1,2}))(?![./_-]?\d|[A-Za-z])"
 )
 _KOREAN = re.compile(r"(?<!\d)(?P<y>\d{4}|['’‘]?\d\d)\s?년도?\s?(?P<m>\d{1,2})\s?월(?:\s?(?P<d>\d{1,2})\s?일)?(?!\d)")
 _SPELLED = re.compile(
@@ -97,40 +108,55 @@ _COMPACT_SHORT = re.compile(
     r"|[A-Za-z]{1,3}\b))"
 )
 _ENGLISH = re.compile(
-    r"\b(?:(?P<d>\d{1,2})(?:st|nd|rd|th)?\s)?(?P<m>[A-Z][a-z]{2,8})\.?(?:\s(?P<d2>\d{1,2})(?:st|nd|rd|th)?,?)?"
-    rf"\s(?P<y>{_YEAR})\b"
+    r"\b(?:(?P<d>\d{1,2})(?:st|nd|rd|th)?[\s-](?:of\s)?)?(?P<m>[A-Z][a-z]{2,8})\.?"
+    rf"(?:\s(?P<d2>\d{{1,2}})(?:st|nd|rd|th)?,?)?[\s-](?P<y>{_YEAR})\b"
 )
 _MONTH = re.compile(
-    rf"(?<![\d.,/A-Za-z-])(?P<y>{_YEAR})(?:(?P<s>[-/])(?P<m>0?[1-9]|1[0-2])|\.(?P<m2>0[1-9]|1[0-2])"
+    rf"(?<![\d.,/A-Za-z-])(?P<y>{_YEAR})(?:(?P<s>[-/_])(?P<m>0?[1-9]|1[0-2])|\.(?P<m2>0[1-9]|1[0-2])"
     r"|\. (?P<m3>[1-9]|1[0-2])(?=\.))(?!\s?[./-]?\s?\d|\s?[호번]|[A-Za-z])"
 )
 _YEAR_ALONE = re.compile(rf"(?<!\d)(?P<y>{_YEAR}|['’‘]\d\d)\s?년(?!\s?[간차])")
 _DAY = re.compile(r"(?<!\d)(?P<m>\d{1,2})\s?월\s?(?P<d>\d{1,2})\s?일(?!\d)")
 _DAY_SPELLED = re.compile(rf"(?<![가-힣])(?P<m>십[일이]?|[일이삼사오칠팔구유시])월\s?(?P<d>[{_SINO[1:11]}]{{1,3}})일")
 
+_MONTH_NAME = "|".join(sorted((name.capitalize() for name in _MONTHS), key=len, reverse=True))
+_DAY_ENGLISH = re.compile(
+    rf"\b(?:(?P<d>\d{{1,2}})(?:st|nd|rd|th)?\s(?:of\s)?(?P<m>{_MONTH_NAME})\b"
+    rf"|(?P<m2>{_MONTH_NAME})\.?\s(?P<d2>\d{{1,2}})(?:st|nd|rd|th)?\b)(?![,.]?\s?\d)"
+)
+
 _PHONE = re.compile(
     r"(?<![\d+])(?:\+\s?82[\s.-]?(?:\(0\)|0)?(?P<area>[1-9]\d?)|\(?(?P<zero>0\d{1,2})\))[\s.-]?"
     r"(?P<a>\d{3,4})[\s.-]?(?P<b>\d{4})(?!\d)"
-    r"|(?<![\d+.-])(?P<plain>0\d{1,2})(?P<s>[ .-])(?P<a2>\d{3,4})(?P=s)(?P<b2>\d{4})(?![\d-])"
+    r"|(?<![\d+-])(?<!\d\.)(?P<plain>0\d{1,2})(?P<s>[ .-])(?P<a2>\d{3,4})(?P=s)(?P<b2>\d{4})(?![\d-])"
 )
 _LONG_NUMBER = re.compile(r"(?<![\w.,-])\d+(?:-\d+){0,7}(?![\w]|[.,-]\d)")
 _CODE = re.compile(r"(?<![A-Za-z0-9])[A-Za-z0-9]+(?:[_-][A-Za-z0-9]+){0,7}")
-_CODE_APART = re.compile(r"(?<![A-Za-z0-9_-])(?P<a>[A-Za-z]{1,5}) (?P<b>\d{2,})(?![\w%°]|[.,:/-]\d)")
+_CODE_APART = re.compile(
+    r"(?<![A-Za-z0-9_-])(?P<a>(?:[A-Z]{2,5} (?=[A-Z] ))?[A-Za-z]{1,5}) (?P<b>\d{2,})(?![\w%°]|[.,:/-]\d)"
+)
 
 _ARTICLE = re.compile(
     rf"(?:(?P<ordinal>제)\s?(?P<n>\d{{1,5}}|[{_SINO[1:14]}]{{1,6}})|(?<![\d.,가-힣])(?P<bare>\d{{1,4}}))\s?"
-    rf"(?P<kind>조|항|호|장|절|편|관)(?:\s?의\s?(?P<branch>\d{{1,3}})(?!\d))?(?:\s?제?\s?(?P<part>\d{{1,3}})\s?항)?"
+    rf"(?P<kind>조|항|호|장|절|편|관)(?:\s?의\s?(?P<branch>\d{{1,3}})(?!\d)"
+    rf"|의(?P<spelled>[{_SINO[1:11]}]{{1,3}})(?![가-힣]))?(?:(?:\s?제?\s?(?P<part>\d{{1,3}})|\s?제\s?(?P<whole>[{_SINO[1:11]}]{{1,3}}))\s?항)?"
     r"(?P<after>\s?[가-힣\d]?)"
 )
-_ENGLISH_ARTICLE = re.compile(r"\b[Aa]rt(?:icle|\.)\s?(\d{1,4})\b")
+_TRILLIONS = re.compile(rf"\s?\d[\d,.]*\s?[십백천]?억|\s?[{_SINO[:13]}]+억")
+_ENGLISH_ARTICLE = re.compile(r"(?:\b[Aa]rt(?:icle|\.)|§)\s?(\d{1,4})\b")
 
 _FRACTION = re.compile(
     rf"(?<![\d{_SINO}])(?P<b>\d+|[{_SINO}]{{1,6}})\s?분의\s?(?P<a>\d+|[{_SINO}]{{1,6}})"
     r"|(?P<sign>[½¼¾⅐-⅞])|(?<![\d/.,])(?P<a2>\d{1,3})\s?/\s?(?P<b2>\d{1,3})(?![\d/])"
 )
+_HOUR_NAMES = "한 두 세 네 다섯 여섯 일곱 여덟 아홉 열 열한 열두"
+_HOURS = {name: hour for hour, name in enumerate(_HOUR_NAMES.split(), 1)}
+_HOUR = "|".join(sorted(_HOURS, key=len, reverse=True))
 _TIME = re.compile(
-    r"(?:(?P<half>오전|오후)\s?)?(?<![\d:])(?P<h>\d{1,2})"
-    r"(?::(?P<m>[0-5]\d)(?![\d:])|\s?시(?!간|[도군장민])(?:\s?(?P<m2>[0-5]?\d)\s?분|\s?(?P<r>반))?)"
+    r"(?:(?P<half>오전|오후|[AaPp][Mm])\s?)?(?:(?<![\d:])(?P<h>\d{1,2})"
+    r"(?::(?P<m>[0-5]\d)(?![\d:])|\s?시(?!간|[도군장민])|(?=\s?[AaPp]\.?[Mm]\b))"
+    rf"|(?<![가-힣])(?P<hour>{_HOUR})\s?시(?![가-힣])|(?<![가-힣])(?P<hour2>{_HOUR})\s?시(?=에|부터|까지|반))"
+    r"(?:\s?(?P<m2>[0-5]?\d)\s?분|\s?(?P<r>반)(?![가-힣])|\s?(?P<after>[AaPp])\.?[Mm]\b)?"
 )
 
 _AMOUNT = re.compile(
@@ -146,13 +172,16 @@ _SPELLED_AMOUNT = re.compile(
 
 def normal_forms(text: str) -> list[str]:
     """The forms of everything in a text (NFC, compatibility forms resolved), each once, in the order of their kinds."""
+    return list(dict.fromkeys(form for form, _, _ in placed_forms(text)))
+
+
+def placed_forms(text: str) -> list[Placed]:
+    """The same with the span in which each is written, as often as it is; of one span the most exact form first."""
+    text = text.translate(_AS_WRITTEN)
     if not _WORTH_A_LOOK.search(text):
         return []
     taken = bytearray(len(text))
-    found: dict[str, None] = {}
-    for rule in _RULES:
-        found.update(dict.fromkeys(rule(text, taken)))
-    return list(found)
+    return [placed for rule in _RULES for placed in rule(text, taken)]
 
 
 def number(text: str) -> Decimal | None:
@@ -173,6 +202,10 @@ def number(text: str) -> Decimal | None:
     return total + section + (current or 0)
 
 
+def _placed(form: str, found: re.Match[str]) -> Placed:
+    return form, *found.span()
+
+
 def _free(pattern: re.Pattern[str], text: str, taken: bytearray) -> Iterator[re.Match[str]]:
     """The matches none of whose characters belongs to another form; whoever uses one takes it."""
     for found in pattern.finditer(text):
@@ -184,23 +217,24 @@ def _take(found: re.Match[str], taken: bytearray) -> None:
     taken[found.start() : found.end()] = b"\x01" * (found.end() - found.start())
 
 
-def _dates(text: str, taken: bytearray) -> Iterator[str]:
+def _dates(text: str, taken: bytearray) -> Iterator[Placed]:
     for pattern in (_PARTED, _SHORT, _KOREAN, _SPELLED, _COMPACT, _COMPACT_SHORT, _ENGLISH, _MONTH):
         for found in _free(pattern, text, taken):
-            parts = {name.rstrip("23"): value for name, value in found.groupdict().items() if value}
+            parts = {name.rstrip("234"): value for name, value in found.groupdict().items() if value}
             forms = _date_forms(parts.get("y", ""), parts.get("m", ""), parts.get("d", ""))
             if forms and not (parts.get("s", ".") == "." and pattern in _DOTTED and _is_version(text, found.start())):
                 if pattern not in (_COMPACT, _COMPACT_SHORT):  # digits alone may be a code as well
                     _take(found, taken)
-                yield from forms
+                yield from (_placed(form, found) for form in forms)
     for found in _free(_YEAR_ALONE, text, taken):
-        yield f"d{_year(found['y'])}"
-    for pattern in (_DAY, _DAY_SPELLED):
+        yield _placed(f"d{_year(found['y'])}", found)
+    for pattern in (_DAY, _DAY_SPELLED, _DAY_ENGLISH):
         for found in _free(pattern, text, taken):
-            month, day = _calendar_number(found["m"]), _calendar_number(found["d"])
+            parts = {name.rstrip("2"): value for name, value in found.groupdict().items() if value}
+            month, day = _calendar_number(parts["m"]), _calendar_number(parts["d"])
             if _is_day(2024, month, day):
                 _take(found, taken)
-                yield f"d--{month:02}-{day:02}"
+                yield _placed(f"d--{month:02}-{day:02}", found)
 
 
 _DOTTED = frozenset((_PARTED, _SHORT, _MONTH))
@@ -244,78 +278,93 @@ def _is_day(year: int, month: int, day: int) -> bool:
     return True
 
 
-def _codes(text: str, taken: bytearray) -> Iterator[str]:
+def _codes(text: str, taken: bytearray) -> Iterator[Placed]:
     for found in _free(_PHONE, text, taken):
         area = f"0{found['area']}" if found["area"] else found["zero"] or found["plain"]
         _take(found, taken)
-        yield f"c{area}{found['a'] or found['a2']}{found['b'] or found['b2']}"
+        yield _placed(f"c{area}{found['a'] or found['a2']}{found['b'] or found['b2']}", found)
     for found in _free(_LONG_NUMBER, text, taken):
         digits = found.group().replace("-", "")
         if 8 <= len(digits) <= 32:
             if "-" in found.group():
                 _take(found, taken)
-            yield f"c{digits}"
+            yield _placed(f"c{digits}", found)
     for found in _free(_CODE, text, taken):
         joined = found.group().replace("-", "").replace("_", "")
         if len(joined) <= 40 and not joined.isalpha() and not joined.isdigit():
             if joined[0].isalpha():  # 1234 of AB-1234 is no amount, 3 of 3kg is
                 _take(found, taken)
-            yield f"c{joined.casefold()}"
+            yield _placed(f"c{joined.casefold()}", found)
     for found in _free(_CODE_APART, text, taken):
-        if found["a"].casefold() not in _NO_CODES:
-            yield f"c{found['a'].casefold()}{found['b']}"
+        letters = found["a"].casefold()
+        if letters not in _NO_CODES:
+            yield _placed(f"c{letters.replace(' ', '')}{found['b']}", found)
 
 
-def _articles(text: str, taken: bytearray) -> Iterator[str]:
+def _articles(text: str, taken: bytearray) -> Iterator[Placed]:
     for found in _free(_ARTICLE, text, taken):
         kind, written = found["kind"], found["n"] or found["bare"]
         after = (found["after"] or "").strip()
         if not found["ordinal"] and (kind != "조" or after in tuple("원달유엔억만천개명건")):
             continue
+        if (
+            kind == "조" and not found["ordinal"] and _TRILLIONS.match(text, found.start("after"))
+        ):  # 1조 5천억 is an amount
+            continue
         value = written if written.isdigit() else str(number(written))
-        name = f"a{int(Decimal(value))}{kind}" + (f"의{int(found['branch'])}" if found["branch"] else "")
+        branch = found["branch"] or number(found["spelled"] or "")
+        name = f"a{int(Decimal(value))}{kind}" + (f"의{int(branch)}" if branch else "")
         taken[found.start() : found.start("after")] = b"\x01" * (found.start("after") - found.start())
-        yield name
-        if found["part"]:
-            yield f"{name}{int(found['part'])}항"
+        place = found.start(), found.start("after")
+        if part := found["part"] or number(found["whole"] or ""):
+            yield f"{name}{int(part)}항", *place
+        yield name, *place
     for found in _free(_ENGLISH_ARTICLE, text, taken):
-        yield f"a{int(found[1])}조"
+        yield _placed(f"a{int(found[1])}조", found)
 
 
-def _fractions(text: str, taken: bytearray) -> Iterator[str]:
+def _fractions(text: str, taken: bytearray) -> Iterator[Placed]:
     for found in _free(_FRACTION, text, taken):
         if found["sign"]:
-            yield f"f{unicodedata.normalize('NFKC', found['sign']).replace('⁄', '/')}"
+            yield _placed(f"f{unicodedata.normalize('NFKC', found['sign']).replace('⁄', '/')}", found)
             continue
         above, below = number(found["a"] or found["a2"]), number(found["b"] or found["b2"])
         _take(found, taken)
-        yield f"f{above}/{below}"
+        yield _placed(f"f{above}/{below}", found)
 
 
-def _times(text: str, taken: bytearray) -> Iterator[str]:
+def _times(text: str, taken: bytearray) -> Iterator[Placed]:
     for found in _free(_TIME, text, taken):
-        hour, minute = int(found["h"]), 30 if found["r"] else int(found["m"] or found["m2"] or 0)
-        hour = hour % 12 + 12 * (found["half"] == "오후") if found["half"] else hour
+        hour = int(found["h"] or _HOURS[found["hour"] or found["hour2"]])
+        minute = 30 if found["r"] else int(found["m"] or found["m2"] or 0)
+        if half := found["half"] or found["after"]:
+            hour = hour % 12 + 12 * (half == "오후" or half[0] in "Pp")
         if hour <= 24:
             _take(found, taken)
-            yield f"t{hour}:{minute:02}"
+            yield _placed(f"t{hour}:{minute:02}", found)
 
 
-def _amounts(text: str, taken: bytearray) -> Iterator[str]:
+def _amounts(text: str, taken: bytearray) -> Iterator[Placed]:
     for pattern in (_AMOUNT, _SPELLED_AMOUNT):
         for found in _free(pattern, text, taken):
             written, parts = found["n"].strip(), found.groupdict()
-            value = number(written)
             unit = _UNIT_OF.get((parts.get("currency") or parts["unit"] or parts.get("later") or "").strip(), "")
-            if value is None or (pattern is _SPELLED_AMOUNT and not _means_number(written)):
-                continue
             if not unit and (written.endswith("조") or written[0] == "0"):
+                continue
+            if not unit and (round_sum := _ROUND_SUM.fullmatch(written)):
+                written += "만" if round_sum[1] == "억" else "억"
+            value = number(written)
+            if value is None or (pattern is _SPELLED_AMOUNT and not _means_number(written)):
                 continue
             sign = "-" if parts["sign"] and unit in ("℃", "%", "%p") else ""
             if unit:
-                yield f"n{sign}{_plain(value)}{unit}"
+                yield _placed(f"n{sign}{_plain(value)}{unit}", found)
             if value >= 1000 and value == int(value):
-                yield f"n{sign}{_plain(value)}"
+                yield _placed(f"n{sign}{_plain(value)}", found)
+
+
+_ROUND_SUM = re.compile(r".*([억조])\s?[\d,.일이삼사오육칠팔구]*[천백]")
+"""1억 2천 is what people say for 1억 2천만."""
 
 
 def _means_number(written: str) -> bool:
@@ -328,7 +377,7 @@ def _plain(value: Decimal) -> str:
     return f"{value.normalize():f}"
 
 
-_RULES: tuple[Callable[[str, bytearray], Iterator[str]], ...] = (
+_RULES: tuple[Callable[[str, bytearray], Iterator[Placed]], ...] = (
     _dates,
     _codes,
     _articles,
