@@ -44,7 +44,8 @@ from kosearch.scoring import (
 )
 from kosearch.sources import ReadError, read
 from kosearch.terms import CONTEXT, FORMS, MORPHEMES, Question, is_name_pair, matches
-from kosearch.terms.dictionaries import SAME
+from kosearch.terms.dictionaries import NEAR, SAME
+from kosearch.terms.loanwords import spellings
 from kosearch.terms.normal_forms import normal_forms
 from kosearch.terms.scripts import is_hanja
 
@@ -161,6 +162,7 @@ def rank(query: Query, question: Question, vector: Vectors | None, snapshot: Sna
     documents = snapshot.find_documents(query.paths, query.kinds, query.after, query.before)
     if question.by_word:
         vector = None
+    question = _in_hangul(question, snapshot)
     wanted = _with_others(question)
     statistics = snapshot.statistics({name: list(weights) for name, weights in wanted.items()})
     ids = _candidates(
@@ -252,6 +254,26 @@ def _candidates(
         most = points(_with_others(question), statistics)
         found.append(snapshot.lexical(most, CANDIDATES, documents, required, nearest_to=vector))
     return np.unique(np.concatenate(found))
+
+
+def _in_hangul(question: Question, snapshot: Snapshot) -> Question:
+    """The question with the Hangul that passages may have for its words of Latin letters, where none has those."""
+    known = {part for asked in question.others for part in asked}
+    stems = [stem for stem in question.latin if stem not in known]
+    if not stems:
+        return question
+    counts = snapshot.statistics({MORPHEMES: stems, CONTEXT: stems}).frequencies
+    tried = {
+        stem: spellings(question.latin[stem].lower())
+        for stem in stems
+        if not counts[MORPHEMES][stem] and not counts[CONTEXT][stem]
+    }
+    if not tried:
+        return question
+    found = snapshot.statistics({MORPHEMES: [one for each in tried.values() for one in each]}).frequencies[MORPHEMES]
+    first = {stem: next(filter(found.__getitem__, each), "") for stem, each in tried.items()}
+    others = {(stem,): {(hangul,): NEAR} for stem, hangul in first.items() if hangul}
+    return replace(question, others={**question.others, **others})
 
 
 def _with_others(question: Question) -> Mapping[str, Mapping[str, float]]:

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kosearch.system import address_space
 from kosearch.terms import dictionaries
+from kosearch.terms.loanwords import LEAST
 from kosearch.terms.normal_forms import normal_forms, placed_forms
 from kosearch.terms.scripts import has_hanja, read_hanja
 
@@ -78,6 +79,7 @@ _DOTS = re.compile("[ㆍ・･‧∙⋅•ᆞ]")
 _CONTROLS = re.compile("[\x00-\x09\x0b-\x1f\x7f]")
 _CAMEL = re.compile("(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|(?<=[A-Za-z])(?=[가-힣])|(?<=[가-힣])(?=[A-Za-z])")
 """Where a file's name has words without a space between them."""
+_LATIN = re.compile(rf"(?<![^\W가-힣])[A-Za-z]{{{LEAST},}}(?![^\W가-힣])")
 _MARKS = " ?!.,~…·'“”‘’()[]{}「」『』<>"
 _JAMO = re.compile("[ㄱ-ㅣ]")
 _NUMERIC = re.compile("[\\d영일이삼사오육칠팔구십백천만억조A-Za-z]")
@@ -112,6 +114,8 @@ class Question:
     """Field → term → weight, the field's own weight included."""
     others: Mapping[tuple[str, ...], Mapping[tuple[str, ...], float]] = field(default_factory=dict)
     """Morphemes of the question that stand side by side → others for them, with their weights: loanwords, doublets."""
+    latin: Mapping[str, str] = field(default_factory=dict)
+    """Stem → the word of Latin letters, which may be a loanword that passages write in Hangul."""
     written: Mapping[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
     """Normal forms of one thing → the morphemes that write it: a passage with one of the forms has them, whatever it
     writes."""
@@ -221,6 +225,9 @@ class Analyzer:
                 FORMS: {} if exact else _weighed(normal_forms(plain), FIELD_WEIGHTS[FORMS]),
             },
             others={} if exact else _others(morphemes),
+            latin={}
+            if exact
+            else {stem: word for word in _LATIN.findall(plain) if (stem := _stem(word.lower())) in morphemes},
             written={} if exact else self._written(plain),
             alone=len(plain.split()) == 1,
             sought=self._sought(plain),

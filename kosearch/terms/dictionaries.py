@@ -27,8 +27,8 @@ Entry = TypeVar("Entry")
 SYNONYMS, WORDS = "synonyms.txt", "words.txt"
 MOST_WORDS = 5000
 """An index keeps them, and every process that reads Korean loads them."""
-SAME = 1.0
-WEIGHTS = {"=": SAME, "~": 0.6}
+SAME, NEAR = 1.0, 0.6
+WEIGHTS = {"=": SAME, "~": NEAR}
 """What a word of the table of doublets weighs in the place of one that was asked for and that no passage has."""
 _LONGEST = 100
 """Characters of an expression."""
