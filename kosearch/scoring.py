@@ -36,6 +36,8 @@ a name. Its words are what is looked for, however few they are."""
 NAMED_MATCH = 1.5
 """Then so many words for each of the question's weigh as much as a perfect cosine, and never more than `FULL_MATCH`.
 The same for every short question loses: it makes msmarco_ko's Recall@1 .006 worse."""
+ALONE_MATCH = 1.0
+"""The same for a question of one word: there is nothing else in it that meaning could add to."""
 COVERED, LIFT, MOST_LIFT = 0.6, 0.8, 0.4
 """Meaning weighs `LIFT` more for each share of the question by which the words of the best candidate fall short of
 `COVERED`, up to `MOST_LIFT`."""
@@ -163,13 +165,16 @@ def max_normalise(scores: Floats) -> Floats:
     return scores / (scores.max(initial=0.0) or 1.0)
 
 
-def full_match(frequencies: Sequence[int], *, alone: bool = False) -> float:
+def full_match(frequencies: Sequence[int], *, alone: bool = False, named: bool = False) -> float:
     """How many words weigh as much as a perfect cosine, for a question whose words stand in so many passages each.
 
-    `alone` says that it was written as one word, whatever parts that has.
+    `alone` says that it was written as one word, whatever parts that has, and `named` that it names something else
+    than by a word: a date, a file.
     """
     found = [count for count in frequencies if count]
-    if alone or len(frequencies) == 1 or (found and min(found) <= NAMING):
+    if alone:
+        return min(FULL_MATCH, ALONE_MATCH * max(len(frequencies), 1))
+    if named or len(frequencies) == 1 or (found and min(found) <= NAMING):
         return min(FULL_MATCH, NAMED_MATCH * max(len(frequencies), 1))
     return FULL_MATCH
 

@@ -11,6 +11,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from kosearch.index import Snapshot, StoredPassage
 from kosearch.passages import whereabouts
 from kosearch.records import Answer, Hit, Place, Query, Score, Statistics
@@ -101,20 +103,24 @@ def _read(query: Query, snapshot: Snapshot, analyzer: Analyzer, synonyms: Synony
 
 
 def _bare(question: Question, analyzer: Analyzer, snapshot: Snapshot) -> Question:
-    """The question as its one word that names something, where hardly a document has that: its others would outvote it,
-    by meaning and by word."""
+    """The question as its one word that names something, where hardly a document has that, or none has it together
+    with the question's others: they would outvote it, by meaning and by word."""
     alone = analyzer.question(f'+"{question.sought}"')
     if not alone.must:
         return question
     most = points(alone.terms, snapshot.statistics({name: list(weights) for name, weights in alone.terms.items()}))
     ids = snapshot.lexical(most, _LOOKED_AT, required=[alone.must[0].alternatives])
-    having = [matches(alone, terms) for terms in snapshot.terms(ids)]
-    if not 0 < len(set(snapshot.owners(ids[having]).values())) <= NAMING:
+    having = {number: terms for number, terms in zip(ids, snapshot.terms(ids), strict=True) if matches(alone, terms)}
+    around = set(question.terms[MORPHEMES]).difference(alone.terms[MORPHEMES])
+    apart = around and not any(around.issubset(terms[MORPHEMES]) for terms in having.values())
+    documents = set(snapshot.owners(np.array(list(having), dtype=np.int64)).values())
+    if not having or len(ids) == _LOOKED_AT or not (apart or len(documents) <= NAMING):
         return question
     return replace(
         question,
         terms=alone.terms,
         others=alone.others,
+        latin=alone.latin,
         written=alone.written,
         alone=True,
         meaning=question.sought,

@@ -314,7 +314,7 @@ def _by_others(question: Question, terms: Sequence[Terms], statistics: Statistic
 def _by_forms(question: Question, terms: Sequence[Terms], statistics: Statistics) -> Floats:
     """What passages get, shape (n,), that write a date or an amount in another way, for the words that write it here.
 
-    What has the form has those words: it gets what of them it lacks, as if they stood there side by side.
+    What has the form has those words: it gets those that it lacks, as if they stood there side by side.
     """
     frequencies, found = statistics.frequencies[MORPHEMES], np.zeros(len(terms))
     asked = question.terms[MORPHEMES]
@@ -323,13 +323,12 @@ def _by_forms(question: Question, terms: Sequence[Terms], statistics: Statistics
         if not weights or not any(statistics.frequencies[FORMS].get(form) for form in forms):
             continue
         idfs = {word: idf(frequencies[word], statistics.passages) for word in weights}
-        worth = sum(weight * idfs[word] for word, weight in weights.items())
-        worth += NEIGHBOURS * proximity(written, written, idfs)
+        whole = proximity(written, written, idfs)
         for row, passage in enumerate(terms):
-            if any(form in passage[FORMS] for form in forms):
-                has = bm25({MORPHEMES: weights}, passage, statistics)
-                has += NEIGHBOURS * proximity(written, passage[MORPHEMES], idfs)
-                found[row] += max(worth - has, 0.0)
+            lacks = weights.keys() - passage[MORPHEMES]
+            if lacks and any(form in passage[FORMS] for form in forms):
+                found[row] += sum(weights[word] * idfs[word] for word in sorted(lacks))
+                found[row] += NEIGHBOURS * (whole - proximity(written, passage[MORPHEMES], idfs))
     return found
 
 
@@ -381,7 +380,8 @@ def _matched(question: Question, terms: Sequence[Terms], statistics: Statistics)
         covers,
         full_match(
             [_frequency(word, question, statistics) for word in words if not is_hanja(word)],
-            alone=named or question.alone,
+            alone=question.alone,
+            named=named,
         ),
     )
 
