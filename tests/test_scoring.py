@@ -13,6 +13,7 @@ from hypothesis.extra import numpy as arrays
 
 from kosearch.records import Statistics
 from kosearch.scoring import (
+    ALONE_MATCH,
     FEW,
     FULL_MATCH,
     K1,
@@ -266,10 +267,11 @@ def test_the_order_of_candidates_does_not_count(pairs: list[tuple[float, float]]
 def test_a_question_that_names_something_wants_its_words_only() -> None:
     assert full_match([NAMING]) == full_match([400]) == NAMED_MATCH
     assert full_match([50, NAMING, 900]) == 3 * NAMED_MATCH
-    assert full_match([50, 60], alone=True) == 2 * NAMED_MATCH
+    assert full_match([50, 60], named=True) == 2 * NAMED_MATCH
+    assert full_match([50, 60], alone=True) == 2 * ALONE_MATCH
     assert full_match([50, NAMING + 1, 0]) == FULL_MATCH  # a word that no passage has names nothing here
     assert full_match([1] * 20) == FULL_MATCH
-    assert full_match([], alone=True) == NAMED_MATCH
+    assert full_match([], alone=True) == ALONE_MATCH
 
 
 @given(st.floats(0, 1), st.floats(0, 2))
