@@ -60,7 +60,7 @@ Rescore = Callable[[str, Sequence[str]], Vectors]
 BESIDE = 0.5
 """What the same word in other letters counts in passages without the question's, where others have that; a word that is
 only near counts for nothing there: meaning finds it."""
-NAMED = 1.2
+NAMED = 1.6
 """What a file whose name has all of the question's pairs of syllables gets, as a share of what the question is worth:
 who asks for what a file is called wants that file, and not another that speaks of it."""
 SHARED = 0.5
