@@ -80,6 +80,7 @@ _CONTROLS = re.compile("[\x00-\x09\x0b-\x1f\x7f]")
 _CAMEL = re.compile("(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|(?<=[A-Za-z])(?=[가-힣])|(?<=[가-힣])(?=[A-Za-z])")
 """Where a file's name has words without a space between them."""
 _LATIN = re.compile(rf"(?<![^\W가-힣])[A-Za-z]{{{LEAST},}}(?![^\W가-힣])")
+_YEAR_FORM = re.compile(r"d\d{4}")
 _MARKS = " ?!.,~…·'“”‘’()[]{}「」『』<>"
 _JAMO = re.compile("[ㄱ-ㅣ]")
 _NUMERIC = re.compile("[\\d영일이삼사오육칠팔구십백천만억조A-Za-z]")
@@ -253,6 +254,7 @@ class Analyzer:
         return {
             tuple(exact): found
             for (start, end), exact in spans.items()
+            if not _YEAR_FORM.fullmatch(exact[0])  # every date of it has that: the year as a word says more
             if (found := tuple(dict.fromkeys(word for place, word in words if start <= place < end)))
         }
 
