@@ -71,6 +71,7 @@ BRIEF_HIT: Mapping[str, Any] = {
     "heading?": str,
     "score": number,
     "weak?": bool,
+    "ocr?": bool,
     "state?": str,
     "excerpt": str,
 }

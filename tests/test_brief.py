@@ -64,9 +64,17 @@ def test_a_hit_is_where_it_stands_how_good_it_is_and_what_it_says() -> None:
 
 def test_what_is_not_as_usual_is_said() -> None:
     odd = replace(hit(1), member="a.eml", confidence=0.1, state="changed", cited=Place(1, 1, 3, "iii"))
+    odd = replace(odd, passage=replace(odd.passage, ocr=0.8))
     [value] = made(replace(ANSWER, hits=(odd,), searched="연차", warnings=("!",)))["hits"]  # type: ignore[misc]
-    told = {name: value[name] for name in ("member", "page", "page_label", "weak", "state")}
-    assert told == {"member": "a.eml", "page": 3, "page_label": "iii", "weak": True, "state": "changed"}
+    told = {name: value[name] for name in ("member", "page", "page_label", "weak", "ocr", "state")}
+    assert told == {
+        "member": "a.eml",
+        "page": 3,
+        "page_label": "iii",
+        "weak": True,
+        "ocr": True,
+        "state": "changed",
+    }
     assert "lines" not in value
     miss = made(replace(ANSWER, hits=(), terms=(("연차", 0),)))
     assert (miss["hits"], miss["terms"], miss["next"]) == ([], {"연차": 0}, None)

@@ -65,6 +65,8 @@ def hit(found: Hit, answer: Answer, cwd: str, *, named: bool = False) -> dict[st
     value["score"] = round(found.score, 2)
     if found.weak:
         value["weak"] = True
+    if found.ocr:
+        value["ocr"] = True
     if found.state != "current":
         value["state"] = found.state
     value["excerpt"] = excerpt(found, answer.searched or answer.question)

@@ -313,7 +313,7 @@ def _answer(found: dict[str, Any], hits: Sequence[dict[str, Any]], *, titled: bo
     if folder:
         lines.append(f"below {_line(folder)}:")
     for one in hits:
-        place = _place(one)
+        place = _place(one) + ("~" if one.get("ocr") else "")  # read in a picture: letters may be wrong
         aside = "".join(f" {note}" for note in ("weak" if one.get("weak") else "", one.get("state", "")) if note)
         member = f" » {one['member']}" if "member" in one else ""
         path = _line(one["path"].removeprefix(folder) + member)
