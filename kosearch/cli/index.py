@@ -160,6 +160,7 @@ def index(
 def _warm(opened: Open, settings: Settings, roots: Sequence[bytes], output: Output, *, json: bool) -> int:
     """The same in a warm process, where it is little work. Raises Elsewhere where it is not."""
     from kosearch.library import IndexRun
+    from kosearch.processing import OcrUse
 
     with opened(settings) as library:
         limits = (library.settings.max_file_size, library.settings.timeout)
@@ -170,7 +171,10 @@ def _warm(opened: Open, settings: Settings, roots: Sequence[bytes], output: Outp
         run = IndexRun(library.update(roots, brief=True))
         with output.progress() as progress:
             _follow(run, output, progress)
-        return _told(run.report, library.status(), settings.index, roots, output, json=json, strict=False)
+        state = library.status()
+        if state.ocr.get("waiting") or (state.ocr.get("unread") and OcrUse.of(settings).version):
+            raise Elsewhere("pictures wait to be read")
+        return _told(run.report, state, settings.index, roots, output, json=json, strict=False)
 
 
 def _follow(run: IndexRun, output: Output, progress: Progress) -> None:
