@@ -263,7 +263,7 @@ def topics(
     output.paragraph(f"{count} in {render.counted(len(found.topics), 'topic')}", style="bold")
     _draw_topics(found.topics, output, "", len(str(len(found.documents))))
     if any(topic.topics for topic in found.topics):
-        output.note("Broad topics stay when documents come and go; the finer ones among them shift more easily.")
+        output.note("Broad topics stay when documents come and go; finer ones shift more easily.")
     return OK
 
 
