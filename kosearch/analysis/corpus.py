@@ -143,7 +143,8 @@ class Corpus:
                 sums[language] += rows[languages == language].sum(axis=0, dtype=np.float64)
                 counts[language] += np.count_nonzero(languages == language)
         mean = sums.sum(axis=0) / max(len(self), 1)
-        return ((sums + _PRIOR * mean) / (counts[:, None] + _PRIOR)).astype(np.float32)
+        means: Vectors = ((sums + _PRIOR * mean) / (counts[:, None] + _PRIOR)).astype(np.float32)
+        return means
 
     @cached_property
     def spoken(self) -> NDArray[np.int8]:
