@@ -278,6 +278,7 @@ def agree(ours: Sequence[Mapping[str, Any]], its: Sequence[Mapping[str, Any]], m
     By words they are equal to the last digit. A vector depends a little on the texts that were embedded beside it
     (bfloat16, where the processor has it), and so may the order of near hits.
     """
+    ours, its = ([{**one, "index": ""} for one in hits] for hits in (ours, its))  # which of the two it is of
     if mode == "lexical" or not ours or not its:
         return ours == its
     pairs = zip(ours, its, strict=False)
