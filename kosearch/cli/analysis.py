@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from kosearch.analysis.topics import Topic
     from kosearch.index import StoredDocument, StoredPassage
     from kosearch.library import Index
+    from kosearch.records import Vectors
 
 SIMILAR = "kosearch.similar/1"
 DUPLICATES = "kosearch.duplicates/1"
@@ -128,7 +129,7 @@ def similar(
     if output.stdout.isatty():
         from kosearch.cli.open import remember
 
-        remember(found.hits, settings, caller.environ)
+        remember("", found.hits, settings, caller.environ)  # a document is no question to learn from
     return OK if found.hits else NO_HIT
 
 
@@ -315,7 +316,8 @@ def vectors(
                 value = {"schema": VECTOR, **exporting.place(stored), "vector": vector.tolist()}
                 output.json(value)
             return OK
-        rows, count = [], library.status().passages
+        count = library.status().passages
+        rows: list[tuple[StoredPassage, Vectors]] = []
         with output.steps() as steps:
             for row in library.passage_vectors(path=_globs(path, output)):
                 steps("vectors read", len(rows), count)

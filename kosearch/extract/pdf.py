@@ -349,7 +349,7 @@ def _images(page: Any) -> list[Bounds]:
 def _share_of(page: Any, image: Bounds) -> float:
     """An image's area in parts of the page's."""
     width, height = page.get_size()
-    return (image.right - image.left) * (image.top - image.bottom) / max(width * height, 1.0)
+    return float((image.right - image.left) * (image.top - image.bottom) / max(width * height, 1.0))
 
 
 def _is_covered(page: Any, images: Sequence[Bounds]) -> bool:

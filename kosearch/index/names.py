@@ -11,6 +11,7 @@ a name among the user's data.
 from __future__ import annotations
 
 import os
+import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,7 +36,7 @@ def names_of(connection: Connection, around: bytes | None) -> Names:
     return Names(around)
 
 
-def note(connection: Connection, around: bytes | None) -> None:
+def note(connection: sqlite3.Connection, around: bytes | None) -> None:
     """Leave a note of the folder around an index, where there is one."""
     if around is not None and read_optional_meta(connection, _META) != around.hex():
         write_meta(connection, _META, around.hex())

@@ -103,10 +103,13 @@ def _processor_seconds() -> float:
 class Engine(Protocol):
     """What recognises the words in a block of lines."""
 
-    version: str
-    """Engine, its version and its models: what it recognises may change with each. Without white space."""
-    latin: Engine | None
-    """What reads English words among Korean ones better, where there is its model."""
+    @property
+    def version(self) -> str:
+        """Engine, its version and its models: what it recognises may change with each. Without white space."""
+
+    @property
+    def latin(self) -> Engine | None:
+        """What reads English words among Korean ones better, where there is its model."""
 
     def words(self, picture: Grey, budget: Budget) -> list[Word]:
         """The words, line by line; raises TooSlow where the budget is spent."""

@@ -94,8 +94,14 @@ def _read(query: Query, snapshot: Snapshot, analyzer: Analyzer, synonyms: Synony
     if not others and (text := corrected(question, statistics, analyzer, snapshot, pieces)):
         note = f"no passage has every word of the question as it was typed: searched for {text}; --exact does not"
         meant = analyzer.question(text, operators=False)
-        demands = {"must": question.must, "must_not": question.must_not, "phrases": question.phrases}
-        question = replace(meant, by_word=False, notes=(*question.notes, note), **demands)
+        question = replace(
+            meant,
+            by_word=False,
+            notes=(*question.notes, note),
+            must=question.must,
+            must_not=question.must_not,
+            phrases=question.phrases,
+        )
         others = synonyms.others(text)
     if question.sought and not others:
         question = _bare(question, analyzer, snapshot)

@@ -272,7 +272,9 @@ def _in_hangul(question: Question, snapshot: Snapshot) -> Question:
         return question
     found = snapshot.statistics({MORPHEMES: [one for each in tried.values() for one in each]}).frequencies[MORPHEMES]
     first = {stem: next(filter(found.__getitem__, each), "") for stem, each in tried.items()}
-    others = {(stem,): {(hangul,): NEAR} for stem, hangul in first.items() if hangul}
+    others: dict[tuple[str, ...], Mapping[tuple[str, ...], float]] = {
+        (stem,): {(hangul,): NEAR} for stem, hangul in first.items() if hangul
+    }
     return replace(question, others={**question.others, **others})
 
 
