@@ -3,7 +3,7 @@
 Vectors are turned so that their first few numbers hold most of what tells them apart, and what the rest could add to
 a product is known from its length (Cauchy and Schwarz): where the first numbers and those lengths together stay below
 what is asked for, the full product does too. So nothing is missed, at a fraction of the multiplications, where a graph
-may miss some; 200,000 passages take 140 s of processor time so (`python -m tests.benchmarks duplicates --sizes 200000`).
+may miss some. 200,000 passages take 140 s of processor time (`python -m tests.benchmarks duplicates --sizes 200000`).
 """
 
 from __future__ import annotations
