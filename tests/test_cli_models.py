@@ -262,7 +262,7 @@ class TestArchive:
         with pytest.raises(ModelError, match="holds more than tensors"):
             archive.export("team/small", tmp_path / "evil.tar", lambda *_: None)
         monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "other"))
-        archive.load(tmp_path / "heads.tar", lambda *_: None)
+        archive.load(tmp_path / "heads.tar", lambda *_: None, tmp_path / "ocr")
         model = resolve("team/small", cache_dir=tmp_path)
         assert model.heads is not None
         assert model.heads.sparse.suffix == ".safetensors"
@@ -341,7 +341,7 @@ def _write_archive(
 
 def _refused(source: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError) as caught:
-        archive.load(source, lambda *_: None)
+        archive.load(source, lambda *_: None, tmp_path / "ocr")
     assert str(source) in caught.value.message
     assert caught.value.hint
     assert not list((tmp_path / "other").iterdir())

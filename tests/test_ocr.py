@@ -25,6 +25,7 @@ from conftest import PROGRAM, Program
 
 import kosearch
 from kosearch import ocr
+from kosearch.embedding import archive
 from kosearch.errors import ModelError
 from kosearch.extract import READERS, ExtractError, extract, outdated
 from kosearch.index.database import checksum
@@ -339,6 +340,30 @@ def test_the_model_is_fetched_when_asked_for_and_only_the_one_that_is_expected(
     assert pull(tmp_path / "ocr", "http://127.0.0.1:9") == tmp_path / "ocr"  # all is there
     with pytest.raises(ModelError, match="cannot be fetched"):
         pull(tmp_path / "other", "http://127.0.0.1:9")
+
+
+def test_the_models_go_to_a_machine_without_a_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of an archive nothing is taken but the files that this version would fetch itself."""
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    here, there, file = tmp_path / "here", tmp_path / "there", tmp_path / "ocr.tar"
+    with pytest.raises(ModelError, match="does not have the models of OCR"):
+        archive.export_ocr(here, file, lambda *_: None)
+    here.mkdir()
+    pinned = {}
+    for name in ("script/Hangul", "eng"):
+        (here / f"{Path(name).name}.traineddata").write_bytes(name.encode())
+        pinned[name] = hashlib.sha256(name.encode()).hexdigest()
+    monkeypatch.setattr("kosearch.ocr.engine._PINNED", pinned)
+    archive.export_ocr(here, file, lambda *_: None)
+    name, _ = archive.load(file, lambda *_: None, there)
+    assert name == archive.OCR
+    assert {one.name: one.read_bytes() for one in there.iterdir()} == {
+        one.name: one.read_bytes() for one in here.iterdir()
+    }
+    monkeypatch.setattr("kosearch.ocr.engine._PINNED", {**pinned, "eng": "0" * 64})
+    with pytest.raises(ModelError, match="other models of OCR"):
+        archive.load(file, lambda *_: None, tmp_path / "third")
+    assert not (tmp_path / "third").exists()
 
 
 def test_pictures_in_documents_are_read(tmp_path: Path) -> None:

@@ -53,13 +53,13 @@ def pull(context: typer.Context, name: Name, quiet: options.Quiet = False) -> in
 
     An interrupted download goes on where it stopped. `ocr` is Tesseract's models of the Korean script and of English.
     """
-    from kosearch.embedding import hub, resolve
+    from kosearch.embedding import archive, hub, resolve
 
     output = options.output_of(context, quiet=quiet)
-    if name == "ocr":
+    if name == archive.OCR:
         from kosearch.ocr.engine import pull as pull_ocr
 
-        place = pull_ocr(options.settings().data_dir / "ocr")
+        place = pull_ocr(_ocr_folder())
         output.note(
             f"Tesseract's models of the Korean script and of English (tessdata_fast 4.1.0, Apache-2.0): {place}"
         )
@@ -125,7 +125,7 @@ def export(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The archive to write.")],
     quiet: options.Quiet = False,
 ) -> int:
-    """Write a model into one file, for a machine without a network."""
+    """Write a model into one file, for a machine without a network. `ocr` is those of OCR, which were pulled."""
     from kosearch.embedding import BUNDLED, archive
 
     output = options.output_of(context, quiet=quiet)
@@ -134,7 +134,10 @@ def export(
     if Path(name).expanduser().is_dir():
         raise UsageError(f"{name} is a folder", "copy it as it is, and name it with --model")
     with output.amount("written") as done:
-        size = archive.export(name, file, done)
+        if name == archive.OCR:
+            size = archive.export_ocr(_ocr_folder(), file, done)
+        else:
+            size = archive.export(name, file, done)
     output.note(f"{file}, {render.size_of(size)}")
     return OK
 
@@ -153,9 +156,13 @@ def load(
 
     output = options.output_of(context, quiet=quiet)
     with output.amount("verified") as done:
-        name, revision = archive.load(file, done)
+        name, revision = archive.load(file, done, _ocr_folder())
     output.note(f"{name} at {revision}")
     return OK
+
+
+def _ocr_folder() -> Path:
+    return options.settings().data_dir / "ocr"
 
 
 def _row(one: ModelStatus) -> dict[str, Any]:

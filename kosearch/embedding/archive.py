@@ -1,4 +1,4 @@
-"""A model of the hub's cache as one file, for machines without a network.
+"""A model of the hub's cache, or those of OCR, as one file, for machines without a network.
 
 The file is an uncompressed tar: `manifest.json` first (name, revision, and size and SHA-256 of every other
 member), then the files in its order. Nothing of it is used before all of it is what the manifest says. Members
@@ -24,9 +24,12 @@ from kosearch.embedding import hub
 from kosearch.embedding.checkpoint import sha256
 from kosearch.embedding.models import HEAD_NAMES
 from kosearch.errors import ModelError, UsageError
-from kosearch.system import replacing
+from kosearch.ocr.engine import pulled_files
+from kosearch.system import make_private, replacing
 
 FORMAT = "kosearch.model-archive/1"
+OCR = "ocr"
+"""What `kosearch models` calls the models by which Tesseract reads pictures. No model of the hub has such a name."""
 _MANIFEST = "manifest.json"
 _KINDS = frozenset({".json", ".safetensors", ".txt", ".model"})
 _LARGEST_MANIFEST = 1024**2
@@ -52,10 +55,24 @@ def export(name: str, target: Path, progress: Progress) -> int:
     snapshot = hub.cached(name)
     if snapshot is None:
         raise ModelError(f"{name} is not in the hub's cache", f"fetch it: kosearch models pull {name}")
+    _check_target(target)
+    with tempfile.TemporaryDirectory(prefix="kosearch-export-") as scratch:
+        return _write(hub.full_name(name), _sources(snapshot, Path(scratch)), snapshot.name, target, progress)
+
+
+def export_ocr(folder: Path, target: Path, progress: Progress) -> int:
+    """The same with the models that `kosearch models pull ocr` keeps in a folder."""
+    sources = {name: folder / name for name in pulled_files()}
+    if not all(path.is_file() for path in sources.values()):
+        raise ModelError(f"{folder} does not have the models of OCR", f"fetch them: kosearch models pull {OCR}")
+    _check_target(target)
+    revision = hashlib.sha256("".join(pulled_files().values()).encode()).hexdigest()[:40]
+    return _write(OCR, sources, revision, target, progress)
+
+
+def _check_target(target: Path) -> None:
     if target.exists():
         raise UsageError(f"{target} exists", "name a file that is not there yet")
-    with tempfile.TemporaryDirectory(prefix="kosearch-export-") as scratch:
-        return _write(name, _sources(snapshot, Path(scratch)), snapshot.name, target, progress)
 
 
 def _sources(snapshot: Path, scratch: Path) -> dict[str, Path]:
@@ -87,7 +104,7 @@ def _write(name: str, sources: dict[str, Path], revision: str, target: Path, pro
     files = [_File(path, source.stat().st_size, sha256(source)) for path, source in sources.items()]
     manifest = {
         "format": FORMAT,
-        "name": hub.full_name(name),
+        "name": name,
         "revision": revision,
         "files": [asdict(file) for file in files],
     }
@@ -106,8 +123,8 @@ def _write(name: str, sources: dict[str, Path], revision: str, target: Path, pro
     return target.stat().st_size
 
 
-def load(source: Path, progress: Progress) -> tuple[str, str]:
-    """Put the model of an archive into the hub's cache; returns its name and revision.
+def load(source: Path, progress: Progress, ocr_folder: Path) -> tuple[str, str]:
+    """Put the model of an archive into the hub's cache, or those of OCR into their folder; returns name and revision.
 
     It appears there at once, after everything in the archive was verified. Raises ModelError.
     """
@@ -117,7 +134,10 @@ def load(source: Path, progress: Progress) -> tuple[str, str]:
         with _open(source) as stream, tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=cache) as scratch:
             made = Path(scratch) / "snapshot"
             name, revision = _unpack(source, stream, made, progress)
-            _place(made, hub.folder_of(name), revision)
+            if name == OCR:
+                _place_ocr(made, ocr_folder)
+            else:
+                _place(made, hub.folder_of(name), revision)
             return name, revision
     except (tarfile.TarError, ArithmeticError, ValueError, RecursionError) as error:
         raise _damaged(source, f"it is no tar file ({error})") from error
@@ -188,6 +208,12 @@ def _read_manifest(source: Path, tar: tarfile.TarFile) -> tuple[str, str, list[_
         files = [_File(str(one["path"]), int(one["size"]), str(one["sha256"])) for one in manifest["files"]]
     except (ArithmeticError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise _damaged(source, "its manifest can't be read") from error
+    if name == OCR:
+        if {file.path: file.sha256 for file in files} != pulled_files():
+            raise ModelError(
+                f"{source} holds other models of OCR than this kosearch knows", "export them with the same version"
+            )
+        return name, revision, files
     if not hub.is_name(name) or not _REVISION.fullmatch(revision):
         raise _damaged(source, f"it names no model of the hub: {name!r} at {revision!r}")
     for file in files:
@@ -232,6 +258,13 @@ def _place(made: Path, folder: Path, revision: str) -> None:
     (folder / "trees" / f"{revision}.json").unlink(missing_ok=True)  # it may name files that were left out
     with replacing(reference) as file:
         file.write(revision.encode())
+
+
+def _place_ocr(made: Path, folder: Path) -> None:
+    make_private(folder)
+    for name in pulled_files():
+        with replacing(folder / name) as file:  # which may be on another disk than the cache
+            file.write((made / name).read_bytes())
 
 
 def _damaged(source: Path, what: str) -> ModelError:

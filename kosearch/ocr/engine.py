@@ -184,11 +184,20 @@ def pull(folder: Path, url: str = MODELS_URL) -> Path:
     Returns the folder. Raises ModelError.
     """
     for name, digest in _PINNED.items():
-        target = folder / f"{Path(name).name}.traineddata"
+        target = folder / _file_of(name)
         if not target.is_file() or hashlib.sha256(target.read_bytes()).hexdigest() != digest:
             _fetch(f"{url}/{name}.traineddata", digest, target)
     find.cache_clear()
     return folder
+
+
+def pulled_files() -> dict[str, str]:
+    """The files that `pull` puts into its folder, with their SHA-256."""
+    return {_file_of(name): digest for name, digest in _PINNED.items()}
+
+
+def _file_of(name: str) -> str:
+    return f"{Path(name).name}.traineddata"
 
 
 def _fetch(url: str, digest: str, target: Path) -> None:

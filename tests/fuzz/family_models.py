@@ -67,7 +67,7 @@ def _archive(one: Input, scratch: Path) -> str:
     os.environ["HF_HUB_CACHE"] = str(hub)
     before = sorted(scratch.rglob("*"))
     try:
-        archive.load(file, lambda *_: None)
+        archive.load(file, lambda *_: None, scratch / "ocr")
     except ModelError:
         left = [path for path in sorted(scratch.rglob("*")) if path not in before and path != hub]
         if left:
