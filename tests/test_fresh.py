@@ -182,7 +182,7 @@ class TestRefresh:
         from threading import Thread
 
         index, _ = notes
-        held = Thread(target=lambda: _hold(index, 1.0))
+        held = Thread(target=lambda: _hold(index, 3.0))
         held.start()
         assert until(lambda: index.store.written_since() is not None)
         with index.store.writer():
