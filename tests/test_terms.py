@@ -230,6 +230,7 @@ def test_terms_are_single_words_of_bounded_length(text: str) -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(texts)
+@example("0\x1bg")
 def test_a_passage_shares_every_term_of_the_same_question(text: str) -> None:
     passage, question = ANALYZER.passage_terms(text, ()), ANALYZER.question(text, operators=False)
     plain = ANALYZER.passage_terms(question.text, ())

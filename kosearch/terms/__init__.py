@@ -77,6 +77,8 @@ _COMPATIBLE = re.compile("[\u2100-\u214f\u2460-\u24ff\u3200-\u33ff\ufb00-\ufb06\
 _DOTS = re.compile("[ㆍ・･‧∙⋅•ᆞ]")
 """Middle dots of every kind are one: between words, and no letter."""
 _CONTROLS = re.compile("[\x00-\x09\x0b-\x1f\x7f]")
+_UNREADABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f]")
+"""Controls without the tab, which parts the cells of a table."""
 _CAMEL = re.compile("(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|(?<=[A-Za-z])(?=[가-힣])|(?<=[가-힣])(?=[A-Za-z])")
 """Where a file's name has words without a space between them."""
 _LATIN = re.compile(rf"(?<![^\W가-힣])[A-Za-z]{{{LEAST},}}(?![^\W가-힣])")
@@ -181,7 +183,7 @@ class Analyzer:
         if self._above[0] != above:
             self._above = (above, *self._context_terms(*above))
         _, context_terms, context_forms = self._above
-        forms = list(dict.fromkeys([*normal_forms(text), *context_forms]))
+        forms = list(dict.fromkeys([*normal_forms(_UNREADABLE.sub(" ", text)), *context_forms]))
         return {MORPHEMES: morphemes, BIGRAMS: bigrams, CONTEXT: list(context_terms), FORMS: forms}
 
     def _context_terms(self, context: str, name: str) -> tuple[list[str], list[str]]:

@@ -36,7 +36,7 @@ _UNITS = {
     "%p": ("%p", "%P", "%포인트", "퍼센트포인트", "퍼센트 포인트", "percentage points"),
     "%": ("%", "퍼센트", "프로", "percent", "per cent", "pct"),
     "pt": ("pt", "pts", "포인트", "points"),
-    "℃": ("°C", "℃", "도씨", "도", "degrees Celsius"),
+    "℃": ("°C", "℃", "도씨", "도", "degrees Celsius", "degrees"),
     "km": ("km", "킬로미터"),
     "m2": ("m2", "m²", "제곱미터", "평방미터"),
     "cm": ("cm", "센티미터"),
