@@ -85,8 +85,8 @@ def test_a_window_shows_the_page(program: Program, page: int) -> None:
     screen = subprocess.Popen(["Xvfb", "-displayfd", str(writing)], pass_fds=[writing], stderr=subprocess.DEVNULL)
     try:
         os.close(writing)
-        display = f":{os.read(reading, 16).decode().strip()}"
-        os.close(reading)
+        with open(reading, encoding="ascii") as pipe:  # up to the line's end: it is killed where nobody reads that
+            display = f":{pipe.readline().strip()}"
         environment = {**program.environment, "PATH": str(only), "DISPLAY": display, "KOSEARCH_SESSION": "4242"}
         assert Program(program.home, environment).run("open").returncode == 0
 
