@@ -21,8 +21,8 @@ complete -c kosearch -n __fish_use_subcommand -a vectors -d 'Write the vectors o
 complete -c kosearch -n __fish_use_subcommand -a embed -d 'Print the vector of each text, as a JSON array a line'
 complete -c kosearch -n __fish_use_subcommand -a similarity -d 'Print how alike two texts are, as the cosine of their vectors'
 complete -c kosearch -n __fish_use_subcommand -a eval -d 'Measure how well the search answers known questions'
-complete -c kosearch -n __fish_use_subcommand -a questions -d 'Print passages and words that might ask for each, for a person to correct'
 complete -c kosearch -n __fish_use_subcommand -a train -d 'Make the model of an index better at your own questions'
+complete -c kosearch -n __fish_use_subcommand -a questions -d 'Print passages and words that might ask for each, for a person to correct'
 complete -c kosearch -n __fish_use_subcommand -a serve -d 'Keep models and indexes loaded, so that answers come at once'
 complete -c kosearch -n __fish_use_subcommand -a mcp -d 'Let agents search: an MCP server on stdin and stdout'
 complete -c kosearch -n __fish_use_subcommand -a check -d 'Verify every row and file of an index'
@@ -199,12 +199,6 @@ complete -c kosearch -n '__fish_seen_subcommand_from eval' -l json -d 'Print one
 complete -c kosearch -n '__fish_seen_subcommand_from eval' -s q -l quiet -d 'Print no progress and no notes'
 complete -c kosearch -n '__fish_seen_subcommand_from eval' -s h -l help -d 'Show this message and exit'
 
-complete -c kosearch -n '__fish_seen_subcommand_from questions' -l sample -x -d 'How many passages'
-complete -c kosearch -n '__fish_seen_subcommand_from questions' -l seed -x -d 'Which ones'
-complete -c kosearch -n '__fish_seen_subcommand_from questions' -s i -l index -x -a '(__kosearch_names index; __fish_complete_directories)' -d 'Which index: a name, or a folder'
-complete -c kosearch -n '__fish_seen_subcommand_from questions' -s q -l quiet -d 'Print no progress and no notes'
-complete -c kosearch -n '__fish_seen_subcommand_from questions' -s h -l help -d 'Show this message and exit'
-
 complete -c kosearch -n '__fish_seen_subcommand_from train' -l from -x -d 'What eval takes: questions.jsonl, a folder in BEIR or TREC form; or pairs.tsv: question, tab, text'
 complete -c kosearch -n '__fish_seen_subcommand_from train' -l out -x -d 'Where the model is written, if it is better'
 complete -c kosearch -n '__fish_seen_subcommand_from train' -l qrels -r -F -d 'QUESTIONS is TREC topics, judged by FILE'
@@ -214,6 +208,12 @@ complete -c kosearch -n '__fish_seen_subcommand_from train' -l device -x -a 'aut
 complete -c kosearch -n '__fish_seen_subcommand_from train' -l json -d 'Print one JSON object'
 complete -c kosearch -n '__fish_seen_subcommand_from train' -s q -l quiet -d 'Print no progress and no notes'
 complete -c kosearch -n '__fish_seen_subcommand_from train' -s h -l help -d 'Show this message and exit'
+
+complete -c kosearch -n '__fish_seen_subcommand_from questions' -l sample -x -d 'How many passages'
+complete -c kosearch -n '__fish_seen_subcommand_from questions' -l seed -x -d 'Which ones'
+complete -c kosearch -n '__fish_seen_subcommand_from questions' -s i -l index -x -a '(__kosearch_names index; __fish_complete_directories)' -d 'Which index: a name, or a folder'
+complete -c kosearch -n '__fish_seen_subcommand_from questions' -s q -l quiet -d 'Print no progress and no notes'
+complete -c kosearch -n '__fish_seen_subcommand_from questions' -s h -l help -d 'Show this message and exit'
 
 complete -c kosearch -n '__fish_seen_subcommand_from serve' -s d -l detach -d 'Start it in the background, and return'
 complete -c kosearch -n '__fish_seen_subcommand_from serve' -l stop -d 'End those that run'
