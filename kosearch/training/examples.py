@@ -130,14 +130,14 @@ def _plain(text: str) -> str:
 def _merged(examples: Iterable[Example], notes: tuple[str, ...] = ()) -> Examples:
     """Each question once, with all that answers it."""
     found: dict[str, Example] = {}
-    count = 0
-    for count, one in enumerate(examples, 1):  # noqa: B007 - how many there were
+    every = list(examples)
+    for one in every:
         key = _plain(one.text)
         pages = dict(found[key].answers) if key in found else {}
         for path, some in one.answers.items():
             pages[path] = pages.get(path, frozenset()) | some
         found[key] = Example(key, pages)
-    twice = count - len(found)
+    twice = len(every) - len(found)
     if twice:
-        notes = (*notes, f"{twice} of {count} lines ask what another one asks: each question counts once")
+        notes = (*notes, f"{twice} of {len(every)} lines ask what another one asks: each question counts once")
     return Examples(tuple(found.values()), notes)
