@@ -191,7 +191,7 @@ def test_an_archive_whose_header_claims_30_gigabytes(
         file.write(header.tobuf(tarfile.GNU_FORMAT))
         file.truncate(31 << 30)  # a hole, which takes no room
     with pytest.raises(ModelError, match=r"model\.tar"):
-        archive.load(tmp_path / "model.tar", lambda *_: None)
+        archive.load(tmp_path / "model.tar", lambda *_: None, tmp_path / "ocr")
     assert list((tmp_path / "hub").iterdir()) == []
 
 
@@ -202,7 +202,7 @@ def test_an_archive_of_headers_in_headers(tmp_path: Path, monkeypatch: pytest.Mo
     record = b"12 path=a.b\n".ljust(512, b"\0")
     (tmp_path / "model.tar").write_bytes((header.tobuf(tarfile.USTAR_FORMAT) + record) * 20_000)
     with pytest.raises(ModelError, match="not a whole model archive"):
-        archive.load(tmp_path / "model.tar", lambda *_: None)
+        archive.load(tmp_path / "model.tar", lambda *_: None, tmp_path / "ocr")
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(ModelError, match="pipe can't be imported"):
-        archive.load(tmp_path / "pipe", lambda *_: None)
+        archive.load(tmp_path / "pipe", lambda *_: None, tmp_path / "ocr")
