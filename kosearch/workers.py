@@ -409,8 +409,12 @@ _BOOTSTRAP = "import sys; sys.path[:] = sys.argv[1:]; from kosearch.workers impo
 
 def serve() -> None:
     """The worker's side: answer items until the parent is gone. Nothing printed here reaches the parent's streams."""
-    null = os.open(os.devnull, os.O_RDWR)
     requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    try:
+        null = os.open(os.devnull, os.O_RDWR)
+    except OSError as error:  # a container without it: what libraries print has nowhere to go
+        _send(answers, _line(error))
+        return
     os.dup2(null, 0)
     os.dup2(null, 1)
     system.reset_signals()

@@ -120,7 +120,7 @@ def examples(block: str) -> list[tuple[str, str]]:
 
 def test_the_test_command_is_the_one_that_ci_runs() -> None:
     command = blocks(README, "sh")[1].strip()
-    assert command == "pip install -e '.[dev]' && pytest"
+    assert command == "pip install -e '.[dev]' && pytest -n auto --dist worksteal"
     assert f"\n{command}\n" in (ROOT / ".ci/run").read_text(encoding="utf-8")
     assert len(blocks(README, "sh")) == 2
 

@@ -45,6 +45,11 @@ DAYS = {
         'exec unshare -m sh -c \'mount -t tmpfs -o size=4k none "$folder" && head -c 4096 /dev/zero >"$folder/x";'
         ' TMPDIR="$folder" exec "$@"\' sh "$@"'
     ),
+    "no /dev/null": Day(
+        'exec unshare -m sh -c \'mount -t tmpfs none /dev && exec "$@"\' sh "$@"',
+        (7,),
+        "such file or directory: '/dev/null'",
+    ),
     "no TMPDIR": Day('TMPDIR=/nonexistent exec "$@"'),
     "the current folder is deleted": Day(
         'cd "$folder" && rmdir "$folder" && exec "$@"', (2,), "the current folder is no longer there"
