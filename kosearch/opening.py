@@ -20,7 +20,7 @@ from kosearch.config import Settings, index_directory, index_names
 from kosearch.errors import IndexMismatch, IndexMissing, IndexStateError, KosearchError, ModelError, UsageError
 from kosearch.index import Identity, Store, kind_of, user_secret
 from kosearch.passages import CONTEXT
-from kosearch.records import TokenOffsets
+from kosearch.records import TokenCounter
 from kosearch.system import usable_cores
 
 if TYPE_CHECKING:
@@ -323,13 +323,13 @@ class Opened:
             self._first_embedder = None
         return self.embedder.embed_passages(texts, progress)
 
-    def token_count(self, text: str) -> int:
-        """Into how many tokens of the model a text falls."""
-        return len(self._token_offsets(text))
+    def token_count(self, texts: Sequence[str]) -> Sequence[int]:
+        """Into how many tokens of the model each of a few short texts falls."""
+        return self._token_counter(texts)
 
     @cached_property
-    def _token_offsets(self) -> TokenOffsets:
-        return embedding.token_offsets(self.model)
+    def _token_counter(self) -> TokenCounter:
+        return embedding.token_counter(self.model)
 
     def embed_queries(self, texts: Sequence[str]) -> Vectors:
         """The same for questions."""

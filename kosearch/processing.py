@@ -132,9 +132,9 @@ class DocumentProcessor:
         self._rules = rules
         self.words = words
 
-    def sharing(self, analyzer: Analyzer) -> Self:
-        """Itself, with an analyzer by these words that is loaded already: for use in the process that has it."""
-        self._analyzer = analyzer
+    def sharing(self, analyzer: Analyzer, tokens: TokenOffsets) -> Self:
+        """Itself, with an analyzer by these words and the model's tokens that others use too, in one process."""
+        self._analyzer, self._tokens = analyzer, tokens
         return self
 
     def warm(self) -> None:

@@ -22,6 +22,8 @@ MAX_TITLE = 500
 
 TokenOffsets = Callable[[str], Sequence[tuple[int, int]]]
 """Text → the [start, end) spans of a model's tokens: code points, ascending, no special tokens."""
+TokenCounter = Callable[[Sequence[str]], Sequence[int]]
+"""Texts → into how many tokens of a model each falls, special tokens not counted: a usual word is one."""
 
 
 class Reason(StrEnum):

@@ -180,4 +180,6 @@ ODD = st.sampled_from(["  ", "　", "\t", "\r\n", "\u200b", "é", "각", "🎉",
 @given(texts=st.lists(st.lists(st.text(max_size=12) | ODD, max_size=8).map("".join), min_size=8, max_size=20))
 def test_few_texts_have_the_tokens_of_the_whole_vocabulary(texts: list[str], cache_dir: Path) -> None:
     model, tokenizer = _bundled(cache_dir)
-    assert FewTokens(model).ids(texts) == [encoding.ids for encoding in tokenizer.encode_batch(texts)]
+    few, encodings = FewTokens(model), tokenizer.encode_batch(texts)
+    assert few.ids(texts) == [encoding.ids for encoding in encodings]
+    assert few.counts(texts) == [len(encoding.ids) - sum(encoding.special_tokens_mask) for encoding in encodings]

@@ -44,7 +44,7 @@ from kosearch.system import available_memory, replacing
 
 if TYPE_CHECKING:
     from kosearch.embedding.torch_embedder import TorchEmbedder
-    from kosearch.records import Vectors
+    from kosearch.records import TokenCounter, Vectors
 
 __all__ = [
     "BUNDLED",
@@ -69,6 +69,7 @@ __all__ = [
     "names_here",
     "require_memory",
     "resolve",
+    "token_counter",
     "token_offsets",
     "truncated",
 ]
@@ -181,6 +182,19 @@ def load_for_few(model: AnyModel, device: str = "auto") -> FewEmbedder | None:
     from kosearch.embedding import numpy_encoder
 
     return numpy_encoder.NumpyEmbedder(model) if numpy_encoder.supports(model) else None
+
+
+def token_counter(model: AnyModel) -> TokenCounter:
+    """What tells into how many tokens each of a few short texts falls, without loading a large vocabulary.
+
+    Raises ModelError where the tokenizer can't be read, at the first text.
+    """
+    if isinstance(model, Endpoint):
+        offsets = token_offsets(model)
+        return lambda texts: [len(offsets(text)) for text in texts]
+    from kosearch.embedding import numpy_encoder
+
+    return numpy_encoder.few_tokens(model).counts
 
 
 def load_rescorer(model: AnyModel, device: str = "auto") -> Rescorer:

@@ -10,7 +10,7 @@ import ctypes
 import json
 import math
 from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,7 +71,7 @@ class NumpyEmbedder:
     def __init__(self, model: Model) -> None:
         """Raises ModelError for weights that can't be read or don't fit config.json."""
         self.model = model
-        self._tokens = FewTokens(model)
+        self._tokens = few_tokens(model)
         with _problems(model):
             config: dict[str, Any] = read_json(model.directory / "config.json")
             self._tensors: dict[str, Array] = {}
@@ -245,6 +245,12 @@ def _blas_on_one_core() -> Iterator[None]:
 # Their token ids, without loading a large vocabulary.
 
 
+@lru_cache(maxsize=2)
+def few_tokens(model: Model) -> FewTokens:
+    """The token ids of the model's short texts; kept, for embedding a question and mending its slips read the same."""
+    return FewTokens(model)
+
+
 class FewTokens:
     """The token ids of short texts, special tokens included, without loading a large vocabulary.
 
@@ -261,6 +267,11 @@ class FewTokens:
         """The ids of each text. The first texts take some .05 s longer than the next."""
         with readable_tokenizer(self._path):
             return self._ids([encodable(text) for text in texts])
+
+    def counts(self, texts: Sequence[str]) -> list[int]:
+        """Into how many tokens each text falls, special tokens not counted."""
+        *each, special = map(len, self.ids([*texts, ""]))
+        return [one - special for one in each]
 
     def _ids(self, texts: Sequence[str]) -> list[list[int]]:
         from tokenizers import Tokenizer

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from kosearch.index import Snapshot, StoredPassage
 from kosearch.passages import whereabouts
-from kosearch.records import Answer, Hit, Place, Query, Score, Statistics
+from kosearch.records import Answer, Hit, Place, Query, Score, Statistics, TokenCounter
 from kosearch.scoring import NAMING, points
 from kosearch.searching import snippet
 from kosearch.searching.ranking import (
@@ -58,8 +58,7 @@ _LOOKED_AT = 50
 _TRIED = 60
 _ALIKE = 24
 """So many words with the same initials are tried, the most frequent."""
-Pieces = Callable[[str], int]
-"""Into how many tokens of the model a text falls: a usual word is one."""
+Pieces = TokenCounter
 
 
 def answers(
@@ -328,9 +327,9 @@ class _Corrector:
         near = [one for one in slips(word.casefold()) if one[0] == word[0].casefold()]
         if found := next(iter(self._known(near)), ""):
             return found
-        if self._pieces is None or self._pieces(word) < _BROKEN:
+        if self._pieces is None or self._pieces([word])[0] < _BROKEN:
             return ""
-        return next((one for one in near if self._pieces(one) == 1), "")
+        return next((one for one, count in zip(near, self._pieces(near), strict=True) if count == 1), "")
 
     def _hangul(self, word: str) -> str:
         if len(word) > _MOST_HANGUL or len(word) < 2 or self.has_all(word):
