@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kosearch.embedding import Model, load, load_for_few, load_for_queries, resolve
-from kosearch.embedding.checkpoint import load_tokenizer
-from kosearch.embedding.numpy_encoder import FewTokens, NumpyEmbedder
+from kosearch.embedding.numpy_encoder import NumpyEmbedder
+from kosearch.embedding.tokens import FewTokens, load_tokenizer
 from kosearch.errors import ModelError
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # those of other people's imports
@@ -182,4 +182,9 @@ def test_few_texts_have_the_tokens_of_the_whole_vocabulary(texts: list[str], cac
     model, tokenizer = _bundled(cache_dir)
     few, encodings = FewTokens(model), tokenizer.encode_batch(texts)
     assert few.ids(texts) == [encoding.ids for encoding in encodings]
+    for text, encoding in zip(texts, encodings, strict=True):
+        inside = [
+            span for span, special in zip(encoding.offsets, encoding.special_tokens_mask, strict=True) if not special
+        ]
+        assert few.offsets(text, whole=False) == few.offsets(text, whole=True) == inside
     assert few.counts(texts) == [len(encoding.ids) - sum(encoding.special_tokens_mask) for encoding in encodings]

@@ -46,4 +46,4 @@ def test_a_broken_tokenizer(tmp_path: Path, cache_dir: Path) -> None:
     content = {"added_tokens": [], "model": {"type": "Nonsense", "vocab": {"a": 0}}}
     model = resolve(str(write_model(tmp_path, {"tokenizer.json": json.dumps(content)})), cache_dir=cache_dir)
     with pytest.raises(ModelError, match=r"tokenizer\.json can't be read"):
-        token_offsets(model)
+        token_offsets(model)("a")

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from kosearch.embedding import bundled, checkpoint, hub
-from kosearch.embedding.checkpoint import WORD_EMBEDDINGS, load_tokenizer, tensors, token_offsets, weight_files
+from kosearch.embedding.checkpoint import WORD_EMBEDDINGS, tensors, weight_files
 from kosearch.embedding.head import Head, load_head
 from kosearch.embedding.hub import Consent
 from kosearch.embedding.models import (
@@ -39,12 +39,13 @@ from kosearch.embedding.models import (
     known,
     truncated,
 )
+from kosearch.embedding.tokens import load_tokenizer, token_counter, token_offsets
 from kosearch.errors import ModelError
 from kosearch.system import available_memory, replacing
 
 if TYPE_CHECKING:
     from kosearch.embedding.torch_embedder import TorchEmbedder
-    from kosearch.records import TokenCounter, Vectors
+    from kosearch.records import Vectors
 
 __all__ = [
     "BUNDLED",
@@ -182,19 +183,6 @@ def load_for_few(model: AnyModel, device: str = "auto") -> FewEmbedder | None:
     from kosearch.embedding import numpy_encoder
 
     return numpy_encoder.NumpyEmbedder(model) if numpy_encoder.supports(model) else None
-
-
-def token_counter(model: AnyModel) -> TokenCounter:
-    """What tells into how many tokens each of a few short texts falls, without loading a large vocabulary.
-
-    Raises ModelError where the tokenizer can't be read, at the first text.
-    """
-    if isinstance(model, Endpoint):
-        offsets = token_offsets(model)
-        return lambda texts: [len(offsets(text)) for text in texts]
-    from kosearch.embedding import numpy_encoder
-
-    return numpy_encoder.few_tokens(model).counts
 
 
 def load_rescorer(model: AnyModel, device: str = "auto") -> Rescorer:

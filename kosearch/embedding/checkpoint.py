@@ -13,7 +13,7 @@ import json
 import os
 import stat
 import struct
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast, get_args
@@ -21,8 +21,6 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast, get_args
 from kosearch.embedding.head import has_head
 from kosearch.embedding.models import (
     HEAD_NAMES,
-    AnyModel,
-    Endpoint,
     Heads,
     Layer,
     LayerKind,
@@ -30,16 +28,14 @@ from kosearch.embedding.models import (
     Pooling,
     Prompts,
     RemoteCode,
-    estimated_offsets,
     pooling_by_authors,
     prompts_by_authors,
 )
 from kosearch.errors import ModelError
-from kosearch.records import TokenOffsets
 from kosearch.system import make_private, replacing
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer
+    pass
 
 _LEGACY_POOLING: dict[str, Pooling] = {
     "pooling_mode_cls_token": "cls",
@@ -482,61 +478,3 @@ def sha256(path: Path) -> str:
     """The file's content hash, in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-# Text to token ids with the `tokenizers` library alone.
-
-
-def load_tokenizer(model: Model) -> Tokenizer:
-    """The model's tokenizer; it cuts a text after the model's length, and pads nothing."""
-    from tokenizers import Tokenizer
-
-    path = model.directory / "tokenizer.json"
-    with readable_tokenizer(path):
-        return prepared_tokenizer(Tokenizer.from_file(str(path)), model)
-
-
-@contextlib.contextmanager
-def readable_tokenizer(path: Path) -> Iterator[None]:
-    """What a tokenizer.json leads to that is none, as a ModelError: the library raises plain Exception, or panics."""
-    try:
-        yield
-    except ModelError:
-        raise
-    except BaseException as error:
-        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
-            raise
-        raise ModelError(f"{path} can't be read: {error!r:.200}", "fetch or copy the model again") from error
-
-
-def token_offsets(model: AnyModel) -> TokenOffsets:
-    """A function from a text, however long, to the spans of its tokens, or of what stands in for an endpoint's."""
-    if isinstance(model, Endpoint):
-        return estimated_offsets
-    tokenizer = load_tokenizer(model)
-    tokenizer.no_truncation()
-
-    def offsets(text: str) -> Sequence[tuple[int, int]]:
-        spans: list[tuple[int, int]] = tokenizer.encode(encodable(text), add_special_tokens=False).offsets
-        return spans
-
-    return offsets
-
-
-def encodable(text: str) -> str:
-    """The text with a question mark for each lone surrogate (bytes that were no UTF-8), which have no encoding."""
-    return text.encode("utf-8", "replace").decode("utf-8")
-
-
-def prepared_tokenizer(tokenizer: Tokenizer, model: Model) -> Tokenizer:
-    from tokenizers import normalizers, pre_tokenizers
-
-    tokenizer.no_padding()
-    if model.splits_words:
-        own = [tokenizer.pre_tokenizer] if tokenizer.pre_tokenizer else []
-        tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), *own])
-    tokenizer.enable_truncation(model.max_tokens)
-    if model.lower_case:
-        steps = [normalizers.Lowercase(), *([tokenizer.normalizer] if tokenizer.normalizer else [])]
-        tokenizer.normalizer = normalizers.Sequence(steps)
-    return tokenizer

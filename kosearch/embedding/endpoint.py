@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from kosearch.embedding.checkpoint import encodable
 from kosearch.embedding.http_client import HttpClient, Refused, RetryPolicy, is_loopback
 from kosearch.embedding.models import (
     KEY,
@@ -28,6 +27,7 @@ from kosearch.embedding.models import (
     cut_to_estimate,
     estimated_length,
 )
+from kosearch.embedding.tokens import encodable
 from kosearch.errors import ConfigError, IndexDamaged, IndexMismatch, IndexStateError, ModelError
 
 if TYPE_CHECKING:

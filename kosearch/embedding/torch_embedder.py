@@ -19,8 +19,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
-from kosearch.embedding.checkpoint import WRONG_FILES, encodable, is_bert, load_tokenizer, read_json, weight_files
+from kosearch.embedding.checkpoint import WRONG_FILES, is_bert, read_json, weight_files
 from kosearch.embedding.models import Layer, Model, Pooling
+from kosearch.embedding.tokens import encodable, load_tokenizer
 from kosearch.embedding.torch_encoder import PackedEncoder, TransformersEncoder, pays_to_tune, to_device
 from kosearch.errors import ModelError
 from kosearch.system import usable_cores
