@@ -287,8 +287,8 @@ else:
 
 
 _POLL_SECONDS = 0.2
-_BRIEF_SECONDS = 20.0
-"""Seconds that a brief holder is waited for."""
+_BRIEF_SECONDS = 60.0
+"""Seconds that a brief holder is waited for; it means to take five of them, but on an overloaded machine takes more."""
 _held: set[int] = set()
 
 
