@@ -80,7 +80,6 @@ class Joined:
 
 def _of_one_model(indexes: Sequence[Index], queries: Sequence[Query], *, warm: bool) -> list[Answer]:
     from kosearch.searching.answering import answers
-    from kosearch.terms.dictionaries import read_synonyms
 
     if len(indexes) == 1:
         return indexes[0].answers(queries, warm=warm)
@@ -101,16 +100,8 @@ def _of_one_model(indexes: Sequence[Index], queries: Sequence[Query], *, warm: b
         if not full:
             return [Answer(query.text, query.mode, (), 0, tuple(warnings)) for query in queries]
         merged, first = MergedSnapshot([snapshot for _, snapshot in full]), full[0][0]
-        meant = read_synonyms({folder: None for one, _ in full for folder in one.dictionaries})
-        found = answers(
-            queries,
-            merged,
-            first.analyzer_by(merged.identity.words),
-            first.embed_queries,
-            first.rescore,
-            meant,
-            first.token_count,
-        )
+        read = first.reader(merged, {folder: None for one, _ in full for folder in one.dictionaries})
+        found = answers(queries, merged, read, first.embed_queries, first.rescore)
         names = [one.settings.index for one, _ in full]
         return [
             replace(

@@ -10,7 +10,7 @@ import os
 import re
 import shlex
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from functools import partial
@@ -30,8 +30,10 @@ from kosearch.sources import WalkRules
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from kosearch.index import Snapshot
     from kosearch.index.contract import Globs, Ids
     from kosearch.records import Vectors
+    from kosearch.searching.answering import Read
 
 StrPath = str | bytes | os.PathLike[str]
 Item = TypeVar("Item")
@@ -475,7 +477,6 @@ class Index(Analysed):
         `warm` is for a process that asks often: graph search is loaded and used where it pays.
         """
         from kosearch.searching.answering import answers
-        from kosearch.terms.dictionaries import read_synonyms
 
         warnings: tuple[str, ...] = ()
         if self.is_foreign:  # usearch, which maps graphs, trusts what they say
@@ -487,9 +488,22 @@ class Index(Analysed):
             if not snapshot.passages:
                 why = (*warnings, self.why_empty())
                 return [Answer(one.text, one.mode, (), snapshot.generation, why) for one in queries]
-            meant, analyzer = read_synonyms(self.dictionaries), self.analyzer_by(snapshot.identity.words)
-            found = answers(queries, snapshot, analyzer, self.embed_queries, self.rescore, meant, self.token_count)
+            found = answers(queries, snapshot, self.reader(snapshot), self.embed_queries, self.rescore)
             return [self._named(one, warnings) for one in found]
+
+    def reader(self, snapshot: Snapshot, dictionaries: Iterable[Path] | None = None) -> Read:
+        """What reads questions as they are asked of this snapshot: corrected, and with the synonyms of these folders,
+        which are the index's own unless others are named. Raises UsageError for a wrong line there."""
+        from kosearch.searching.answering import read_question
+        from kosearch.terms.dictionaries import read_synonyms
+
+        return partial(
+            read_question,
+            snapshot=snapshot,
+            analyzer=self.analyzer_by(snapshot.identity.words),
+            synonyms=read_synonyms(self.dictionaries if dictionaries is None else dictionaries),
+            pieces=self.token_count,
+        )
 
     def _named(self, answer: Answer, warnings: Sequence[str]) -> Answer:
         hits = tuple(replace(hit, index=self.settings.index) for hit in answer.hits)

@@ -45,6 +45,22 @@ def test_own_questions_side_by_side(indexed: Program, questions: Path, tmp_path:
     assert all(len(line.split()) == 6 for line in (tmp_path / written[0]).read_text(encoding="utf-8").splitlines())
 
 
+def test_a_question_is_read_as_a_search_reads_it(indexed: Program, tmp_path: Path) -> None:
+    """In another keyboard mode, with a slip, and with what must not be there: what a user gets is what is measured."""
+    asked = {
+        "개ㅅㅁㅅㄷ": "manuals/rotate_keys.py",  # rotate
+        "vualt": "manuals/rotate_keys.py",
+        "water keys -espresso": "manuals/rotate_keys.py",
+    }
+    file = tmp_path / "typed.jsonl"
+    lines = [json.dumps({"question": question, "expected": name}) for question, name in asked.items()]
+    file.write_text("\n".join(lines), encoding="utf-8")
+    measured = indexed.run("eval", file, "--mode", "lexical", "--json")
+    assert measured.returncode == 0, measured.stderr
+    (system,) = json.loads(measured.stdout)["systems"]
+    assert system["measures"]["information-retrieval"]["Accuracy@1"] == 1
+
+
 def test_for_a_person(indexed: Program, questions: Path) -> None:
     plot = questions.with_name("recall.SVG")
     result = indexed.run("eval", questions, "--mode", "lexical", "--failures", "1", "--plot", plot)

@@ -188,6 +188,32 @@ def test_texts_that_differ_by_one_form_are_told_apart(library_of: Callable[..., 
     assert found == {question: f"{number}.txt" for question, number in ASKED[kind].items()}
 
 
+def test_articles_in_words_are_those_in_figures(library_of: Callable[..., Ask]) -> None:
+    articles = ["제51조", "제15조", "제12조", "제12조의2", "제17호 서식"]
+    texts = {f"{number}.txt": f"{name}(보고) 해마다 결과를 알린다.\n" for number, name in enumerate(articles)}
+    ask = library_of({**texts, "예산.txt": "예산은 51조 원이다. 해마다 결과를 알린다.\n"})
+    asked = {
+        "오십일조": "0.txt",
+        "오십일조 보고": "0.txt",
+        "십오조": "1.txt",
+        "보고에 관한 십이조": "2.txt",
+        "십이조의이": "3.txt",
+        "십칠호 서식": "4.txt",
+        "오십일조 원": "예산.txt",
+    }
+    answers = {question: ask(question) for question in asked}
+    assert {question: first(answer) for question, answer in answers.items()} == asked
+    assert not any(answer.warnings for answer in answers.values())  # nothing is corrected
+
+
+def test_a_command_line_asks_for_itself(library_of: Callable[..., Ask]) -> None:
+    lines = ["tar -xzf archive.tgz", "tar -czf archive.tgz docs", "ls -al", "rm -rf docs", "docker run -it box"]
+    ask = library_of({f"{number}.txt": f"The command is {line} here.\n" for number, line in enumerate(lines)})
+    asked = {"tar -xzf": 0, "tar -czf": 1, "ls -al": 2, "ls -al 명령": 2, "rm -rf": 3, "docker run -it": 4}
+    assert {question: first(ask(question)) for question in asked} == {one: f"{n}.txt" for one, n in asked.items()}
+    assert "4.txt" not in {Path(hit.path).name for hit in ask("command -docker").hits}
+
+
 def test_a_word_of_one_document_is_what_a_question_for_a_document_asks_for(library_of: Callable[..., Ask]) -> None:
     """Its parts stand in many documents, and 문서 번호 in some."""
     texts = {

@@ -14,6 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kosearch.terms import BIGRAMS, CONTEXT, FIELD_WEIGHTS, FIELDS, MORPHEMES, Analyzer, Question, matches, scripts
+from kosearch.terms.operators import Parsed, parse
 
 texts = st.text(
     st.one_of(
@@ -190,6 +191,50 @@ def test_the_embedder_sees_the_question_without_its_operators(analyzer: Analyzer
     assert [wanted.text for wanted in question.phrases] == ["예비 인가"]
     assert "외국" not in question.terms[MORPHEMES]
     assert analyzer.question('체스에서 "행"은 무엇인가?').text == "체스에서 행은 무엇인가?"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "tar -xzf",
+        "ls -al",
+        "ls -al 명령의 뜻",
+        "리눅스에서 rm -rf 되돌리기",
+        "$ tar -czf out.tgz docs",
+        "/usr/bin/grep -rn word",
+        "find . -name",
+        "sort -nr",
+        "git commit -am",
+        "docker run -it --rm",
+        "java -jar app.jar",
+        "javac -classpath lib",
+        "sudo apt-get install -qq",
+        "chmod +rwx file",
+        "dostuff --fast -verbosely",
+        "build -Dkey=value",
+        "백신 -m",
+    ],
+)
+def test_an_option_of_a_command_demands_nothing(line: str) -> None:
+    assert parse(line) == Parsed(line)
+
+
+@pytest.mark.parametrize(
+    ("question", "demanded"),
+    [
+        ("policy -draft", "-draft"),
+        ("leave -draft policy", "-draft"),
+        ("보고서 -pdf", "-pdf"),
+        ("java -spring", "-spring"),
+        ("docker -compose", "-compose"),
+        ("tar 압축 -리눅스", "-리눅스"),
+        ("압축 -tar", "-tar"),
+        ("jazz +blues", "+blues"),
+        ("정책 -2023", "-2023"),
+    ],
+)
+def test_a_sign_that_leaves_out_or_demands_is_no_option(question: str, demanded: str) -> None:
+    assert [demand.written for demand in parse(question).demands] == [demanded]
 
 
 def test_without_operators_a_question_is_only_words(analyzer: Analyzer) -> None:

@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from kosearch import terms
 from kosearch.config import Settings
 from kosearch.errors import UsageError
 from kosearch.evaluation.collections import (
@@ -40,8 +39,9 @@ from kosearch.opening import check_terms
 from kosearch.processing import DocumentProcessor, Processed
 from kosearch.records import Extracted, IndexProgress, Query, SourceFile
 from kosearch.scoring import RRF
+from kosearch.searching.answering import Read, embed_questions
 from kosearch.searching.ranking import Embed, Ranking, Rescore, rank, rerank
-from kosearch.terms import Analyzer
+from kosearch.terms import Question as Asking
 from kosearch.workers import Failure, Pool
 
 Ranked = Sequence[tuple[str, float]]
@@ -119,7 +119,7 @@ def experiment(
                 check_terms(snapshot.identity, library.settings)
                 task = _task(collection, qrels, snapshot)
                 systems = (settings.mode,) if models else tuple(names)
-                asked = (library.analyzer, library.embed_queries, library.rescore)
+                asked = (library.reader(snapshot), library.embed_queries, library.rescore)
                 total = len(task.texts) * len(systems)
                 results = ask(task, systems, settings.weight, snapshot, *asked)
                 for done, (question, system, ranked) in enumerate(results, 1):
@@ -215,39 +215,35 @@ def questions_task(name: str, questions: Sequence[Question], snapshot: Snapshot)
 
 
 def ask(
-    task: Task,
-    systems: Sequence[str],
-    weight: float,
-    snapshot: Snapshot,
-    analyzer: Analyzer,
-    embed: Embed,
-    rescore: Rescore,
+    task: Task, systems: Sequence[str], weight: float, snapshot: Snapshot, read: Read, embed: Embed, rescore: Rescore
 ) -> Iterator[tuple[str, str, Ranked]]:
-    """Question, system and what it found, question by question; each is analysed and embedded once."""
-    for question, text, read, vector in _read(task.texts, analyzer, embed if set(systems) != {"lexical"} else None):
+    """Question, system and what it found, question by question; each is read as a user's is, and embedded once."""
+    by_words = set(systems) == {"lexical"}
+    for name, query, question, vector in _asked(task.texts, "lexical" if by_words else "hybrid", read, embed):
         rankings: dict[str, Ranking] = {}
         for system in systems:
             mode = system if system in ("dense", "lexical") else "hybrid"
-            query = Query(text=text, mode=mode, weight=weight, rerank=RERANK)
+            wanted = replace(query, mode=mode, weight=weight, rerank=RERANK)
             if mode not in rankings:
-                rankings[mode] = rank(query, read, None if mode == "lexical" else vector, snapshot)
+                rankings[mode] = rank(wanted, question, None if mode == "lexical" else vector, snapshot)
             ranking = rankings[mode]
             if system == "rrf":
                 ranking = by_ranks(ranking)
             elif system == "rerank":
-                ranking = rerank(query, read, ranking, snapshot, rescore)
-            yield question, system, task.judged(question, ranking)
+                ranking = rerank(wanted, question, ranking, snapshot, rescore)
+            yield name, system, task.judged(name, ranking)
 
 
-def _read(
-    texts: Mapping[str, str], analyzer: Analyzer, embed: Embed | None
-) -> Iterator[tuple[str, str, terms.Question, NDArray[np.float32] | None]]:
+def _asked(
+    texts: Mapping[str, str], mode: str, read: Read, embed: Embed
+) -> Iterator[tuple[str, Query, Asking, NDArray[np.float32] | None]]:
     """Questions as both sides take them; many are embedded at once, which costs half of one by one."""
     rest = iter(texts.items())
-    while some := list(islice(rest, _EMBEDDED_AT_ONCE)):
-        read = [analyzer.question(text, operators=False) for _, text in some]
-        vectors = embed([one.text for one in read]) if embed else [None] * len(read)
-        yield from ((*asked, one, vector) for asked, one, vector in zip(some, read, vectors, strict=True))
+    while some := dict(islice(rest, _EMBEDDED_AT_ONCE)):
+        queries = [Query(text=text, mode=mode) for text in some.values()]
+        questions = [read(query) for query in queries]
+        vectors = embed_questions(queries, questions, embed)
+        yield from zip(some, queries, questions, vectors, strict=True)
 
 
 def by_ranks(ranking: Ranking) -> Ranking:

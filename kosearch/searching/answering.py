@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -30,7 +30,7 @@ from kosearch.searching.ranking import (
     rank,
     rerank,
 )
-from kosearch.terms import BIGRAMS, CONTEXT, MORPHEMES, Analyzer, Question, matches
+from kosearch.terms import BIGRAMS, CONTEXT, FORMS, MORPHEMES, Analyzer, Question, matches
 from kosearch.terms.dictionaries import Synonyms
 from kosearch.terms.scripts import initials, is_syllables, slips, typed_as_hangul, typed_as_latin
 
@@ -59,19 +59,13 @@ _TRIED = 60
 _ALIKE = 24
 """So many words with the same initials are tried, the most frequent."""
 Pieces = TokenCounter
+Read = Callable[[Query], Question]
+"""`read_question` by the passages, words and synonyms of an index: who asks it and who measures it have the same."""
 
 
-def answers(
-    queries: Sequence[Query],
-    snapshot: Snapshot,
-    analyzer: Analyzer,
-    embed: Embed,
-    rescore: Rescore,
-    synonyms: Synonyms = NO_SYNONYMS,
-    pieces: Pieces | None = None,
-) -> list[Answer]:
+def answers(queries: Sequence[Query], snapshot: Snapshot, read: Read, embed: Embed, rescore: Rescore) -> list[Answer]:
     """The best passages of one generation for each question."""
-    questions = [_read(query, snapshot, analyzer, synonyms, pieces) for query in queries]
+    questions = [read(query) for query in queries]
     vectors = embed_questions(queries, questions, embed)
     found = []
     for query, question, vector in zip(queries, questions, vectors, strict=True):
@@ -83,12 +77,18 @@ def answers(
     return found
 
 
-def _read(query: Query, snapshot: Snapshot, analyzer: Analyzer, synonyms: Synonyms, pieces: Pieces | None) -> Question:
+def read_question(
+    query: Query,
+    snapshot: Snapshot,
+    analyzer: Analyzer,
+    synonyms: Synonyms = NO_SYNONYMS,
+    pieces: Pieces | None = None,
+) -> Question:
     """The question, corrected where its words stand nowhere, and with what its words mean here."""
     question = analyzer.question(query.text, exact=query.exact)
     if query.exact or not question.text:
         return question
-    statistics = snapshot.statistics({name: list(weights) for name, weights in question.terms.items()})
+    alone, statistics = _looked_up(question, analyzer, snapshot)
     others = synonyms.others(question.text)
     if not others and (text := corrected(question, statistics, analyzer, snapshot, pieces)):
         note = f"no passage has every word of the question as it was typed: searched for {text}; --exact does not"
@@ -102,19 +102,25 @@ def _read(query: Query, snapshot: Snapshot, analyzer: Analyzer, synonyms: Synony
             phrases=question.phrases,
         )
         others = synonyms.others(text)
-    if question.sought and not others:
-        question = _bare(question, analyzer, snapshot)
+        alone, statistics = _looked_up(question, analyzer, snapshot)
+    if alone and not others:
+        question = _bare(question, alone, statistics, snapshot)
     return analyzer.widened(question, others) if others else question
 
 
-def _bare(question: Question, analyzer: Analyzer, snapshot: Snapshot) -> Question:
+def _looked_up(question: Question, analyzer: Analyzer, snapshot: Snapshot) -> tuple[Question | None, Statistics]:
+    """The question's one word that names something, as a question that demands it, and the counts of both's terms."""
+    alone = analyzer.question(f'+"{question.sought}"') if question.sought else None
+    wanted = {name: {*weights, *(alone.terms[name] if alone else ())} for name, weights in question.terms.items()}
+    return alone, snapshot.statistics({name: list(terms) for name, terms in wanted.items()})
+
+
+def _bare(question: Question, alone: Question, statistics: Statistics, snapshot: Snapshot) -> Question:
     """The question as its one word that names something, where hardly a document has that, or none has it together
     with the question's others: they would outvote it, by meaning and by word."""
-    alone = analyzer.question(f'+"{question.sought}"')
     if not alone.must:
         return question
-    most = points(alone.terms, snapshot.statistics({name: list(weights) for name, weights in alone.terms.items()}))
-    ids = snapshot.lexical(most, _LOOKED_AT, required=[alone.must[0].alternatives])
+    ids = snapshot.lexical(points(alone.terms, statistics), _LOOKED_AT, required=[alone.must[0].alternatives])
     having = {number: terms for number, terms in zip(ids, snapshot.terms(ids), strict=True) if matches(alone, terms)}
     around = set(question.terms[MORPHEMES]).difference(alone.terms[MORPHEMES])
     apart = around and not any(around.issubset(terms[MORPHEMES]) for terms in having.values())
@@ -283,6 +289,9 @@ def corrected(
     counts = statistics.frequencies
     words = question.terms[MORPHEMES]
     is_known = {word: counts[MORPHEMES][word] + counts[CONTEXT][word] > 0 for word in words}
+    for forms, written in question.written.items():  # 오십일조 stands where 제51조 does
+        if any(counts[FORMS].get(form) for form in forms):
+            is_known |= dict.fromkeys(written, True)
     has_jamo = re.search("[ㄱ-ㅣ]", question.text) is not None
     if (all(is_known.values()) and not has_jamo) or not snapshot.passages:
         return ""

@@ -6,10 +6,6 @@ white space passed over: these find a part of a compound, a name that the analys
 and a word with a space too many. Hanja and kana become single characters and pairs of them. Other words stay whole,
 English ones as their stems; a number also stands with its unit. Hanja are read as Hangul besides, and what can be
 written in many ways has one form more (`normal_forms`). A file's name gives its pairs of syllables too.
-
-A question's operators are "a phrase", +must and -not, where a person would mean them: a sign or a quotation mark is
-more often a part of the text (-18℃, +82, a list, a sentence that somebody said). What is not clearly an operator
-demands nothing.
 """
 
 from __future__ import annotations
@@ -30,13 +26,14 @@ from kosearch.system import address_space
 from kosearch.terms import dictionaries
 from kosearch.terms.loanwords import LEAST
 from kosearch.terms.normal_forms import normal_forms, placed_forms
+from kosearch.terms.operators import parse
 from kosearch.terms.scripts import has_hanja, read_hanja
 
 if TYPE_CHECKING:
     from kiwipiepy import Kiwi, Token
 
 
-RULES = "4"
+RULES = "5"
 """Changes whenever a text may give other terms than before: `kosearch index` then makes those of an index anew."""
 
 MORPHEMES, BIGRAMS, CONTEXT, FORMS = "morphemes", "bigrams", "context", "forms"
@@ -91,6 +88,7 @@ _LONGER_PARTICLES = (
 )
 _PARTICLES = frozenset([*"은는이가을를의에와과도로만나랑께야여요다고지며면서든", *_LONGER_PARTICLES.split()])
 _OVER_AND_OVER = 6
+_FEW_WORDS = 6
 _UNSEEN = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _JOINING = " \t\n\r\f\v\xa0\u3000·"
@@ -540,72 +538,3 @@ LOOKED_THROUGH = frozenset(f"{_WHERE} {_STANDS} document file text number page r
 
 ASKING_ENGLISH = frozenset(_ENGLISH.split())
 """Passed over only in questions without Hangul, and not in capitals: IT, US and WHO are names."""
-
-_OPERATOR = re.compile(r'(?<!\S)(?:(?P<sign>[+-]?)"(?P<phrase>[^"]*)"|(?P<mark>[+-])(?P<word>\w[^\s"]*))')
-_YEAR = re.compile(r"(?:19|20)\d\d")
-_COUNTED = re.compile(r"\d[\d.,]*(?:년|월|일|분기|반기|조|항|호|차|회|장|절|학년|기|층|동|반|과|팀|개|명|건|번)\S*")
-_SAID = re.compile(r"\s?(?:이?라|하)?(?:고|며|는|면서)(?![가-힣])|\s?(?:이?라|하)(?:고|며|는|면서|지|던)")
-_LONG = 200
-"""Code points from which on a question is a text that was pasted."""
-_FEW_WORDS = 6
-_WORDS = 6
-"""So many words beside its quotations make a question a sentence that quotes somebody."""
-
-
-@dataclass(frozen=True, slots=True)
-class Demand:
-    """A word or phrase that a passage must have (+, or none for a phrase) or must not (-), as it was written."""
-
-    sign: str
-    words: str
-    written: str
-
-
-@dataclass(frozen=True, slots=True)
-class Parsed:
-    """A question without its operators, and what they demand."""
-
-    plain: str
-    demands: tuple[Demand, ...] = ()
-    notes: tuple[str, ...] = ()
-
-
-def parse(text: str) -> Parsed:
-    """Take a question apart. What must not be there is no part of `plain`; what must is."""
-    found = list(_OPERATOR.finditer(text))
-    if sum(map(bool, map(str.strip, text.splitlines()))) > 1 or len(text) > _LONG:
-        notes = ("the question is a longer text: its signs and quotation marks demand nothing",) if found else ()
-        return Parsed(_plain(text), notes=notes)
-    demands: list[Demand] = []
-    said = len(re.sub(r'"[^"]*"', " ", text).split()) >= _WORDS
-    plain, end, kept = "", 0, 0
-    for operator in found:
-        sign, words = operator["sign"] or operator["mark"] or "", operator["phrase"] or operator["word"] or ""
-        is_said = not sign and (said or _SAID.match(text, operator.end()) is not None)
-        kept += is_said
-        if is_said or (operator["word"] and not _is_operator(sign, words, operator.start())):
-            continue
-        plain += text[end : operator.start()] + ("" if sign == "-" else words)
-        end = operator.end()
-        if words.strip():
-            demands.append(Demand(sign, words, operator.group()))
-    plain += text[end:]
-    notes = ()
-    if kept:
-        notes = ('the quotation marks are read as a part of the sentence; +"…" demands a phrase',)
-    elif plain.count('"') % 2:
-        notes = ("a quotation mark is not closed: the words behind it are no phrase",)
-    return Parsed(_plain(plain), tuple(demands), notes)
-
-
-def _is_operator(sign: str, word: str, start: int) -> bool:
-    """-18℃ and +82 are numbers with a sign; 3월 has none, and a year behind other words is wanted, or not."""
-    if len(word) == 1 and word.isascii() and word.isalpha():  # a command's option: git commit -m
-        return False
-    if not word[0].isdigit() or _COUNTED.fullmatch(word):
-        return True
-    return start > 0 and _YEAR.fullmatch(word) is not None
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.replace('"', " ").split())

@@ -74,7 +74,7 @@ _NO_CODES = _MONTHS.keys() | set(_COUNTING.split())
 """Words before a number that are no part of a code."""
 
 _WORTH_A_LOOK = re.compile(
-    rf"[\d½¼¾⅐-⅞]|분의|[{_SINO}]\s?(?:원|달러|퍼센트|프로|도|명)|제\s?[{_SINO}]|[{_SINO}유시]월|[십백천만억]"
+    rf"[\d½¼¾⅐-⅞]|분의|[{_SINO}]\s?(?:원|달러|퍼센트|프로|도|명)|제\s?[{_SINO}]|[{_SINO}]조\s[{_SINO}]{{1,3}}항|[{_SINO}유시]월|[십백천만억]"
     r"|[한두세네섯곱덟홉열]\s?시|[AaPp][Mm]\b"
 )
 
@@ -137,11 +137,13 @@ _CODE_APART = re.compile(
 )
 
 _ARTICLE = re.compile(
-    rf"(?:(?P<ordinal>제)\s?(?P<n>\d{{1,5}}|[{_SINO[1:14]}]{{1,6}})|(?<![\d.,가-힣])(?P<bare>\d{{1,4}}))\s?"
+    rf"(?:(?P<ordinal>제)\s?(?P<n>\d{{1,5}}|[{_SINO[1:14]}]{{1,6}})|(?<![\d.,가-힣])(?P<bare>\d{{1,4}})"
+    rf"|(?<![\d가-힣])(?P<said>[{_SINO[1:12]}]{{1,6}}(?=[가-힣])))\s?"
     rf"(?P<kind>조|항|호|장|절|편|관)(?:\s?의\s?(?P<branch>\d{{1,3}})(?!\d)"
-    rf"|의(?P<spelled>[{_SINO[1:11]}]{{1,3}})(?![가-힣]))?(?:(?:\s?제?\s?(?P<part>\d{{1,3}})|\s?제\s?(?P<whole>[{_SINO[1:11]}]{{1,3}}))\s?항)?"
+    rf"|의(?P<spelled>[{_SINO[1:11]}]{{1,3}})(?![가-힣]))?(?:(?:\s?제?\s?(?P<part>\d{{1,3}})|(?:\s?제\s?|\s(?!사))(?P<whole>[{_SINO[1:11]}]{{1,3}}))\s?항)?"
     r"(?P<after>\s?[가-힣\d]?)"
 )
+_PARTICLES = tuple("은는이가을를의에와과도로만및")
 _TRILLIONS = re.compile(rf"\s?\d[\d,.]*\s?[십백천]?억|\s?[{_SINO[:13]}]+억")
 _ENGLISH_ARTICLE = re.compile(r"(?:\b[Aa]rt(?:icle|\.)|§)\s?(\d{1,4})\b")
 
@@ -303,9 +305,13 @@ def _codes(text: str, taken: bytearray) -> Iterator[Placed]:
 
 def _articles(text: str, taken: bytearray) -> Iterator[Placed]:
     for found in _free(_ARTICLE, text, taken):
-        kind, written = found["kind"], found["n"] or found["bare"]
+        kind, written = found["kind"], found["n"] or found["bare"] or found["said"]
         after = (found["after"] or "").strip()
-        if not found["ordinal"] and (kind != "조" or after in tuple("원달유엔억만천개명건")):
+        if not found["ordinal"] and after in tuple("원달유엔억만천개명건"):
+            continue
+        if found["bare"] and kind != "조":
+            continue
+        if found["said"] and not _says_article(found):
             continue
         if (
             kind == "조" and not found["ordinal"] and _TRILLIONS.match(text, found.start("after"))
@@ -321,6 +327,19 @@ def _articles(text: str, taken: bytearray) -> Iterator[Placed]:
         yield name, *place
     for found in _free(_ENGLISH_ARTICLE, text, taken):
         yield _placed(f"a{int(found[1])}조", found)
+
+
+def _says_article(found: re.Match[str]) -> bool:
+    """Whether Korean words without 제 before them name an article: 오십일조, 십칠호, 삼조 이항.
+
+    구조, 백호 and 십일조, the tithe, are words of their own, and so is what goes on otherwise than with a particle.
+    """
+    if found["kind"] == "조" and (found["part"] or found["whole"]):
+        return True
+    if found["kind"] not in "조항호장절" or len(found["said"]) < 2 or not _means_number(found["said"]):
+        return False
+    named, after = found["said"] + found["kind"], found["after"]
+    return named != "십일조" and (not after or after[0].isspace() or after in _PARTICLES)
 
 
 def _fractions(text: str, taken: bytearray) -> Iterator[Placed]:

@@ -27,6 +27,7 @@ from kosearch.evaluation import collection_task
 from kosearch.evaluation.collections import Collection, read_collection
 from kosearch.library import Index
 from kosearch.records import WEAK, Query
+from kosearch.searching.answering import embed_questions
 from kosearch.searching.ranking import Ranking, rank
 
 QUESTIONS = 200
@@ -108,18 +109,19 @@ def asked(collection: Collection, others: Sequence[Collection], indexes: Path) -
     library = Index(load({"index": str(indexes / collection.name)}))
     firsts: list[First] = []
     with library.store.snapshot(warm=True) as snapshot:
-        judged = collection_task(collection, snapshot).judged
+        judged, read = collection_task(collection, snapshot).judged, library.reader(snapshot)
         for asking in others:
             if korean(asking) != korean(collection):
                 continue
             drawn = random.Random(0).sample(asking.queries, min(QUESTIONS, len(asking.queries)))
-            questions = [library.analyzer.question(query.text, operators=False) for query in drawn]
-            vectors = library.embed_queries([question.text for question in questions])
-            for query, question, vector in zip(drawn, questions, vectors, strict=True):
-                ranking = rank(Query(text=query.text), question, vector, snapshot)
+            queries = [Query(text=query.text) for query in drawn]
+            questions = [read(query) for query in queries]
+            vectors = embed_questions(queries, questions, library.embed_queries)
+            for query, wanted, question, vector in zip(drawn, queries, questions, vectors, strict=True):
+                ranking = rank(wanted, question, vector, snapshot)
                 kind = "none"
                 if asking is collection:
-                    best = judged(query.id, ranking)[0][0]
+                    best = next((document for document, _ in judged(query.id, ranking)), "")
                     kind = "right" if collection.qrels[query.id].get(best, 0) > 0 else "wrong"
                 firsts.append(First(collection.name, asking.name, kind, *first(ranking)))
             none = [one.sure for one in firsts if one.asking == asking.name and asking is not collection]

@@ -29,6 +29,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
@@ -38,7 +39,7 @@ import numpy as np
 
 from kosearch.index import SqliteStore, Writer, files, vectors
 from kosearch.records import Query
-from kosearch.searching.answering import answers
+from kosearch.searching.answering import answers, read_question
 from kosearch.searching.ranking import CANDIDATES
 from tests.benchmarks import _synthetic
 from tests.benchmarks._growth import growth_plot
@@ -201,7 +202,8 @@ def hybrid(index: SqliteStore, asked: Asked, *, warm: bool) -> float:
     analyzer: Any = _Read(asked)
     begun = time.perf_counter()
     with index.snapshot(warm=warm) as snapshot:
-        (answer,) = answers([Query(asked.question.text)], snapshot, analyzer, lambda _: asked.vector[None], _unasked)
+        read = partial(read_question, snapshot=snapshot, analyzer=analyzer)
+        (answer,) = answers([Query(asked.question.text)], snapshot, read, lambda _: asked.vector[None], _unasked)
     assert answer.hits
     assert not answer.warnings, answer.warnings
     return 1000 * (time.perf_counter() - begun)
@@ -217,7 +219,7 @@ class _Read:
     def __init__(self, asked: Asked) -> None:
         self._asked = asked
 
-    def question(self, text: str) -> Any:
+    def question(self, text: str, **_: Any) -> Any:
         return self._asked.question
 
 
