@@ -206,6 +206,41 @@ def test_articles_in_words_are_those_in_figures(library_of: Callable[..., Ask]) 
     assert not any(answer.warnings for answer in answers.values())  # nothing is corrected
 
 
+def test_opposites_and_exchanged_parties_are_told_apart(library_of: Callable[..., Ask]) -> None:
+    contract = "물품 공급 계약서\n갑: {}\n을: {}\n을은 물품을 납품하고 갑은 대금을 치른다.\n"
+    lease = "임대인 {}와 임차인 {}는 아파트의 임대차 계약을 맺는다. 보증금은 오천만 원이다.\n"
+    texts = {
+        "갑을.txt": contract.format("한빛전자 주식회사", "푸른물산 주식회사"),
+        "을갑.txt": contract.format("푸른물산 주식회사", "한빛전자 주식회사"),
+        "김박.txt": lease.format("김철수", "박영희"),
+        "박김.txt": lease.format("박영희", "김철수"),
+        "금지.txt": "시설 이용 안내\n도서관에는 반려동물의 출입을 금지한다. 안내견은 예외로 한다.\n",
+        "허용.txt": "시설 이용 안내\n공원에는 반려동물이 들어올 수 있다. 목줄을 매어야 한다.\n",
+        "자전거.txt": "시설 이용 안내\n공원에는 자전거의 출입을 허용한다. 속도를 줄여야 한다.\n",
+        "개방.txt": "주차장은 주말에 개방한다. 요금은 없다.\n",
+        "폐쇄.txt": "주차장은 주말에 개방하지 않는다. 요금은 없다.\n",
+        "smoking.txt": "Smoking is allowed in the garden. Please respect others.\n",
+        "no smoking.txt": "Smoking is not allowed in the garden. Please respect others.\n",
+    }
+    asked = {
+        "을이 푸른물산인 계약": "갑을.txt",
+        "을이 한빛전자인 계약": "을갑.txt",
+        "갑 푸른물산 을 한빛전자 계약": "을갑.txt",
+        "임대인이 박영희인 계약": "박김.txt",
+        "박영희가 임차인인 계약": "김박.txt",
+        "반려동물 출입 허용": "허용.txt",
+        "반려동물 출입 금지": "금지.txt",
+        "주차장 주말 개방": "개방.txt",
+        "주차장 주말 미개방": "폐쇄.txt",
+        "smoking not allowed in the garden": "no smoking.txt",
+        "smoking allowed in the garden": "smoking.txt",
+    }
+    ask = library_of(texts)
+    assert {question: first(ask(question)) for question in asked} == asked
+    without = library_of({name: text for name, text in texts.items() if name != "허용.txt"})
+    assert first(without("반려동물 출입 허용")) == "금지.txt"  # what is about it comes before what is allowed
+
+
 def test_a_command_line_asks_for_itself(library_of: Callable[..., Ask]) -> None:
     lines = ["tar -xzf archive.tgz", "tar -czf archive.tgz docs", "ls -al", "rm -rf docs", "docker run -it box"]
     ask = library_of({f"{number}.txt": f"The command is {line} here.\n" for number, line in enumerate(lines)})

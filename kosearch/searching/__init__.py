@@ -55,6 +55,13 @@ def snippet(text: str, question: str, size: int) -> tuple[int, int]:
     return start, min(end, start + max(size, 1))
 
 
+def best_sentence(text: str, question: str) -> str:
+    """The sentence that shares most with the question; the first where nothing is shared."""
+    start, _ = snippet(text, question, 1)
+    found = _PIECE.match(text, start)
+    return found.group() if found else ""
+
+
 def _shapes(question: str) -> tuple[set[str], set[str]]:
     words = {run.group().casefold() for run in _RUNS.finditer(unicodedata.normalize("NFC", question))}
     grams = {word[i : i + _STEM] for word in words if _is_cjk(word[0]) for i in range(len(word) - _STEM + 1)}

@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -27,6 +27,7 @@ from kosearch.records import Hit, Passage, Query, Reason, Score, Statistics
 from kosearch.scoring import (
     CANDIDATES,
     FULL_MATCH,
+    K1,
     NAMING,
     NEIGHBOURS,
     bm25,
@@ -42,6 +43,7 @@ from kosearch.scoring import (
     proximity,
     scale_both,
 )
+from kosearch.searching.claims import AGREES, DENIES, Claims, claims
 from kosearch.sources import ReadError, read
 from kosearch.terms import CONTEXT, FORMS, MORPHEMES, Question, is_name_pair, matches
 from kosearch.terms.dictionaries import NEAR, SAME
@@ -60,9 +62,15 @@ Rescore = Callable[[str, Sequence[str]], Vectors]
 BESIDE = 0.5
 """What the same word in other letters counts in passages without the question's, where others have that; a word that is
 only near counts for nothing there: meaning finds it."""
-NAMED = 1.6
+NAMED = K1 + 1 + NEIGHBOURS
 """What a file whose name has all of the question's pairs of syllables gets, as a share of what the question is worth:
-who asks for what a file is called wants that file, and not another that speaks of it."""
+the most that a text can get which has its words over and over and side by side. Who asks for what a file is called
+wants that file, and not another that speaks of it."""
+JUDGED = 20
+"""So many of the first passages are looked at for what they say to a question's claims."""
+FAR_WORSE = 0.5
+"""One that scores less than this share of the best is no better answer for saying what the question does."""
+_HAIR = 1e-3
 SHARED = 0.5
 """Passages that were cut differently are shown once where so much of the shorter one is in both."""
 _LEAST = 80
@@ -181,8 +189,36 @@ def rank(query: Query, question: Question, vector: Vectors | None, snapshot: Sna
     ids, cosines = ids[kept], None if cosines is None else cosines[kept]
     if query.mode == "dense" and cosines is not None:
         return _ties_settled(_ordered(ids, cosines, None, query.weight, snapshot.passages), snapshot)
-    lexical = _matched(question, [terms[i] for i in kept.tolist()], statistics)
-    return _ties_settled(_ordered(ids, cosines, lexical, query.weight, snapshot.passages), snapshot)
+    having = [terms[i] for i in kept.tolist()]
+    lexical = _matched(question, having, statistics)
+    ranking = _ordered(ids, cosines, lexical, query.weight, snapshot.passages)
+    if not query.exact and (claimed := claims(question.text)):
+        named = _named_most(question, claimed, statistics)
+        about = {number for number, one in zip(ids.tolist(), having, strict=True) if named in (None, *one[MORPHEMES])}
+        ranking = _by_claims(ranking, claimed, about, snapshot)
+    return _ties_settled(ranking, snapshot)
+
+
+def _by_claims(ranking: Ranking, claimed: Claims, about: Collection[int], snapshot: Snapshot) -> Ranking:
+    """Of the first passages those that deny what the question claims right behind the best that says it, if that one
+    is `about` the same and no far worse answer."""
+    firsts = ranking.ids[:JUDGED]
+    said = np.array([claimed.judged(one.text) for one in snapshot.stored(firsts)])
+    scores = ranking.scores[: len(firsts)]
+    saying = [row for row in np.flatnonzero(said == AGREES).tolist() if int(firsts[row]) in about]
+    denying = np.flatnonzero(said == DENIES)
+    if not saying or not len(denying) or not FAR_WORSE * scores[0] <= scores[saying[0]] <= scores[denying[0]]:
+        return ranking
+    behind = ranking.scores.copy()
+    behind[denying] *= (1 - _HAIR) * scores[saying[0]] / scores[denying[0]]
+    return ranking.reordered(behind)
+
+
+def _named_most(question: Question, claimed: Claims, statistics: Statistics) -> str | None:
+    """The rarest word of a question beside those that make its claim: what the claim is about."""
+    frequencies = statistics.frequencies[MORPHEMES]
+    words = [word for word in question.terms[MORPHEMES] if frequencies[word] and not claimed.is_made_by(word)]
+    return min(words, key=lambda word: (frequencies[word], word), default=None)
 
 
 class Words:

@@ -262,6 +262,8 @@ class Analyzer:
         """What a question of a few words looks for, where that is one of them and the others only ask or say where."""
         if not 1 < len(text.split()) <= _FEW_WORDS:
             return ""
+        if any(" " in text[start:end] for _, start, end in placed_forms(text)):  # 오십일조 원 is one thing
+            return ""
         words, _ = self._placed(text)
         only_asking = ASKING_KOREAN | LOOKED_THROUGH | _asking_stems()
         naming = [
