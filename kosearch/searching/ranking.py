@@ -193,8 +193,7 @@ def rank(query: Query, question: Question, vector: Vectors | None, snapshot: Sna
     lexical = _matched(question, having, statistics)
     ranking = _ordered(ids, cosines, lexical, query.weight, snapshot.passages)
     if not query.exact and (claimed := claims(question.text)):
-        named = _named_most(question, claimed, statistics)
-        about = {number for number, one in zip(ids.tolist(), having, strict=True) if named in (None, *one[MORPHEMES])}
+        about = frozenset(ids[_about_the_same(question, claimed, having, statistics)].tolist())
         ranking = _by_claims(ranking, claimed, about, snapshot)
     return _ties_settled(ranking, snapshot)
 
@@ -214,11 +213,17 @@ def _by_claims(ranking: Ranking, claimed: Claims, about: Collection[int], snapsh
     return ranking.reordered(behind)
 
 
-def _named_most(question: Question, claimed: Claims, statistics: Statistics) -> str | None:
-    """The rarest word of a question beside those that make its claim: what the claim is about."""
+def _about_the_same(
+    question: Question, claimed: Claims, terms: Sequence[Terms], statistics: Statistics
+) -> NDArray[np.bool_]:
+    """Whether passages, (n,), have most of what the words of a question are worth beside those that make its claim.
+    Where that is who is what, whoever says so has named both."""
     frequencies = statistics.frequencies[MORPHEMES]
     words = [word for word in question.terms[MORPHEMES] if frequencies[word] and not claimed.is_made_by(word)]
-    return min(words, key=lambda word: (frequencies[word], word), default=None)
+    worth = np.array([idf(frequencies[word], statistics.passages) for word in words])
+    has = np.array([[word in one[MORPHEMES] for word in words] for one in terms], dtype=float).reshape(-1, len(words))
+    same: NDArray[np.bool_] = (has @ worth >= worth.sum() / 2) | bool(claimed.parties)
+    return same
 
 
 class Words:
