@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import PROGRAM, Program
+from conftest import PROGRAM, Program, until
 
 import kosearch
 from kosearch import ocr
@@ -534,6 +534,32 @@ def test_a_run_that_is_killed_goes_on_with_the_next_picture(program: Program, tm
     assert hit["ocr_confidence"] > 0.5
     again = json.loads(program.run("index", "-i", index, "--json").stdout)
     assert (again["unchanged"], again["changed"]) == (count, 0)
+
+
+@needs_engine
+def test_pictures_that_wait_are_read_beside_a_warm_process(program: Program) -> None:
+    """A question leaves them waiting, for reading them takes long; `index` reads them, warm process or not."""
+    warm = Program(program.home, {**program.environment, "KOSEARCH_RESIDENT": "on", "KOSEARCH_RESIDENT_IDLE": "120"})
+    folder = program.home / "docs"
+    folder.mkdir()
+    (folder / "a.md").write_text("The boiler is serviced in May.\n")
+    assert program.run("index", folder).returncode == 0
+
+    def read_by_ocr() -> tuple[int, int]:
+        counts = json.loads(warm.run("status", "--json").stdout)["ocr"]
+        return counts.get("read", 0), counts.get("waiting", 0)
+
+    try:
+        assert until(lambda: warm.run("serve", "-d").returncode == 0, 60)
+        scans(1)[0].save(folder / "scan.png")
+        assert until(lambda: warm.run("query", "boiler").returncode == 0 and read_by_ocr() == (0, 1), 60)
+        report = json.loads(warm.run("index", "--json").stdout)
+        assert (report["added"] + report["changed"], report["skipped"]) == (1, [])
+        assert read_by_ocr() == (1, 0)
+        [hit, *_] = json.loads(warm.run("query", "서울의 예산", "--json").stdout)["hits"]
+        assert hit["ocr"]
+    finally:
+        warm.run("serve", "--stop")
 
 
 def mark(index: Path, engine: str, picture: bytes, body: str) -> str:
