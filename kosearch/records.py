@@ -175,6 +175,8 @@ class Recognised:
     width: int = 0
     """Of the picture as it was read, in pixels."""
     height: int = 0
+    hanja: bool = False
+    """Whether much of it looks like Hanja, which the model does not have."""
 
 
 @dataclass(frozen=True, slots=True)

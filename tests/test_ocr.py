@@ -123,6 +123,9 @@ class Heard:
     def words(self, picture: Any, budget: Budget) -> list[Word]:
         return self.said.pop(0)
 
+    def script(self, picture: Any, budget: Budget) -> str:
+        return ""
+
 
 def test_of_two_models_the_one_that_is_sure_of_a_word_is_believed() -> None:
     words = [
@@ -181,6 +184,9 @@ class Bars:
         rows = np.flatnonzero((picture < 128).any(axis=1))
         return [Word("낱말", 10, int(rows[0]), 60, int(rows[-1]), self.sure, 0)] if len(rows) else []
 
+    def script(self, picture: Any, budget: Budget) -> str:
+        return "Latin"
+
 
 def test_what_is_unsure_is_turned_and_then_left_out() -> None:
     engine = Bars(sure=0.3)
@@ -190,6 +196,62 @@ def test_what_is_unsure_is_turned_and_then_left_out() -> None:
         extract(png(page(*text(100, 900, 100, 5))), path="a.png", pictures=ocr.AtOnce(engine, own))
     assert caught.value.reason is Reason.SCANNED
     assert "unsure (30%)" in str(caught.value.detail)
+
+
+MIXED = [("國民의", 0.1), ("요건은", 0.95), ("法律로", 0.2), ("정한다", 0.92)]
+"""A line of Korean with Hanja, and how sure the model of Hangul is of its words."""
+
+
+@pytest.mark.parametrize(
+    ("words", "script", "expected"),
+    [
+        (MIXED, "", True),
+        ([(word, 0.6 if sure < 0.5 else 0.9) for word, sure in MIXED], "", False),  # worn
+        ([(word, 0.2) for word, _ in MIXED], "Han", True),
+        ([(word, 0.2) for word, _ in MIXED], "Latin", False),
+    ],
+)
+def test_a_page_that_looks_like_hanja_is_said_to_be_so(
+    words: list[tuple[str, float]], script: str, expected: bool
+) -> None:
+    class Sees(Bars):
+        def words(self, picture: Any, budget: Budget) -> list[Word]:
+            return [
+                Word(word, 60 * at, 40 * line, 60 * at + 50, 40 * line + 20, sure, line)
+                for line in range(3)
+                for at, (word, sure) in enumerate(words)
+            ]
+
+        def script(self, picture: Any, budget: Budget) -> str:
+            return script
+
+    data = png(page(*text(100, 900, 100, 3)))
+    assert recognise(page(*text(100, 900, 100, 3)), Sees(), 5.0).hanja is expected
+    try:
+        [document] = extract(data, path="a.png", pictures=ocr.AtOnce(Sees(), own)).documents
+        said = " ".join(document.warnings)
+    except ExtractError as error:
+        said = str(error.detail)
+    assert ("looks like Hanja" in said) is expected
+
+
+@needs_engine
+def test_the_script_of_a_page_is_told_where_there_is_a_model_for_it() -> None:
+    assert not isinstance(ENGINE, ocr.Missing)
+    picture = np.asarray(Image.open(Path(__file__).parent / "data" / "extract" / "scan.png").convert("L"))
+    assert ENGINE.script(picture, Budget(20.0)) in ("", "Hangul", "Korean")
+    assert ENGINE.script(page(), Budget(20.0)) == ""
+
+
+def test_photos_of_phones_are_read_where_something_decodes_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = (Path(__file__).parent / "data" / "bars.heic").read_bytes()
+    if pictures.decoder_missing(data) == "":
+        [document] = extract(data, path="IMG_1.HEIC", pictures=ocr.AtOnce(Bars(), own)).documents
+        assert (document.kind, document.text) == ("image", "낱말")
+    monkeypatch.setattr(pictures, "_HEIF_PLUGINS", ())
+    with pytest.raises(ExtractError, match="nothing decodes it: pip install pi-heif") as caught:
+        extract(data, path="IMG_1.HEIC", pictures=ocr.AtOnce(Bars(), own))
+    assert caught.value.reason is Reason.SCANNED
 
 
 class own:  # noqa: N801 - stands for a function

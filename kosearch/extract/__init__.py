@@ -61,7 +61,7 @@ READERS = {
     "html": Reader("html", "read_html", 3),
     "hwp": Reader("hwp", "read", 3),
     "hwpml": Reader("hwp", "read_hwpml", 2),
-    "image": Reader("pdf", "read_image"),
+    "image": Reader("pdf", "read_image", engines=("PIL", "pi_heif", "pillow_heif")),
     "json": Reader("plain", "read_json", 2),
     "latex": Reader("plain", "read_latex"),
     "mail": Reader("mail", "read", 3),
@@ -101,7 +101,8 @@ _HOLDING_FILES = ARCHIVES | {"mail", "mbox", "msg", "pdf", "tnef"}
 """Kinds whose readers take a third argument, which reads the files inside theirs."""
 
 _IMAGE_START = re.compile(
-    rb"\x89PNG\r\n|\xff\xd8\xff|GIF8|II\*\0|MM\0\*|II\+\0|MM\0\+|RIFF.{4}WEBP|.{4}ftyp(?:heic|mif1|avif)", re.DOTALL
+    rb"\x89PNG\r\n|\xff\xd8\xff|GIF8|II\*\0|MM\0\*|II\+\0|MM\0\+|RIFF.{4}WEBP|.{4}ftyp(?:he[iv][cxms]|mi[fa]1|msf1|avi[fs])",
+    re.DOTALL,
 )
 _XML_HEAD = 8192
 """A root element of OpenDocument names thirty namespaces."""

@@ -581,8 +581,8 @@ def read_image(data: bytes, path: str) -> Extraction:
     """A picture of text; each frame of a TIFF is a page."""
     from kosearch.ocr import pictures
 
-    if not pictures.decodable():
-        raise ExtractError(Reason.SCANNED, "a picture, not read: nothing decodes it: pip install 'kosearch[ocr]'")
+    if command := pictures.decoder_missing(data):
+        raise ExtractError(Reason.SCANNED, f"a picture, not read: nothing decodes it: {command}")
     try:
         found = [read_picture(partial(pictures.frame, data, number)) for number in range(pictures.count(data))]
     except pictures.Unreadable as error:
@@ -650,7 +650,8 @@ def _document(pages: Sequence[Page], structure: Structure | None) -> Extracted:
             builder.mark(list(_large_lines(page.found, builder.text, start, end)))
     title, metadata = structure.metadata() if structure else ("", {})
     kind = "pdf" if structure else "image"
-    return builder.document(kind, title=title, metadata=metadata, warnings=(warning,) if warning else ())
+    warnings = tuple(filter(None, (warning, _hanja(pages))))
+    return builder.document(kind, title=title, metadata=metadata, warnings=warnings)
 
 
 def _unread(pages: Sequence[tuple[int, Unread]], is_image: bool) -> str:
@@ -662,6 +663,17 @@ def _unread(pages: Sequence[tuple[int, Unread]], is_image: bool) -> str:
         return f"a picture, not read: {reasons}"
     counted = "1 scanned page" if len(pages) == 1 else f"{len(pages)} scanned pages"
     return f"{counted} not read ({_ranges([number for number, _ in pages])}): {reasons}"
+
+
+def _hanja(pages: Sequence[Page]) -> str:
+    """What is said of pages that were read as pictures and have letters that come out as others."""
+    found = [page.found if isinstance(page.found, Recognised) else None for page in pages]
+    numbers = [number for number, one in enumerate(found, 1) if one and one.hanja]
+    if not numbers:
+        return ""
+    counted = "1 scanned page has" if len(numbers) == 1 else f"{len(numbers)} scanned pages have"
+    named = f"{counted} what looks like Hanja ({_ranges(numbers)})"
+    return f"{named}, which the model does not have: other letters stand there"
 
 
 def _large_lines(found: Recognised, text: str, start: int, end: int) -> Iterator[Heading]:

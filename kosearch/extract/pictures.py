@@ -24,7 +24,7 @@ _LONGEST_HEADING = 60
 _FEWEST_LINES = 6
 """…on a page of so many lines."""
 _MOST_PICTURES = 500
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp")
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".heic")
 SURE = 0.5
 """What is recognised with less confidence is dropped."""
 
@@ -46,7 +46,8 @@ def read_picture(picture: Picture) -> Recognised | Unread:
     asked.any = True
     found = asked.pictures.read(picture)
     if isinstance(found, Recognised) and 0 < found.confidence < SURE:
-        return Unread(f"what is recognised is unsure ({found.confidence:.0%}) and left out")
+        why = f"what is recognised is unsure ({found.confidence:.0%}) and left out"
+        return Unread(f"{why}; it looks like Hanja, which the model does not have" if found.hanja else why)
     return found
 
 
@@ -81,6 +82,7 @@ def add_picture(builder: TextBuilder, data: bytes) -> None:
     from kosearch.ocr import pictures
 
     if not pictures.decodable():
+        ASKED.get().any = True  # the file is read again when something decodes them
         return
     width, height = pictures.size(data)
     if width < pictures.LEAST_WIDTH or height < pictures.LEAST_HEIGHT:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
@@ -44,6 +45,10 @@ _PATIENCE = 60.0
 _CROWDED = 5
 """So many times as long as its processor time a picture may take where other programs have the processor."""
 _FALLBACK = ("kor", "eng")
+_SCRIPTS = "osd"
+"""The model by which Tesseract tells scripts apart."""
+_SCRIPTS_ALONE = 0
+"""Tesseract's page segmentation: which script and which way up, and nothing else."""
 _UNIFORM_BLOCK = 6
 """Tesseract's page segmentation: one block of text. Its own search for blocks takes Korean lines apart."""
 _VARIABLE = "preserve_interword_spaces"
@@ -114,6 +119,9 @@ class Engine(Protocol):
     def words(self, picture: Grey, budget: Budget) -> list[Word]:
         """The words, line by line; raises TooSlow where the budget is spent."""
 
+    def script(self, picture: Grey, budget: Budget) -> str:
+        """The script of a page as Tesseract names it, "Han" or "Latin"; "" where nothing tells."""
+
 
 @dataclass(frozen=True, slots=True)
 class Missing:
@@ -148,13 +156,16 @@ class Model:
 def find(folder: Path | None = None) -> Engine | Missing:
     """The engine of this machine; `folder` is where `kosearch models pull ocr` keeps its model."""
     model = find_model(folder)
-    latin = find_latin_model(folder) if model and model.languages == MODEL else None
-    if find_spec("tesserocr") is not None:
-        return _InProcess(model, latin) if model else _no_model()
-    program = shutil.which("tesseract")
-    if program is None:
+    latin = _first_model(LATIN_MODEL, folder) if model and model.languages == MODEL else None
+    scripts = _first_model(_SCRIPTS, folder)
+    inside, program = find_spec("tesserocr") is not None, shutil.which("tesseract")
+    if not inside and program is None:
         return Missing("no engine for OCR is installed", "pip install 'kosearch[ocr]'")
-    return _Program(program, model, latin) if model else _no_model()
+    if find_spec("PIL") is None:
+        return Missing("nothing is installed that decodes pictures", "pip install pillow")
+    if model is None:
+        return _no_model()
+    return _InProcess(model, latin, scripts) if inside else _Program(str(program), model, latin, scripts)
 
 
 def find_model(folder: Path | None = None, environ: Mapping[str, str] = os.environ) -> Model | None:
@@ -170,11 +181,11 @@ def find_model(folder: Path | None = None, environ: Mapping[str, str] = os.envir
     return None
 
 
-def find_latin_model(folder: Path | None = None, environ: Mapping[str, str] = os.environ) -> Model | None:
-    """The model of English that there is."""
-    for place in _folders(folder, environ):
-        if (place / f"{LATIN_MODEL}.traineddata").is_file():
-            return Model(place, LATIN_MODEL)
+def _first_model(name: str, folder: Path | None) -> Model | None:
+    """The first file of this name that there is."""
+    for place in _folders(folder, os.environ):
+        if (place / f"{name}.traineddata").is_file():
+            return Model(place, name)
     return None
 
 
@@ -238,10 +249,11 @@ def _no_model() -> Missing:
 class _InProcess:
     """Tesseract as a library. Loaded at the first picture: a model takes a tenth of a second and 60 MB."""
 
-    def __init__(self, model: Model, latin: Model | None = None) -> None:
+    def __init__(self, model: Model, latin: Model | None = None, scripts: Model | None = None) -> None:
         from importlib.metadata import version
 
         self._model = model
+        self._scripts = scripts
         self._api: Any = None
         self.version = f"tesserocr-{version('tesserocr')}-{_named(model, latin)}"
         self.latin = _InProcess(latin) if latin else None
@@ -268,27 +280,61 @@ class _InProcess:
         finally:
             self._api.Clear()
 
+    def script(self, picture: Grey, budget: Budget) -> str:
+        if self._scripts is None:
+            return ""
+        import tesserocr
+
+        height, width = picture.shape
+        with tesserocr.PyTessBaseAPI(
+            path=str(self._scripts.folder), lang=self._scripts.languages, psm=_SCRIPTS_ALONE
+        ) as api:
+            api.SetVariable("debug_file", os.devnull)
+            api.SetImageBytes(picture.tobytes(), width, height, 1, width)
+            found = api.DetectOrientationScript()
+        budget.left()
+        return str(found["script_name"]) if found else ""
+
 
 class _Program:
     """Tesseract as the program of that name, begun for each picture."""
 
-    def __init__(self, program: str, model: Model, latin: Model | None = None) -> None:
+    def __init__(self, program: str, model: Model, latin: Model | None = None, scripts: Model | None = None) -> None:
         import subprocess
 
-        self._command = [
-            *(program, "stdin", "stdout", "--tessdata-dir", str(model.folder), "-l", model.languages),
-            *("--psm", str(_UNIFORM_BLOCK), "-c", f"{_VARIABLE}=1", "txt", "tsv"),
-        ]
+        self._program, self._model, self._scripts = program, model, scripts
         said = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout.split()
         self.version = f"tesseract-{said[1] if len(said) > 1 else 0}-{_named(model, latin)}"
         self.latin = _Program(program, latin) if latin else None
 
     def words(self, picture: Grey, budget: Budget) -> list[Word]:
+        rows: list[str] = []
+        lines: list[str] = []
+        options = ("--psm", str(_UNIFORM_BLOCK), "-c", f"{_VARIABLE}=1", "txt", "tsv")
+        for line in self._said(picture, budget, self._model, *options).split("\n"):
+            (rows if line.count("\t") >= _COLUMNS - 1 else lines).append(line)
+        return list(_words("\n".join(rows), "\n".join(lines)))
+
+    def script(self, picture: Grey, budget: Budget) -> str:
+        import subprocess
+
+        if self._scripts is None:
+            return ""
+        try:
+            said = self._said(picture, budget, self._scripts, "--psm", str(_SCRIPTS_ALONE))
+        except subprocess.CalledProcessError:  # there is too little to tell by
+            return ""
+        found = re.search(r"^Script: (\w+)", said, re.MULTILINE)
+        return found[1] if found else ""
+
+    def _said(self, picture: Grey, budget: Budget, model: Model, *options: str) -> str:
+        """What the program prints of a picture."""
         import subprocess
 
         height, width = picture.shape
+        command = (self._program, "stdin", "stdout", "--tessdata-dir", str(model.folder), "-l", model.languages)
         process = subprocess.Popen(
-            self._command,
+            [*command, *options],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -306,12 +352,8 @@ class _Program:
             raise TooSlow from error
         if process.returncode:
             budget.left()
-            raise subprocess.CalledProcessError(process.returncode, self._command)
-        rows: list[str] = []
-        lines: list[str] = []
-        for line in out.decode("utf-8", "replace").split("\n"):
-            (rows if line.count("\t") >= _COLUMNS - 1 else lines).append(line)
-        return list(_words("\n".join(rows), "\n".join(lines)))
+            raise subprocess.CalledProcessError(process.returncode, command)
+        return out.decode("utf-8", "replace")
 
 
 def _named(*models: Model | None) -> str:

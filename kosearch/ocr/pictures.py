@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +22,10 @@ _LONGEST_SIDE = 3600
 _DEEP = 256
 LEAST_WIDTH, LEAST_HEIGHT = 300, 100
 """Smaller ones are signs and ornaments."""
+_HEIF = re.compile(rb".{4}ftyp(?:he[iv][cxms]|mi[fa]1|msf1)", re.DOTALL)
+"""What phones keep photos as…"""
+_HEIF_PLUGINS = ("pi_heif", "pillow_heif")
+"""…and what of Pillow's plug-ins decodes it: the first has the decoder alone, the second an encoder too (GPL)."""
 
 
 class Unreadable(Exception):
@@ -29,6 +35,17 @@ class Unreadable(Exception):
 def decodable() -> bool:
     """Whether pictures can be decoded at all."""
     return find_spec("PIL") is not None
+
+
+def decoder_missing(data: bytes) -> str:
+    """The command that installs what decodes this picture; "" where something does."""
+    if not decodable():
+        return "pip install 'kosearch[ocr]'"
+    return "pip install pi-heif" if _HEIF.match(data) and _heif_plugin() is None else ""
+
+
+def _heif_plugin() -> str | None:
+    return next(filter(find_spec, _HEIF_PLUGINS), None)
 
 
 def count(data: bytes) -> int:
@@ -57,6 +74,8 @@ def _opened(data: bytes) -> Iterator[Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
+            if _HEIF.match(data) and (plugin := _heif_plugin()):
+                import_module(plugin).register_heif_opener()
             with Image.open(io.BytesIO(data)) as image:
                 yield image
         except (Unreadable, MemoryError):

@@ -24,6 +24,12 @@ _SMALL, _RIGHT_HEIGHT = 24, 32
 """Lines of fewer pixels are enlarged to this height."""
 _WIDE_GAP = 1.2
 _DEGREES = (0, 90, 180, 270)
+_KNOWN, _STRANGE = 0.85, 0.3
+"""So sure the engine is of a word that it knows, and of Hanja so little…"""
+_PART, _BETWEEN = 0.2, 0.35
+"""…where a line has so much of both, in parts of its characters, and no more in between: wear makes much unsure…"""
+_MOSTLY = 0.5
+"""…and where so many of the lines with words that it knows are such."""
 
 
 def recognise(picture: Grey, engine: Engine, seconds: float) -> Recognised:
@@ -36,9 +42,11 @@ def recognise(picture: Grey, engine: Engine, seconds: float) -> Recognised:
     for degrees in _DEGREES:
         found = _read(np.rot90(picture, degrees // 90), engine, budget)
         if found.confidence > best.confidence:
-            best = Recognised(found.lines, found.confidence, degrees, *_size(picture, degrees))
+            best = Recognised(found.lines, found.confidence, degrees, *_size(picture, degrees), found.hanja)
         if best.confidence >= LEAST_CONFIDENCE or not (found.lines or degrees):
             break
+    if best.lines and best.confidence < LEAST_CONFIDENCE and not best.hanja:
+        return replace(best, hanja=engine.script(layout.evened(picture), budget) == "Han")
     return best
 
 
@@ -51,14 +59,33 @@ def _read(picture: Grey, engine: Engine, budget: Budget) -> Recognised:
     picture, mask, found, rules = _parted(layout.evened(np.ascontiguousarray(picture)))
     clean = np.where(layout.wider(rules, 1), np.uint8(_PAPER), picture) if rules.any() else picture
     lines: list[RecognisedLine] = []
+    running: list[list[Word]] = []
     for number, block in enumerate(found):
         if block.rows:
             lines += _table(clean, mask & ~rules, block, number, engine, budget)
         else:
-            lines += (_line(words, number) for words in _words(clean, [_trimmed(mask, block.box)], engine, budget)[0])
+            here = _words(clean, [_trimmed(mask, block.box)], engine, budget)[0]
+            running += here
+            lines += (_line(words, number) for words in here)
     total = sum(len(line.text) for line in lines)
     sure = sum(line.confidence * len(line.text) for line in lines)
-    return Recognised(tuple(lines), sure / total if total else 0.0)
+    return Recognised(tuple(lines), sure / total if total else 0.0, hanja=_has_hanja(running))
+
+
+def _has_hanja(lines: Sequence[Sequence[Word]]) -> bool:
+    """Whether Hanja seem to stand between Korean words: those it knows, and the others come out as anything."""
+    shares = [_shares(line) for line in lines]
+    known = [(sure, strange) for sure, strange in shares if sure >= _PART]
+    both = sum(strange >= _PART and sure + strange >= 1 - _BETWEEN for sure, strange in known)
+    return len(known) > 1 and both >= _MOSTLY * len(known)
+
+
+def _shares(line: Sequence[Word]) -> tuple[float, float]:
+    """The parts of a line's characters that the engine knows, and those that are strange to it."""
+    total = sum(len(word.text) for word in line)
+    known = sum(len(word.text) for word in line if word.confidence >= _KNOWN)
+    strange = sum(len(word.text) for word in line if word.confidence < _STRANGE)
+    return known / total, strange / total
 
 
 def _parted(picture: Grey) -> tuple[Grey, layout.Mask, list[Block], layout.Mask]:
