@@ -11,7 +11,7 @@ _kosearch() {
     [[ $previous == '=' ]] && previous=${COMP_WORDS[COMP_CWORD - 2]}
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
-        index|query|show|open|pick|status|remove|extract|similar|duplicates|topics|vectors|embed|similarity|eval|train|questions|serve|mcp|check|repair|docs|completions|indexes|models) command=${COMP_WORDS[i]}; break ;;
+        index|query|show|open|pick|status|remove|extract|similar|duplicates|topics|vectors|embed|similarity|eval|train|questions|serve|ui|mcp|check|repair|docs|completions|indexes|models) command=${COMP_WORDS[i]}; break ;;
         esac
     done
     ((i + 1 < COMP_CWORD)) && case "$command ${COMP_WORDS[i + 1]}" in
@@ -20,11 +20,11 @@ _kosearch() {
     esac
     COMPREPLY=()
     case "$command $previous" in
-        'index --include' | 'index --exclude' | 'index --max-file-size' | 'index --passage-tokens' | 'index --passage-overlap' | 'index --endpoint' | 'index --dimensions' | 'index --into' | 'query -k' | 'query --path' | 'query --after' | 'query --before' | 'query --weight' | 'query --min-score' | 'query --rerank' | 'query -C' | 'query --context' | 'query --max-bytes' | 'query --offset' | 'query --format' | 'query --batch' | 'query --refresh' | 'show -C' | 'show --context' | 'similar -k' | 'similar --path' | 'similar --after' | 'similar --before' | 'similar -C' | 'similar --context' | 'duplicates --path' | 'topics -n' | 'topics --depth' | 'topics --path' | 'topics --map' | 'vectors --npy' | 'vectors --parquet' | 'vectors --path' | 'similarity --pairs' | 'eval --compare' | 'eval --weight' | 'eval --failures' | 'eval --qrels' | 'eval --run' | 'eval --plot' | 'eval --endpoint' | 'eval --passage-tokens' | 'train --from' | 'train --out' | 'train --qrels' | 'train --seed' | 'questions --sample' | 'questions --seed' | 'serve --idle') return ;;
-        'index -i' | 'index --index' | 'query -i' | 'query --index' | 'show -i' | 'show --index' | 'pick -i' | 'pick --index' | 'status -i' | 'status --index' | 'remove -i' | 'remove --index' | 'similar -i' | 'similar --index' | 'duplicates -i' | 'duplicates --index' | 'topics -i' | 'topics --index' | 'vectors -i' | 'vectors --index' | 'eval -i' | 'eval --index' | 'train -i' | 'train --index' | 'questions -i' | 'questions --index' | 'serve -i' | 'serve --index' | 'mcp -i' | 'mcp --index' | 'check -i' | 'check --index' | 'repair -i' | 'repair --index' | 'indexes backup -i' | 'indexes backup --index' | 'indexes restore -i' | 'indexes restore --index' | 'indexes move -i' | 'indexes move --index') words=$(_kosearch_names "$1" index) ;;
+        'index --include' | 'index --exclude' | 'index --max-file-size' | 'index --passage-tokens' | 'index --passage-overlap' | 'index --endpoint' | 'index --dimensions' | 'index --into' | 'query -k' | 'query --path' | 'query --after' | 'query --before' | 'query --weight' | 'query --min-score' | 'query --rerank' | 'query -C' | 'query --context' | 'query --max-bytes' | 'query --offset' | 'query --format' | 'query --batch' | 'query --refresh' | 'show -C' | 'show --context' | 'similar -k' | 'similar --path' | 'similar --after' | 'similar --before' | 'similar -C' | 'similar --context' | 'duplicates --path' | 'topics -n' | 'topics --depth' | 'topics --path' | 'topics --map' | 'vectors --npy' | 'vectors --parquet' | 'vectors --path' | 'similarity --pairs' | 'eval --compare' | 'eval --weight' | 'eval --failures' | 'eval --qrels' | 'eval --run' | 'eval --plot' | 'eval --endpoint' | 'eval --passage-tokens' | 'train --from' | 'train --out' | 'train --qrels' | 'train --seed' | 'questions --sample' | 'questions --seed' | 'serve --idle' | 'ui --port') return ;;
+        'index -i' | 'index --index' | 'query -i' | 'query --index' | 'show -i' | 'show --index' | 'pick -i' | 'pick --index' | 'status -i' | 'status --index' | 'remove -i' | 'remove --index' | 'similar -i' | 'similar --index' | 'duplicates -i' | 'duplicates --index' | 'topics -i' | 'topics --index' | 'vectors -i' | 'vectors --index' | 'eval -i' | 'eval --index' | 'train -i' | 'train --index' | 'questions -i' | 'questions --index' | 'serve -i' | 'serve --index' | 'ui -i' | 'ui --index' | 'mcp -i' | 'mcp --index' | 'check -i' | 'check --index' | 'repair -i' | 'repair --index' | 'indexes backup -i' | 'indexes backup --index' | 'indexes restore -i' | 'indexes restore --index' | 'indexes move -i' | 'indexes move --index') words=$(_kosearch_names "$1" index) ;;
         'index --ocr' | 'extract --ocr') words=$'auto\noff\nforce' ;;
         'index -m' | 'index --model' | 'embed -m' | 'embed --model' | 'similarity -m' | 'similarity --model' | 'eval -m' | 'eval --model') words=$(_kosearch_names "$1" model) ;;
-        'index --device' | 'query --device' | 'pick --device' | 'similar --device' | 'embed --device' | 'similarity --device' | 'eval --device' | 'train --device' | 'serve --device' | 'mcp --device' | 'models check --device') words=$'auto\ncpu\ncuda\nmps' ;;
+        'index --device' | 'query --device' | 'pick --device' | 'similar --device' | 'embed --device' | 'similarity --device' | 'eval --device' | 'train --device' | 'serve --device' | 'ui --device' | 'mcp --device' | 'models check --device') words=$'auto\ncpu\ncuda\nmps' ;;
         'index --storage') words=$'float16\nint8' ;;
         'query --type' | 'similar --type') words=$'adoc\nasciidoc\ncalendar\ncode\ncsv\ndoc\ndocx\neml\nepub\nexcel\nhtm\nhtml\nhwp\nhwpml\nhwpx\nics\nimage\nipynb\njson\nlatex\nmail\nmarkdown\nmbox\nmd\nmhtml\nmsg\nnotebook\nodf\nodp\nods\nodt\norg\npdf\npowerpoint\nppt\npptx\nrst\nrtf\nsubtitles\ntar\ntex\ntext\ntxt\nvcard\nvcf\nvsdx\nword\nxls\nxlsx\nxml\nxps\nzip' ;;
         'query --mode' | 'eval --mode') words=$'hybrid\ndense\nlexical' ;;
@@ -50,6 +50,7 @@ _kosearch() {
                 train) words='--from --out --qrels --seed -i --index --device --json -q --quiet -h --help' ;;
                 questions) words='--sample --seed -i --index -q --quiet -h --help' ;;
                 serve) words='-d --detach --stop --status --watch --install --idle -i --index --device --json -q --quiet -h --help' ;;
+                ui) words='-i --index --all --port --no-browser --device -h --help' ;;
                 mcp) words='-i --index --device -h --help' ;;
                 check) words='-i --index -q --quiet -h --help' ;;
                 repair) words='-i --index --wait -q --quiet -h --help' ;;
@@ -71,7 +72,7 @@ _kosearch() {
                 *) words='--version -h --help' ;;
                 esac
             elif [[ -z $command ]]; then
-                words='index query show open pick status remove extract similar duplicates topics vectors embed similarity eval train questions serve mcp check repair docs completions indexes models'
+                words='index query show open pick status remove extract similar duplicates topics vectors embed similarity eval train questions serve ui mcp check repair docs completions indexes models'
             elif [[ $command == indexes ]]; then
                 words='backup restore adopt rename remove move'
             elif [[ $command == models ]]; then

@@ -24,6 +24,7 @@ complete -c kosearch -n __fish_use_subcommand -a eval -d 'Measure how well the s
 complete -c kosearch -n __fish_use_subcommand -a train -d 'Make the model of an index better at your own questions'
 complete -c kosearch -n __fish_use_subcommand -a questions -d 'Print passages and words that might ask for each, for a person to correct'
 complete -c kosearch -n __fish_use_subcommand -a serve -d 'Keep models and indexes loaded, so that answers come at once'
+complete -c kosearch -n __fish_use_subcommand -a ui -d 'Search on a page in your browser, and see where it stands'
 complete -c kosearch -n __fish_use_subcommand -a mcp -d 'Let agents search: an MCP server on stdin and stdout'
 complete -c kosearch -n __fish_use_subcommand -a check -d 'Verify every row and file of an index'
 complete -c kosearch -n __fish_use_subcommand -a repair -d 'Make a damaged index whole again'
@@ -226,6 +227,13 @@ complete -c kosearch -n '__fish_seen_subcommand_from serve' -l device -x -a 'aut
 complete -c kosearch -n '__fish_seen_subcommand_from serve' -l json -d 'Print one JSON object'
 complete -c kosearch -n '__fish_seen_subcommand_from serve' -s q -l quiet -d 'Print no progress and no notes'
 complete -c kosearch -n '__fish_seen_subcommand_from serve' -s h -l help -d 'Show this message and exit'
+
+complete -c kosearch -n '__fish_seen_subcommand_from ui' -s i -l index -x -a '(__kosearch_names index; __fish_complete_directories)' -d 'Which index: a name, or a folder; several are asked as one'
+complete -c kosearch -n '__fish_seen_subcommand_from ui' -l all -d 'Show all of your indexes as one'
+complete -c kosearch -n '__fish_seen_subcommand_from ui' -l port -x -d 'The port on this machine\'s loopback; 0: a free one'
+complete -c kosearch -n '__fish_seen_subcommand_from ui' -l no-browser -d 'Print the address, open nothing'
+complete -c kosearch -n '__fish_seen_subcommand_from ui' -l device -x -a 'auto cpu cuda mps' -d 'Where to embed; on several GPUs: cuda:0,cuda:1'
+complete -c kosearch -n '__fish_seen_subcommand_from ui' -s h -l help -d 'Show this message and exit'
 
 complete -c kosearch -n '__fish_seen_subcommand_from mcp' -s i -l index -x -a '(__kosearch_names index; __fish_complete_directories)' -d 'Which index: a name, or a folder'
 complete -c kosearch -n '__fish_seen_subcommand_from mcp' -l device -x -a 'auto cpu cuda mps' -d 'Where to embed; on several GPUs: cuda:0,cuda:1'

@@ -602,6 +602,11 @@ class Index(Analysed):
             state = file_state(stored, snapshot)
             return FullDocument(stored, text, snapshot.passages_of(stored), headings, pages, state)
 
+    def documents_with(self, id: str) -> list[StoredDocument]:
+        """All documents with the text of a hit's id or a document's hash, by id; none where there is no such text."""
+        with self.store.snapshot() as snapshot:
+            return snapshot.with_hash(_parsed(id)[0])
+
     def remove(self, *paths: StrPath, wait: bool = False) -> int:
         """Forget files, and all that lies below folders; they stay on disk. Returns how many files left the index.
 

@@ -18,7 +18,8 @@ from conftest import Program, until
 
 import kosearch
 from kosearch import config, library
-from kosearch.cli.open import _taken_out, remember, viewer
+from kosearch.cli.open import remember
+from kosearch.viewers import taken_out, viewer
 
 TWO_PAGES = Path(__file__).parent / "data" / "extract" / "two_pages.pdf"
 
@@ -58,7 +59,7 @@ def test_viewers_go_to_the_page_or_line(here: Path, monkeypatch: pytest.MonkeyPa
 def test_on_a_mac_skim_goes_to_the_page(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     add(here, "open")
     monkeypatch.setattr("sys.platform", "darwin")
-    monkeypatch.setattr("kosearch.cli.open._APPLICATIONS", (str(here),))
+    monkeypatch.setattr("kosearch.viewers._APPLICATIONS", (str(here),))
     settings, path = config.load({}), "/docs/a b; rm -rf '.x"
     assert viewer(settings, hit("pdf", page=3)) == [str(here / "open"), path]  # Preview opens it, at its beginning
     (here / "Skim.app").mkdir()
@@ -161,7 +162,7 @@ def test_links_where_a_terminal_follows_them(indexed: Program) -> None:
 def test_names_of_members_and_of_sessions_may_be_anything(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(library, "attachment", lambda *_: b"text")
     for member in ("가" * 150 + ".txt", "a/" + "b" * 300 + ".txt", "..", "nul\0.txt", "-rf.txt"):
-        path, inside = _taken_out("mail.eml", member)
+        path, inside = taken_out("mail.eml", member)
         assert (Path(path).read_bytes(), inside) == (b"text", True)
         assert path.endswith(".txt") or member == ".."
     remember("", [], config.load({}), {"KOSEARCH_SESSION": "no number"})

@@ -252,8 +252,8 @@ def test_clicks_are_kept_where_that_is_wanted(
     index: Index, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KOSEARCH_SESSION", "7")
-    monkeypatch.setattr("kosearch.cli.open._run", lambda _: 0)
-    monkeypatch.setattr("kosearch.cli.open.viewer", lambda *_: ["true"])
+    monkeypatch.setattr("kosearch.viewers.run", lambda _: 0)
+    monkeypatch.setattr("kosearch.viewers.viewer", lambda *_: ["true"])
     hits = index.search("Subject number7x", k=2).hits
     file = clicks_file(index.settings)
     remember("about 7?", hits, index.settings, os.environ)

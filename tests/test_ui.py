@@ -1,0 +1,353 @@
+"""The page's server: what it answers, and whom it turns away."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import PROGRAM, Program, make_program, until
+
+pytest.importorskip("starlette")
+pytest.importorskip("uvicorn")
+pytest.importorskip("httpx")
+
+from ui_making import SCRIPT, Server, make_shelf, served
+
+from kosearch.cli import main
+from kosearch.ui import pictures
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory: pytest.TempPathFactory, cache_dir: Path) -> Program:
+    """A home whose documents are indexed. Only for reading."""
+    program = make_program(tmp_path_factory.mktemp("shelf"), cache_dir)
+    make_shelf(program)
+    return program
+
+
+@pytest.fixture(scope="module")
+def page(shelf: Program) -> Iterator[Server]:
+    with served(shelf) as server:
+        yield server
+
+
+def asked(page: Server, question: str, **more: str) -> dict[str, Any]:
+    with page.client() as client:
+        reply = client.get("/api/search", params={"q": question, **more})
+        assert reply.status_code == 200, reply.text
+        found: dict[str, Any] = reply.json()
+        return found
+
+
+def named(hit: dict[str, Any], **more: object) -> dict[str, Any]:
+    return {"index": hit["index"], "id": hit["id"], "key": hit["key"], **more}
+
+
+def test_a_question_by_words_and_by_meaning(page: Server) -> None:
+    for mode in ("lexical", "hybrid"):
+        found = asked(page, "연차 이월", mode=mode)
+        assert found["mode"] == mode
+        first = found["hits"][0]
+        assert first["name"].startswith("복무")
+        assert first["shown"] == "~/문서/규정"
+        assert len(first["also"]) == 1, "a near copy is folded"
+        assert any(shared and "연차" in text for text, shared in first["excerpt"])
+        assert first["scores"]["lexical"] is not None
+        assert len(first["date"]) == 10
+
+
+def test_filters_narrow(page: Server) -> None:
+    assert {hit["type"] for hit in asked(page, "서울", type="csv")["hits"]} == {"csv"}
+    folder = asked(page, "연차 이월")["hits"][0]["folder"]
+    assert {hit["folder"] for hit in asked(page, "규정 문서", folder=folder)["hits"]} == {folder}
+    assert {hit["name"] for hit in asked(page, "boundary layer", year="2014")["hits"]} == {"notes.txt"}
+    assert asked(page, "연차", folder=folder + "[")["hits"] == []
+    grouped = asked(page, "서울", group="1")["hits"]
+    assert len({(hit["key"]) for hit in grouped}) == len(grouped)
+
+
+def test_a_text_has_its_headings_and_the_passage_marked(page: Server) -> None:
+    hit = asked(page, "연차 이월")["hits"][0]
+    with page.client() as client:
+        shown = client.get("/api/document", params=named(hit, at=hit["best"][0], to=hit["best"][1])).json()
+    assert shown["view"] == "text"
+    heads = ["".join(text for text, _ in one["runs"]) for one in shown["blocks"] if one["is"] == "heading"]
+    assert "휴가" in " ".join(heads)
+    marked = "".join(text for one in shown["blocks"] for line in one.get("lines", ()) for text, level in line if level)
+    assert "연차" in marked
+
+
+def test_sheets_are_grids_and_tables_tables(page: Server) -> None:
+    with page.client() as client:
+        for question, kind, expected in (("부산 인구", "csv", "grid"), ("2024 45조", "docx", "table")):
+            hit = asked(page, question, type=kind)["hits"][0]
+            blocks = client.get("/api/document", params=named(hit)).json()["blocks"]
+            table = next(one for one in blocks if one["is"] == expected)
+            cells = ["".join(text for text, _ in cell) for row in table["rows"] for cell in row]
+            assert {"부산", "330만"} <= set(cells) if expected == "grid" else "45조" in cells
+
+
+def test_a_page_of_a_pdf_has_the_passage_marked(page: Server) -> None:
+    hit = asked(page, "서울", type="pdf")["hits"][0]
+    with page.client() as client:
+        shown = client.get("/api/document", params=named(hit, at=hit["best"][0], to=hit["best"][1])).json()
+        assert shown["view"] == "pdf"
+        drawn = client.get("/api/page", params=named(hit, n=shown["page"], width=600)).json()
+        assert drawn["pages"] == 2
+        assert drawn["covered"] > 0.98
+        assert all(0 <= number <= 1 for box in drawn["boxes"] for number in box)
+        other = client.get("/api/page", params=named(hit, n=3 - shown["page"], width=600)).json()
+        assert other["jpeg"] != drawn["jpeg"]
+
+
+def test_similar_documents(page: Server) -> None:
+    hit = asked(page, "연차 이월")["hits"][0]
+    with page.client() as client:
+        found = client.get("/api/similar", params=named(hit))
+    assert found.status_code == 200, found.text
+    assert found.json()["hits"]
+
+
+def test_documents_that_are_scripts_stay_text(page: Server) -> None:
+    hit = asked(page, "비밀번호 규칙", type="text")["hits"][0]
+    assert "<script>" in hit["name"]
+    with page.client() as client:
+        reply = client.get("/api/document", params=named(hit))
+        front = client.get("/")
+    assert reply.headers["content-type"] == "application/json"
+    assert SCRIPT in json.dumps(reply.json(), ensure_ascii=False)
+    policy = front.headers["content-security-policy"]
+    nonce = policy.split("'nonce-")[1].split("'")[0]
+    assert f'nonce="{nonce}"' in front.text
+    assert "unsafe" not in policy
+    assert "http" not in front.text.lower().replace("http-equiv", "")
+    assert nonce not in httpx_get(page, "/").headers["content-security-policy"]
+
+
+def httpx_get(page: Server, path: str) -> Any:
+    with page.client() as client:
+        return client.get(path)
+
+
+@pytest.mark.parametrize("name", ["ui.js", "ui.css", "index.html"])
+def test_nothing_comes_from_elsewhere(name: str) -> None:
+    text = (Path(pictures.__file__).parent / "static" / name).read_text(encoding="utf-8")
+    assert "//" not in text.replace("// ", "").replace("://", ":") or name == "ui.js"
+    assert not any(one in text for one in ("http://", "https://", "@import", "innerHTML", "eval(", "document.write"))
+
+
+def test_only_who_has_the_token_is_answered(page: Server) -> None:
+    paths = ("search?q=a", "similar", "topics", "document", "page", "status", "progress", "ping")
+    for token in ("", "wrong", page.token[:-1], page.token + "x"):
+        with page.client() as client:
+            client.headers["x-kosearch-token"] = token
+            assert {client.get(f"/api/{path}").status_code for path in paths} == {401}
+            assert client.post("/api/open", json={}).status_code == 401
+            assert client.post("/api/index", json={}).status_code == 401
+    head = b"GET /api/status HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n" % page.port
+    assert raw(page, head + b"\r\n")[0] == 401
+    assert raw(page, head + b"x-kosearch-token: \xe9\r\n\r\n")[0] == 401
+
+
+def test_no_name_but_this_machines_leads_here(page: Server) -> None:
+    """DNS rebinding: a site's own name that is bound to 127.0.0.1."""
+    for host in ("evil.example", f"evil.example:{page.port}", "127.0.0.1", f"127.0.0.1:{page.port}.evil.example", ""):
+        with page.client(host=host) as client:
+            assert client.get("/").status_code == 421, host
+            assert client.get("/api/status").status_code == 421
+    with page.client(host=f"localhost:{page.port}") as client:
+        assert client.get("/api/ping").status_code == 200
+
+
+def test_no_other_site_asks(page: Server) -> None:
+    for origin in (
+        "http://evil.example",
+        "null",
+        f"https://127.0.0.1:{page.port}",
+        f"http://127.0.0.1:{page.port + 1}",
+    ):
+        with page.client(origin=origin) as client:
+            assert client.get("/api/status").status_code == 403, origin
+            assert client.post("/api/open", json={}).status_code == 403
+    with page.client(**{"sec-fetch-site": "cross-site"}) as client:
+        assert client.post("/api/index", json={}).status_code == 403
+
+
+def test_forms_and_links_change_nothing(page: Server) -> None:
+    """CSRF: what a page of another site can send without asking first is a form or a plain text."""
+    with page.client() as client:
+        assert client.get("/api/open").status_code == 405
+        assert client.get("/api/index").status_code == 405
+        for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data"):
+            assert client.post("/api/index", content="{}", headers={"content-type": kind}).status_code == 400
+        assert client.post("/api/index", content="x" * 70_000).status_code == 413
+        assert client.get("/api/status").json()["run"] == {"is": "idle"}
+
+
+def test_no_path_leads_anywhere(page: Server, shelf: Program) -> None:
+    hit = asked(page, "연차 이월")["hits"][0]
+    tries = ("/etc/passwd", "../../etc/passwd", str(shelf.home), "0" * 64, hit["id"] + "/../x", "", "%2e%2e")
+    with page.client() as client:
+        for wrong in tries:
+            for field in ("id", "key", "index"):
+                given = named(hit) | {field: wrong}
+                for path in ("document", "similar"):
+                    assert client.get(f"/api/{path}", params=given).status_code == 400, (path, field, wrong)
+                assert client.get("/api/page", params={**given, "n": "1", "width": "600"}).status_code == 400
+                assert client.post("/api/open", json={**given, "at": "0"}).status_code == 400
+        for path in ("/../server.py", "/static/ui.js", "/%2e%2e/server.py", "/ui.js/../../server.py", "/index.html"):
+            assert client.get(path).status_code == 404, path
+    status, body = raw(page, b"GET /../../../etc/passwd HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n\r\n" % page.port)
+    assert (status, b"root:" in body) == (404, False)
+
+
+def raw(page: Server, request: bytes) -> tuple[int, bytes]:
+    with socket.create_connection(("127.0.0.1", page.port), 60) as connection:
+        connection.sendall(request.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n", 1))
+        found = b"".join(iter(lambda: connection.recv(65536), b""))
+    return int(found.split()[1]), found
+
+
+def test_odd_requests_are_one_line(page: Server) -> None:
+    with page.client() as client:
+        for parameters in ({}, {"q": " "}, {"q": "a", "k": "0"}, {"q": "a", "k": "9999"}, {"q": "a", "mode": "x"},
+                           {"q": "a", "year": "24"}, {"q": "a", "type": "\0"}):  # fmt: skip
+            reply = client.get("/api/search", params=parameters)  # type: ignore[arg-type]
+            assert reply.status_code in (200, 400), parameters
+            assert len(reply.json().get("error", "").splitlines()) <= 1
+    host = b"Host: 127.0.0.1:%d\r\n" % page.port
+    assert raw(page, b"GET / HTTP/1.1\r\n" + host + host + b"\r\n")[0] in (400, 421)
+    assert raw(page, b"GET / HTTP/1.1\r\n\r\n")[0] in (400, 421)
+    assert raw(page, b"POST /api/index HTTP/1.1\r\n" + host + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n")[0] == 413
+    assert raw(page, b"GET / HTTP/1.1\r\n" + host + b"Content-Length: x\r\n\r\n")[0] == 400
+
+
+def test_fifty_at_once(page: Server) -> None:
+    with page.client() as client, ThreadPoolExecutor(50) as threads:
+        replies = list(threads.map(lambda n: client.get("/api/search", params={"q": f"연차 {n}"}), range(50)))
+    assert {reply.status_code for reply in replies} == {200}
+
+
+def test_who_gives_up_is_not_waited_for(page: Server) -> None:
+    for _ in range(20):
+        with socket.create_connection(("127.0.0.1", page.port), 60) as connection:
+            connection.sendall(b"GET /api/search?q=a HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n" % page.port)
+    assert asked(page, "연차")["hits"]
+
+
+def test_a_page_that_is_a_bomb_costs_a_line(tmp_path: Path) -> None:
+    import pypdfium2
+
+    document = pypdfium2.PdfDocument.new()
+    document.new_page(14_000, 1)
+    document.new_page(1e7, 1e7)
+    file = tmp_path / "bomb.pdf"
+    document.save(file)
+    (tmp_path / "broken.pdf").write_bytes(b"%PDF-1.7\nnothing")
+    drawer = pictures.Drawer(1 << 26)
+    try:
+        for number in (1, 2):
+            drawn = drawer.draw(pictures.Wanted(os.fsencode(file), "", "pdf", number, 2400))
+            assert drawn.width * drawn.height <= 13_000_000
+        for wrong in ("broken.pdf", "not there.pdf"):
+            with pytest.raises(pictures.UsageError, match="cannot be drawn"):
+                drawer.draw(pictures.Wanted(os.fsencode(tmp_path / wrong), "", "pdf", 1, 600))
+    finally:
+        drawer.close()
+
+
+def test_opening_runs_the_program_of_the_document(shelf: Program, tmp_path: Path) -> None:
+    """By POST and id; what is run gets the file's name as it is, and no shell sees it."""
+    opened = tmp_path / "opened"
+    viewer = tmp_path / "bin" / "xdg-open"
+    viewer.parent.mkdir()
+    viewer.write_text(f'#!/bin/sh\nprintf %s "$1" > {opened}\n')
+    viewer.chmod(0o755)
+    path = f"{viewer.parent}{os.pathsep}{shelf.environment['PATH']}"
+    program = Program(shelf.home, {**shelf.environment, "PATH": path, "EDITOR": "vim"})
+    with served(program) as server, server.client() as client:
+        hit = asked(server, "비밀번호 규칙", type="text")["hits"][0]
+        assert client.post("/api/open", json=named(hit, at="0")).status_code == 200
+        assert until(lambda: opened.is_file() and opened.read_text() != "", 30)
+        assert opened.read_text() == os.path.join(hit["folder"], hit["name"])
+        assert server.end() == 130
+
+
+def test_an_empty_index_takes_a_folder_by_its_path(program: Program) -> None:
+    folder = program.home / "새 문서"
+    folder.mkdir()
+    (folder / "a.txt").write_text("백신 프로그램은 자동으로 갱신된다.\n", "utf-8")
+    with served(program) as server, server.client() as client:
+        assert client.get("/api/search", params={"q": "백신"}).status_code == 404
+        for wrong in ("", "relative", "/nowhere/at/all", "\0"):
+            assert client.post("/api/index", json={"index": "default", "path": wrong}).status_code == 400, wrong
+        assert client.post("/api/index", json={"index": "default", "path": str(folder)}).status_code == 200
+        with client.stream("GET", "/api/progress") as stream:
+            assert stream.headers["content-type"].startswith("text/event-stream")
+            states = [json.loads(line.removeprefix("data: ")) for line in stream.iter_lines() if line]
+        assert (states[-1]["is"], states[-1].get("added")) == ("done", 1), states[-1]
+        assert asked(server, "백신")["hits"][0]["name"] == "a.txt"
+        (folder / "b.txt").write_text("새 백신을 산다.\n", "utf-8")
+        assert client.post("/api/index", json={"index": "default"}).status_code == 200
+        with client.stream("GET", "/api/progress") as stream:
+            assert json.loads(list(stream.iter_lines())[-2].removeprefix("data: "))["added"] == 1
+        assert {hit["name"] for hit in asked(server, "백신")["hits"]} == {"a.txt", "b.txt"}
+
+
+def test_it_ends_when_nobody_has_the_page_open(shelf: Program) -> None:
+    program = Program(shelf.home, {**shelf.environment, "KOSEARCH_RESIDENT_IDLE": "1"})
+    with served(program) as server:
+        assert server.process.wait(60) == 0
+
+
+def test_another_user_sees_no_token(shelf: Program, tmp_path: Path) -> None:
+    """What a program is started with, every user of the machine can read: the browser gets a file that leads there."""
+    seen = tmp_path / "seen"
+    browser = tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\nprintf %s "$*" > {seen}\n')
+    browser.chmod(0o755)
+    environment = {**shelf.environment, "BROWSER": f"{browser} %s"}
+    process = subprocess.Popen([PROGRAM, "ui"], stdout=subprocess.PIPE, text=True, env=environment, cwd=shelf.home)
+    assert process.stdout
+    url = process.stdout.readline().strip()
+    try:
+        assert until(lambda: seen.is_file() and seen.read_text() != "", 60)
+        token = url.rpartition("=")[2]
+        assert token not in seen.read_text()
+        file = Path(seen.read_text().removeprefix("file://"))
+        assert token in file.read_text()
+        assert file.stat().st_mode & 0o077 == 0
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(60)
+        process.stdout.close()
+
+
+def test_a_missing_extra_and_a_taken_port_are_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        assert main(["ui", "--no-browser", "--port", str(taken.getsockname()[1])]) == 2
+    assert "cannot be used" in capsys.readouterr().err
+    monkeypatch.setattr("kosearch.cli.ui.find_spec", lambda name: None if name == "uvicorn" else name)
+    assert main(["ui"]) == 2
+    assert "pip install 'kosearch[ui]'" in capsys.readouterr().err
+
+
+def test_letters_are_found_again_however_they_are_written() -> None:
+    import unicodedata
+
+    there = pictures.letters_of(unicodedata.normalize("NFD", "제 1 조 (목적) 이 규정은 ﬁle 연-\n차를 정한다."))
+    for text in ("제1조(목적) 이 규정은 file 연차를 정한다.", unicodedata.normalize("NFD", "연차를 정한다")):
+        assert None not in pictures.found_on(there, text)
+    assert set(pictures.found_on(there, "全然 다른 말")) == {None}
