@@ -24,7 +24,18 @@ from kosearch.errors import IndexBusy, IndexDamaged, UsageError
 from kosearch.index import FullDocument, Identity, Status, StoredDocument, StoredPassage, kind_of
 from kosearch.naming import canonical, display_path, lies_under
 from kosearch.opening import are_few, check_terms, embedder_for, model_for
-from kosearch.records import Answer, Changes, Extraction, IndexProgress, IndexReport, Query, Reason, Shown, Skipped
+from kosearch.records import (
+    Answer,
+    Changes,
+    Extraction,
+    IndexProgress,
+    IndexReport,
+    Query,
+    Reason,
+    Recognised,
+    Shown,
+    Skipped,
+)
 from kosearch.sources import WalkRules
 
 if TYPE_CHECKING:
@@ -606,6 +617,14 @@ class Index(Analysed):
         """All documents with the text of a hit's id or a document's hash, by id; none where there is no such text."""
         with self.store.snapshot() as snapshot:
             return snapshot.with_hash(_parsed(id)[0])
+
+    def recognised(self, picture: bytes) -> Recognised | None:
+        """The lines that were read in a picture when it was indexed, by the hash of its pixels (`ocr.pixel_hash`)."""
+        from kosearch.ocr import decoded
+
+        kept = self.store.recognised(picture)
+        found = decoded(kept) if kept is not None else None
+        return None if isinstance(found, str) else found
 
     def remove(self, *paths: StrPath, wait: bool = False) -> int:
         """Forget files, and all that lies below folders; they stay on disk. Returns how many files left the index.

@@ -19,9 +19,11 @@ pytest.importorskip("starlette")
 pytest.importorskip("uvicorn")
 pytest.importorskip("httpx")
 
+from index_making import make
 from ui_making import SCRIPT, Server, make_shelf, served
 
 from kosearch.cli import main
+from kosearch.records import Recognised, RecognisedLine
 from kosearch.ui import pictures
 
 
@@ -351,3 +353,39 @@ def test_letters_are_found_again_however_they_are_written() -> None:
     for text in ("제1조(목적) 이 규정은 file 연차를 정한다.", unicodedata.normalize("NFD", "연차를 정한다")):
         assert None not in pictures.found_on(there, text)
     assert set(pictures.found_on(there, "全然 다른 말")) == {None}
+
+
+@pytest.mark.parametrize("turned", [0, 90, 180, 270])
+def test_what_was_read_in_a_picture_is_marked_however_it_lies(turned: int) -> None:
+    """Two lines of a picture 1000 wide and 2000 high; the second one is sought."""
+    import numpy as np
+
+    sheet = np.zeros((2000, 1000), dtype=np.uint8)
+    sheet[380:400, 100:600] = 1
+    read = np.rot90(sheet, turned // 90)
+    rows, columns = np.nonzero(read)
+    low, high = int(rows.min()), int(rows.max()) + 1
+    left, right = int(columns.min()), int(columns.max()) + 1
+    size = {"height": read.shape[0], "width": read.shape[1]}
+    lines = (
+        RecognisedLine("제1조 목적", 0, 1, 1, 1, 0, False, 0.9),
+        RecognisedLine("제2조 연차를 이월한다", left, right, high, high - low, 0, False, 0.9),
+    )
+    drawn = pictures.Drawn(b"", 500, 1000, 1)
+    wanted = pictures.Wanted(b"", "", "pdf", 1, 500, "연차를 이월한다", (0, 3))
+    marked = pictures.with_recognised(drawn, Recognised(lines, 0.9, turned, **size), wanted)
+    [box] = marked.boxes
+    assert marked.covered == 1
+    assert marked.best == (box,)
+    assert (box.left, box.left + box.width) == pytest.approx((0.1, 0.6), abs=0.13)
+    assert (box.top, box.top + box.height) == pytest.approx((0.19, 0.2), abs=0.07)
+
+
+def test_what_an_engine_found_is_known_by_its_picture(tmp_path: Path) -> None:
+    store = make(tmp_path / "index", ["가"])
+    assert store.recognised(b"p" * 16) is None
+    with store.writer() as writer:
+        writer.keep_recognised("engine-1", b"p" * 16, '"nothing"')
+    assert store.recognised(b"p" * 16) == '"nothing"'
+    assert store.recognised(b"q" * 16) is None
+    store.close()

@@ -596,17 +596,17 @@ def _read_pictures(data: bytes, pages: Sequence[Page]) -> list[Page]:
     result = list(pages)
     for number, page in enumerate(pages):
         if page.scanned or forced() or garbled(_page_text(page)):
-            found = read_picture(partial(_drawn, data, number))
+            found = read_picture(partial(page_picture, data, number))
             lines = _lines_of(found)
             result[number] = replace(page, lines=lines or page.lines, found=found if lines or page.scanned else None)
         elif page.figures:
-            read = [read_picture(partial(_drawn, data, number, figure)) for figure in page.figures]
+            read = [read_picture(partial(page_picture, data, number, figure)) for figure in page.figures]
             result[number] = replace(page, said=tuple(one for one in read if isinstance(one, Recognised) and one.lines))
     return result
 
 
-def _drawn(data: bytes, number: int, part: Bounds | None = None) -> Any:
-    """A page or a part of it as a picture, (height, width) of grey."""
+def page_picture(data: bytes, number: int, part: Bounds | None = None) -> Any:
+    """A page, counted from 0, or a part of it as the picture that is recognised, (height, width) of grey."""
     import pypdfium2
 
     document = pypdfium2.PdfDocument(data)

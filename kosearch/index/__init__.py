@@ -336,6 +336,11 @@ class SqliteStore:
         with self._reading() as tables:
             return tables.problems()
 
+    def recognised(self, picture: bytes) -> str | None:
+        """What an engine has found in a picture, by the hash of its pixels."""
+        with self._reading() as tables:
+            return tables.recognised(picture)
+
     def close(self) -> None:
         """Close what is kept open between snapshots."""
         with self._lock:

@@ -406,6 +406,9 @@ class Store(Protocol):
     def problems(self) -> list[Skipped]:
         """Files and parts of files that are not searchable, by path."""
 
+    def recognised(self, picture: bytes) -> str | None:
+        """What an engine has found in a picture, by the hash of its pixels, as `keep_recognised` took it."""
+
     def stored_files(self) -> Iterator[StoredFile]:
         """All that it holds, so that another store can be made of it without reading a file."""
 

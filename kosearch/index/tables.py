@@ -416,6 +416,14 @@ class Tables:
         counts = {"waiting": waits, "unread": not_read, "pictures": pictures, "unsure": unsure}
         return {"read": files - waits - not_read, **counts}
 
+    def recognised(self, picture: bytes) -> str | None:
+        """What an engine has found in a picture, by the hash of its pixels; None where nothing sound is kept."""
+        if self.connection.execute(HAS_RECOGNISED).fetchone():
+            sql = "SELECT engine, body, checksum FROM recognised WHERE picture = ?"
+            for engine, body, check in self.rows(sql, picture):
+                return str(body) if check == checksum(picture, engine, body) else None
+        return None
+
     def status(self, state: State, size: int) -> Status:
         """What the index holds; `size` is its bytes on disk."""
         (files,) = self.connection.execute("SELECT count(*) FROM file").fetchone()

@@ -11,8 +11,9 @@ import io
 import math
 import threading
 import unicodedata
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import SequenceMatcher
 from queue import SimpleQueue
 from typing import Any, NamedTuple
@@ -20,8 +21,11 @@ from typing import Any, NamedTuple
 from kosearch import sources
 from kosearch.errors import UsageError
 from kosearch.extract import member
+from kosearch.extract.pdf import page_picture
 from kosearch.extract.text import ExtractError
 from kosearch.naming import display_path
+from kosearch.ocr import pixel_hash
+from kosearch.records import Recognised, RecognisedLine
 from kosearch.workers import Failure, Pool
 
 WIDTHS = (200, 2400)
@@ -71,6 +75,8 @@ class Drawn:
     """…and of the part of it that answers best."""
     covered: float = 0.0
     """The share of the passage's letters that the boxes cover."""
+    pixels: bytes = b""
+    """Of what was read as a picture: by what its recognised text is known."""
 
 
 class Drawer:
@@ -164,6 +170,8 @@ def draw_page(data: bytes, wanted: Wanted) -> Drawn:
             return drawn
         letters = page_letters(page)
         marked = found_on(letters, wanted.text)
+        if sum(at is not None for at in marked) < len(marked) / 2:  # it was read in a picture
+            return replace(drawn, pixels=pixel_hash(page_picture(data, min(max(wanted.number, 1), count) - 1)))
         sure = [at for at in marked if at is not None]
         best = [at for at in marked[_letters_before(wanted, 0) : _letters_before(wanted, 1)] if at is not None]
         return Drawn(
@@ -185,7 +193,7 @@ def draw_image(data: bytes, wanted: Wanted) -> Drawn:
 
     from PIL import Image, ImageOps
 
-    from kosearch.ocr.pictures import MOST_PIXELS
+    from kosearch.ocr.pictures import MOST_PIXELS, frame
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -196,7 +204,42 @@ def draw_image(data: bytes, wanted: Wanted) -> Drawn:
             image.seek(min(max(wanted.number, 1), frames) - 1)
             upright = ImageOps.exif_transpose(image).convert("RGB")
             upright.thumbnail((wanted.width, 4 * wanted.width))
-            return _encoded(upright, frames)
+            drawn = _encoded(upright, frames)
+    if not wanted.text:
+        return drawn
+    return replace(drawn, pixels=pixel_hash(frame(data, min(max(wanted.number, 1), frames) - 1)))
+
+
+def with_recognised(drawn: Drawn, found: Recognised, wanted: Wanted) -> Drawn:
+    """The same with the boxes of the recognised lines that the passage's text stands in."""
+    letters = [
+        Letter(one.text, number, number) for number, line in enumerate(found.lines) for one in letters_of(line.text)
+    ]
+    marked = found_on(letters, wanted.text)
+    best = marked[_letters_before(wanted, 0) : _letters_before(wanted, 1)]
+    return replace(
+        drawn,
+        boxes=tuple(_of_lines(found, marked)),
+        best=tuple(_of_lines(found, best)),
+        covered=sum(at is not None for at in marked) / max(len(marked), 1),
+    )
+
+
+def _of_lines(found: Recognised, letters: Sequence[Letter | None]) -> Iterator[Box]:
+    """The boxes of the lines that letters stand in, those of which hardly any does left out."""
+    counts = Counter(one.first for one in letters if one is not None)
+    for number, count in sorted(counts.items()):
+        if count >= _FEWEST:
+            yield _upright(found, found.lines[number])
+
+
+def _upright(found: Recognised, line: RecognisedLine) -> Box:
+    """A line's box on the picture as it lies, however that was turned to be read."""
+    left, right = line.left / found.width, line.right / found.width
+    top, bottom = (line.base - line.height) / found.height, (line.base + line.height / 4) / found.height
+    for _ in range(found.turned // 90 % 4):
+        left, top, right, bottom = 1 - bottom, left, 1 - top, right
+    return Box(left, top, right - left, bottom - top)
 
 
 def _encoded(image: Any, count: int) -> Drawn:

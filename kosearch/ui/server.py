@@ -34,7 +34,7 @@ from kosearch.errors import IndexBusy, IndexMissing, KosearchError, UsageError
 from kosearch.library import Index
 from kosearch.ui import asking, texts
 from kosearch.ui.documents import Documents, shown
-from kosearch.ui.pictures import WIDTHS, Drawer, Wanted
+from kosearch.ui.pictures import WIDTHS, Drawer, Wanted, with_recognised
 from kosearch.ui.refreshing import Refresher
 
 TOKEN_HEADER = "x-kosearch-token"
@@ -234,8 +234,10 @@ class Page:
         text, inside = texts.on_page(full, number, passage, best) if ":" in id else ("", (0, 0))
         wanted = Wanted(stored.path_bytes, stored.member, stored.kind, number, width, text, inside)
         drawn = self._drawer.draw(wanted)
+        if drawn.pixels and (read := self._documents.index(name).recognised(drawn.pixels)) is not None:
+            drawn = with_recognised(drawn, read, wanted)
         picture = base64.b64encode(drawn.jpeg).decode("ascii")
-        return {**asdict(drawn), "jpeg": picture, "number": min(number, drawn.pages)}
+        return {**asdict(drawn), "jpeg": picture, "pixels": None}
 
     def status(self, _: Request) -> dict[str, Any]:
         """What the indexes hold, and what of their folders is not searchable."""

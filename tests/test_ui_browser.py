@@ -1,0 +1,278 @@
+"""The page as people use it, in a real browser: Debian's Chromium, driven by Playwright."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from conftest import Program, make_program, until
+
+pytest.importorskip("playwright.sync_api")
+pytest.importorskip("starlette")
+pytest.importorskip("httpx")
+
+from playwright.sync_api import sync_playwright
+from ui_making import Server, make_shelf, served
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+PATIENCE = 120_000
+"""Milliseconds: a busy machine takes its time."""
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed: apt-get install chromium")
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory: pytest.TempPathFactory, cache_dir: Path) -> Program:
+    program = make_program(tmp_path_factory.mktemp("shelf"), cache_dir)
+    make_shelf(program)
+    return program
+
+
+@pytest.fixture(scope="module")
+def server(shelf: Program) -> Iterator[Server]:
+    with served(shelf) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with sync_playwright() as driver:
+        # Without a sandbox of its own, which needs rights that containers do not give: it only meets this server.
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"], timeout=PATIENCE)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A Korean page; whatever it complains of fails the test."""
+    context = browser.new_context(locale="ko-KR", viewport={"width": 1440, "height": 900})
+    context.set_default_timeout(PATIENCE)
+    page = context.new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda one: errors.append(one.text) if "Content Security Policy" in one.text else None)
+    yield page
+    context.close()
+    assert errors == []
+
+
+def searches(page: Page) -> list[str]:
+    """The questions that are asked from now on, as they are."""
+    asked: list[str] = []
+    page.on("request", lambda one: asked.append(one.url) if "/api/search" in one.url else None)
+    return asked
+
+
+def settle(page: Page) -> None:
+    """Wait for the answer."""
+    page.wait_for_selector("#hits > li")
+    page.wait_for_selector("#busy:not(.on)", state="attached")
+
+
+def ask(page: Page, server: Server, question: str) -> None:
+    page.goto(server.url)
+    page.fill("#question", question)
+    settle(page)
+
+
+def test_hangul_by_an_input_method(page: Page, server: Server) -> None:
+    """No request for half a syllable; Enter in the middle of one asks nothing."""
+    page.goto(server.url)
+    page.wait_for_selector("#start p")
+    page.focus("#question")
+    asked = searches(page)
+    devtools = page.context.new_cdp_session(page)
+    for syllables in (("ㅇ", "여", "연"), ("ㅊ", "차")):
+        for part in syllables:
+            devtools.send("Input.imeSetComposition", {"text": part, "selectionStart": 1, "selectionEnd": 1})
+        page.evaluate("document.getElementById('ask').requestSubmit()")
+        assert not any("%E3%85" in one for one in asked)  # a single letter
+        devtools.send("Input.insertText", {"text": syllables[-1]})
+    settle(page)
+    assert page.input_value("#question") == "연차"
+    assert "복무" in page.locator("#hits .name").first.inner_text()
+    assert all("%EC%97%B0" in one for one in asked), asked
+
+
+def test_from_a_question_to_the_marked_page(page: Page, server: Server) -> None:
+    ask(page, server, "서울")
+    page.locator("#hits > li", has_text="two_pages.pdf").locator(".name").click()
+    page.wait_for_selector(".sheet img")
+    assert page.locator(".sheet span").count() > 0
+    first = page.locator("#number").inner_text()
+    box = page.locator(".sheet span").first.bounding_box()
+    sheet = page.locator(".sheet").bounding_box()
+    assert box
+    assert sheet
+    assert sheet["x"] <= box["x"] <= sheet["x"] + sheet["width"]
+    page.keyboard.press("ArrowRight" if first.startswith("1") else "ArrowLeft")
+    assert until(lambda: page.locator("#number").inner_text() != first, 60)
+
+
+def test_by_keyboard_alone(page: Page, server: Server) -> None:
+    page.goto(server.url)
+    page.keyboard.type("연차 이월")
+    settle(page)
+    page.keyboard.press("Escape")
+    page.keyboard.press("j")
+    page.keyboard.press("k")
+    assert page.evaluate("document.activeElement.className") == "name"
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#paper mark")
+    assert page.evaluate("document.activeElement.id") == "preview"
+    page.keyboard.press("Escape")
+    page.wait_for_selector("#preview", state="hidden")
+    assert page.evaluate("document.activeElement.className") == "name"
+    page.keyboard.press("?")
+    page.wait_for_selector("#dialog[open]")
+    page.keyboard.press("Escape")
+    page.wait_for_selector("#dialog", state="hidden")
+    page.keyboard.press("/")
+    assert page.evaluate("document.activeElement.id") == "question"
+
+
+def test_the_address_holds_the_question(page: Page, server: Server) -> None:
+    ask(page, server, "연차 이월")
+    page.keyboard.press("Enter")
+    settle(page)
+    page.fill("#question", "boundary layer")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#hits > li:first-child .name:text-is('notes.txt')")
+    page.reload()
+    settle(page)
+    assert page.input_value("#question") == "boundary layer"
+    page.go_back()
+    assert until(lambda: page.input_value("#question") == "연차 이월", 60)
+    other = page.context.new_page()  # two tabs
+    other.goto(page.url)
+    settle(other)
+    assert other.input_value("#question") == "연차 이월"
+
+
+def test_two_hundred_keystrokes_are_few_requests(page: Page, server: Server) -> None:
+    page.goto(server.url)
+    page.wait_for_selector("#start p")
+    asked = searches(page)
+    page.evaluate(KEYSTROKES)
+    settle(page)
+    assert len(asked) == 2  # by words, and by meaning
+    assert page.locator("#hits .name").first.inner_text() == "notes.txt"
+
+
+KEYSTROKES = """() => {
+  const field = document.getElementById('question');
+  for (let n = 0; n < 200; n++) {
+    field.value += 'boundary layer '[n % 15];
+    field.dispatchEvent(new InputEvent('input', { bubbles: true }));
+  }
+}"""
+
+
+def test_scripts_in_documents_do_not_run(page: Page, server: Server) -> None:
+    for question in ("비밀번호 규칙", "금고 열쇠"):
+        ask(page, server, question)
+        page.locator("#hits .name").first.click()
+        page.wait_for_selector("#paper mark")
+        assert page.evaluate("window.broken") is None
+    assert page.locator("#hits img, #hits script, #paper img, #paper script").count() == 0
+
+
+def test_a_server_that_stops_and_goes_on(page: Page, server: Server) -> None:
+    ask(page, server, "연차")
+    page.route("**/api/**", lambda route: route.abort())
+    page.fill("#question", "연차 이월")
+    page.wait_for_selector("#said.error")
+    page.unroute("**/api/**")
+    page.wait_for_selector("#said:not(.error)")
+    settle(page)
+
+
+def test_a_server_that_has_ended_is_said(page: Page, shelf: Program) -> None:
+    with served(shelf) as first:
+        page.goto(first.url)
+        page.wait_for_selector("#start p")
+        port = first.port
+        os.kill(first.process.pid, signal.SIGKILL)
+        first.process.wait()
+        page.fill("#question", "연차")
+        page.wait_for_selector("#said.error")
+    with served(shelf, "--port", str(port)):
+        page.wait_for_selector("#said:has-text('kosearch ui')")
+
+
+def test_an_index_that_changes_meanwhile(browser: Browser, program: Program) -> None:
+    folder = program.home / "docs"
+    folder.mkdir()
+    (folder / "a.txt").write_text("백신 프로그램은 자동으로 갱신된다.\n", "utf-8")
+    context = browser.new_context(locale="en-US")
+    context.set_default_timeout(PATIENCE)
+    page = context.new_page()
+    with served(program) as server:
+        page.goto(server.url)
+        page.fill("#start input", str(folder))
+        page.click("#start form button")
+        page.wait_for_selector("#start p:has-text('Type a question')")
+        page.fill("#question", "백신")
+        settle(page)
+        (folder / "b.txt").write_text("새 백신을 산다.\n", "utf-8")
+        page.click("#show-status")
+        page.click("#dialog-body button:has-text('Refresh now')")
+        page.wait_for_selector(".run:has-text('Done: 1 added')")
+        page.click("#dialog-close")
+        page.wait_for_selector("#hits > li:nth-child(2)")
+    context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1440])
+def test_it_fits_and_can_be_read(browser: Browser, server: Server, scheme: Any, width: int) -> None:
+    """Nothing runs out of the window, every control has a name, and text stands out from its ground."""
+    context = browser.new_context(locale="ko-KR", viewport={"width": width, "height": 900}, color_scheme=scheme)
+    context.set_default_timeout(PATIENCE)
+    page = context.new_page()
+    ask(page, server, "연차 이월")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert page.evaluate(NAMELESS) == []
+    assert page.evaluate(FAINT) == []
+    page.locator("#hits .name").first.click()
+    page.wait_for_selector("#paper mark")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert page.evaluate(NAMELESS) == []
+    assert page.evaluate(FAINT) == []
+    context.close()
+
+
+NAMELESS = """() => [...document.querySelectorAll('button, input, select, summary, img, [role=group], section')]
+  .filter((one) => one.checkVisibility() && !(one.textContent.trim() || one.ariaLabel || one.labels?.length || one.alt))
+  .map((one) => one.outerHTML)"""
+FAINT = """() => {
+  const light = (colour) => {
+    const [r, g, b] = colour.match(/[\\d.]+/g).map((one) => one / 255)
+      .map((one) => one <= 0.03928 ? one / 12.92 : ((one + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const ground = (one) => {
+    for (; one; one = one.parentElement) {
+      const colour = getComputedStyle(one).backgroundColor;
+      if (!colour.endsWith(', 0)')) return colour;
+    }
+    return getComputedStyle(document.body).backgroundColor;
+  };
+  const faint = [];
+  for (const one of document.querySelectorAll('main *, header *, #said')) {
+    const own = [...one.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim());
+    if (!own || !one.checkVisibility()) continue;
+    const [a, b] = [light(getComputedStyle(one).color), light(ground(one))].sort((x, y) => y - x);
+    if ((a + 0.05) / (b + 0.05) < 4.5) faint.push([one.outerHTML.slice(0, 80), (a + 0.05) / (b + 0.05)]);
+  }
+  return faint;
+}"""
