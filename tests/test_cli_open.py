@@ -127,7 +127,7 @@ def test_a_hit_is_opened_where_it_stands(program: Program) -> None:
     assert program.run("index", docs, "--model", "bundled").returncode == 0
 
     program = Program(program.home, {**program.environment, "KOSEARCH_VIEWERS": "other=show {path}"})
-    assert "notes.txt" in program.on_terminal("query", "vacation in March", "-k", "1")[1]
+    assert "moves to" in program.on_terminal("query", "vacation in March", "-k", "1")[1]
     assert f"{docs}/notes.txt" in program.on_terminal("open", "--print")[1]
     assert "had 1 hit" in program.on_terminal("open", "2")[1]
 

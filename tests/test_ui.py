@@ -181,6 +181,10 @@ def test_no_other_site_asks(page: Server) -> None:
             assert client.post("/api/open", json={}).status_code == 403
     with page.client(**{"sec-fetch-site": "cross-site"}) as client:
         assert client.post("/api/index", json={}).status_code == 403
+        assert client.get("/").status_code == 403
+    with page.client(**{"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}) as client:
+        assert client.get("/").status_code == 200, "the browser comes from the file that leads here"
+        assert client.get("/api/status").status_code == 403
 
 
 def test_forms_and_links_change_nothing(page: Server) -> None:

@@ -84,6 +84,15 @@ def ask(page: Page, server: Server, question: str) -> None:
     settle(page)
 
 
+def test_it_opens_by_way_of_a_file(page: Page, server: Server, tmp_path: Path) -> None:
+    """As `kosearch ui` has the browser begin, so that nobody sees the token: a visit from elsewhere, to the server."""
+    file = tmp_path / "ui.html"
+    file.write_text(f'<meta http-equiv="refresh" content="0;url={server.url}">', "utf-8")
+    page.goto(file.as_uri())
+    page.fill("#question", "연차 이월")
+    settle(page)
+
+
 def test_hangul_by_an_input_method(page: Page, server: Server) -> None:
     """No request for half a syllable; Enter in the middle of one asks nothing."""
     page.goto(server.url)

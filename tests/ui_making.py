@@ -50,19 +50,23 @@ class Server:
 def served(program: Program, *arguments: str) -> Iterator[Server]:
     """The installed `kosearch ui`, until the block ends."""
     command = [PROGRAM, "ui", "--no-browser", *arguments]
-    process = subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        encoding="utf-8",
-        env=program.environment,
-        cwd=program.home,
-        start_new_session=True,
-    )
+    errors = program.home / "ui.stderr"
+    with errors.open("w", encoding="utf-8") as stderr:
+        process = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+            encoding="utf-8",
+            env=program.environment,
+            cwd=program.home,
+            start_new_session=True,
+        )
     try:
         assert process.stdout
-        yield Server(process, process.stdout.readline().strip())
+        url = process.stdout.readline().strip()
+        assert url, errors.read_text("utf-8")
+        yield Server(process, url)
     finally:
         if process.poll() is None:
             os.kill(process.pid, signal.SIGKILL)
