@@ -96,7 +96,7 @@ class Guard:
         origin = headers.get("origin")
         if origin is not None and origin.lower() not in {f"http://{host}" for host in self._hosts}:
             return 403, "another site asks"
-        # The page itself, which tells nothing, may be come to from elsewhere: from the file that opens the browser, say.
+        # The page itself, which tells nothing, may be come to from elsewhere: from the file that opens a browser, say.
         is_visit = scope["path"] == "/" and headers.get("sec-fetch-mode") == "navigate"
         if headers.get("sec-fetch-site", "none") not in ("same-origin", "none") and not is_visit:
             return 403, "another site asks"
