@@ -203,6 +203,7 @@ complete -c kosearch -n '__fish_seen_subcommand_from eval' -s h -l help -d 'Show
 complete -c kosearch -n '__fish_seen_subcommand_from train' -l from -x -d 'What eval takes: questions.jsonl, a folder in BEIR or TREC form; or pairs.tsv: question, tab, text'
 complete -c kosearch -n '__fish_seen_subcommand_from train' -l out -x -d 'Where the model is written, if it is better'
 complete -c kosearch -n '__fish_seen_subcommand_from train' -l qrels -r -F -d 'QUESTIONS is TREC topics, judged by FILE'
+complete -c kosearch -n '__fish_seen_subcommand_from train' -l layers -x -d 'Learn the model\'s last N layers instead of a head: 2 or 4; takes minutes'
 complete -c kosearch -n '__fish_seen_subcommand_from train' -l seed -x -d 'For folds, batches and intervals'
 complete -c kosearch -n '__fish_seen_subcommand_from train' -s i -l index -x -a '(__kosearch_names index; __fish_complete_directories)' -d 'Which index: a name, or a folder'
 complete -c kosearch -n '__fish_seen_subcommand_from train' -l device -x -a 'auto cpu cuda mps' -d 'Where to embed; on several GPUs: cuda:0,cuda:1'

@@ -7,6 +7,7 @@ import json
 import math
 import struct
 from collections.abc import Callable, Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -205,7 +206,9 @@ def write_model(directory: Path, files: Mapping[str, object] | None = None, *, f
     return directory
 
 
-def write_small(directory: Path, *, width: int = 8, length: int = 64, seed: int = 7, **files: object) -> Path:
+def write_small(
+    directory: Path, *, width: int = 8, length: int = 64, layers: int = 1, seed: int = 7, **files: object
+) -> Path:
     """A model that can be loaded, made in a moment: BERT with random weights, a token for each character."""
     import numpy as np
     from safetensors.numpy import save_file
@@ -218,7 +221,7 @@ def write_small(directory: Path, *, width: int = 8, length: int = 64, seed: int 
             "config.json": {
                 **{"model_type": "bert", "hidden_size": width, "intermediate_size": 2 * width},
                 **{"vocab_size": len(vocabulary), "max_position_embeddings": length, "type_vocab_size": 2},
-                **{"num_hidden_layers": 1, "num_attention_heads": 2, "pad_token_id": 0},
+                **{"num_hidden_layers": layers, "num_attention_heads": 2, "pad_token_id": 0},
             },
             "sentence_bert_config.json": {"max_seq_length": length, "do_lower_case": False},
             "tokenizer.json": {
@@ -245,16 +248,17 @@ def write_small(directory: Path, *, width: int = 8, length: int = 64, seed: int 
         "embeddings.LayerNorm.weight": (width,),
         "embeddings.LayerNorm.bias": (width,),
     }
-    for name, out, into in (
+    parts = (
         *((f"attention.self.{part}", width, width) for part in ("query", "key", "value")),
         ("attention.output.dense", width, width),
         ("attention.output.LayerNorm", width, 0),
         ("intermediate.dense", 2 * width, width),
         ("output.dense", width, 2 * width),
         ("output.LayerNorm", width, 0),
-    ):
-        shapes[f"encoder.layer.0.{name}.weight"] = (out, into) if into else (out,)
-        shapes[f"encoder.layer.0.{name}.bias"] = (out,)
+    )
+    for layer, (name, out, into) in product(range(layers), parts):
+        shapes[f"encoder.layer.{layer}.{name}.weight"] = (out, into) if into else (out,)
+        shapes[f"encoder.layer.{layer}.{name}.bias"] = (out,)
     random = np.random.default_rng(seed)
     tensors = {name: random.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
     save_file(tensors, directory / "model.safetensors")

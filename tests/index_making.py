@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import random
 import subprocess
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,9 @@ import numpy as np
 import pytest
 
 from kosearch.index import Identity, NewDocument, NewPassage, SqliteStore, Writer
+from kosearch.library import Index
 from kosearch.records import Extracted, Passage, SourceFile
+from kosearch.terms import Analyzer
 
 DIMENSIONS = 16
 WORDS = [*"가나다라마바사아자차카타파하", "취약점", "보안", "휴가", "이월", "bge-m3", "3.5%"]
@@ -128,3 +131,30 @@ def mounted_read_only(directory: Path) -> Iterator[Path]:
         yield place
     finally:
         subprocess.run(["umount", "--lazy", place], check=True)
+
+
+class Here:
+    """A pool without processes: what those do has tests of its own, and they take seconds to start."""
+
+    limits = "none"
+
+    def __init__(self, task: Callable[[Any], Any]) -> None:
+        self._task = task
+
+    def __enter__(self) -> Here:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def map(self, items: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
+        return ((item, self._task(item)) for item in items)
+
+
+ANALYZER = functools.cache(Analyzer)
+
+
+def without_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files are cut and analysed in this process, by an analyzer that stays loaded."""
+    monkeypatch.setattr(Index, "pool", lambda _self, task: Here(task))
+    monkeypatch.setattr("kosearch.processing.Analyzer", ANALYZER)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 from conftest import CORPUS, Program
 from embedding_making import write_hole, write_small
+from index_making import without_processes
 
 from kosearch import embedding
 from kosearch.cli import main
@@ -21,34 +21,11 @@ from kosearch.errors import IndexMismatch
 from kosearch.index import Snapshot
 from kosearch.index import SqliteStore as Store
 from kosearch.library import Index
-from kosearch.terms import Analyzer
-
-
-class Here:
-    """A pool without processes: what those do has tests of its own, and they take seconds to start."""
-
-    limits = "none"
-
-    def __init__(self, task: Callable[[Any], Any]) -> None:
-        self._task = task
-
-    def __enter__(self) -> Here:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def map(self, items: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
-        return ((item, self._task(item)) for item in items)
 
 
 @pytest.fixture(autouse=True)
 def _no_processes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Index, "pool", lambda _self, task: Here(task))
-    monkeypatch.setattr("kosearch.processing.Analyzer", ANALYZER)
-
-
-ANALYZER = functools.cache(Analyzer)
+    without_processes(monkeypatch)
 
 
 @pytest.fixture(scope="module")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import re
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from zlib import crc32
 import numpy as np
 import pytest
 from embedding_making import save_model, write_small
+from index_making import without_processes
 
 import kosearch
 from kosearch import embedding
@@ -30,7 +30,6 @@ from kosearch.library import Index
 from kosearch.opening import Opened
 from kosearch.records import Query
 from kosearch.searching.ranking import rank
-from kosearch.terms import Analyzer
 from kosearch.training import Gain, gains, refusal, train
 from kosearch.training.examples import read_examples
 from kosearch.training.folder import write_model
@@ -40,27 +39,6 @@ from kosearch.training.head import Pairs, _gradient, fit
 WIDTH = 32
 SUBJECTS = 200
 """Documents of the planted collection, each with a question that shares no word with it."""
-
-
-class Here:
-    """A pool without processes."""
-
-    limits = "none"
-
-    def __init__(self, task: Callable[[Any], Any]) -> None:
-        self._task = task
-
-    def __enter__(self) -> Here:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def map(self, items: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
-        return ((item, self._task(item)) for item in items)
-
-
-ANALYZER = functools.cache(Analyzer)
 
 
 def planted(text: str) -> np.ndarray:
@@ -74,7 +52,7 @@ def planted(text: str) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_small(tmp_path_factory.mktemp("model") / "base", width=WIDTH, length=128)
+    return write_small(tmp_path_factory.mktemp("model") / "base", width=WIDTH, length=128, layers=3)
 
 
 @pytest.fixture
@@ -100,8 +78,7 @@ def asked(tmp_path: Path) -> Path:
 def index(small: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Index:
     """The documents indexed by planted vectors."""
     monkeypatch.setenv("KOSEARCH_MODEL", str(small))
-    monkeypatch.setattr(Index, "pool", lambda _self, task: Here(task))
-    monkeypatch.setattr("kosearch.processing.Analyzer", ANALYZER)
+    without_processes(monkeypatch)
 
     def embed(self: Opened, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> np.ndarray:
         vectors = np.array([planted(text) for text in texts], np.float32).reshape(-1, WIDTH)
@@ -323,7 +300,7 @@ def test_a_better_model_is_taken_and_is_one_product_away(
 
 
 def test_an_index_goes_on_after_it_was_derived(index: Index, folder: Path, tmp_path: Path) -> None:
-    write_model(tmp_path / "made", index.model, rotated(np.random.default_rng(0)), "card")  # type: ignore[arg-type]
+    write_model(tmp_path / "made", index.model, "card", head=rotated(np.random.default_rng(0)))  # type: ignore[arg-type]
     other = kosearch.open("other", model=str(tmp_path / "made"))
     list(other.take_over(index))
     (folder / "1.md").write_text("# Changed 7\n\nAnd what is said is another thing, in other words.", encoding="utf-8")
@@ -358,6 +335,55 @@ def test_what_is_refused_says_what_is_needed(measured: Gain, said: str) -> None:
     why = refusal(measured, 100)
     assert bool(why) == bool(said)
     assert said in why
+
+
+class TestLayers:
+    """With planted vectors in the index, and a small model's own layers; what they learn is in test_train_layers.py."""
+
+    @pytest.fixture(autouse=True)
+    def _taken(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("kosearch.training.refusal", lambda *_: "")
+        monkeypatch.setattr("kosearch.training.layers.EPOCHS", 2)
+
+    def test_what_was_interrupted_goes_on_to_the_same_weights(
+        self, index: Index, asked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        kept = index.settings.cache_dir / "training"
+        asked.write_text("".join(asked.read_text(encoding="utf-8").splitlines(keepends=True)[:70]), encoding="utf-8")
+        whole = train(index, asked, tmp_path / "whole", layers=2)
+        assert not any(kept.iterdir())
+        for name, after in (("steps of fold-1", 2), ("folds", 3), ("steps of whole", 3)):
+
+            def interrupt(what: str, done: int, _: int, name: str = name, after: int = after) -> None:
+                if (what, done) == (name, after):
+                    raise KeyboardInterrupt
+
+            with pytest.raises(KeyboardInterrupt):
+                train(index, asked, tmp_path / "again", layers=2, progress=interrupt)
+            assert not (tmp_path / "again").exists()
+            assert len(list(kept.iterdir())) == 1
+        told: list[str] = []
+        again = train(index, asked, tmp_path / "again", layers=2, progress=lambda what, *_: told.append(what))
+        assert "steps of fold-3" not in told
+        assert (again.dense, again.hybrid, again.manual) == (whole.dense, whole.hybrid, whole.manual)
+        one, other = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "again"))
+        assert one == other
+        assert one != (Path(index.model.name) / "model.safetensors").read_bytes()
+        assert "its last 2 layers" in (tmp_path / "again/README.md").read_text(encoding="utf-8")
+        assert not any(kept.iterdir())
+
+    def test_a_full_disk_is_said(
+        self, index: Index, asked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+    ) -> None:
+        def full(*_: object) -> None:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr("kosearch.embedding.upper_layers.UpperLayers.save", full)
+        assert main(["train", "--from", str(asked), "--out", str(tmp_path / "out"), "--layers", "2", "-q"]) == 2
+        said = capsys.readouterr().err
+        assert "No space left on device" in said
+        assert "KOSEARCH_CACHE_DIR" in said
+        assert not (tmp_path / "out").exists()
 
 
 class TestTheCommand:
@@ -434,7 +460,7 @@ def test_sentence_transformers_reads_it_as_kosearch_does(architecture: str, tmp_
     base = save_model(tmp_path, architecture, prompts={"query": "query: ", "document": "passage: "})
     model = embedding.resolve(str(base), cache_dir=tmp_path / "cache")
     head = rotated(np.random.default_rng(0))
-    write_model(tmp_path / "made", model, head, "card")
+    write_model(tmp_path / "made", model, "card", head=head)
     made = embedding.resolve(str(tmp_path / "made"), cache_dir=tmp_path / "cache")
     assert model.fingerprint in made.bases
     assert made.prompts == model.prompts

@@ -45,6 +45,7 @@ from kosearch.system import available_memory, replacing
 
 if TYPE_CHECKING:
     from kosearch.embedding.torch_embedder import TorchEmbedder
+    from kosearch.embedding.upper_layers import UpperLayers
     from kosearch.records import Vectors
 
 __all__ = [
@@ -73,6 +74,7 @@ __all__ = [
     "token_counter",
     "token_offsets",
     "truncated",
+    "upper_layers",
 ]
 
 
@@ -193,6 +195,13 @@ def load_rescorer(model: AnyModel, device: str = "auto") -> Rescorer:
     from kosearch.embedding.torch_embedder import M3Rescorer
 
     return M3Rescorer(embedder)
+
+
+def upper_layers(model: Model, count: int, device: str = "auto") -> UpperLayers:
+    """The model's last `count` layers, to be trained. Raises ModelError for a model of another kind than BERT's."""
+    from kosearch.embedding.upper_layers import UpperLayers
+
+    return UpperLayers(model, count, _first(device))
 
 
 def _with_torch(

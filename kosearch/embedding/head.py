@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,15 +48,25 @@ class Head:
             "activation_function": IDENTITY,
         }
         (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
-        header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
-        end = 0
-        for name, array in (("linear.weight", self.weight), ("linear.bias", self.bias)):
-            header[name] = {"dtype": "F32", "shape": array.shape, "data_offsets": [end, end + array.nbytes]}
-            end += array.nbytes
-        text = json.dumps(header).encode()
-        text += b" " * (-len(text) % 8)
-        parts = (array.astype("<f4").tobytes() for array in (self.weight, self.bias))
-        (folder / "model.safetensors").write_bytes(b"".join((struct.pack("<Q", len(text)), text, *parts)))
+        tensors = {"linear.weight": self.weight, "linear.bias": self.bias}
+        begin = weights_header((name, "F32", array.shape, array.nbytes) for name, array in tensors.items())
+        parts = (array.astype("<f4").tobytes() for array in tensors.values())
+        (folder / "model.safetensors").write_bytes(b"".join((begin, *parts)))
+
+
+def weights_header(shapes: Iterable[tuple[str, str, Iterable[int], int]]) -> bytes:
+    """What a file of tensors with these names, kinds, shapes and numbers of bytes, in this order, begins with.
+
+    The format is safetensors (https://github.com/huggingface/safetensors).
+    """
+    entries: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    end = 0
+    for name, kind, shape, size in shapes:
+        entries[name] = {"dtype": kind, "shape": list(shape), "data_offsets": [end, end + size]}
+        end += size
+    text = json.dumps(entries).encode()
+    text += b" " * (-len(text) % 64)
+    return struct.pack("<Q", len(text)) + text
 
 
 def has_head(layers: Sequence[Layer], config: Any) -> bool:

@@ -27,6 +27,8 @@ from kosearch.errors import ModelError
 from kosearch.system import usable_cores
 
 if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
     from kosearch.records import Vectors
 
 T = TypeVar("T")
@@ -85,7 +87,7 @@ class TorchEmbedder:
     @torch.inference_mode()
     def token_states(self, texts: Sequence[str], prompt: str) -> Iterator[tuple[list[int], Tensor, Tensor]]:
         """Each text's token ids, hidden states in float32, (tokens, width), and vector, (dimensions), in order."""
-        skip = self._skipped(prompt)
+        skip = skipped_tokens(self._model, self._tokenizer, prompt)
         with _Workers(self._replicas[:1], self._threads, len(texts)) as workers:
             for _, ids in self._tokenised(texts, prompt):
                 for group, done in workers.begin(ids, lambda replica, step: replica.states(step, skip), in_order=True):
@@ -94,7 +96,7 @@ class TorchEmbedder:
 
     def _embed(self, texts: Sequence[str], prompt: str, progress: Callable[[int], None] | None) -> Vectors:
         vectors = np.empty((len(texts), self._model.dimensions), np.float32)
-        skip = self._skipped(prompt)
+        skip = skipped_tokens(self._model, self._tokenizer, prompt)
         with _Workers(self._replicas, self._threads, len(texts)) as workers:
             begun = (
                 (first, workers.begin(self._expected(ids), lambda replica, step: replica.begin(step, skip)))
@@ -128,12 +130,13 @@ class TorchEmbedder:
                 coming = pool.submit(ids, texts[first : first + size])
                 yield at, current.result()
 
-    def _skipped(self, prompt: str) -> int:
-        """How many tokens at a text's beginning are not pooled: the prompt's, with a special token before them."""
-        if self._model.include_prompt or not prompt:
-            return 0
-        encoding = self._tokenizer.encode(prompt)
-        return len(encoding.ids) - int(encoding.special_tokens_mask[-1])
+
+def skipped_tokens(model: Model, tokenizer: Tokenizer, prompt: str) -> int:
+    """How many tokens at a text's beginning are not pooled: the prompt's, with a special token before them."""
+    if model.include_prompt or not prompt:
+        return 0
+    encoding = tokenizer.encode(prompt)
+    return len(encoding.ids) - int(encoding.special_tokens_mask[-1])
 
 
 class _OwnThreads:

@@ -31,7 +31,7 @@ _QKV = ("query", "key", "value")
 Pair = tuple[Tensor, Tensor]
 Layer = Mapping[str, Pair]
 
-_ACTIVATIONS: dict[str, tuple[Step, tuple[str, str]]] = {
+ACTIVATIONS: dict[str, tuple[Step, tuple[str, str]]] = {
     "gelu": (F.gelu, ("gelu", "none")),
     "relu": (F.relu, ("relu", "")),
     "gelu_new": (partial(F.gelu, approximate="tanh"), ("gelu", "tanh")),
@@ -82,7 +82,7 @@ class PackedEncoder:
             for layer in range(config["num_hidden_layers"])
         ]
         self._norm = _with_biases_in_the_norms(pair("embeddings.LayerNorm"), layers)
-        self._activation, self._fused_activation = _ACTIVATIONS[config.get("hidden_act", "gelu")]
+        self._activation, self._fused_activation = ACTIVATIONS[config.get("hidden_act", "gelu")]
         self._wide = _gelu_within if _has_gelu_within(device, dtype, self._fused_activation) else self._wide_plain
         self._products = [self._plain(layer, join=not on_cpu) for layer in layers]
         self._norms = [(layer["norm"], layer["last_norm"]) for layer in layers]

@@ -15,7 +15,12 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
+<<<<<<< HEAD
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+=======
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy
+>>>>>>> d7aa02a (train --layers: the last layers of a model, learnt on what the others give)
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -238,6 +243,12 @@ class Words:
         self.candidates = snapshot.lexical(points(wanted, self._statistics), CANDIDATES, nearest_to=vector)
         self._found: dict[int, tuple[float, float | None]] = {}
         self._full = FULL_MATCH
+
+    def within(self, ids: Ids) -> Words:
+        """The same question where there are no candidates but these, given ascending."""
+        other = copy(self)
+        other.candidates = self.candidates[np.isin(self.candidates, ids)]
+        return other
 
     def rank(self, nearest: Ids, cosines: Callable[[Ids], Floats], weight: float) -> Ranking:
         """What `rank` gives for a hybrid query without filters, by other vectors.

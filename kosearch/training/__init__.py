@@ -3,6 +3,7 @@
 __init__.py  the door: `train`
 examples.py  questions and what answers them, from what a user has
 head.py      the linear head, learnt by numpy alone
+layers.py    the last layers, learnt by torch, kept after each epoch
 gains.py     folds by document, before and after, intervals
 candidates.py  questions for who has none, for a person to correct
 manual.py    a small collection that comes with kosearch: what becomes of everything else
@@ -15,20 +16,22 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kosearch import __version__
-from kosearch.embedding import Head, Model, resolve
+from kosearch.embedding import Model, resolve
 from kosearch.errors import ModelError
 from kosearch.library import Index
 from kosearch.opening import check_terms
 from kosearch.training.candidates import Candidate, candidate_questions
 from kosearch.training.examples import Examples, read_examples
 from kosearch.training.folder import check_base, check_target, write_model
-from kosearch.training.gains import FOLDS, Bench, Gain, folded, gain
+from kosearch.training.gains import FOLDS, Bench, Floats, Gain, Rows, folded, gain
 from kosearch.training.head import BATCH, DECAY, RATE, SCALE, STEPS, NotFinite, fit
+from kosearch.training.layers import LayerLearner
 from kosearch.training.manual import Manual
 
 __all__ = ["Candidate", "Gain", "Training", "candidate_questions", "refusal", "train"]
@@ -65,6 +68,8 @@ class Training:
     manual: Gain | None = None
     """By meaning alone, on sentences of kosearch's own manual: what becomes of everything else."""
     folder: Path | None = None
+    layers: int = 0
+    """How many of the base's last layers were learnt; 0 for a head."""
     notes: tuple[str, ...] = ()
     """Lines that a person should know of the questions."""
 
@@ -75,10 +80,13 @@ def train(
     out: str | os.PathLike[str],
     *,
     qrels: str | os.PathLike[str] | None = None,
+    layers: int = 0,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Training:
     """Learn a linear head for an index's model from questions and what answers them, and write it as a model's folder.
+
+    With `layers`, so many of the model's last layers are learnt instead, in minutes; what was interrupted goes on.
 
     `questions` is what `kosearch eval` takes (a folder in BEIR or TREC form, a `questions.jsonl`, topics with `qrels`),
     the table of `kosearch questions`, or pairs of texts with tabs between them. It is measured by five folds whose
@@ -103,7 +111,7 @@ def train(
         found = read_examples(Path(questions), snapshot, None if qrels is None else Path(qrels))
         documents = {path for one in found.examples for path in one.answers}
         count = len(found.examples)
-        result = Training(False, "", model.name, count, len(documents), seed, notes=found.notes)
+        result = Training(False, "", model.name, count, len(documents), seed, layers=layers, notes=found.notes)
         if count < LEAST:
             return replace(result, why=f"{count} questions; at least {LEAST} are needed")
         bench = Bench(
@@ -117,18 +125,84 @@ def train(
         if len(set(bench.groups.tolist())) < FOLDS:
             why = f"the answers stand in too few documents: {FOLDS} groups of questions that share none are needed"
             return replace(result, why=why)
-        try:
-            head, dense, hybrid = _measured(bench, seed, told)
-        except NotFinite as error:
-            why = f"training gave no numbers any more at {error}"
-            raise ModelError(why, "see whether the index is whole: kosearch check") from None
-    manual = Manual(index.embed_queries, index.embed_passages, model.fingerprint, index.settings.cache_dir).gain(head)
-    result = replace(result, dense=dense, hybrid=hybrid, manual=manual, pairs=len(bench.pairs().questions))
-    if why := refusal(hybrid, count):
+        manual = Manual(index.embed_queries, index.embed_passages, model.fingerprint, index.settings.cache_dir)
+        learner: Learner = _HeadLearner(bench, model, seed)
+        if layers:
+            place = index.settings.cache_dir / "training"
+            learner = LayerLearner(model, layers, bench, found.examples, seed, place, index.settings.device, told)
+        result = replace(result, pairs=len(bench.numbers().questions))
+        return _judged(learner, manual, result, model, target, told)
+
+
+class Learner(Protocol):
+    """What learns from the questions of a bench."""
+
+    bench: Bench
+    """By which it is measured."""
+    recipe: str
+    """What it does, for the model's card."""
+
+    def fold(self, number: int, learnt: Rows, held: Rows) -> Floats:
+        """nDCG@10 of the questions `held` by what is learnt from the others: (len(held), 2)."""
+        ...
+
+    def whole(self) -> None:
+        """Learn from all questions."""
+        ...
+
+    def manual(self, manual: Manual) -> Gain:
+        """What becomes of kosearch's manual."""
+        ...
+
+    def write(self, target: Path, card: str) -> None:
+        """What was learnt, as a model's folder."""
+        ...
+
+    def forget(self) -> None:
+        """Drop what was kept for a run that goes on."""
+        ...
+
+
+class _HeadLearner:
+    recipe = f"""a linear head behind the base, which is unchanged: a vector is one of the base's, times a matrix near
+the identity, plus a bias. Softmax over the other answers of a batch of {BATCH}, scale {SCALE:g}, AdamW with rate
+{RATE:g} and decay {DECAY:g} towards the identity, {STEPS} steps"""
+
+    def __init__(self, bench: Bench, base: Model, seed: int) -> None:
+        self.bench, self._base, self._seed = bench, base, seed
+
+    def fold(self, number: int, learnt: Rows, held: Rows) -> Floats:
+        return self.bench.after(fit(self.bench.pairs(learnt), self._seed), held)
+
+    def whole(self) -> None:
+        self._head = fit(self.bench.pairs(), self._seed)
+
+    def manual(self, manual: Manual) -> Gain:
+        return manual.after(self._head)
+
+    def write(self, target: Path, card: str) -> None:
+        write_model(target, self._base, card, head=self._head)
+
+    def forget(self) -> None:
+        pass
+
+
+def _judged(learner: Learner, manual: Manual, result: Training, model: Model, target: Path, told: Progress) -> Training:
+    """Measured, and written where it is taken."""
+    try:
+        dense, hybrid = _measured(learner, result.seed, told)
+        learner.whole()
+    except NotFinite as error:
+        why = f"training gave no numbers any more at {error}"
+        raise ModelError(why, "see whether the index is whole: kosearch check") from None
+    result = replace(result, dense=dense, hybrid=hybrid, manual=learner.manual(manual))
+    if why := refusal(hybrid, result.questions):
+        learner.forget()
         return replace(result, why=why)
     why = f"hybrid nDCG@10 rises by {hybrid.mean:.4f}, with 95% confidence by more than {hybrid.low:.4f}"
     result = replace(result, taken=True, why=why, folder=target)
-    write_model(target, model, head, card(result, model))
+    learner.write(target, _card(result, model, learner.recipe))
+    learner.forget()
     return result
 
 
@@ -141,16 +215,17 @@ def _embedded(index: Index, found: Examples, told: Progress) -> Vectors:
     return np.concatenate(parts)
 
 
-def _measured(bench: Bench, seed: int, told: Progress) -> tuple[Head, Gain, Gain]:
-    """The head of all questions, and the gains of those of each fold's others on the fold."""
+def _measured(learner: Learner, seed: int, told: Progress) -> tuple[Gain, Gain]:
+    """The gains of those of each fold's others on the fold."""
+    bench = learner.bench
     folds = folded(bench.groups, seed)
     after = np.zeros_like(bench.before)
     for fold in range(FOLDS):
         held, learnt = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
-        after[held] = bench.after(fit(bench.pairs(learnt), seed), held)
+        after[held] = learner.fold(fold, learnt, held)
         told("folds", fold + 1, FOLDS)
     dense, hybrid = (gain(bench.before[:, side], after[:, side], bench.groups, seed) for side in (0, 1))
-    return fit(bench.pairs(), seed), dense, hybrid
+    return dense, hybrid
 
 
 def refusal(hybrid: Gain, count: int) -> str:
@@ -172,7 +247,7 @@ def refusal(hybrid: Gain, count: int) -> str:
     )
 
 
-def card(found: Training, model: Model) -> str:
+def _card(found: Training, model: Model, recipe: str) -> str:
     """The model card: where the model comes from, and how much better it was."""
     rows = (
         ("meaning alone", found.dense),
@@ -186,13 +261,11 @@ base_model: {model.name}
 ---
 # A model that learnt from questions
 
-`kosearch train` (kosearch {__version__}) put a linear head behind {model.name} (fingerprint {model.fingerprint}). The
-base is unchanged: a vector of this model is one of the base's, times a matrix near the identity, plus a bias.
+`kosearch train` (kosearch {__version__}) made it of {model.name} (fingerprint {model.fingerprint}): {recipe}, seed
+{found.seed}.
 
-- Learnt from {found.questions} questions and {found.documents} documents: {found.pairs} pairs, each the best passage
-  of a document that answers a question. No text of them is in this folder.
-- Softmax over the other answers of a batch of {BATCH}, scale {SCALE:g}, AdamW with rate {RATE:g} and decay {DECAY:g}
-  towards the identity, {STEPS} steps, seed {found.seed}.
+Learnt from {found.questions} questions and {found.documents} documents: {found.pairs} pairs, each the best passage of a
+document that answers a question. No text of them is in this folder.
 
 nDCG@10 before → after, difference [95% interval, paired bootstrap by document], on {FOLDS} folds by document:
 

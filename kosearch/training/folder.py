@@ -7,10 +7,13 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kosearch.embedding import Head, Model
 from kosearch.errors import ModelError, UsageError
+
+if TYPE_CHECKING:
+    from kosearch.embedding.upper_layers import UpperLayers
 
 _MODULE = "sentence_transformers.models."
 _LEFT_OUT = ("*.bin", "*.h5", "*.msgpack", "*.ot", "*.onnx", "onnx", "openvino", ".*", "README.md", "*.pt")
@@ -37,12 +40,19 @@ def check_base(model: Model, dimensions: int) -> None:
         )
 
 
-def write_model(target: Path, base: Model, head: Head, card: str) -> None:
-    """The base with the head behind it, in sentence-transformers' form: whole, or not at all. Raises UsageError."""
+def write_model(
+    target: Path, base: Model, card: str, *, head: Head | None = None, layers: UpperLayers | None = None
+) -> None:
+    """The base with a head behind it or other last layers, in sentence-transformers' form: whole, or not at all.
+
+    Raises UsageError.
+    """
     try:
         with tempfile.TemporaryDirectory(prefix=".kosearch-", dir=target.parent) as scratch:
             made = Path(scratch) / "model"
             shutil.copytree(base.directory, made, ignore=shutil.ignore_patterns(*_LEFT_OUT))
+            if layers is not None:
+                layers.write(made)
             _describe(made, base, head)
             (made / "README.md").write_text(card, encoding="utf-8")
             for file in made.rglob("*"):
@@ -57,19 +67,17 @@ def write_model(target: Path, base: Model, head: Head, card: str) -> None:
         ) from error
 
 
-def _describe(folder: Path, base: Model, head: Head) -> None:
+def _describe(folder: Path, base: Model, head: Head | None) -> None:
     """Write the steps, and what else kosearch knew of the base by its name alone: the new folder has another."""
     modules = _read(folder / "modules.json") or _plain_modules(folder, base)
-    kinds = (
-        ["Dense", "Normalize"]
-        if base.normalised and modules[-1]["type"].endswith(".Normalize")
-        else [*("Normalize", "Dense", "Normalize")]
-    )
+    kinds = [] if head is None else ["Normalize", "Dense", "Normalize"]
+    if kinds and base.normalised and modules[-1]["type"].endswith(".Normalize"):
+        del kinds[0]
     for kind in kinds:
         number = len(modules)
         place = folder / f"{number}_{kind}"
         place.mkdir()
-        if kind == "Dense":
+        if head is not None and kind == "Dense":
             head.save(place)
         modules.append({"idx": number, "name": str(number), "path": place.name, "type": f"{_MODULE}{kind}"})
     _write(folder / "modules.json", modules)

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kosearch.embedding import Head
 from kosearch.evaluation.measures import NDCG_CUTOFF, information_retrieval
-from kosearch.index import Snapshot
+from kosearch.index import Snapshot, StoredPassage
 from kosearch.scoring import CANDIDATES
 from kosearch.searching.ranking import Words
 from kosearch.terms import Analyzer
@@ -31,6 +31,9 @@ Floats = NDArray[np.float64]
 FOLDS = 5
 SAMPLES = 10_000
 """Of the bootstrap."""
+NEAR = 30
+"""So many passages that either side ranks first, for any question, are embedded anew where a whole index would take
+too long."""
 _AT_ONCE = 64
 """Questions whose cosines with all passages are in memory together."""
 
@@ -114,6 +117,22 @@ class Bench:
         self._words = [Words(question, vector, snapshot) for question, vector in zip(read, asked, strict=True)]
         self._judge(examples, progress)
 
+    def nearby(self) -> Rows:
+        """Rows of the passages that are learnt from, or among the best NEAR of either side for any question."""
+        return np.unique([*(row for _, row in self._positives), *(row for rows in self._near for row in rows.tolist())])
+
+    def within(self, rows: Rows, examples: Sequence[Example]) -> Bench:
+        """The same questions, asked of these passages alone."""
+        other = copy(self)
+        other._ids, other._vectors, other._documents = self._ids[rows], self._vectors[rows], self._documents[rows]
+        other._words = [one.within(other._ids) for one in self._words]
+        other._judge(examples, lambda _: None)
+        return other
+
+    def stored(self) -> list[StoredPassage]:
+        """The passages, in the order of their rows."""
+        return self._snapshot.stored(self._ids)
+
     def with_answers(self, examples: Sequence[Example]) -> Bench:
         """The same questions with other answers."""
         other = copy(self)
@@ -127,9 +146,11 @@ class Bench:
         self.before = np.zeros((len(examples), 2))
         """nDCG@10 of each question by meaning alone and by hybrid, (n, 2)."""
         self._positives: list[tuple[int, int]] = []
+        self._near: list[Rows] = []
         for number, cosines in self._cosines(range(len(examples)), self._asked, self._vectors):
             ranked = self._ranked(number, cosines)
             self.before[number] = self._measured(number, *ranked)
+            self._near.append(np.concatenate([rows[:NEAR] for rows in ranked]))
             self._positives += self._best(number, examples[number], ranked[1], cosines)
             progress(number + 1)
 
@@ -146,16 +167,23 @@ class Bench:
 
     def pairs(self, questions: Rows | None = None) -> Pairs:
         """What these questions, or all, have to learn from."""
+        found = self.numbers(questions)
+        return replace(found, questions=self._asked[found.questions], passages=self._vectors[found.passages])
+
+    def numbers(self, questions: Rows | None = None) -> Pairs:
+        """The same by numbers: of questions, and the rows of passages."""
         wanted = set(range(len(self.answers)) if questions is None else questions.tolist())
         chosen = np.array([pair for pair in self._positives if pair[0] in wanted], dtype=np.intp).reshape(-1, 2)
         asked, rows = chosen.T
-        answers = [self.answers[number] for number in asked.tolist()]
-        return Pairs.of(self._asked[asked], self._vectors[rows], self._documents[rows], answers)
+        return Pairs.of(asked, rows, self._documents[rows], [self.answers[number] for number in asked.tolist()])
 
     def after(self, head: Head, questions: Rows) -> Floats:
         """The same of some questions, by what a head makes of all vectors: (len(questions), 2)."""
-        vectors = head(self._vectors)
-        found = self._cosines(questions.tolist(), head(self._asked[questions]), vectors)
+        return self.measured(head(self._vectors), head(self._asked[questions]), questions)
+
+    def measured(self, vectors: Vectors, asked: Vectors, questions: Rows) -> Floats:
+        """nDCG@10 of some questions by other vectors of all passages and of these questions: (len(questions), 2)."""
+        found = self._cosines(questions.tolist(), asked, vectors)
         return np.array([self._measured(number, *self._ranked(number, cosines)) for number, cosines in found])
 
     def _cosines(self, questions: Sequence[int], asked: Vectors, vectors: Vectors) -> Iterator[tuple[int, Vectors]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,19 +37,22 @@ class NotFinite(ArithmeticError):
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """What is learnt from: a row is a question and a passage that answers it, as vectors (n, d).
+    """What is learnt from: a row is a question and a passage that answers it.
 
-    `documents` (n,) are those of the passages, and `answers` (n, most) all that answer each question, filled up with
-    -1: a passage of one of them is no counterexample.
+    They are vectors (n, d), or the numbers (n,) by which they are kept elsewhere. `documents` (n,) are those of the
+    passages, and `answers` (n, most) all that answer each question, filled up with -1: a passage of one of them is no
+    counterexample.
     """
 
-    questions: Vectors
-    passages: Vectors
+    questions: NDArray[Any]
+    passages: NDArray[Any]
     documents: Rows
     answers: Rows
 
     @classmethod
-    def of(cls, questions: Vectors, passages: Vectors, documents: Rows, answers: Sequence[Collection[int]]) -> Pairs:
+    def of(
+        cls, questions: NDArray[Any], passages: NDArray[Any], documents: Rows, answers: Sequence[Collection[int]]
+    ) -> Pairs:
         """Pairs whose questions are answered by so many documents each."""
         filled = np.full((len(answers), max(map(len, answers), default=0)), -1, np.intp)
         for row, each in enumerate(answers):
@@ -74,7 +78,7 @@ def fit(pairs: Pairs, seed: int = 0) -> Head:
     width = pairs.questions.shape[1]
     state = np.zeros((3, width, width + 1), np.float64)  # what is added to the identity, and Adam's two means
     change, mean, square = state
-    for step, rows in enumerate(_batches(len(pairs.questions), seed), 1):
+    for step, rows in enumerate(batches(len(pairs.questions), BATCH, STEPS, seed), 1):
         gradient = _gradient(pairs.taken(rows), _head(change))
         mean += (1 - _FIRST) * (gradient - mean)
         square += (1 - _SECOND) * (gradient**2 - square)
@@ -90,11 +94,11 @@ def _head(change: NDArray[np.float64]) -> Head:
     return Head((np.eye(width) + change[:, :width]).astype(np.float32), change[:, width].astype(np.float32))
 
 
-def _batches(count: int, seed: int) -> Iterator[Rows]:
-    """Rows of each step: all pairs in a new order, over and over."""
+def batches(count: int, size: int, steps: int, seed: int) -> Iterator[Rows]:
+    """Rows of each step, so many or all there are: all pairs in a new order, over and over."""
     random = np.random.default_rng(seed)
-    size, waiting = min(BATCH, count), np.zeros(0, np.intp)
-    for _ in range(STEPS):
+    size, waiting = min(size, count), np.zeros(0, np.intp)
+    for _ in range(steps):
         if len(waiting) < size:
             waiting = random.permutation(count)
         yield waiting[:size]
@@ -105,17 +109,26 @@ def _gradient(pairs: Pairs, head: Head) -> NDArray[np.float32]:
     """Of the mean loss, (d, d + 1): by the weight, and in the last column by the bias."""
     asked, asked_length = _unit(pairs.questions @ head.weight.T + head.bias)
     given, given_length = _unit(pairs.passages @ head.weight.T + head.bias)
+    by_asked, by_given = by_vectors(asked, given, pairs.others())
+    by_asked = _before_unit(by_asked, asked, asked_length)
+    by_given = _before_unit(by_given, given, given_length)
+    by_weight = by_asked.T @ pairs.questions + by_given.T @ pairs.passages
+    return np.column_stack([by_weight, by_asked.sum(axis=0) + by_given.sum(axis=0)])
+
+
+def by_vectors(asked: Vectors, given: Vectors, others: NDArray[np.bool_]) -> tuple[Vectors, Vectors]:
+    """The gradients of the mean loss by the unit vectors of questions and passages, (n, d) each.
+
+    Row i belongs to row i; `others` (n, n) are no counterexamples.
+    """
     logits = SCALE * asked @ given.T
-    logits[pairs.others()] = -np.inf
+    logits[others] = -np.inf
     logits -= logits.max(axis=1, keepdims=True)
     shares = np.exp(logits)
     shares /= shares.sum(axis=1, keepdims=True)
     shares[np.diag_indices(len(shares))] -= 1
     shares *= SCALE / len(shares)
-    by_asked = _before_unit(shares @ given, asked, asked_length)
-    by_given = _before_unit(shares.T @ asked, given, given_length)
-    by_weight = by_asked.T @ pairs.questions + by_given.T @ pairs.passages
-    return np.column_stack([by_weight, by_asked.sum(axis=0) + by_given.sum(axis=0)])
+    return shares @ given, shares.T @ asked
 
 
 def _unit(vectors: Vectors) -> tuple[Vectors, Vectors]:

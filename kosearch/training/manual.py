@@ -62,23 +62,28 @@ class Manual:
     def __init__(self, embed_queries: Embed, embed_passages: Embed, fingerprint: str, cache_dir: Path) -> None:
         """The vectors are kept among what can be made anew, for the next time."""
         pairs = paragraphs()
+        asked, given = zip(*pairs, strict=True)
+        self.texts: tuple[Sequence[str], Sequence[str]] = (asked, given)
+        """First sentences, and the rest of their paragraphs."""
         texts = hashlib.sha256(repr(pairs).encode()).hexdigest()
         file = cache_dir / "manual" / f"{hashlib.sha256(f'{fingerprint} {texts}'.encode()).hexdigest()}.npy"
         with suppress(OSError, ValueError):
             self._vectors: Vectors = np.load(file, allow_pickle=False)
             if self._vectors.shape[:2] == (2, len(pairs)):
                 return
-        asked, given = zip(*pairs, strict=True)
         self._vectors = np.stack([embed_queries(asked), embed_passages(given)])
         with suppress(OSError):
             make_private(file.parent)
             with replacing(file) as stream:
                 np.save(stream, self._vectors)
 
-    def gain(self, head: Head) -> Gain:
-        """nDCG@10 by meaning alone, before and after."""
-        asked, given = self._vectors
-        before, after = _ndcg(asked @ given.T), _ndcg(head(asked) @ head(given).T)
+    def after(self, head: Head) -> Gain:
+        """nDCG@10 by meaning alone, before and after a head."""
+        return self.gain(*map(head, self._vectors))
+
+    def gain(self, asked: Vectors, given: Vectors) -> Gain:
+        """The same before, and by other vectors."""
+        before, after = _ndcg(self._vectors[0] @ self._vectors[1].T), _ndcg(asked @ given.T)
         return gain(before, after, np.arange(len(asked)))
 
 

@@ -83,7 +83,7 @@ def trained(arguments: argparse.Namespace, stack: ExitStack) -> None:
                 for side, what in enumerate(SIDES):
                     print(f"  {other}, {what:<8} {gain(theirs.before[:, side], after[:, side], theirs.groups)}")
         assert manual is not None
-        print(f"  manual, meaning  {manual.gain(head)}", flush=True)
+        print(f"  manual, meaning  {manual.after(head)}", flush=True)
         taken = sum(
             not refusal(folds(bench.with_answers(shuffled(examples[name], seed)), seed)[1], len(examples[name]))
             for seed in range(arguments.shuffled)
