@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,40 @@ def test_a_graph_that_would_find_too_little_is_not_kept(
     assert graph_of(index).items == 404
     assert built[1:] == [one for one in (trial, 404) if one <= 404]
     assert index.check() == []
+
+
+def test_one_product_away_a_graph_waits_for_the_next_change(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = make(folder, [f"f{number}" for number in range(50)])
+    added = additions(monkeypatch)
+    other = SqliteStore.derive(
+        tmp_path / "head", index, replace(index.identity, fingerprint="head"), lambda rows: -rows
+    )
+    with other.snapshot(warm=True) as snapshot:
+        assert dense_of(snapshot).manifest.graph is None
+        assert len(snapshot.dense(QUERY, 5)[0]) == 5
+    assert added == []
+    with other.writer() as writer:
+        put(writer, "new")
+        writer.publish()
+    assert graph_of(other).items == 204
+    assert other.check() == []
+
+
+def test_where_none_paid_none_is_tried_one_product_away(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vectors, "RECALL", 1.1)
+    index = make(folder, [f"f{number}" for number in range(50)])
+    added = additions(monkeypatch)
+    other = SqliteStore.derive(
+        tmp_path / "head", index, replace(index.identity, fingerprint="head"), lambda rows: -rows
+    )
+    with other.writer() as writer:
+        put(writer, "new")
+        writer.publish()
+    assert added == []
 
 
 def test_a_graph_of_an_earlier_version_that_finds_too_little_goes_unused(tmp_path: Path) -> None:

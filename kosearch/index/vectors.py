@@ -301,7 +301,8 @@ def write_graph(old: Dense | None, new: Dense) -> Manifest:
     """Bring the graph up to date with the vectors of `new`, if it pays; returns the manifest with it.
 
     The old one, which is whole, is linked while it lacks little, and gets what is new until too much of it
-    is deleted: an index does not lose its graph by a few deletions at the size from which one is built.
+    is deleted: an index does not lose its graph by a few deletions at the size from which one is built. At what size
+    none paid, stands in the manifest of `new`.
     """
     manifest, ids = new.manifest, new.live_ids
     if not available():
@@ -313,14 +314,13 @@ def write_graph(old: Dense | None, new: Dense) -> Manifest:
         if len(lacking) + deleted <= lag(known.items):
             link(old.directory / known.name, new.directory / known.name)
             files = manifest.files | {known.name: old.manifest.files[known.name]}
-            return replace(manifest, graph=known, files=files)
+            return replace(manifest, graph=known, declined=0, files=files)
         if deleted <= MAX_DELETED * known.items:
             graph = HnswGraph.load(old.directory / known.name, manifest.dimensions, write=True)
             graph.delete(np.setdiff1d(graph.ids(), ids, assume_unique=True))
             return _save_graph(graph, new, lacking)
-    declined = old.manifest.declined if old else 0
-    if len(ids) < max(MIN_ROWS, 2 * declined):
-        return replace(manifest, declined=declined)
+    if len(ids) < max(MIN_ROWS, 2 * manifest.declined):
+        return manifest
     if len(ids) > TRIAL and not _would_pay(new):
         return replace(manifest, declined=len(ids))
     return _save_graph(HnswGraph(manifest.dimensions), new, ids)
@@ -336,7 +336,7 @@ def _save_graph(graph: HnswGraph, new: Dense, missing: Ids) -> Manifest:
     name = f"graph-{new.manifest.generation}{GRAPH_SUFFIX}"
     graph.save(new.directory / name)
     files = new.manifest.files | {name: measure(new.directory / name)}
-    return replace(new.manifest, graph=Graph(name, len(graph), int(new.ids[-1]), ef), files=files)
+    return replace(new.manifest, graph=Graph(name, len(graph), int(new.ids[-1]), ef), declined=0, files=files)
 
 
 def _would_pay(new: Dense) -> bool:

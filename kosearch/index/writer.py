@@ -212,13 +212,15 @@ class SqliteWriter:
         """Begin to give the passages terms by other rules, or go on with it; the rules' name tells the words, too."""
         return SqliteReanalysis(self._directory, self._tables, rules, fields, words)
 
-    def publish(self) -> int:
+    def publish(self, *, graph: bool = True) -> int:
         """Make all that was written searchable, in one commit; returns the generation that answers now.
+
+        Without `graph` that takes seconds, however many passages there are: vectors are scanned until the next time.
 
         Does nothing where nothing changed and the derived files are whole. Raises IndexStateError where the
         disk is full: what was written stays, and the next run publishes it.
         """
-        return publish(self._directory, self._tables)
+        return publish(self._directory, self._tables, graph=graph)
 
     def _seal(self) -> None:
         if self._secret is not None:
@@ -391,8 +393,10 @@ _FREE_SHARE = 0.25
 """Free pages among all of the database before they are given back to the disk."""
 
 
-def publish(directory: Path, tables: Tables, anew: Identity | None = None) -> int:
+def publish(directory: Path, tables: Tables, anew: Identity | None = None, *, graph: bool = True) -> int:
     """Make what was written since the last generation the next one; returns the current generation.
+
+    Without `graph` vectors are scanned until the generation after it, however many there are.
 
     `anew` is what the index is from then on, where every passage has terms by other rules that wait for that. Else
     nothing is done where nothing changed and the derived files are whole. Raises IndexStateError where the files
@@ -409,7 +413,7 @@ def publish(directory: Path, tables: Tables, anew: Identity | None = None) -> in
         files.remove(target)
         target.mkdir(mode=0o700)
         step("folder made")
-        manifest = _build(tables, old, target, generation, anew)
+        manifest = _build(tables, old, target, generation, anew, graph=graph)
         _commit(tables, state, generation, manifest, anew)
         tables.identity = anew or tables.identity
     except BaseException as error:
@@ -440,6 +444,8 @@ class _Old:
         self.directory = files.folder(directory, state.generation)
         self.dense: Dense | None = None
         self.lexical: Lexical | None = None
+        self.declined = 0
+        """How many passages there were when a graph of them would not have paid; true of them whatever is lost."""
         self.whole = state.generation == 0
         if self.whole:
             return
@@ -447,6 +453,7 @@ class _Old:
             manifest = files.read_manifest(self.directory, state.manifest)
         except Damaged:
             return
+        self.declined = manifest.declined
         graph_whole = manifest.graph_whole(self.directory)
         with suppress(Damaged):
             self.dense = Dense(self.directory, manifest if graph_whole else replace(manifest, graph=None))
@@ -467,15 +474,16 @@ def _verify(tables: Tables, state: State) -> None:
         raise damaged("the table of documents")
 
 
-def _build(tables: Tables, old: _Old, target: Path, generation: int, anew: Identity | None) -> str:
+def _build(tables: Tables, old: _Old, target: Path, generation: int, anew: Identity | None, *, graph: bool) -> str:
     """Write the derived files of a generation; returns the checksum of their manifest."""
     dead = tables.passage_ids(RETIRED)
     which = PENDING if old.dense else NEXT
     added = Added(tables.count_passages(which), _vectors(tables, which))
-    manifest = Manifest(generation, tables.identity.dimensions, tables.identity.storage)
+    manifest = Manifest(generation, tables.identity.dimensions, tables.identity.storage, declined=old.declined)
     manifest = write_vectors(old.dense, target, manifest, dead, added)
     step("vectors written")
-    manifest = write_graph(old.dense, Dense(target, manifest))
+    if graph:
+        manifest = write_graph(old.dense, Dense(target, manifest))
     step("graph written")
     keep = old.lexical is not None and not old.lexical.worn(len(dead)) and not anew
     lines = _lines(tables, PENDING if keep else NEXT, anew=anew is not None)

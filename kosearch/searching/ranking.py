@@ -15,12 +15,8 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
-<<<<<<< HEAD
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-=======
-from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
->>>>>>> d7aa02a (train --layers: the last layers of a model, learnt on what the others give)
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -234,8 +230,14 @@ def _about_the_same(
 class Words:
     """A question's words, gone through once, so that it can be ranked by the vectors of one model after another."""
 
-    def __init__(self, question: Question, vector: Vectors, snapshot: Snapshot) -> None:
-        """`vector` (d,) is the question's by the index's model, which settles ties among the lexical candidates."""
+    def __init__(
+        self, question: Question, vector: Vectors, snapshot: Snapshot, terms: Callable[[Ids], Sequence[Terms]]
+    ) -> None:
+        """`vector` (d,) is the question's by the index's model, which settles ties among the lexical candidates.
+
+        `terms` gives those of passages, as `Snapshot.terms` does.
+        """
+        self._terms = terms
         self._question = question
         self._snapshot = snapshot
         wanted = _with_others(question)
@@ -262,7 +264,7 @@ class Words:
     def _matches(self, ids: Ids) -> Matches:
         new = np.array([one for one in ids.tolist() if one not in self._found], dtype=np.int64)
         if len(new):
-            matches = _matched(self._question, self._snapshot.terms(new), self._statistics)
+            matches = _matched(self._question, self._terms(new), self._statistics)
             covers = [None] * len(new) if matches.covers is None else matches.covers.tolist()
             self._found.update(zip(new.tolist(), zip(matches.scores.tolist(), covers, strict=True), strict=True))
             self._full = matches.full
