@@ -38,11 +38,11 @@ def train(
         typer.Option(metavar="FILE", help="QUESTIONS is TREC topics, judged by FILE.", show_default=False),
     ] = None,
     layers: Annotated[
-        int,
+        int | None,
         typer.Option(
             metavar="N", min=1, help="Learn the model's last N layers instead of a head: 2 or 4; takes minutes."
         ),
-    ] = 0,
+    ] = None,
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="For folds, batches and intervals.")] = 0,
     index: options.Index = None,
     device: options.Device = None,
@@ -60,7 +60,7 @@ def train(
     output = options.output_of(context, quiet=quiet)
     settings = options.settings(index=index, device=device)
     with Index(settings) as library, output.steps() as steps:
-        found = run(library, questions, out, qrels=qrels, layers=layers, seed=seed, progress=steps)
+        found = run(library, questions, out, qrels=qrels, layers=layers or 0, seed=seed, progress=steps)
     for note in found.notes:
         output.note(render.one_line(note))
     if json:
