@@ -58,7 +58,6 @@ _LOOKED_AT = 50
 _TRIED = 60
 _ALIKE = 24
 """So many words with the same initials are tried, the most frequent."""
-Pieces = TokenCounter
 Read = Callable[[Query], Question]
 """`read_question` by the passages, words and synonyms of an index: who asks it and who measures it have the same."""
 
@@ -82,7 +81,7 @@ def read_question(
     snapshot: Snapshot,
     analyzer: Analyzer,
     synonyms: Synonyms = NO_SYNONYMS,
-    pieces: Pieces | None = None,
+    pieces: TokenCounter | None = None,
 ) -> Question:
     """The question, corrected where its words stand nowhere, and with what its words mean here."""
     question = analyzer.question(query.text, exact=query.exact)
@@ -277,7 +276,11 @@ def surroundings(text: str, start: int, end: int, lines: int) -> tuple[int, int]
 
 
 def corrected(
-    question: Question, statistics: Statistics, analyzer: Analyzer, snapshot: Snapshot, pieces: Pieces | None = None
+    question: Question,
+    statistics: Statistics,
+    analyzer: Analyzer,
+    snapshot: Snapshot,
+    pieces: TokenCounter | None = None,
 ) -> str:
     """The question's text as it was meant; empty where every word stands in a passage, or nothing better is known.
 
@@ -301,7 +304,7 @@ def corrected(
 class _Corrector:
     """The words of one index, for one question."""
 
-    def __init__(self, analyzer: Analyzer, snapshot: Snapshot, pieces: Pieces | None) -> None:
+    def __init__(self, analyzer: Analyzer, snapshot: Snapshot, pieces: TokenCounter | None) -> None:
         self._pieces = pieces
         self._analyzer = analyzer
         self._snapshot = snapshot
