@@ -236,6 +236,7 @@ def test_opposites_and_exchanged_parties_are_told_apart(library_of: Callable[...
     }
     ask = library_of(texts)
     assert {question: first(ask(question)) for question in asked} == asked
+    assert first(ask("금지")) == "금지.txt", "a question may be nothing but its claim"
 
 
 def test_a_command_line_asks_for_itself(library_of: Callable[..., Ask]) -> None:

@@ -222,8 +222,8 @@ def _about_the_same(
     frequencies = statistics.frequencies[MORPHEMES]
     words = [word for word in question.terms[MORPHEMES] if frequencies[word] and not claimed.is_made_by(word)]
     worth = np.array([idf(frequencies[word], statistics.passages) for word in words])
-    has = np.array([[word in one[MORPHEMES] for word in words] for one in terms], dtype=float).reshape(-1, len(words))
-    same: NDArray[np.bool_] = (has @ worth >= worth.sum() / 2) | bool(claimed.parties)
+    has = np.array([[word in one[MORPHEMES] for word in words] for one in terms], dtype=float)
+    same: NDArray[np.bool_] = (has.reshape(len(terms), len(words)) @ worth >= worth.sum() / 2) | bool(claimed.parties)
     return same
 
 
