@@ -16,9 +16,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from crash.promises import PROMISES, TALLY
+
+if TYPE_CHECKING:
+    from ui_making import Server
 
 DATA = Path(__file__).parent / "data"
 CORPUS = DATA / "corpus"
@@ -176,6 +180,25 @@ def indexed(tmp_path_factory: pytest.TempPathFactory, cache_dir: Path) -> Progra
     result = program.run("index", CORPUS, timeout=600)
     assert result.returncode == 0, result.stderr
     return program
+
+
+@pytest.fixture(scope="session")
+def shelf(tmp_path_factory: pytest.TempPathFactory, cache_dir: Path) -> Program:
+    """The installed program in a home whose documents `kosearch ui` shows. Only for reading."""
+    from ui_making import make_shelf
+
+    program = make_program(tmp_path_factory.mktemp("shelf"), cache_dir)
+    make_shelf(program)
+    return program
+
+
+@pytest.fixture(scope="session")
+def server(shelf: Program) -> Iterator[Server]:
+    """The page of the shelf. Only for reading."""
+    from ui_making import served
+
+    with served(shelf) as running:
+        yield running
 
 
 def until(true: Callable[[], bool], seconds: float = 10.0) -> bool:

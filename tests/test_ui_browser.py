@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 from collections.abc import Iterator
@@ -10,36 +11,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import Program, make_program, until
+from conftest import Program, until
 
 pytest.importorskip("playwright.sync_api")
 pytest.importorskip("starlette")
 pytest.importorskip("httpx")
 
 from playwright.sync_api import sync_playwright
-from ui_making import Server, make_shelf, served
+from ui_making import Server, served
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+DAY = re.compile(r"\d{4}-\d\d-\d\d$")
 PATIENCE = 120_000
 """Milliseconds: a busy machine takes its time."""
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed: apt-get install chromium")
-
-
-@pytest.fixture(scope="module")
-def shelf(tmp_path_factory: pytest.TempPathFactory, cache_dir: Path) -> Program:
-    program = make_program(tmp_path_factory.mktemp("shelf"), cache_dir)
-    make_shelf(program)
-    return program
-
-
-@pytest.fixture(scope="module")
-def server(shelf: Program) -> Iterator[Server]:
-    with served(shelf) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
@@ -167,6 +156,105 @@ def test_the_address_holds_the_question(page: Page, server: Server) -> None:
     assert other.input_value("#question") == "연차 이월"
 
 
+def test_chips_narrow_and_widen(page: Page, server: Server) -> None:
+    ask(page, server, "서울 연차")
+    before = page.locator("#hits > li").count()
+    chip = page.locator("[data-chip=type]", has_text="csv")
+    count = int(chip.locator(".count").inner_text())
+    assert page.locator("#chips [role=group]").count() == 3 - (page.locator("[data-chip=year]").count() == 0)
+    chip.click()
+    page.wait_for_selector("[data-chip=type][aria-pressed=true]:has-text('csv')")
+    settle(page)
+    assert "type=csv" in page.url
+    names = page.locator("#hits .name").all_inner_texts()
+    assert len(names) == count
+    assert all(name.endswith(".csv") for name in names)
+    chip.click()
+    assert until(lambda: page.locator("#hits > li").count() == before, 60)
+    assert "type=" not in page.url
+
+
+def test_order_and_groups(page: Page, server: Server) -> None:
+    ask(page, server, "서울 boundary layer 연차")
+    page.select_option("#sort", "date")
+    days = [part for text in page.locator(".place").all_inner_texts() for part in text.split(" · ") if DAY.match(part)]
+    assert len(set(days)) > 1
+    assert days == sorted(days, reverse=True)
+    page.check("#group")
+    page.wait_for_url("**group=1*")
+    settle(page)
+    names = page.locator("#hits .name").all_inner_texts()
+    assert len(names) == len(set(names))
+    page.reload()
+    settle(page)
+    assert (page.input_value("#sort"), page.is_checked("#group")) == ("date", True)
+
+
+def test_copies_and_reasons_on_demand(page: Page, server: Server) -> None:
+    ask(page, server, "연차 이월")
+    first = page.locator("#hits > li").first
+    copies, why = first.locator("details", has_text="같은 글"), first.locator("details", has_text="이유")
+    assert not copies.locator("li").is_visible()
+    copies.locator("summary").click()
+    assert "복무" in copies.locator("li").inner_text()
+    why.locator("summary").click()
+    assert all(word in why.inner_text() for word in ("점수", "뜻", "낱말"))
+
+
+def test_pages_and_zoom_by_clicks(page: Page, server: Server) -> None:
+    ask(page, server, "서울")
+    page.locator("#hits > li", has_text="two_pages.pdf").locator(".name").click()
+    page.wait_for_selector(".sheet img")
+    wide = page.locator(".sheet").bounding_box()
+    page.click("[aria-label='크게']")
+    assert wide
+    assert until(lambda: (page.locator(".sheet").bounding_box() or wide)["width"] > wide["width"] * 1.2, 60)
+    page.click("[aria-label='작게']")
+    assert until(lambda: (page.locator(".sheet").bounding_box() or wide)["width"] == wide["width"], 60)
+    first = page.locator("#number").inner_text()
+    page.click("[aria-label='다음 쪽']" if first.startswith("1") else "[aria-label='앞 쪽']")
+    assert until(lambda: page.locator("#number").inner_text() != first, 60)
+    page.click("#preview button:has-text('글')")
+    page.wait_for_selector("#paper mark")
+    assert page.locator(".sheet").count() == 0
+
+
+def test_a_sheet_is_a_grid_around_the_hit(page: Page, server: Server) -> None:
+    ask(page, server, "부산 인구")
+    page.locator("#hits .name", has_text="인구.csv").first.click()
+    page.wait_for_selector("#paper td mark")
+    assert page.locator("#paper th").all_inner_texts() == ["도시", "인구"]
+    assert "부산" in page.locator("#paper tr:has(mark)").all_inner_texts()[0] + page.locator("#paper").inner_text()
+
+
+def test_topics_are_a_way_in(page: Page, server: Server) -> None:
+    page.goto(server.url)
+    page.click("#start button:has-text('주제로 둘러보기')")
+    page.locator("#topics summary").first.click()
+    page.locator("#topics details[open] .name").first.click()
+    page.wait_for_selector("#paper > *")
+    page.keyboard.press("Escape")
+    page.wait_for_selector("#preview", state="hidden")
+
+
+def test_similar_documents_and_back(page: Page, server: Server) -> None:
+    ask(page, server, "연차 이월")
+    page.locator("#hits > li").first.get_by_text("비슷한 문서").click()
+    page.wait_for_selector("#about:has-text('비슷한 문서: 복무')")
+    assert page.locator("#hits > li").count() > 0
+    page.click("#about button")
+    page.wait_for_selector("#about", state="hidden")
+    settle(page)
+    assert "복무" in page.locator("#hits .name").first.inner_text()
+
+
+def test_what_is_not_searchable_is_listed(page: Page, server: Server) -> None:
+    page.goto(server.url)
+    page.click("#show-status")
+    page.click("#dialog summary:has-text('찾을 수 없는 것')")
+    assert "broken.pdf" in page.locator("#dialog details li").inner_text()
+
+
 def test_two_hundred_keystrokes_are_few_requests(page: Page, server: Server) -> None:
     page.goto(server.url)
     page.wait_for_selector("#start p")
@@ -234,11 +322,68 @@ def test_an_index_that_changes_meanwhile(browser: Browser, program: Program) -> 
         settle(page)
         (folder / "b.txt").write_text("새 백신을 산다.\n", "utf-8")
         page.click("#show-status")
+        page.evaluate(WATCHED)
         page.click("#dialog-body button:has-text('Refresh now')")
         page.wait_for_selector(".run:has-text('Done: 1 added')")
+        assert page.evaluate("window.bars") > 0, "how far it was, was seen"
         page.click("#dialog-close")
         page.wait_for_selector("#hits > li:nth-child(2)")
     context.close()
+
+
+WATCHED = """() => {
+  window.bars = 0;
+  new MutationObserver(() => { window.bars += document.querySelectorAll('.run progress').length; })
+    .observe(document.getElementById('dialog'), { childList: true, subtree: true });
+}"""
+
+
+def test_a_folder_that_is_not_there_is_said(page: Page, program: Program) -> None:
+    with served(program) as server:
+        page.goto(server.url)
+        page.wait_for_selector("#start input:focus")
+        page.keyboard.type("/nowhere/at all")
+        page.keyboard.press("Enter")
+        page.wait_for_selector(".run:has-text('그런 폴더가 없습니다')")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(browser: Browser, server: Server, scheme: Any) -> None:
+    """Rules for people who see, hear or move otherwise, on each face that the page has."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    context = browser.new_context(locale="ko-KR", viewport={"width": 1440, "height": 900}, color_scheme=scheme)
+    context.set_default_timeout(PATIENCE)
+    page = context.new_page()
+
+    def check(face: str) -> None:
+        found = axe.run(page, options={"resultTypes": ["violations"], "preload": False}).response["violations"]
+        grave = {one["id"]: [node["html"] for node in one["nodes"]] for one in found if one["impact"] in GRAVE}
+        assert (face, grave) == (face, {})
+
+    page.goto(server.url)
+    page.wait_for_selector("#start p")
+    check("start")
+    page.fill("#question", "서울 연차")
+    settle(page)
+    check("results")
+    page.locator("#hits .name", has_text="복무").first.click()
+    page.wait_for_selector("#paper mark")
+    check("a text")
+    page.locator("#hits .name", has_text="인구.csv").first.click()
+    page.wait_for_selector("#paper td")
+    check("a sheet")
+    page.locator("#hits .name", has_text="two_pages.pdf").first.click()
+    page.wait_for_selector(".sheet img")
+    check("a page")
+    for button in ("#show-help", "#show-status"):
+        page.click(button)
+        page.wait_for_selector("#dialog[open]")
+        check(button)
+        page.click("#dialog-close")
+    context.close()
+
+
+GRAVE = ("serious", "critical")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

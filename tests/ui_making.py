@@ -100,6 +100,7 @@ def make_documents(folder: Path) -> None:
     )
     for name in ("two_pages.pdf", "report.docx", "invitation.eml", "plan.hwpx"):
         shutil.copy(DATA / "extract" / name, folder / name)
+    (folder / "broken.pdf").write_bytes(b"%PDF-1.7\nnothing")
     os.utime(folder / "notes.txt", (1_400_000_000, 1_400_000_000))
 
 

@@ -21,6 +21,7 @@ from kosearch.searching import shared_spans
 
 MOST_HITS = 200
 _LONGEST_EXCERPT = 320
+_HEADING = re.compile(r"^#{1,6}[ \t]+", re.MULTILINE)
 _SPECIAL = re.compile(r"([*?\[\\])")
 
 AsJson = Callable[[Answer], dict[str, Any]]
@@ -132,7 +133,9 @@ def wish_of(parameters: Mapping[str, str], types: Sequence[str]) -> Wish:
 def excerpt(hit: Mapping[str, Any], question: str) -> list[tuple[str, bool]]:
     """The part of a hit that answers best, as runs of text and whether the question has them too."""
     first = hit["best"][0] - hit["start"]
-    body = " ".join(hit["text"][first : hit["best"][1] - hit["start"]].split())[:_LONGEST_EXCERPT]
+    part = hit["text"][first : hit["best"][1] - hit["start"]]
+    plain = _HEADING.sub("", part) if hit["type"] == "markdown" else part
+    body = " ".join(plain.split())[:_LONGEST_EXCERPT]
     runs: list[tuple[str, bool]] = []
     place = 0
     for start, end in shared_spans(body, question):

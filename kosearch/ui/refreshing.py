@@ -40,6 +40,8 @@ class Refresher:
                     "total": step.files_total,
                     "passages": step.passages,
                     "embedded": step.embedded + step.reused,
+                    "pictures_done": step.pictures_done,
+                    "pictures_total": step.pictures_total,
                     "walking": step.walking,
                     "note": step.note,
                 }

@@ -1,56 +1,96 @@
 // The page of `kosearch ui`. What documents say is only ever put into text nodes.
 "use strict";
 
+// What the page says, in English and in Korean.
 const WORDS = {
-  en: {
-    question: "Search your documents", status: "Index", help: "Keys", results: "Results", filters: "Narrow down",
-    order: "Order", best: "best first", newest: "newest first", group: "One per document", more: "More results",
-    preview: "Preview", close: "Close", back: "Back", page: "p. {0}", lines: "line {0}", of: "of {0}",
-    found: "{0} results", none: "Nothing found.", words: "by words; meaning follows…", behind: "",
-    terms: "Passages with each word: {0}", also: "Same text in {0} more places", matching: "{0} more passages here",
-    score: "Why", meaning: "meaning", word: "words", rank: "no. {0}", sure: "confidence {0}", total: "score {0}",
-    open: "Open file", opened: "Opened.", similar: "Similar", likeThis: "Like “{0}”", text: "Text", picture: "Page",
-    previous: "Previous page", next: "Next page", larger: "Larger", smaller: "Smaller", changed: "changed since indexed",
-    gone: "file is gone", ocr: "read from a picture", weak: "weak", earlier: "… earlier text", later: "later text …",
-    leftOut: "{0} more rows", away: "The server does not answer; trying again…", again: "The server is back.",
-    over: "This page belongs to a server that has ended. Run kosearch ui, and open the address that it prints.",
-    refresh: "Refresh now", indexing: "Indexing: {0} of {1} files", walking: "Looking for files: {0}",
-    done: "Done: {0} added, {1} changed, {2} removed, {3} skipped.", add: "Add a folder", folder: "A folder's path",
-    empty: "Nothing is indexed yet. Type the path of a folder of documents; they stay where they are.",
-    hello: "Type a question or words. “a phrase”, +must and -not narrow it.", topics: "Browse by topic",
-    problems: "Not searchable", documents: "documents", passages: "passages", files: "files", folders: "folders",
-    model: "model", last: "last run", size: "on disk", index: "index", preparing: "getting ready…",
-    keys: [["/", "to the question"], ["j k", "next, previous result"], ["Enter", "preview"], ["o", "open the file"],
-      ["s", "similar documents"], ["← →", "previous, next page"], ["+ −", "zoom"], ["?", "these keys"],
-      ["Esc", "close, back to the results"]],
-  },
-  ko: {
-    question: "내 문서에서 찾기", status: "색인", help: "단축키", results: "결과", filters: "좁히기",
-    order: "순서", best: "관련도순", newest: "최신순", group: "문서별로 묶기", more: "결과 더 보기",
-    preview: "미리보기", close: "닫기", back: "뒤로", page: "{0}쪽", lines: "{0}행", of: "/ {0}",
-    found: "결과 {0}개", none: "찾은 것이 없습니다.", words: "낱말로 찾은 결과, 뜻으로 찾는 중…", behind: "",
-    terms: "낱말이 있는 구절 수: {0}", also: "같은 글이 {0}곳에 더 있음", matching: "이 문서에 {0}개 더",
-    score: "이유", meaning: "뜻", word: "낱말", rank: "{0}위", sure: "확신 {0}", total: "점수 {0}",
-    open: "파일 열기", opened: "열었습니다.", similar: "비슷한 문서", likeThis: "‘{0}’와 비슷한 문서", text: "글", picture: "쪽 그림",
-    previous: "앞 쪽", next: "다음 쪽", larger: "크게", smaller: "작게", changed: "색인한 뒤 바뀜",
-    gone: "파일이 없어짐", ocr: "그림에서 읽음", weak: "약함", earlier: "… 앞의 글", later: "뒤의 글 …",
-    leftOut: "행 {0}개 더", away: "서버가 답하지 않습니다. 다시 시도합니다…", again: "서버가 돌아왔습니다.",
-    over: "이 화면의 서버는 끝났습니다. kosearch ui를 다시 실행하고 그 주소를 여십시오.",
-    refresh: "지금 새로 고침", indexing: "색인하는 중: 파일 {1}개 중 {0}개", walking: "파일을 찾는 중: {0}",
-    done: "끝남: 추가 {0}, 바뀜 {1}, 없앰 {2}, 건너뜀 {3}.", add: "폴더 추가", folder: "폴더의 경로",
-    empty: "아직 색인한 것이 없습니다. 문서가 있는 폴더의 경로를 적으십시오. 문서는 그 자리에 그대로 있습니다.",
-    hello: "질문이나 낱말을 적으십시오. “구절”, +꼭, -빼기로 좁힙니다.", topics: "주제로 둘러보기",
-    problems: "찾을 수 없는 것", documents: "문서", passages: "구절", files: "파일", folders: "폴더",
-    model: "모델", last: "마지막 색인", size: "디스크", index: "색인", preparing: "준비하는 중…",
-    keys: [["/", "질문으로"], ["j k", "다음, 앞 결과"], ["Enter", "미리보기"], ["o", "파일 열기"],
-      ["s", "비슷한 문서"], ["← →", "앞, 다음 쪽"], ["+ −", "확대, 축소"], ["?", "이 목록"], ["Esc", "닫기, 결과로"]],
-  },
+  question: ["Search your documents", "내 문서에서 찾기"],
+  status: ["Index", "색인"],
+  help: ["Keys", "단축키"],
+  results: ["Results", "결과"],
+  filters: ["Narrow down", "좁히기"],
+  type: ["Type", "종류"],
+  year: ["Year", "해"],
+  inFolder: ["Folder", "폴더"],
+  order: ["Order", "순서"],
+  best: ["best first", "관련도순"],
+  newest: ["newest first", "최신순"],
+  group: ["One per document", "문서별로 묶기"],
+  more: ["More results", "결과 더 보기"],
+  preview: ["Preview", "미리보기"],
+  close: ["Close", "닫기"],
+  back: ["Back", "뒤로"],
+  page: ["p. {0}", "{0}쪽"],
+  lines: ["line {0}", "{0}행"],
+  of: ["of {0}", "/ {0}"],
+  found: ["{0} results", "결과 {0}개"],
+  none: ["Nothing found.", "찾은 것이 없습니다."],
+  words: ["by words; meaning follows…", "낱말로 찾은 결과, 뜻으로 찾는 중…"],
+  terms: ["Passages with each word: {0}", "낱말이 있는 구절 수: {0}"],
+  also: ["Same text in {0} more places", "같은 글이 {0}곳에 더 있음"],
+  matching: ["{0} more passages here", "이 문서에 {0}개 더"],
+  score: ["Why", "이유"],
+  meaning: ["meaning", "뜻"],
+  word: ["words", "낱말"],
+  rank: ["no. {0}", "{0}위"],
+  sure: ["confidence {0}", "확신 {0}"],
+  total: ["score {0}", "점수 {0}"],
+  open: ["Open file", "파일 열기"],
+  opened: ["Opened.", "열었습니다."],
+  similar: ["Similar", "비슷한 문서"],
+  likeThis: ["Like “{0}”", "비슷한 문서: {0}"],
+  text: ["Text", "글"],
+  previous: ["Previous page", "앞 쪽"],
+  next: ["Next page", "다음 쪽"],
+  larger: ["Larger", "크게"],
+  smaller: ["Smaller", "작게"],
+  changed: ["changed since indexed", "색인한 뒤 바뀜"],
+  gone: ["file is gone", "파일이 없어짐"],
+  ocr: ["read from a picture", "그림에서 읽음"],
+  weak: ["weak", "약함"],
+  earlier: ["… earlier text", "… 앞의 글"],
+  later: ["later text …", "뒤의 글 …"],
+  leftOut: ["{0} more rows", "행 {0}개 더"],
+  away: ["The server does not answer; trying again…", "서버가 답하지 않습니다. 다시 시도합니다…"],
+  again: ["The server is back.", "서버가 돌아왔습니다."],
+  over: ["This page belongs to a server that has ended. Run kosearch ui, and open the address that it prints.", "이 화면의 서버는 끝났습니다. kosearch ui를 다시 실행하고 그 주소를 여십시오."],
+  refresh: ["Refresh now", "지금 새로 고침"],
+  indexing: ["Indexing: {0} of {1} files", "색인하는 중: 파일 {1}개 중 {0}개"],
+  embedding: ["Learning what passages mean: {0} of {1}", "구절의 뜻을 익히는 중: {1}개 중 {0}개"],
+  pictures: ["Reading scans and pictures: {0} of {1}. All else can be searched.", "스캔과 그림을 읽는 중: {1}개 중 {0}개. 나머지는 찾을 수 있습니다."],
+  walking: ["Looking for files: {0}", "파일을 찾는 중: {0}"],
+  done: ["Done: {0} added, {1} changed, {2} removed, {3} skipped.", "끝남: 추가 {0}, 바뀜 {1}, 없앰 {2}, 건너뜀 {3}."],
+  noFolder: ["There is no such folder. Type the whole path, such as ~/Documents.", "그런 폴더가 없습니다. ~/Documents처럼 경로를 끝까지 적으십시오."],
+  add: ["Add a folder", "폴더 추가"],
+  folder: ["A folder's path", "폴더의 경로"],
+  empty: ["Nothing is indexed yet. Type the path of a folder of documents; they stay where they are.", "아직 색인한 것이 없습니다. 문서가 있는 폴더의 경로를 적으십시오. 문서는 그 자리에 그대로 있습니다."],
+  hello: ["Type a question or words. “a phrase”, +must and -not narrow it.", "질문이나 낱말을 적으십시오. “구절”, +꼭, -빼기로 좁힙니다."],
+  topics: ["Browse by topic", "주제로 둘러보기"],
+  problems: ["Not searchable", "찾을 수 없는 것"],
+  documents: ["documents", "문서"],
+  passages: ["passages", "구절"],
+  files: ["files", "파일"],
+  folders: ["folders", "폴더"],
+  model: ["model", "모델"],
+  last: ["last run", "마지막 색인"],
+  size: ["on disk", "디스크"],
+  preparing: ["getting ready…", "준비하는 중…"],
 };
-const LANGUAGE = (navigator.language || "en").toLowerCase().startsWith("ko") ? "ko" : "en";
+const KEYS = [
+  ["/", "to the question", "질문으로"],
+  ["j k", "next, previous result", "다음, 앞 결과"],
+  ["Enter", "preview", "미리보기"],
+  ["o", "open the file", "파일 열기"],
+  ["s", "similar documents", "비슷한 문서"],
+  ["← →", "previous, next page", "앞, 다음 쪽"],
+  ["+ −", "zoom", "확대, 축소"],
+  ["?", "these keys", "이 목록"],
+  ["Esc", "close, back to the results", "닫기, 결과로"],
+];
+const isKorean = (navigator.language || "en").toLowerCase().startsWith("ko");
 const PAUSE = 120, COMPOSING = 700, SETTLED = 1200, PING = 30000, RETRY = 1500; // milliseconds
 const FIRST = 30, MOST = 150, CHIPS = 6, WEAK = 0.5;
 
-const say = (name, ...values) => WORDS[LANGUAGE][name].replace(/\{(\d)\}/g, (_, n) => values[n]);
+const say = (name, ...values) => WORDS[name][Number(isKorean)].replace(/\{(\d)\}/g, (_, n) => values[n]);
 const at = (id) => document.getElementById(id);
 
 // An element with attributes, listeners (on…) and children; strings become text nodes.
@@ -206,6 +246,7 @@ function show(found, note) {
   hits = found.hits.map((hit, n) => ({ ...hit, n }));
   if (state.sort === "date") hits.sort((one, other) => other.date.localeCompare(one.date) || one.n - other.n);
   at("start").replaceChildren();
+  at("bar").hidden = false;
   at("about").hidden = true;
   at("hits").replaceChildren(...hits.map(item));
   at("more").hidden = found.hits.length < state.k || state.k >= MOST;
@@ -249,23 +290,35 @@ function why(hit) {
     say("sure", hit.confidence.toFixed(2))].filter(Boolean).join(" · ");
 }
 
+const tail = (path) => path.split("/").slice(-2).join("/");
+// What results are narrowed by: the field, its name, a hit's value, and how a value is shown.
+const KINDS = [
+  ["folder", "inFolder", (hit) => hit.folder, (value, hit) => tail(hit ? hit.shown : value)],
+  ["type", "type", (hit) => hit.type, (value) => value],
+  ["year", "year", (hit) => hit.date.slice(0, 4), (value) => value],
+];
+
 function chips(found) {
-  const kinds = [["folder", (hit) => hit.folder, (value, hit) => hit?.shown.split("/").slice(-2).join("/") || value.split("/").slice(-2).join("/")],
-    ["type", (hit) => hit.type, (value) => value], ["year", (hit) => hit.date.slice(0, 4), (value) => value]];
-  const made = [];
-  for (const [field, of, named] of kinds) {
-    const counts = new Map();
-    for (const hit of found) if (of(hit)) counts.set(of(hit), (counts.get(of(hit)) || 0) + 1);
-    if (state[field] && !counts.has(state[field])) counts.set(state[field], 0);
-    if (counts.size < 2 && !state[field]) continue;
-    for (const [value, count] of [...counts].sort((one, other) => other[1] - one[1]).slice(0, CHIPS)) {
-      const first = found.find((hit) => of(hit) === value);
-      made.push(make("button", { type: "button", title: value, "aria-pressed": String(state[field] === value),
-        onclick: () => { state[field] = state[field] === value ? "" : value; state.k = FIRST; writeAddress(true); ask(); } },
-      `${named(value, first)} ${count}`));
+  at("chips").replaceChildren(...KINDS.map(([field, name, of, shown]) => {
+    const first = new Map(), counts = new Map(state[field] ? [[state[field], 0]] : []);
+    for (const hit of found) {
+      if (!of(hit)) continue;
+      if (!first.has(of(hit))) first.set(of(hit), hit);
+      counts.set(of(hit), (counts.get(of(hit)) || 0) + 1);
     }
-  }
-  at("chips").replaceChildren(...made);
+    if (counts.size < 2 && !state[field]) return "";
+    const most = [...counts].sort((one, other) => other[1] - one[1]).slice(0, CHIPS);
+    return make("div", { role: "group", "aria-label": say(name) }, ...most.map(([value, count]) =>
+      make("button", { type: "button", title: value, "data-chip": field, "aria-pressed": String(state[field] === value), onclick: () => narrow(field, value) },
+        shown(value, first.get(value)), " ", make("span", { class: "count" }, String(count)))));
+  }));
+}
+
+function narrow(field, value) {
+  state[field] = state[field] === value ? "" : value;
+  state.k = FIRST;
+  writeAddress(true);
+  ask();
 }
 
 const focusedHit = () => [...at("hits").children].findIndex((one) => one.contains(document.activeElement));
@@ -427,7 +480,7 @@ async function begin() {
   hits = [];
   at("hits").replaceChildren();
   at("chips").replaceChildren();
-  at("about").hidden = at("more").hidden = true;
+  at("bar").hidden = at("about").hidden = at("more").hidden = true;
   at("busy").classList.remove("on");
   try {
     const found = await api("status");
@@ -436,6 +489,7 @@ async function begin() {
     const there = found.indexes.filter((one) => one.exists && one.documents);
     if (!there.length) {
       at("start").replaceChildren(make("p", {}, say("empty")), adding(found.indexes[0].name), make("div", { class: "run" }));
+      at("start").querySelector("input").focus();
       if (found.run.is === "running") follow();
       return;
     }
@@ -464,7 +518,7 @@ function adding(index) {
 }
 
 async function run(index, path = "") {
-  try { await post("index", { index, path }); } catch (error) { progress(error.message); return; }
+  try { await post("index", { index, path }); } catch (error) { progress(path && error.status === 400 ? say("noFolder") : error.message); return; }
   follow();
 }
 
@@ -483,10 +537,18 @@ async function follow() {
   if (last.is === "done") setTimeout(() => (state.q.trim() ? ask() : begin()), 800);
 }
 
+// What a run is at, and how much of that is done.
+function stage(now) {
+  const stages = [["pictures", now.pictures_done, now.pictures_total], ["indexing", now.done, now.total], ["embedding", now.embedded, now.passages]];
+  if (now.walking) return [say("walking", now.total), 0, 0];
+  const [name, done, total] = stages.find(([, done, total]) => done < total) || stages[1];
+  return [say(name, done, total), done, total];
+}
+
 function progressed(now) {
   if (now.is === "running") {
-    const text = now.walking ? say("walking", now.total) : say("indexing", now.done, now.total);
-    progress(text, make("progress", { "aria-label": text, max: Math.max(now.total, 1), value: now.walking ? null : now.done }));
+    const [text, done, total] = stage(now);
+    progress(text, make("progress", { "aria-label": text, max: Math.max(total, 1), value: now.walking ? null : done }));
   } else if (now.is === "done") progress(say("done", now.added, now.changed, now.removed, now.skipped));
   else if (now.is === "failed") progress([now.error, now.hint].filter(Boolean).join(" — "));
 }
@@ -520,7 +582,7 @@ async function showStatus() {
 }
 
 const showHelp = () => dialog(say("help"), make("dl", {},
-  ...WORDS[LANGUAGE].keys.flatMap(([keys, does]) => [make("dt", {}, make("kbd", {}, keys)), make("dd", {}, does)])));
+  ...KEYS.flatMap(([keys, english, korean]) => [make("dt", {}, make("kbd", {}, keys)), make("dd", {}, isKorean ? korean : english)])));
 
 document.addEventListener("keydown", (event) => {
   if (event.isComposing || event.keyCode === 229 || event.ctrlKey || event.metaKey || event.altKey) return;
@@ -559,7 +621,7 @@ function restore() {
 addEventListener("popstate", restore);
 setInterval(() => { if (!retrying) api("ping").catch(() => {}); }, PING);
 
-document.documentElement.lang = LANGUAGE;
+document.documentElement.lang = isKorean ? "ko" : "en";
 for (const one of document.querySelectorAll("[data-say]")) one.textContent = say(one.dataset.say);
 for (const one of document.querySelectorAll("[data-label]")) one.setAttribute("aria-label", say(one.dataset.label));
 at("question").placeholder = say("question");
