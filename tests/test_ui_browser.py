@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import shutil
@@ -10,13 +11,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
-from conftest import Program, until
+from conftest import CORPUS, Program, until
 
 pytest.importorskip("playwright.sync_api")
 pytest.importorskip("starlette")
 pytest.importorskip("httpx")
 
+from PIL import Image
 from playwright.sync_api import sync_playwright
 from ui_making import Server, served
 
@@ -345,6 +348,54 @@ def test_a_folder_that_is_not_there_is_said(page: Page, program: Program) -> Non
         page.keyboard.type("/nowhere/at all")
         page.keyboard.press("Enter")
         page.wait_for_selector(".run:has-text('그런 폴더가 없습니다')")
+
+
+def test_the_pictures_are_what_the_page_shows(browser: Browser, program: Program) -> None:
+    """Those of the documentation. KOSEARCH_GOLDEN=write makes them anew; fonts may differ, what is where may not."""
+    folder = program.home / "문서"
+    shutil.copytree(CORPUS, folder)
+    for file in folder.rglob("*"):
+        os.utime(file, (1_709_500_000, 1_709_500_000))
+    assert program.run("index", folder, timeout=300).returncode == 0
+    with served(program) as server:
+        for name, (question, document, *window) in PICTURES.items():
+            taken = photograph(browser, server, question, document, *window)
+            file = DOCS / name
+            if WRITE:
+                taken.save(file, "WEBP", quality=80, method=6)
+            assert file.stat().st_size < 80_000
+            with Image.open(file) as stored:
+                assert taken.size == stored.size
+                assert np.abs(seen_from_afar(taken) - seen_from_afar(stored)).mean() < 8, f"{name} shows an older page"
+
+
+DOCS = Path(__file__).resolve().parents[1] / "kosearch" / "docs"
+WRITE = os.environ.get("KOSEARCH_GOLDEN") == "write"
+PICTURES: dict[str, tuple[Any, ...]] = {
+    "ui-page.webp": ("소화기 사용법", "소방안전.pdf", "en-US", "light", 1280, 720),
+    "ui-narrow.webp": ("연차를 다음 해로 넘길 수 있나요?", "", "ko-KR", "dark", 390, 720),
+}
+"""A question, the document whose preview is open, the browser's language and colours, and its size."""
+
+
+def photograph(
+    browser: Browser, server: Server, question: str, document: str, locale: str, scheme: Any, width: int, height: int
+) -> Image.Image:
+    context = browser.new_context(locale=locale, color_scheme=scheme, viewport={"width": width, "height": height})
+    context.set_default_timeout(PATIENCE)
+    page = context.new_page()
+    ask(page, server, question)
+    if document:
+        page.locator("#hits .name", has_text=document).first.click()
+        page.wait_for_selector(".sheet span")
+    page.wait_for_timeout(200)
+    taken = Image.open(io.BytesIO(page.screenshot(animations="disabled", caret="hide"))).convert("RGB")
+    context.close()
+    return taken
+
+
+def seen_from_afar(picture: Image.Image) -> Any:
+    return np.asarray(picture.convert("L").resize((picture.width // 32, picture.height // 32)), dtype=float)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
