@@ -186,7 +186,7 @@ def load() -> None:
     offsets = functools.cache(
         lambda: embedding.token_offsets(embedding.resolve("bundled", cache_dir=settings.cache_dir))
     )
-    offsets()
+    offsets()("가" * 60_000)  # so long a text loads the whole vocabulary, which a child would load for itself
     processing.token_offsets = lambda _: offsets()
     processing.Analyzer = terms.Analyzer = lambda *_: analyzer  # type: ignore[assignment,misc]
     embedding.load = lambda model, *_: _Words(model)  # type: ignore[assignment]
