@@ -57,7 +57,9 @@ PATIENCE = 0.5
 """Seconds that a run which was interrupted waits for what is being embedded: one step may take many."""
 
 PARTIAL_SECONDS = 60.0
-"""While the pictures of a long scan are read, what there is of it becomes searchable about this often."""
+"""While the pictures of a long scan are read, what there is of it becomes searchable about this often…"""
+PARTIAL_SHARE = 0.1
+"""…unless that takes more than this share of the time since the last one: all its pages are cut and analysed anew."""
 
 UNKNOWN = -1
 """As size and time: no file is like it, so the next run looks again."""
@@ -381,7 +383,7 @@ class Run:
             results = readers.map(jobs)
             for file in self._scans:
                 found: list[Found] = []
-                shown = time.monotonic()
+                shown, took = time.monotonic(), 0.0
                 for _, result in islice(results, file.pictures):
                     counts.pictures_done += 1
                     yield self._progress(file.source.path)
@@ -389,10 +391,12 @@ class Run:
                         found = []
                         continue
                     found.append(self._kept(result, kept))
-                    if time.monotonic() - shown > PARTIAL_SECONDS and len(found) < file.pictures:
+                    begun = time.monotonic()
+                    if begun - shown > max(PARTIAL_SECONDS, took / PARTIAL_SHARE) and len(found) < file.pictures:
                         self._at_once = True
                         yield from self._again_with(file, found, pool)
                         shown = time.monotonic()
+                        took = shown - begun
                 if len(found) == file.pictures:
                     yield from self._again_with(file, found, pool)
 

@@ -638,6 +638,7 @@ def mark(index: Path, engine: str, picture: bytes, body: str) -> str:
 def test_a_long_scan_is_searchable_while_it_grows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What there is of it is a whole document, marked partial; in the end the index is what a fresh one is."""
     monkeypatch.setattr("kosearch.indexing.PARTIAL_SECONDS", 0.0)
+    monkeypatch.setattr("kosearch.indexing.PARTIAL_SHARE", 1e9)
     monkeypatch.setattr("kosearch.indexing.PUBLISH_SECONDS", 0.0)
     monkeypatch.setattr("kosearch.indexing.PUBLISH_SHARE", 1e9)
     monkeypatch.setenv("KOSEARCH_WORKERS", "1")
@@ -662,6 +663,22 @@ def test_a_long_scan_is_searchable_while_it_grows(tmp_path: Path, monkeypatch: p
     with kosearch.open(tmp_path / "fresh") as index:
         index.index(folder)
         assert scan_of(index) == grown
+
+
+@needs_engine
+def test_showing_what_there_is_of_a_scan_takes_a_small_part_of_the_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each time all pages so far are analysed: of a book, every minute, that would be most of the work."""
+    monkeypatch.setattr("kosearch.indexing.PARTIAL_SECONDS", 0.0)
+    monkeypatch.setattr("kosearch.indexing.PARTIAL_SHARE", 1e-9)
+    monkeypatch.setenv("KOSEARCH_WORKERS", "1")
+    pictures = scans(4)
+    pictures[0].save(tmp_path / "a.tif", save_all=True, append_images=pictures[1:])
+    with kosearch.open(tmp_path / "index") as index:
+        times = max(state.files_total for state in index.indexing(tmp_path / "a.tif"))
+        assert len(scan_of(index)) == 4
+    assert times == 3  # when its pictures waited, once in between, and whole
 
 
 def scan_of(index: kosearch.Index) -> list[tuple[int | None, str]]:
