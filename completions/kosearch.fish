@@ -204,6 +204,8 @@ complete -c kosearch -n '__fish_seen_subcommand_from train' -l from -x -d 'What 
 complete -c kosearch -n '__fish_seen_subcommand_from train' -l out -x -d 'Where the model is written, if it is better'
 complete -c kosearch -n '__fish_seen_subcommand_from train' -l qrels -r -F -d 'QUESTIONS is TREC topics, judged by FILE'
 complete -c kosearch -n '__fish_seen_subcommand_from train' -l layers -x -d 'Learn the model\'s last N layers instead of a head: 2 or 4; takes minutes'
+complete -c kosearch -n '__fish_seen_subcommand_from train' -l recipe -x -d 'Learn all layers, as the model was from which kosearch grew: hours on a GPU'
+complete -c kosearch -n '__fish_seen_subcommand_from train' -l dry-run -d 'Say what the recipe would take here, and learn nothing'
 complete -c kosearch -n '__fish_seen_subcommand_from train' -l seed -x -d 'For folds, batches and intervals'
 complete -c kosearch -n '__fish_seen_subcommand_from train' -s i -l index -x -a '(__kosearch_names index; __fish_complete_directories)' -d 'Which index: a name, or a folder'
 complete -c kosearch -n '__fish_seen_subcommand_from train' -l device -x -a 'auto cpu cuda mps' -d 'Where to embed; on several GPUs: cuda:0,cuda:1'

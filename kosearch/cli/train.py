@@ -5,18 +5,18 @@ from __future__ import annotations
 import shlex
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from kosearch.cli import options, render
-from kosearch.errors import NO_HIT, OK
+from kosearch.errors import NO_HIT, OK, UsageError
 
 if TYPE_CHECKING:
     from kosearch.cli.output import Output
-    from kosearch.training import Training
+    from kosearch.training import Reckoning, Training
 
-TRAIN = "kosearch.train/1"
+TRAIN, RECKONING = "kosearch.train/1", "kosearch.train-dry-run/1"
 
 
 def train(
@@ -43,6 +43,13 @@ def train(
             metavar="N", min=1, help="Learn the model's last N layers instead of a head: 2 or 4; takes minutes."
         ),
     ] = None,
+    recipe: Annotated[
+        Literal["seed"] | None,
+        typer.Option(help="Learn all layers, as the model was from which kosearch grew: hours on a GPU."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what the recipe would take here, and learn nothing.")
+    ] = False,
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="For folds, batches and intervals.")] = 0,
     index: options.Index = None,
     device: options.Device = None,
@@ -55,12 +62,29 @@ def train(
     finds more; ends with 1 where it does not.
     """
     from kosearch.library import Index
+    from kosearch.training import reckon
     from kosearch.training import train as run
 
     output = options.output_of(context, quiet=quiet)
     settings = options.settings(index=index, device=device)
+    if dry_run:
+        if recipe is None:
+            what = "only a recipe takes so long that it is reckoned first"
+            raise UsageError(what, "kosearch train --recipe seed --dry-run …")
+        with Index(settings) as library, output.steps() as steps:
+            _tell(reckon(library, questions, qrels=qrels, progress=steps), output, json=json)
+        return OK
     with Index(settings) as library, output.steps() as steps:
-        found = run(library, questions, out, qrels=qrels, layers=layers or 0, seed=seed, progress=steps)
+        found = run(
+            library,
+            questions,
+            out,
+            qrels=qrels,
+            layers=layers or 0,
+            recipe=recipe or "",
+            seed=seed,
+            progress=steps,
+        )
     for note in found.notes:
         output.note(render.one_line(note))
     if json:
@@ -104,6 +128,17 @@ def questions(
 
 def _as_json(found: Training) -> dict[str, Any]:
     return {**asdict(found), "folder": None if found.folder is None else str(found.folder)}
+
+
+def _tell(found: Reckoning, output: Output, *, json: bool) -> None:
+    if json:
+        output.json({"schema": RECKONING, **asdict(found)})
+        return
+    steps = f"{render.counted(found.steps, 'step')} of {render.counted(found.batch, 'pair')}"
+    output.line(f"{render.counted(found.pairs, 'pair')} to learn from: {steps}")
+    output.line(
+        f"about {render.duration_of(found.seconds)} and {render.size_of(found.memory)} of memory on this machine"
+    )
 
 
 def _show(found: Training, output: Output, name: str) -> None:

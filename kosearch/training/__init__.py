@@ -4,6 +4,7 @@ __init__.py  the door: `train`
 examples.py  questions and what answers them, from what a user has
 head.py      the linear head, learnt by numpy alone
 layers.py    the last layers, learnt by torch, kept after each epoch
+whole.py     all layers, learnt by sentence-transformers as the published model was
 gains.py     folds by document, before and after, intervals
 candidates.py  questions for who has none, for a person to correct
 manual.py    a small collection that comes with kosearch: what becomes of everything else
@@ -16,14 +17,15 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kosearch import __version__
 from kosearch.embedding import Model, resolve
-from kosearch.errors import ModelError
+from kosearch.errors import ModelError, UsageError
+from kosearch.index import Snapshot
 from kosearch.library import Index
 from kosearch.opening import check_terms
 from kosearch.training.candidates import Candidate, candidate_questions
@@ -33,8 +35,9 @@ from kosearch.training.gains import FOLDS, Bench, Floats, Gain, Rows, folded, ga
 from kosearch.training.head import BATCH, DECAY, RATE, SCALE, STEPS, NotFinite, fit
 from kosearch.training.layers import LayerLearner
 from kosearch.training.manual import Manual
+from kosearch.training.whole import Reckoning, WholeLearner, reckoned
 
-__all__ = ["Candidate", "Gain", "Training", "candidate_questions", "refusal", "train"]
+__all__ = ["Candidate", "Gain", "Reckoning", "Training", "candidate_questions", "reckon", "refusal", "train"]
 
 LEAST = 60
 """Questions; of fewer nothing can be said with any certainty."""
@@ -69,7 +72,9 @@ class Training:
     """By meaning alone, on sentences of kosearch's own manual: what becomes of everything else."""
     folder: Path | None = None
     layers: int = 0
-    """How many of the base's last layers were learnt; 0 for a head."""
+    """How many of the base's last layers were learnt; 0 for a head, and for all."""
+    recipe: str = ""
+    """"seed" where all layers were learnt."""
     notes: tuple[str, ...] = ()
     """Lines that a person should know of the questions."""
 
@@ -81,57 +86,99 @@ def train(
     *,
     qrels: str | os.PathLike[str] | None = None,
     layers: int = 0,
+    recipe: Literal["", "seed"] = "",
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Training:
     """Learn a linear head for an index's model from questions and what answers them, and write it as a model's folder.
 
-    With `layers`, so many of the model's last layers are learnt instead, in minutes; what was interrupted goes on.
+    With `layers`, so many of the model's last layers are learnt instead, in minutes; with the recipe "seed" all of it,
+    as dragonkue/bge-m3-ko was of BGE-M3, for which a GPU is wanted. Both go on where they were interrupted.
 
     `questions` is what `kosearch eval` takes (a folder in BEIR or TREC form, a `questions.jsonl`, topics with `qrels`),
     the table of `kosearch questions`, or pairs of texts with tabs between them. It is measured by five folds whose
-    documents are apart. Only where hybrid search answers better, and the 95% interval of that lies above 0, the folder
-    `out` is written: an ordinary one of sentence-transformers, which `--model` takes. Files and index stay as they are.
-    `progress` is told what is done, how much of it, and of how much.
+    documents are apart; with a recipe by one, which is not learnt from. Only where hybrid search answers better, and
+    the 95% interval of that lies above 0, the folder `out` is written: an ordinary one of sentence-transformers, which
+    `--model` takes. Files and index stay as they are. `progress` is told what is done, how much of it, and of how much.
 
-    Raises UsageError for questions that cannot be read or whose answers are not in the index, with the line, and where
-    `out` is there already; ModelError where the index's model is not one that a head can stand behind.
+    Raises UsageError for questions that cannot be read or whose answers are not in the index, with the line, where
+    `out` is there already, and where the recipe's extra is missing; ModelError where the index's model is not one that
+    can be learnt from.
     """
+    if layers and recipe:
+        raise UsageError("a recipe learns all layers, and not some", "leave out --layers or --recipe")
     told = progress or (lambda _what, _done, _total: None)
     target = Path(os.path.abspath(os.path.expanduser(os.fspath(out))))
     check_target(target)
+    model = _trainable(index)
+    with index.store.snapshot() as snapshot:
+        found = _examples(index, snapshot, questions, qrels)
+        documents = {path for one in found.examples for path in one.answers}
+        count = len(found.examples)
+        result = Training(
+            False, "", model.name, count, len(documents), seed, layers=layers, recipe=recipe, notes=found.notes
+        )
+        if count < LEAST:
+            return replace(result, why=f"{count} questions; at least {LEAST} are needed")
+        bench = _bench(index, snapshot, found, told)
+        if len(set(bench.groups.tolist())) < FOLDS:
+            why = f"the answers stand in too few documents: {FOLDS} groups of questions that share none are needed"
+            return replace(result, why=why)
+        manual = Manual(index.embed_queries, index.embed_passages, model.fingerprint, index.settings.cache_dir)
+        place, device = index.settings.cache_dir / "training", index.settings.device
+        learner: Learner
+        if recipe:
+            learner = WholeLearner(model, bench, found.examples, seed, place, device, told)
+        elif layers:
+            learner = LayerLearner(model, layers, bench, found.examples, seed, place, device, told)
+        else:
+            learner = _HeadLearner(bench, model, seed)
+        result = replace(result, pairs=len(bench.numbers().questions))
+        return _judged(learner, manual, result, model, target, told)
+
+
+def reckon(
+    index: Index,
+    questions: str | os.PathLike[str],
+    *,
+    qrels: str | os.PathLike[str] | None = None,
+    progress: Progress | None = None,
+) -> Reckoning:
+    """What the recipe "seed" would take with these questions on this machine, from a step that is measured here.
+
+    Raises UsageError and ModelError as `train` does.
+    """
+    told = progress or (lambda _what, _done, _total: None)
+    model = _trainable(index)
+    with index.store.snapshot() as snapshot:
+        found = _examples(index, snapshot, questions, qrels)
+        bench = _bench(index, snapshot, found, told)
+        return reckoned(model, bench, found.examples, index.settings.device)
+
+
+def _trainable(index: Index) -> Model:
     model = index.model
     if not isinstance(model, Model):
         raise ModelError(
             f"{model.name} answers over HTTP, and a head needs its model's files", "index with a model on this machine"
         )
     check_base(model, resolve(model.name, cache_dir=index.settings.cache_dir).dimensions)
-    with index.store.snapshot() as snapshot:
-        check_terms(snapshot.identity, index.settings)
-        found = read_examples(Path(questions), snapshot, None if qrels is None else Path(qrels))
-        documents = {path for one in found.examples for path in one.answers}
-        count = len(found.examples)
-        result = Training(False, "", model.name, count, len(documents), seed, layers=layers, notes=found.notes)
-        if count < LEAST:
-            return replace(result, why=f"{count} questions; at least {LEAST} are needed")
-        bench = Bench(
-            snapshot,
-            index.analyzer,
-            found.examples,
-            _embedded(index, found, told),
-            index.settings.weight,
-            lambda done: told("questions ranked", done, count),
-        )
-        if len(set(bench.groups.tolist())) < FOLDS:
-            why = f"the answers stand in too few documents: {FOLDS} groups of questions that share none are needed"
-            return replace(result, why=why)
-        manual = Manual(index.embed_queries, index.embed_passages, model.fingerprint, index.settings.cache_dir)
-        learner: Learner = _HeadLearner(bench, model, seed)
-        if layers:
-            place = index.settings.cache_dir / "training"
-            learner = LayerLearner(model, layers, bench, found.examples, seed, place, index.settings.device, told)
-        result = replace(result, pairs=len(bench.numbers().questions))
-        return _judged(learner, manual, result, model, target, told)
+    return model
+
+
+def _examples(
+    index: Index, snapshot: Snapshot, questions: str | os.PathLike[str], qrels: str | os.PathLike[str] | None
+) -> Examples:
+    check_terms(snapshot.identity, index.settings)
+    return read_examples(Path(questions), snapshot, None if qrels is None else Path(qrels))
+
+
+def _bench(index: Index, snapshot: Snapshot, found: Examples, told: Progress) -> Bench:
+    count = len(found.examples)
+    asked, weight = _embedded(index, found, told), index.settings.weight
+    return Bench(
+        snapshot, index.analyzer, found.examples, asked, weight, lambda done: told("questions ranked", done, count)
+    )
 
 
 class Learner(Protocol):
@@ -141,6 +188,8 @@ class Learner(Protocol):
     """By which it is measured."""
     recipe: str
     """What it does, for the model's card."""
+    folds: int
+    """On how many of FOLDS it is measured."""
 
     def fold(self, number: int, learnt: Rows, held: Rows) -> Floats:
         """nDCG@10 of the questions `held` by what is learnt from the others: (len(held), 2)."""
@@ -167,6 +216,7 @@ class _HeadLearner:
     recipe = f"""a linear head behind the base, which is unchanged: a vector is one of the base's, times a matrix near
 the identity, plus a bias. Softmax over the other answers of a batch of {BATCH}, scale {SCALE:g}, AdamW with rate
 {RATE:g} and decay {DECAY:g} towards the identity, {STEPS} steps"""
+    folds = FOLDS
 
     def __init__(self, bench: Bench, base: Model, seed: int) -> None:
         self.bench, self._base, self._seed = bench, base, seed
@@ -201,7 +251,7 @@ def _judged(learner: Learner, manual: Manual, result: Training, model: Model, ta
         return replace(result, why=why)
     why = f"hybrid nDCG@10 rises by {hybrid.mean:.4f}, with 95% confidence by more than {hybrid.low:.4f}"
     result = replace(result, taken=True, why=why, folder=target)
-    learner.write(target, _card(result, model, learner.recipe))
+    learner.write(target, _card(result, model, learner))
     learner.forget()
     return result
 
@@ -220,11 +270,13 @@ def _measured(learner: Learner, seed: int, told: Progress) -> tuple[Gain, Gain]:
     bench = learner.bench
     folds = folded(bench.groups, seed)
     after = np.zeros_like(bench.before)
-    for fold in range(FOLDS):
+    for fold in range(learner.folds):
         held, learnt = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
         after[held] = learner.fold(fold, learnt, held)
-        told("folds", fold + 1, FOLDS)
-    dense, hybrid = (gain(bench.before[:, side], after[:, side], bench.groups, seed) for side in (0, 1))
+        told("folds", fold + 1, learner.folds)
+    asked = np.flatnonzero(folds < learner.folds)
+    groups = np.unique(bench.groups[asked], return_inverse=True)[1]
+    dense, hybrid = (gain(bench.before[asked, side], after[asked, side], groups, seed) for side in (0, 1))
     return dense, hybrid
 
 
@@ -247,7 +299,7 @@ def refusal(hybrid: Gain, count: int) -> str:
     )
 
 
-def _card(found: Training, model: Model, recipe: str) -> str:
+def _card(found: Training, model: Model, learner: Learner) -> str:
     """The model card: where the model comes from, and how much better it was."""
     rows = (
         ("meaning alone", found.dense),
@@ -261,13 +313,14 @@ base_model: {model.name}
 ---
 # A model that learnt from questions
 
-`kosearch train` (kosearch {__version__}) made it of {model.name} (fingerprint {model.fingerprint}): {recipe}, seed
-{found.seed}.
+`kosearch train` (kosearch {__version__}) made it of {model.name} (fingerprint {model.fingerprint}): {learner.recipe},
+seed {found.seed}.
 
 Learnt from {found.questions} questions and {found.documents} documents: {found.pairs} pairs, each the best passage of a
 document that answers a question. No text of them is in this folder.
 
-nDCG@10 before → after, difference [95% interval, paired bootstrap by document], on {FOLDS} folds by document:
+nDCG@10 before → after, difference [95% interval, paired bootstrap by document], on {learner.folds} of {FOLDS} folds by
+document:
 
 | | |
 |---|---|

@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +28,16 @@ def check_target(target: Path) -> None:
         raise UsageError(f"{target} is there already", "name another folder with --out: nothing is written over")
     if not target.parent.is_dir():
         raise UsageError(f"{target.parent} is no folder", "name a folder in one that is there with --out")
+
+
+@contextmanager
+def room(place: Path) -> Iterator[None]:
+    """A disk without room as a line for a person."""
+    try:
+        yield
+    except OSError as error:
+        hint = "make room there, or name another place with KOSEARCH_CACHE_DIR"
+        raise UsageError(f"{place} cannot be written: {error}", hint) from error
 
 
 def check_base(model: Model, dimensions: int) -> None:

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from kosearch.embedding import Head
 from kosearch.evaluation.measures import NDCG_CUTOFF, information_retrieval
-from kosearch.index import Snapshot, StoredPassage
+from kosearch.index import Snapshot
+from kosearch.passages import context
 from kosearch.scoring import CANDIDATES
 from kosearch.searching.ranking import Words
 from kosearch.terms import Analyzer
@@ -132,9 +133,10 @@ class Bench:
         other._judge(examples, lambda _: None)
         return other
 
-    def stored(self) -> list[StoredPassage]:
-        """The passages, in the order of their rows."""
-        return self._snapshot.stored(self._ids)
+    def texts(self) -> list[str]:
+        """What a model reads of the passages, without its prompt, in the order of their rows."""
+        stored = self._snapshot.stored(self._ids)
+        return [context(one.document.title, one.passage, one.text) + one.text for one in stored]
 
     def with_answers(self, examples: Sequence[Example]) -> Bench:
         """The same questions with other answers."""

@@ -10,20 +10,18 @@ from __future__ import annotations
 import hashlib
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kosearch.embedding import Model, upper_layers
-from kosearch.errors import UsageError
-from kosearch.passages import context
 from kosearch.system import make_private, replacing
 from kosearch.training.examples import Example
-from kosearch.training.folder import write_model
-from kosearch.training.gains import Bench, Floats, Gain, Rows
+from kosearch.training.folder import room, write_model
+from kosearch.training.gains import FOLDS, Bench, Floats, Gain, Rows
 from kosearch.training.head import NotFinite, Pairs, batches, by_vectors
 from kosearch.training.manual import Manual
 
@@ -44,6 +42,8 @@ _STALE = 7 * 24 * 3600
 class LayerLearner:
     """Learns the last layers from the questions of a bench, fold by fold."""
 
+    folds = FOLDS
+
     def __init__(
         self,
         model: Model,
@@ -61,11 +61,11 @@ class LayerLearner:
 softmax over the other answers of a batch, AdamW with rate {RATE:g}, and {SHARE:g} of the way from the base taken"""
         self._layers = upper_layers(model, count, device)
         self.bench = bench.within(bench.nearby(), examples)
-        texts = [context(one.document.title, one.passage, one.text) + one.text for one in self.bench.stored()]
+        texts = self.bench.texts()
         said = [model.fingerprint, count, seed, BATCH, EPOCHS, RATE, WARM, SHARE, texts]
         said += [(one.text, sorted(one.answers)) for one in examples]
         self.place = place / hashlib.sha256(repr(said).encode("utf-8", "surrogatepass")).hexdigest()[:32]
-        with _room(self.place):
+        with room(self.place):
             make_private(self.place)
             _sweep(place)
             self.place.touch()
@@ -80,7 +80,7 @@ softmax over the other answers of a batch, AdamW with rate {RATE:g}, and {SHARE:
             return found
         self._fit(self.bench.numbers(learnt), f"fold-{number}")
         found = self.bench.measured(self._layers.vectors(self._given), self._layers.vectors(self._asked, held), held)
-        with _room(kept), replacing(kept) as stream:
+        with room(kept), replacing(kept) as stream:
             np.save(stream, found)
         (self.place / f"fold-{number}.safetensors").unlink(missing_ok=True)
         return found
@@ -91,7 +91,7 @@ softmax over the other answers of a batch, AdamW with rate {RATE:g}, and {SHARE:
 
     def manual(self, manual: Manual) -> Gain:
         """What becomes of kosearch's manual."""
-        with _room(self.place):
+        with room(self.place):
             sides = [self._states(texts, prompt) for texts, prompt in zip(manual.texts, self._prompts, strict=True)]
         return manual.gain(*map(self._layers.vectors, sides))
 
@@ -125,7 +125,7 @@ softmax over the other answers of a batch, AdamW with rate {RATE:g}, and {SHARE:
             self._step(pairs.taken(rows), _rate(number, steps), f"step {number + 1} of {steps}")
             self._told(f"steps of {name}", number + 1, steps)
             if (number + 1) % of_epoch == 0:
-                with _room(file):
+                with room(file):
                     self._layers.save(file, (number + 1) // of_epoch)
         self._layers.average(SHARE)
 
@@ -141,16 +141,6 @@ softmax over the other answers of a batch, AdamW with rate {RATE:g}, and {SHARE:
 def _rate(number: int, steps: int) -> float:
     warm = max(1, round(WARM * steps))
     return RATE * min((number + 1) / warm, (steps - number) / max(1, steps - warm))
-
-
-@contextmanager
-def _room(place: Path) -> Iterator[None]:
-    """A disk without room as a line for a person."""
-    try:
-        yield
-    except OSError as error:
-        hint = "make room there, or name another place with KOSEARCH_CACHE_DIR"
-        raise UsageError(f"{place} cannot be written: {error}", hint) from error
 
 
 def _sweep(place: Path) -> None:
