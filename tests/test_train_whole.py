@@ -1,4 +1,4 @@
-"""`kosearch train --recipe seed`: all of a model, as the published one was learnt, of an architecture without meaning."""
+"""`kosearch train --recipe seed`: all of a model, learnt as the published one was; the architecture means nothing."""
 
 from __future__ import annotations
 
