@@ -413,6 +413,15 @@ def test_letters_are_found_again_however_they_are_written() -> None:
     assert set(pictures.found_on(there, "全然 다른 말")) == {None}
 
 
+def test_glyphs_that_say_nothing_are_known_by_how_they_repeat() -> None:
+    """As on a page whose fonts do not tell their characters: pdfium gives each glyph's number."""
+    text = "연차는 다음 해 3월 말까지 이월할 수 있다.\n병가를 쓰려면 의사의 진단서를 내고 연차를 쓴다."
+    page = "머리글이 앞에 있다. " + text.replace("\n", "\r\n") + " 1"
+    garbage = "".join(one if one.isspace() else chr(ord(one) % 997 + 0x2400) for one in page)
+    assert text.replace("\n", "\r\n") in pictures.deciphered(garbage, text)
+    assert pictures.deciphered(garbage, "출장에서 돌아오면 보고서와 영수증을 낸다.") == garbage
+
+
 @pytest.mark.parametrize("turned", [0, 90, 180, 270])
 def test_what_was_read_in_a_picture_is_marked_however_it_lies(turned: int) -> None:
     """Two lines of a picture 1000 wide and 2000 high; the second one is sought."""

@@ -12,7 +12,7 @@ import math
 import threading
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import SequenceMatcher
 from queue import SimpleQueue
@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from kosearch import sources
 from kosearch.errors import UsageError
 from kosearch.extract import member
-from kosearch.extract.pdf import page_picture
+from kosearch.extract.pdf import garbled, page_picture
 from kosearch.extract.text import ExtractError
 from kosearch.naming import display_path
 from kosearch.ocr import pixel_hash
@@ -39,6 +39,10 @@ _FEWEST = 3
 """Letters in a row that are no chance…"""
 _NEAR = 4
 """…unless so few letters lie between them and others."""
+
+
+_FEWEST_GLYPHS = 12
+"""Characters of a line by whose repetitions alone it is found."""
 
 
 class Box(NamedTuple):
@@ -168,8 +172,7 @@ def draw_page(data: bytes, wanted: Wanted) -> Drawn:
         drawn = _encoded(image, count)
         if not wanted.text:
             return drawn
-        letters = page_letters(page)
-        marked = found_on(letters, wanted.text)
+        marked = found_on_page(page, wanted.text)
         if sum(at is not None for at in marked) < len(marked) / 2:  # it was read in a picture
             return replace(drawn, pixels=pixel_hash(page_picture(data, min(max(wanted.number, 1), count) - 1)))
         sure = [at for at in marked if at is not None]
@@ -256,8 +259,14 @@ class Letter(NamedTuple):
     last: int
 
 
-def page_letters(page: Any) -> list[Letter]:
-    """The letters of a page in the order of its text."""
+def found_on_page(page: Any, text: str) -> list[Letter | None]:
+    """For each letter of a text the one on a page of a PDF, None where it does not stand there."""
+    there = page_text(page)
+    return found_on(letters_of(deciphered(there, text) if garbled(there) else there), text)
+
+
+def page_text(page: Any) -> str:
+    """A page's characters, each by its number in pdfium."""
     import pypdfium2.raw as pdfium
 
     textpage = page.get_textpage()
@@ -265,7 +274,7 @@ def page_letters(page: Any) -> list[Letter]:
         codes = [pdfium.FPDFText_GetUnicode(textpage, place) for place in range(textpage.count_chars())]
     finally:
         textpage.close()
-    return letters_of("".join(chr(code) if code < 0x110000 else " " for code in codes))
+    return "".join(chr(code) if code < 0x110000 else " " for code in codes)
 
 
 def letters_of(text: str) -> list[Letter]:
@@ -295,6 +304,37 @@ def found_on(letters: Sequence[Letter], text: str) -> list[Letter | None]:
         if size >= _FEWEST or (size and near):
             found[at : at + size] = letters[place : place + size]
             before = (at + size, place + size)
+    return found
+
+
+def deciphered(there: str, text: str) -> str:
+    """A page's characters where fonts do not say what their glyphs mean, as a text that stands on it writes them.
+
+    Each glyph stands for one character all through a page, and so a line lies where its characters repeat as the
+    page's do. Longer lines come first: by what they tell, shorter ones are found.
+    """
+    glyphs = "".join(there.split())
+    meanings: dict[str, str] = {}
+    lines = {"".join(line.split()) for line in text.split("\n")}
+    for line in sorted(lines, key=lambda line: (-len(line), line)):
+        if len(line) < _FEWEST_GLYPHS:
+            break
+        for first in range(len(glyphs) - len(line) + 1):
+            if (more := _meanings(meanings, glyphs[first : first + len(line)], line)) is not None:
+                meanings |= more
+                break
+    return there.translate(str.maketrans(meanings))
+
+
+def _meanings(known: Mapping[str, str], glyphs: str, written: str) -> dict[str, str] | None:
+    """What glyphs mean where they are these characters; None where one would mean two, or two the same."""
+    found: dict[str, str] = {}
+    taken: dict[str, str] = {}
+    for glyph, character in zip(glyphs, written, strict=True):
+        if known.get(glyph, character) != character or found.setdefault(glyph, character) != character:
+            return None
+        if taken.setdefault(character, glyph) != glyph:
+            return None
     return found
 
 
@@ -338,7 +378,7 @@ def _parts(page: Any, letters: Sequence[Letter]) -> Iterator[Box]:
             for number in range(pdfium.FPDFText_CountRects(textpage, first, last - first + 1)):
                 pdfium.FPDFText_GetRect(textpage, number, *(ctypes.byref(value) for value in values))
                 left, top, right, bottom = (value.value for value in values)
-                yield _shares(page, left, top, right, bottom)
+                yield shares(page, left, top, right, bottom)
     finally:
         textpage.close()
 
@@ -361,7 +401,7 @@ def _ranges(letters: Sequence[Letter]) -> Iterator[tuple[int, int]]:
 _FINE = 100_000
 
 
-def _shares(page: Any, left: float, top: float, right: float, bottom: float) -> Box:
+def shares(page: Any, left: float, top: float, right: float, bottom: float) -> Box:
     """A box in the page's own points as shares of its picture, however the page is turned or cut."""
     import pypdfium2.raw as pdfium
 
