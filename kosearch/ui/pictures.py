@@ -323,7 +323,7 @@ def deciphered(there: str, text: str) -> str:
             if (more := _meanings(meanings, glyphs[first : first + len(line)], line)) is not None:
                 meanings |= more
                 break
-    return there.translate(str.maketrans(meanings))
+    return there.translate({ord(glyph): meaning for glyph, meaning in meanings.items()})
 
 
 def _meanings(known: Mapping[str, str], glyphs: str, written: str) -> dict[str, str] | None:
