@@ -345,6 +345,20 @@ def test_it_ends_when_nobody_has_the_page_open(shelf: Program) -> None:
         assert server.process.wait(60) == 0
 
 
+def test_a_run_goes_on_when_nobody_looks(program: Program) -> None:
+    folder = program.home / "docs"
+    folder.mkdir()
+    for number in range(60):
+        (folder / f"{number}.txt").write_text(f"백신 {number}번은 자동으로 갱신된다. " * 5, "utf-8")
+    with (
+        served(Program(program.home, {**program.environment, "KOSEARCH_RESIDENT_IDLE": "2"})) as server,
+        server.client() as client,
+    ):
+        assert client.post("/api/index", json={"index": "default", "path": str(folder)}).status_code == 200
+        assert server.process.wait(300) == 0
+    assert program.run("query", "백신", "--mode", "lexical", "-k", "200", "--paths").stdout.count(".txt") == 60
+
+
 def test_another_user_sees_no_token(shelf: Program, tmp_path: Path) -> None:
     """What a program is started with, every user of the machine can read: the browser gets a file that leads there."""
     seen = tmp_path / "seen"

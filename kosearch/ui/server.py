@@ -282,6 +282,11 @@ class Page:
 
         return StreamingResponse(events(), media_type="text/event-stream")
 
+    @property
+    def is_indexing(self) -> bool:
+        """Whether a run goes on, which nobody need watch."""
+        return bool(self._refresher.state["is"] == "running")
+
     def close(self) -> None:
         """Let go of all."""
         self._drawer.close()
@@ -382,7 +387,8 @@ def serve(
     *,
     ready: Callable[[], object] = lambda: None,
 ) -> None:
-    """Serve until a signal ends it, or nobody has had the page open for as long as a warm process waits."""
+    """Serve until a signal ends it, or nothing is indexed and nobody has had the page open for as long as a warm
+    process waits."""
     port = listener.getsockname()[1]
     page = Page(settings, as_json)
     idle = settings[0].resident_idle
@@ -397,7 +403,7 @@ def serve(
         watch.cancel()
 
     async def watched() -> None:
-        while time.monotonic() - guard.seen < idle:
+        while time.monotonic() - guard.seen < idle or page.is_indexing:
             await asyncio.sleep(_TICK)
         server.should_exit = True
 
