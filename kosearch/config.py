@@ -37,7 +37,7 @@ class Settings:
     data_dir: Path
     cache_dir: Path
     index: str = DEFAULT_INDEX
-    """A name, or a directory: see `index_directory`."""
+    """A name, a directory, or a URL of PostgreSQL's: see `index_place`."""
     model: str | None = None
     endpoint: str | None = None
     """The URL of a model that answers over HTTP; None is where the model's provider or the index has it."""
@@ -100,6 +100,8 @@ def load(flags: Mapping[str, object], environ: Mapping[str, str] = os.environ) -
             option = f"--{name.replace('_', '-')}" if len(name) > 1 else f"-{name}"
             values[name] = _checked(name, value, option)
     settings = Settings(**values)
+    if is_database(settings.index):
+        database(settings.index)  # a password in it is refused before anything shows it
     if settings.passage_tokens is not None and settings.passage_overlap >= settings.passage_tokens:
         raise ConfigError(
             f"passages of {settings.passage_tokens} tokens cannot overlap by {settings.passage_overlap}",
@@ -108,12 +110,83 @@ def load(flags: Mapping[str, object], environ: Mapping[str, str] = os.environ) -
     return settings
 
 
+@dataclass(frozen=True, slots=True)
+class Database:
+    """An index that a PostgreSQL server keeps, as its URL names it."""
+
+    url: str
+    """What libpq connects by; no password is in it."""
+    index: str
+    """Its name among the indexes of the database."""
+    source: str
+    """Under what name this machine's files are known there."""
+
+    @property
+    def schema(self) -> str:
+        """The schema of its tables."""
+        return f"kosearch_{self.index}"
+
+    def __str__(self) -> str:
+        """The URL that names it, whatever machine says it."""
+        return f"{self.url}{'&' if '?' in self.url else '?'}index={self.index}"
+
+
+IndexPlace = Path | Database
+"""Where an index is kept."""
+_URL = re.compile(
+    r"postgres(?:ql)?://(?:[^\s:@/?#]*@)?(?:(?:\[[0-9a-fA-F:.]+\]|[^\s\[\]:,/@?#]*)(?::[0-9]*)?,?)*(?:/[^\s/@?#]*)?"
+)
+_INDEX_NAME = re.compile("[a-z][a-z0-9_]{0,47}")
+_FORM = "postgresql://USER@HOST/DATABASE?index=NAME"
+
+
+def is_database(name: str) -> bool:
+    """Whether a name of an index is a URL of PostgreSQL's."""
+    return name.startswith(("postgresql://", "postgres://"))
+
+
+def database(url: str) -> Database:
+    """The index that a URL of PostgreSQL's names; `index` and `source` in it are ours, all else is libpq's.
+
+    Raises UsageError, which repeats nothing of the URL: there may be a password in it.
+    """
+    import socket
+    from urllib.parse import parse_qsl, urlencode
+
+    server, _, query = url.partition("?")
+    given = parse_qsl(query, keep_blank_values=True)
+    secret = any(word in name.lower() for name, _ in given for word in ("password", "secret"))
+    if secret or ("@" in server and ":" in server.partition("//")[2].rpartition("@")[0]):
+        raise UsageError(
+            "there is a password in the URL of the index: everybody sees what a command was called with",
+            "leave it out: it comes from ~/.pgpass (or the file that PGPASSFILE names), a service file or PGPASSWORD",
+        )
+    if not _URL.fullmatch(server):
+        raise UsageError("the URL of the index makes no sense", _FORM)
+    ours = dict(given)
+    index = ours.get("index", DEFAULT_INDEX)
+    if not _INDEX_NAME.fullmatch(index):
+        raise UsageError(
+            f"{index!r} cannot be the name of an index in a database",
+            "use letters from a to z, digits and _, at most 48",
+        )
+    rest = urlencode([(name, value) for name, value in given if name not in ("index", "source")], safe="/,")
+    return Database(server + (f"?{rest}" if rest else ""), index, ours.get("source") or socket.gethostname())
+
+
+def index_place(name: str, settings: Settings) -> IndexPlace:
+    """Where the index of this name is kept: a folder, or a database. Raises UsageError."""
+    return database(name) if is_database(name) else index_directory(name, settings)
+
+
 def index_directory(name: str, settings: Settings) -> Path:
     """Where an index lies: the directory that `name` says, or a place of that name among the user's data.
 
     A directory is what holds a separator, or begins with a dot and exists. Raises UsageError for what is neither
     a directory nor fit to be a name.
     """
+    if is_database(name):
+        raise UsageError("that is for an index in a folder", "name one: --index NAME")
     path = Path(os.path.expanduser(name))
     is_path = any(separator in name for separator in (os.sep, os.altsep) if separator)
     if "\0" not in name and (is_path or (name.startswith(".") and path.is_dir())):
@@ -291,7 +364,7 @@ def _commands(value: object) -> tuple[tuple[str, str], ...]:
 
 
 _SETTINGS: Mapping[str, _Setting] = {
-    "index": _Setting(_text, "a name or a directory"),
+    "index": _Setting(_text, "a name, a directory or a URL of PostgreSQL's"),
     "model": _Setting(_automatic_or(_text), "`auto`, a model's name or its directory"),
     "endpoint": _Setting(
         _automatic_or(_matching(r"https?://[^\s/?#@]+(/[^\s?#]*)?")),

@@ -20,7 +20,7 @@ def join(*indexes: Index) -> Joined:
     """Indexes that are asked as one. Raises UsageError where there is none, or one stands twice."""
     if not indexes:
         raise UsageError("there is no index to ask", "kosearch index PATH")
-    if len({one.directory for one in indexes}) < len(indexes):
+    if len({one.place for one in indexes}) < len(indexes):
         raise UsageError("an index is named twice", "name each once")
     return Joined(indexes)
 

@@ -200,7 +200,7 @@ class Index(Analysed):
         self.close()
 
     def __repr__(self) -> str:
-        return f"<kosearch.Index {self.settings.index!r} in {self.directory}>"
+        return f"<kosearch.Index {self.settings.index!r} in {self.place}>"
 
     def index(
         self,
@@ -304,7 +304,7 @@ class Index(Analysed):
 
     def restore(self, file: Path) -> None:
         """Make the index of a backup. Raises IndexStateError where there is one, UsageError for what is no backup."""
-        kind_of(self.directory).restore(self.directory, file, self._secret)
+        kind_of(self.place).restore(self.place, file, self._secret)
 
     def adopt(self) -> None:
         """Take over an index that was made elsewhere: from now on what it says counts."""
@@ -463,7 +463,7 @@ class Index(Analysed):
         begun, held = time.monotonic(), source.status()
         yield f"{planned.model} is a head behind {source.store.identity.model}: stored vectors are turned into its own"
         yield IndexProgress(held.files, 0, held.passages, 0, walking=False)
-        kind_of(self.directory).derive(self.directory, source.store, planned, head, self._secret).close()
+        kind_of(self.place).derive(self.place, source.store, planned, head, self._secret).close()
         yield IndexProgress(held.files, held.files, held.passages, 0, walking=False)
         return IndexReport(
             added=held.files,
@@ -662,15 +662,15 @@ class Index(Analysed):
 
     def rename(self, name: str) -> Index:
         """Give the index another name; returns it under that. Raises UsageError where there is one of that name."""
-        place = index_directory(name, self.settings)
+        here, place = self.directory, index_directory(name, self.settings)
         if place.exists():
             raise UsageError(f"there is an index {name!r} already", "choose another name")
         self._let_go()
         try:
-            self.directory.rename(place)
+            here.rename(place)
         except OSError as error:
             raise UsageError(
-                f"{self.directory} cannot become {place}: {error.strerror}", "kosearch indexes backup, and restore it"
+                f"{here} cannot become {place}: {error.strerror}", "kosearch indexes backup, and restore it"
             ) from error
         return Index(replace(self.settings, index=name))
 
@@ -680,7 +680,7 @@ class Index(Analysed):
         Raises IndexMissing, and IndexBusy where another process is writing.
         """
         self._let_go()
-        kind_of(self.directory).delete(self.directory)
+        kind_of(self.place).delete(self.place)
 
     def _let_go(self) -> None:
         """See that nobody is writing, and close what is open."""
@@ -698,11 +698,11 @@ class Index(Analysed):
         Raises IndexDamaged, saying how to begin anew, where nothing in it can be read.
         """
         if self.exists:
-            kind_of(self.directory).set_aside_strange_log(self.directory, wait=wait)
+            kind_of(self.place).set_aside_strange_log(self.place, wait=wait)
         try:
             return self.store.repair(wait=wait)
         except IndexDamaged as error:
-            anew = f"it is beyond repair: move {self.directory} away, then kosearch index PATH"
+            anew = f"it is beyond repair: move {self.place} away, then kosearch index PATH"
             raise IndexDamaged(error.message, anew) from error
 
     def status(self) -> Status:
@@ -720,7 +720,7 @@ class Index(Analysed):
     def _check_new(self, source: Index, planned: Identity) -> None:
         """See that this would be another index than its source, and is not a third one."""
         name = self.settings.index
-        if self.directory == source.directory or planned == source.store.identity:
+        if self.place == source.place or planned == source.store.identity:
             raise UsageError(
                 f"--into {name}: that would be the index {source.settings.index!r} once more",
                 "name another index, and what it has another of: --model, --dimensions, --storage or --passage-tokens",

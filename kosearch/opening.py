@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
 from datetime import UTC, datetime
 from functools import cached_property, lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from kosearch import embedding
-from kosearch.config import Settings, index_directory, index_names
+from kosearch.config import Settings, index_directory, index_names, index_place
 from kosearch.errors import IndexMismatch, IndexMissing, IndexStateError, KosearchError, ModelError, UsageError
 from kosearch.index import Identity, Store, kind_of, user_secret
 from kosearch.passages import CONTEXT
@@ -24,8 +25,6 @@ from kosearch.records import TokenCounter
 from kosearch.system import usable_cores
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from kosearch.processing import DocumentProcessor, FilePool, FileProcessor, OcrUse, PictureFound, PictureJob
     from kosearch.records import Vectors
     from kosearch.terms import Analyzer
@@ -147,7 +146,7 @@ class Opened:
         `trust_remote_code` lets a model run Python code of its authors, now and whenever it is loaded later.
         """
         self.settings = settings
-        self.directory = index_directory(settings.index, settings)
+        self.place = index_place(settings.index, settings)
         self._questions = questions
         self._trusting = trust_remote_code
         self._loading = threading.RLock()
@@ -163,9 +162,18 @@ class Opened:
             self._latest_analyzer = None
 
     @property
+    def directory(self) -> Path:
+        """The folder that the index lies in. Raises UsageError where a server keeps it."""
+        if not isinstance(self.place, Path):
+            raise UsageError(
+                f"that is for an index in a folder, and a server keeps {self.place}", "name another one: --index NAME"
+            )
+        return self.place
+
+    @property
     def exists(self) -> bool:
         """Whether anything was indexed here."""
-        return kind_of(self.directory).exists(self.directory)
+        return kind_of(self.place).exists(self.place)
 
     @_once
     def store(self) -> Store:
@@ -177,7 +185,7 @@ class Opened:
             if os.path.isfile(name):
                 hint = f"a file is none; of a backup one is made by kosearch indexes restore {shlex.quote(name)}"
             raise IndexMissing(f"there is no index {name!r}", hint)
-        return kind_of(self.directory).open(self.directory, self._secret)
+        return kind_of(self.place).open(self.place, self._secret)
 
     @property
     def is_foreign(self) -> bool:
@@ -267,20 +275,26 @@ class Opened:
         return Analyzer(words)
 
     @property
-    def dictionaries(self) -> tuple[Path, Path]:
+    def dictionaries(self) -> tuple[Path, ...]:
         """The folders in which a user says what words there are and what they mean."""
-        return self.settings.config_file.parent, self.directory
+        own = self.settings.config_file.parent
+        return (own, self.place) if isinstance(self.place, Path) else (own,)
 
     def _words(self) -> tuple[str, ...]:
-        """The user's own words as they are now. Raises UsageError."""
+        """The user's own words as they are now. Raises UsageError.
+
+        Of an index that a server keeps for several users they are those that it was made with.
+        """
         from kosearch.terms.dictionaries import read_words
 
+        if not isinstance(self.place, Path) and self.exists:
+            return self.store.identity.words
         return read_words(self.dictionaries)
 
     def prepare(self, *, pull: bool = False) -> None:
         """Make the index where there is none, and see that model and rules are those that made it."""
         if not self.exists:
-            kind_of(self.directory).create(self.directory, self._planned(pull=pull), self._secret)
+            kind_of(self.place).create(self.place, self._planned(pull=pull), self._secret)
         check(self.store.identity, self.settings)
 
     @property

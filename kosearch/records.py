@@ -250,7 +250,7 @@ class Hit:
     """Where that part stands: its lines, and page and headings of the sentence in it that answers best. A passage may
     begin pages before."""
     state: str
-    """current, changed or gone: the file now, against the file that was indexed."""
+    """current, changed, gone, or elsewhere (on another machine): the file now, against the file that was indexed."""
     also: tuple[str, ...] = ()
     """Paths of other documents that hold the same passage, nearly word for word."""
     more: int = 0

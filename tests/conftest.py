@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from crash.promises import PROMISES, TALLY
+from postgres_making import TestServer, running
 
 if TYPE_CHECKING:
     from ui_making import Server
@@ -163,6 +164,13 @@ def make_program(home: Path, cache_dir: Path) -> Program:
         "LC_ALL": "C.UTF-8",
     }
     return Program(home, environment)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[TestServer]:
+    """A PostgreSQL server with pgvector. Tests give their indexes names of their own."""
+    with running() as server:
+        yield server
 
 
 @pytest.fixture

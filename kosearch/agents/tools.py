@@ -260,7 +260,11 @@ class Tools:
     def _part(self, found: FullDocument, start: int, end: int) -> str:
         last = _cut(found.text, start, end)
         head = f"{self._shown(found.stored)} {_whereabouts(found, start, last)}"
-        head += {"changed": " (changed since it was indexed)", "gone": " (the file is gone)"}.get(found.state, "")
+        head += {
+            "changed": " (changed since it was indexed)",
+            "gone": " (the file is gone)",
+            "elsewhere": " (on another machine)",
+        }.get(found.state, "")
         rest = f"\n(to go on: id {brief.short_hash(found.stored.text_hash)}@{last}-{end})" if last < end else ""
         return _clean(f"{head}\n{found.text[start:last].strip()}{rest}")
 

@@ -296,9 +296,9 @@ def status(
     library = Index(settings)
     state = library.status()
     unsearchable = library.problems()
-    watching = None if problems else _watching(settings, library.directory)
+    watching = _watching(settings, library.place) if isinstance(library.place, Path) and not problems else None
     if json:
-        value = render.status_as_json(state, library.roots(), settings.index, str(library.directory))
+        value = render.status_as_json(state, library.roots(), settings.index, str(library.place))
         value["watched"] = watching
         if problems:
             value["problems"] = [render.skipped_as_json(one) for one in unsearchable]
@@ -310,7 +310,7 @@ def status(
             output.line("\t".join(render.one_line(field) for field in fields))
         output.note(f"{len(unsearchable)} not searchable")
     else:
-        rows = render.status_rows(state, unsearchable, library.roots(), settings.index, str(library.directory))
+        rows = render.status_rows(state, unsearchable, library.roots(), settings.index, str(library.place))
         output.line(render.table([*rows, ("watched", render.watched(watching))] if watching else rows))
     return OK
 
@@ -517,7 +517,7 @@ def _rows() -> list[dict[str, Any]]:
     for name in index_names(settings):
         row: dict[str, Any] = {"name": name, "documents": None, "passages": None, "bytes": None, "own": None}
         library = Index(replace(settings, index=name))
-        row["directory"] = str(library.directory)
+        row["directory"] = str(library.place)
         try:
             state = library.status()
             row |= {"documents": state.documents, "passages": state.passages, "bytes": state.bytes}

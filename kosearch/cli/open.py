@@ -79,11 +79,14 @@ def _place_of(hit: Hit) -> dict[str, Any]:
         "kind": hit.kind,
         "line": hit.cited.line_start,
         "page": hit.page,
+        "state": hit.state,
     }
 
 
 def _open(output: Output, settings: Settings, place: Mapping[str, Any], *, show: bool = False) -> int:
     path = os.fsdecode(base64.b64decode(place["path"]))
+    if place.get("state") == "elsewhere":
+        raise UsageError(f"{path} lies on another machine", "kosearch show HIT prints what was indexed")
     if not os.path.exists(path):
         raise UsageError(f"{path} is not there any more", "kosearch index brings the index up to date")
     if place["member"]:

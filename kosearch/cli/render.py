@@ -70,7 +70,9 @@ def location(hit: Hit) -> str:
 def headline(hit: Hit, cwd: str) -> str:
     """Where a hit stands: path, member, page or lines."""
     member = f" » {hit.member}" if hit.member else ""
-    state = {"changed": " (changed since indexed)", "gone": " (gone)"}.get(hit.state, "")
+    state = {"changed": " (changed since indexed)", "gone": " (gone)", "elsewhere": " (on another machine)"}.get(
+        hit.state, ""
+    )
     read = "~" if hit.ocr else ""  # by OCR: letters may be wrong
     return one_line(shown_path(hit.path, cwd) + member + location(hit) + read + state)
 
@@ -112,7 +114,9 @@ def styled(text: str, style: str, question: str) -> Text:
 def place(shown: Shown, cwd: str) -> str:
     """Where a shown passage's surroundings begin."""
     member = f" » {shown.member}" if shown.member else ""
-    state = {"changed": " (changed since indexed)", "gone": " (gone)"}.get(shown.state, "")
+    state = {"changed": " (changed since indexed)", "gone": " (gone)", "elsewhere": " (on another machine)"}.get(
+        shown.state, ""
+    )
     return one_line(f"{shown_path(shown.path, cwd)}{member}:{shown.line_start}{state}")
 
 

@@ -1,10 +1,10 @@
-"""An index directory: SQLite as the truth, vectors and terms derived from it, generation by generation.
+"""What an index is kept in. In a directory: SQLite as the truth, and files derived from it, generation by generation.
 
     index.sqlite       documents, passages, vectors, terms, and the name of the published generation
     lock               held by the one writer
     generation-<N>/    the derived files (see files.py)
 
-Only this package contains SQL.
+Only this package contains SQL. What a server keeps is in `postgres`.
 """
 
 from __future__ import annotations
@@ -19,9 +19,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from kosearch.config import IndexPlace
 from kosearch.errors import IndexDamaged, IndexMissing, IndexStateError, UsageError
 from kosearch.index import database, files
 from kosearch.index.contract import (
@@ -442,9 +444,20 @@ class SqliteStore:
                 connection.close()
 
 
-def kind_of(place: Path) -> Kind:
-    """The kind of store that a place asks for: the only choice between stores there is."""
-    return SqliteStore
+def kind_of(place: IndexPlace) -> Kind[Any]:
+    """The kind of store that a place asks for: the only choice between stores there is.
+
+    Raises UsageError where it takes a package that is not installed.
+    """
+    if isinstance(place, Path):
+        return SqliteStore
+    try:
+        from kosearch.index.postgres import PostgresStore
+    except ImportError as error:
+        raise UsageError(
+            f"an index in PostgreSQL needs psycopg: {error}", "pip install 'kosearch[postgres]'"
+        ) from error
+    return PostgresStore
 
 
 def _refuse_second(directory: Path) -> None:

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -114,6 +114,8 @@ class StoredDocument:
     size: int
     """Bytes of the file."""
     mtime_ns: int
+    source: str = ""
+    """Whose file it is, where a store is shared by several machines: the other one's name; empty for this one's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,7 @@ class FullDocument:
     pages: tuple[PageStart, ...]
     """Both are empty where an earlier version of kosearch stored the document, which did not keep them."""
     state: str
-    """current, changed or gone: the file now, against the file that was indexed."""
+    """current, changed, gone, or elsewhere (on another machine): the file now, against the file that was indexed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +211,7 @@ class Snapshot(Protocol):
 
     @property
     def generation(self) -> int:
-        """The generation that answers; 0 before anything was published."""
+        """The generation that answers: 0 before anything was published, and another whenever an answer may be."""
 
     @property
     def passages(self) -> int:
@@ -289,13 +291,17 @@ class Snapshot(Protocol):
 
 
 class Writer(Protocol):
-    """The one writer: what it commits stays, and becomes searchable as a whole by `publish`."""
+    """What a writer commits stays.
+
+    In a folder there is one at a time, and what it committed becomes searchable as a whole by `publish`. A server takes
+    several at once, each of whose commits is searchable as it is.
+    """
 
     def transaction(self) -> AbstractContextManager[None]:
         """All that is written inside is committed together, or not at all. May be nested."""
 
     def files(self) -> dict[bytes, FileState]:
-        """Every file that a run has looked at, by its raw path."""
+        """Every file of this machine that a run has looked at, by its raw path."""
 
     def vectors(self, input_hashes: Sequence[bytes]) -> dict[bytes, NDArray[np.float32]]:
         """Vectors (d,) that are stored for these inputs."""
@@ -350,7 +356,7 @@ class Writer(Protocol):
         """Begin to give the passages terms by other rules, or go on with it; the rules' name tells the words, too."""
 
     def publish(self) -> int:
-        """Make all that was written searchable, in one commit; returns the generation that answers now."""
+        """Make all that was written searchable, where it is not yet; returns the generation that answers now."""
 
 
 class Reanalysis(Protocol):
@@ -373,7 +379,7 @@ class Reanalysis(Protocol):
 
 
 class Store(Protocol):
-    """An index. Readers and one writer may use it at the same time, from any process and thread."""
+    """An index. Readers and writers may use it at the same time, from any process and thread."""
 
     @property
     def identity(self) -> Identity:
@@ -383,7 +389,7 @@ class Store(Protocol):
         """The current generation; `warm` is for a process that asks often."""
 
     def writer(self, *, wait: bool = False, brief: bool = False) -> AbstractContextManager[Writer]:
-        """The one writer. Raises IndexBusy, naming the other one, unless `wait` says to wait for it.
+        """A writer. Of a folder it is the only one: raises IndexBusy, naming the other one, unless `wait` says to wait.
 
         One that writes `brief`ly, for some seconds, is waited for by others.
         """
@@ -431,34 +437,38 @@ class Store(Protocol):
         """Let go of what is kept open between snapshots."""
 
 
-class Kind(Protocol):
+Place_contra = TypeVar("Place_contra", contravariant=True)
+"""Where stores of a kind are kept."""
+
+
+class Kind(Protocol[Place_contra]):
     """A kind of store: how one comes to be at a place, and is found there.
 
     With the user's secret on this machine it is known whether a store is this user's own.
     """
 
-    def exists(self, place: Path) -> bool:
+    def exists(self, place: Place_contra) -> bool:
         """Whether there is something that can be opened, or that says why it cannot."""
 
-    def open(self, place: Path, secret: bytes | None = None) -> Store:
+    def open(self, place: Place_contra, secret: bytes | None = None) -> Store:
         """The store there, brought up to date where its format is older.
 
         Raises IndexMissing, IndexMismatch, IndexDamaged, and IndexBusy where an older one is being written.
         """
 
-    def create(self, place: Path, identity: Identity, secret: bytes | None = None) -> Store:
+    def create(self, place: Place_contra, identity: Identity, secret: bytes | None = None) -> Store:
         """An empty store.
 
         Raises IndexStateError where there is one, IndexBusy where somebody else makes one, UsageError where the place
         holds something else.
         """
 
-    def restore(self, place: Path, source: Path, secret: bytes | None = None) -> Store:
+    def restore(self, place: Place_contra, source: Path, secret: bytes | None = None) -> Store:
         """A store of what `Store.backup` wrote, published. Raises as `create`, and UsageError for what is no backup."""
 
     def derive(
         self,
-        place: Path,
+        place: Place_contra,
         source: Any,
         identity: Identity,
         change: Callable[[Vectors], Vectors],
@@ -469,8 +479,8 @@ class Kind(Protocol):
         Texts, passages and terms are those of the source. Raises as `create`.
         """
 
-    def delete(self, place: Path, *, wait: bool = False) -> None:
+    def delete(self, place: Place_contra, *, wait: bool = False) -> None:
         """Remove what is stored there, and the place itself where nothing else lies in it. Raises IndexBusy."""
 
-    def set_aside_strange_log(self, place: Path, *, wait: bool = False) -> None:
+    def set_aside_strange_log(self, place: Place_contra, *, wait: bool = False) -> None:
         """Before a store is repaired, while it may not even open: keep it without what belongs to another."""

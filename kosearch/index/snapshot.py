@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -258,20 +258,7 @@ class SqliteSnapshot:
         """
         if not (paths or kinds or after or before):
             return None
-        globs = Globs([one if one.startswith("/") else f"**/{one}" for one in paths], start=1)
-        is_wanted = selector(kinds)
-        first = filters.days(after) if after else None
-        last = filters.days(before) if before else None
-        found = []
-        for number, path, member, kind, metadata, mtime_ns in self._descriptions():
-            if (kinds and not is_wanted(kind, path, member)) or (
-                paths and not _matches(globs, f"{path}/{member}" if member else path)
-            ):
-                continue
-            if (first or last) and not _dated_between(metadata, mtime_ns, first, last):
-                continue
-            found.append(number)
-        return np.array(found, dtype=np.int64)
+        return fitting(self._descriptions(), paths, kinds, after, before)
 
     def _descriptions(self) -> Sequence[Description]:
         """What filters look at, read once a generation: ten microseconds a document."""
@@ -325,6 +312,30 @@ class SqliteSnapshot:
     def _complete(self, count: int) -> None:
         if count != self.passages:
             raise damaged("the table of passages")
+
+
+def fitting(
+    descriptions: Iterable[Description],
+    paths: Sequence[str],
+    kinds: Sequence[str],
+    after: str | None,
+    before: str | None,
+) -> Ids:
+    """The ids of those documents that fit all filters, in their order: see `SqliteSnapshot.find_documents`."""
+    globs = Globs([one if one.startswith("/") else f"**/{one}" for one in paths], start=1)
+    is_wanted = selector(kinds)
+    first = filters.days(after) if after else None
+    last = filters.days(before) if before else None
+    found = []
+    for number, path, member, kind, metadata, mtime_ns in descriptions:
+        if (kinds and not is_wanted(kind, path, member)) or (
+            paths and not _matches(globs, f"{path}/{member}" if member else path)
+        ):
+            continue
+        if (first or last) and not _dated_between(metadata, mtime_ns, first, last):
+            continue
+        found.append(number)
+    return np.array(found, dtype=np.int64)
 
 
 def _matches(globs: Globs, path: str) -> bool:

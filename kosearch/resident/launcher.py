@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from kosearch import __version__, resident, system
-from kosearch.config import Settings, index_directory
+from kosearch.config import Settings, index_directory, index_place
 from kosearch.resident import protocol
 
 _PROGRAM = "from kosearch.cli.query import reside; reside()"
@@ -58,8 +58,9 @@ def run(
     if questions is not None and len(questions) > MAX_QUESTIONS:
         raise Unavailable("there are too many questions")
     try:
-        if not index_directory(settings.index, settings).is_dir():
-            raise Unavailable("there is no index")
+        place = index_place(settings.index, settings)
+        if not isinstance(place, Path) or not place.is_dir():
+            raise Unavailable("there is no index in a folder")
         told = {**environ, **_decisive(settings), "KOSEARCH_DATA_DIR": str(settings.data_dir)}
         if environ.get("KOSEARCH_CONFIG"):
             told["KOSEARCH_CONFIG"] = str(settings.config_file)

@@ -348,6 +348,8 @@ class Commands:
 
     def _place(self, settings: Settings, environ: Mapping[str, str], cwd: str) -> str:
         """The directory of the index that is meant. Raises Elsewhere where it is not for this process, or not there."""
+        if config.is_database(settings.index):
+            raise Elsewhere("a server keeps the index")
         name = os.path.expanduser(settings.index)
         if os.sep in name or name.startswith("."):
             name = os.path.join(cwd, name)

@@ -593,9 +593,9 @@ def are_copies(
     return len(words[1]) >= _LEAST or not all(headings) or headings[0][-1] == headings[1][-1]
 
 
-def _file(document: StoredDocument) -> tuple[bytes, str]:
+def _file(document: StoredDocument) -> tuple[bytes, str, str]:
     """What a document is, whichever index it stands in."""
-    return document.path_bytes, document.member
+    return document.path_bytes, document.member, document.source
 
 
 def _dated(document: StoredDocument | Hit) -> frozenset[str]:
@@ -606,11 +606,13 @@ def _dated(document: StoredDocument | Hit) -> frozenset[str]:
 
 
 def file_state(document: StoredDocument, snapshot: Snapshot) -> str:
-    """current, changed or gone: the file as it is now, against the file that was indexed.
+    """current, changed, gone or elsewhere: the file as it is now, against the file that was indexed.
 
     Size and time show most changes. Where they are the same and inode or time of change are not, as after a restored
     backup or where somebody hides a change, the bytes are read; a file too large for that is called changed.
     """
+    if document.source:
+        return "elsewhere"
     try:
         now = os.stat(document.path_bytes)
     except (OSError, ValueError):  # the second of a name that no file can have
@@ -632,4 +634,4 @@ def file_state(document: StoredDocument, snapshot: Snapshot) -> str:
 
 
 def _is_gone(document: StoredDocument) -> bool:
-    return not os.path.exists(document.path_bytes)
+    return not document.source and not os.path.exists(document.path_bytes)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from index_making import IDENTITY, QUERY, TERMS, document, quick_folder, source
+from postgres_making import TestServer
 
+from kosearch.config import IndexPlace, database
 from kosearch.errors import IndexBusy, IndexMissing, IndexStateError, UsageError
 from kosearch.index import Kind, Snapshot, Store, Writer, kind_of
 from kosearch.index.merged import MergedSnapshot
@@ -22,21 +26,41 @@ Make = Callable[[], Store]
 SECRET = b"s" * 32
 
 
-@pytest.fixture(params=["folder"])
-def place(request: pytest.FixtureRequest) -> Iterator[Path]:
-    """Where a store may be. One that comes later has a place of its own added here, and nothing else in this file."""
-    assert request.param == "folder"
-    with quick_folder() as folder:
-        yield folder / "index"
+Named = Callable[[str], IndexPlace]
+"""Makes another place beside it."""
+NUMBERS = itertools.count()
+
+
+@pytest.fixture(params=["folder", "postgres"])
+def named(request: pytest.FixtureRequest) -> Iterator[Named]:
+    """Where stores may be. One that comes later has a place of its own added here."""
+    if request.param == "folder":
+        with quick_folder() as folder:
+            yield lambda name: folder / name
+    else:
+        server: TestServer = request.getfixturevalue("postgres")
+        number = next(NUMBERS)
+        yield lambda name: database(server.url(f"contract_{number}_{name}"))
 
 
 @pytest.fixture
-def kind(place: Path) -> Kind:
+def place(named: Named) -> IndexPlace:
+    return named("index")
+
+
+@pytest.fixture
+def is_folder(place: IndexPlace) -> bool:
+    """Whether commits wait for `publish`, one writer has it at a time, and copies are kosearch's own to make."""
+    return isinstance(place, Path)
+
+
+@pytest.fixture
+def kind(place: IndexPlace) -> Kind[Any]:
     return kind_of(place)
 
 
 @pytest.fixture
-def make(kind: Kind, place: Path) -> Make:
+def make(kind: Kind[Any], place: IndexPlace) -> Make:
     return lambda: kind.open(place, SECRET) if kind.exists(place) else kind.create(place, IDENTITY, SECRET)
 
 
@@ -64,12 +88,12 @@ def test_an_empty_one_answers_nothing(make: Make) -> None:
 
 def test_a_snapshot_stays_and_the_next_has_all_that_was_published(make: Make) -> None:
     store = filled(make)
-    with store.writer() as writer:
-        put(writer, "a", 1)
-        writer.remove([source("b").path_bytes])
-        writer.move(source("c").path_bytes, source("moved", 3))
-        with store.snapshot() as before:
-            assert writer.publish() == 2
+    with store.snapshot() as before:
+        with store.writer() as writer:
+            put(writer, "a", 1)
+            writer.remove([source("b").path_bytes])
+            writer.move(source("c").path_bytes, source("moved", 3))
+            assert writer.publish() > before.generation
             assert sorted(one.title for one in before.documents()) == ["a v0", "b v0", "c v0"]
             assert before.statistics({"heading": ["제목"]}).frequencies == {"heading": {"제목": 12}}
     with make().snapshot() as after:
@@ -81,12 +105,12 @@ def test_a_snapshot_stays_and_the_next_has_all_that_was_published(make: Make) ->
 
 
 @pytest.mark.parametrize("parts", [["abc"], ["b", "ac"], ["abc", ""]])
-def test_what_answers_agrees_with_itself(kind: Kind, place: Path, parts: list[str]) -> None:
+def test_what_answers_agrees_with_itself(kind: Kind[Any], named: Named, parts: list[str]) -> None:
     """One snapshot, or those of several stores as one."""
     with ExitStack() as opened:
         snapshots: list[Snapshot] = []
         for names in parts:
-            make = partial(kind.create, place.with_name(f"index-{names}"), IDENTITY, SECRET)
+            make = partial(kind.create, named(f"index_{names}"), IDENTITY, SECRET)
             snapshots.append(opened.enter_context(filled(make, names).snapshot()))
         snapshot = snapshots[0] if len(parts) == 1 else MergedSnapshot(snapshots)
         ids, cosines = snapshot.dense(QUERY, 100)
@@ -143,11 +167,11 @@ def test_a_failed_transaction_leaves_nothing(make: Make) -> None:
         assert set(writer.files()) == {source("a").path_bytes}
 
 
-def test_what_was_committed_and_not_published_waits(make: Make) -> None:
+def test_what_was_committed_and_not_published_waits_in_a_folder(make: Make, is_folder: bool) -> None:
     with filled(make, "a").writer() as writer:
         put(writer, "b")
     store = make()
-    assert (store.status().documents, store.status().pending) == (1, 1)
+    assert (store.status().documents, store.status().pending) == ((1, 1) if is_folder else (2, 0))
     with store.writer() as writer:
         assert len(writer.vectors([one.input_hash for one in document("b").passages])) == 4
         assert writer.publish() == 2
@@ -175,23 +199,37 @@ def test_the_work_state_is_kept(make: Make) -> None:
         assert writer.files()[seen.path_bytes].inode == 7
 
 
-def test_one_writer_at_a_time_and_readers_beside_it(make: Make) -> None:
+def test_one_writer_at_a_time_in_a_folder_and_several_on_a_server(make: Make, is_folder: bool) -> None:
     store, other = filled(make, "a"), make()
-    with store.writer(), other.snapshot() as snapshot:
+    with store.writer() as writer, other.snapshot() as snapshot:
         assert snapshot.passages == 4
-        with pytest.raises(IndexBusy), other.writer():
-            pass
+        if is_folder:
+            with pytest.raises(IndexBusy), other.writer():
+                pass
+            return
+        with other.writer() as another:
+            put(another, "b")
+            put(writer, "a", 1)
+            put(another, "a", 2)
+            put(writer, "c")
+    with make().snapshot() as after:
+        assert sorted(one.title for one in after.documents()) == ["a v2", "b v0", "c v0"]
+    assert make().check() == []
 
 
-def test_it_is_whole_and_stays_so_by_repair(make: Make, tmp_path: Path) -> None:
+def test_it_is_whole_and_stays_so_by_repair(make: Make, tmp_path: Path, is_folder: bool) -> None:
     store = filled(make)
     assert (store.check(), store.repair(), store.check()) == ([], [], [])
+    if not is_folder:
+        with pytest.raises(UsageError, match="its server's tools"):
+            store.backup(tmp_path / "backup")
+        return
     store.backup(tmp_path / "backup")
     with pytest.raises(UsageError, match="already"):
         store.backup(tmp_path / "backup")
 
 
-def test_there_is_one_store_at_a_place(kind: Kind, place: Path, tmp_path: Path) -> None:
+def test_there_is_one_store_at_a_place(kind: Kind[Any], place: IndexPlace) -> None:
     assert not kind.exists(place)
     with pytest.raises(IndexMissing):
         kind.open(place)
@@ -200,17 +238,36 @@ def test_there_is_one_store_at_a_place(kind: Kind, place: Path, tmp_path: Path) 
     assert store.is_there()
     with pytest.raises(IndexStateError, match="already"):
         kind.create(place, IDENTITY, SECRET)
-    assert (kind.open(place, SECRET).is_own(), kind.open(place, b"o" * 32).is_own()) == (True, False)
     kind.delete(place)
     assert not store.is_there()
     kind.create(place, IDENTITY, SECRET)
     assert not store.is_there()  # another one is
 
 
-def test_a_backup_becomes_the_same_store_elsewhere(make: Make, kind: Kind, place: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("endpoint", [None, {"url": "http://localhost:1/v1"}])
+def test_what_it_says_is_followed_by_whoever_made_it(
+    kind: Kind[Any], place: IndexPlace, is_folder: bool, endpoint: dict[str, str] | None
+) -> None:
+    """A folder is one user's; on a server each has roots of their own, and only a URL could lead anywhere."""
+    store = kind.create(place, replace(IDENTITY, endpoint=endpoint), SECRET)
+    with store.writer() as writer:
+        writer.add_root(b"/root")
+    other = kind.open(place, b"o" * 32)
+    assert (store.is_own(), kind.open(place, SECRET).is_own()) == (True, True)
+    assert other.is_own() == (not is_folder and endpoint is None)
+    assert list(other.roots()) == ([b"/root"] if is_folder else [])
+    other.adopt()
+    assert other.is_own()
+
+
+def test_a_backup_becomes_the_same_store_elsewhere(
+    make: Make, kind: Kind[Any], named: Named, tmp_path: Path, is_folder: bool
+) -> None:
+    if not is_folder:
+        pytest.skip("a server has tools of its own for that")
     store = filled(make)
     store.backup(tmp_path / "backup")
-    other = kind.restore(place.with_name("other"), tmp_path / "backup", SECRET)
+    other = kind.restore(named("other"), tmp_path / "backup", SECRET)
     with store.snapshot() as before, other.snapshot() as after:
         assert list(before.documents()) == list(after.documents())
         assert before.dense(QUERY, 5)[0].tolist() == after.dense(QUERY, 5)[0].tolist()
@@ -225,7 +282,7 @@ def test_terms_by_other_rules_are_there_when_they_are_finished(make: Make) -> No
         renewed.put([(one, [{"body": ["새"]} for _ in one.ids]) for one in renewed.documents()])
         with store.snapshot() as before:
             assert before.identity.term_rules == IDENTITY.term_rules
-        assert renewed.finish() == 2
+        assert renewed.finish() > before.generation
     with make().snapshot() as after:
         assert (after.identity.term_rules, after.identity.fields) == ("other", ("body",))
         assert after.statistics({"body": ["새"]}).frequencies == {"body": {"새": 4}}

@@ -1,0 +1,362 @@
+"""An index that a PostgreSQL server keeps, with pgvector: many write and ask at once, and every commit is searchable.
+
+Alone knows the package `psycopg`, and is imported only where an index is named by a URL.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NoReturn
+
+from kosearch.config import Database
+from kosearch.errors import IndexMissing, IndexStateError, UsageError
+from kosearch.index.contract import FileState, Globs, Identity, Status, StoredFile, Vectors
+from kosearch.index.lexical import Counts, decode_lines
+from kosearch.index.postgres import schema
+from kosearch.index.postgres.schema import State, read_state
+from kosearch.index.postgres.server import Server, Session
+from kosearch.index.postgres.snapshot import DOCUMENT, FILE, Kept, PostgresSnapshot, document_of, file_state, placed
+from kosearch.index.postgres.writer import (
+    Owner,
+    PostgresWriter,
+    count_anew,
+    known_files,
+    lock_out,
+    roots_of,
+    text_of,
+)
+from kosearch.records import Extracted, Heading, OcrSpan, PageStart, Reason, Skipped
+
+_ROWS = 4096
+
+
+class PostgresStore:
+    """An index in a schema of a database. One object may be used by several threads."""
+
+    def __init__(self, place: Database, secret: bytes | None = None) -> None:
+        """Open an index. Raises IndexMissing, IndexMismatch, and IndexStateError where the server does not answer."""
+        self.place = place
+        self.server = Server(place)
+        self._secret = secret
+        self._lock = threading.Lock()
+        self._kept = Kept(-1)
+        try:
+            with self._reading() as (_, state):
+                self._id = state.id
+        except BaseException:
+            self.server.close()
+            raise
+
+    @classmethod
+    def open(cls, place: Database, secret: bytes | None = None) -> PostgresStore:
+        """The index there; as the class itself."""
+        return cls(place, secret)
+
+    @classmethod
+    def create(cls, place: Database, identity: Identity, secret: bytes | None = None) -> PostgresStore:
+        """Make an empty index. Raises IndexStateError where there is one, or the server does not allow it."""
+        server = Server(place)
+        try:
+            server.install_extension()
+            with server.writing() as session:
+                session.run("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", place.schema)
+                if _is_there(session, place):
+                    raise IndexStateError(f"there is an index in {place} already", "name another one: ?index=NAME")
+                session.run(f'CREATE SCHEMA IF NOT EXISTS "{place.schema}"')
+                schema.create(session, identity)
+        finally:
+            server.close()
+        store = cls(place, secret)
+        store.adopt()
+        return store
+
+    @classmethod
+    def restore(cls, place: Database, source: Path, secret: bytes | None = None) -> PostgresStore:
+        """Refused: the server's own tools do it."""
+        _refuse(
+            f"a backup of a folder cannot be restored into {place}",
+            f"pg_restore, of what pg_dump -n {place.schema} wrote",
+        )
+
+    @classmethod
+    def derive(
+        cls,
+        place: Database,
+        source: Any,
+        identity: Identity,
+        change: Callable[[Vectors], Vectors],
+        secret: bytes | None = None,
+    ) -> PostgresStore:
+        """Refused: an index in a folder can be derived."""
+        _refuse(f"vectors cannot be changed into {place}", "--into NAME makes an index in a folder")
+
+    @staticmethod
+    def exists(place: Database) -> bool:
+        """Whether there is something that can be opened. Raises IndexStateError where the server does not say."""
+        server = Server(place)
+        try:
+            with server.reading() as session:
+                return _is_there(session, place)
+        finally:
+            server.close()
+
+    @staticmethod
+    def delete(place: Database, *, wait: bool = False) -> None:
+        """Remove an index with all it holds; a transaction that writes is waited for."""
+        server = Server(place)
+        try:
+            with server.writing() as session:
+                lock_out(session)
+                session.run(f'DROP SCHEMA "{place.schema}" CASCADE')
+        finally:
+            server.close()
+
+    @staticmethod
+    def set_aside_strange_log(place: Database, *, wait: bool = False) -> None:
+        """Nothing: a server looks after its own log."""
+
+    @property
+    def identity(self) -> Identity:
+        """What made it."""
+        with self._reading() as (_, state):
+            return state.identity
+
+    @contextmanager
+    def snapshot(self, *, warm: bool = False) -> Iterator[PostgresSnapshot]:
+        """The index as it is now, which stays the same inside, whatever others commit."""
+        with self._reading() as (session, state):
+            with self._lock:
+                if self._kept.generation != state.generation:
+                    self._kept = Kept(state.generation)
+                kept = self._kept
+            yield PostgresSnapshot(session, state, self.place.source, kept)
+
+    @contextmanager
+    def writer(self, *, wait: bool = False, brief: bool = False) -> Iterator[PostgresWriter]:
+        """A writer, beside any others."""
+        with self._reading() as (_, state):
+            pass
+        yield PostgresWriter(self.server, state, self._secret)
+
+    def is_own(self) -> bool:
+        """Whether what it says may be followed here: nothing but a URL could send anything anywhere.
+
+        Roots are each user's own in any case.
+        """
+        with self._reading() as (session, state):
+            if self._secret is None:
+                return False
+            if state.identity.endpoint is None:
+                return True
+            owner = Owner(state.id, self._secret)
+            row = session.row("SELECT seal FROM owner WHERE id = %s", owner.id)
+            return row is not None and hmac.compare_digest(row[0], _seal(owner, state))
+
+    def adopt(self) -> None:
+        """Follow from now on, on this machine, what the index says as it is."""
+        if self._secret is None:
+            return
+        with self._reading() as (_, state):
+            pass
+        owner = Owner(state.id, self._secret)
+        sql = "INSERT INTO owner VALUES (%s, %s) ON CONFLICT (id) DO UPDATE SET seal = excluded.seal"
+        self.server.again(lambda session: session.run(sql, owner.id, _seal(owner, state)))
+
+    def is_there(self) -> bool:
+        """Whether what was opened is still there, and no other in its stead."""
+        try:
+            with self._reading() as (_, state):
+                return state.id == self._id
+        except IndexMissing:
+            return False
+
+    def status(self) -> Status:
+        """What it holds."""
+        with self._reading() as (session, state):
+            (files,) = session.row("SELECT count(*) FROM file")
+            problems = dict(session.rows("SELECT reason, count(*) FROM problem GROUP BY reason ORDER BY reason"))
+            (size,) = session.row(
+                "SELECT coalesce(sum(pg_total_relation_size(oid)), 0)::bigint FROM pg_class"
+                " WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r'"
+            )
+            return Status(
+                state.identity,
+                state.generation,
+                state.documents,
+                state.passages,
+                files,
+                0,
+                size,
+                state.run,
+                problems,
+                _ocr(session),
+            )
+
+    def written_since(self) -> datetime | None:
+        """None: whoever writes is not waited for."""
+        return None
+
+    def roots(self) -> dict[bytes, Globs]:
+        """The roots that this user named on this machine."""
+        with self._reading() as (session, state):
+            return roots_of(session, Owner(state.id, self._secret) if self._secret is not None else None)
+
+    def files(self) -> dict[bytes, FileState]:
+        """Every file of this machine that a run has looked at, by its raw path."""
+        with self._reading() as (session, _):
+            return {state.path_bytes: state for _, state in known_files(session, self.place.source)}
+
+    def problems(self) -> list[Skipped]:
+        """Files and parts of files that are not searchable, by path."""
+        sql = "SELECT f.path, p.reason, p.detail, p.member FROM problem p JOIN file f ON f.id = p.file"
+        with self._reading() as (session, _):
+            found = [
+                Skipped(path, Reason(reason), detail, member) for path, reason, detail, member in session.rows(sql)
+            ]
+        return sorted(found, key=lambda one: (one.path, one.member))
+
+    def recognised(self, picture: bytes) -> str | None:
+        """What an engine has found in a picture, by the hash of its pixels."""
+        with self._reading() as (session, _):
+            row = session.row("SELECT body FROM recognised WHERE picture = %s ORDER BY engine LIMIT 1", picture)
+            return None if row is None else str(row[0])
+
+    def stored_files(self) -> Iterator[StoredFile]:
+        """Every file that was looked at, of any machine, with all that its content gave."""
+        sql = f"SELECT {FILE} FROM file f LEFT JOIN problem p ON p.file = f.id AND p.whole ORDER BY f.id"
+        with self._reading() as (session, state):
+            for row in session.rows(sql):
+                yield _stored_file(PostgresSnapshot(session, state, self.place.source, Kept(0)), session, row)
+
+    def check(self) -> list[str]:
+        """Verify everything that was written; a sentence for each thing that is wrong."""
+        with self._reading() as (session, state):
+            broken = [f"{path}: {what}" for _, path, what in _broken(session, state)]
+            return broken or list(_wrong_counts(session, state))
+
+    def repair(self, *, wait: bool = False) -> list[str]:
+        """Count anew, and give up documents that are not what was written; the paths of files to be read again."""
+        lost: list[str] = []
+
+        def work(session: Session) -> None:
+            lock_out(session)
+            state = read_state(session, self.place)
+            broken = list(_broken(session, state))
+            lost[:] = sorted({path for _, path, _ in broken})
+            numbers = [number for number, _, _ in broken]
+            session.run("UPDATE file SET hash = '' WHERE id IN (SELECT file FROM document WHERE id = ANY(%s))", numbers)
+            session.run("DELETE FROM document WHERE id = ANY(%s)", numbers)
+            if numbers or any(_wrong_counts(session, state)):
+                count_anew(session, state.identity.fields)
+
+        self.server.again(work)
+        return lost
+
+    def backup(self, target: Path) -> None:
+        """Refused: the server's own tools do it."""
+        _refuse(f"{self.place} is backed up by its server's tools", f"pg_dump -n {self.place.schema} DATABASE")
+
+    def close(self) -> None:
+        """Close the connections that are kept."""
+        self.server.close()
+
+    @contextmanager
+    def _reading(self) -> Iterator[tuple[Session, State]]:
+        with self.server.reading() as session:
+            yield session, read_state(session, self.place)
+
+
+def _is_there(session: Session, place: Database) -> bool:
+    return session.row("SELECT to_regclass(%s) IS NOT NULL", f'"{place.schema}".meta')[0] is True
+
+
+def _seal(owner: Owner, state: State) -> str:
+    return owner.seal(state.identity.model, repr(state.identity.endpoint))
+
+
+def _refuse(what: str, instead: str) -> NoReturn:
+    raise UsageError(what, instead)
+
+
+def _ocr(session: Session) -> dict[str, int]:
+    """What came of the pictures in files."""
+    waiting, unread = "reader LIKE '%ocr/waiting%'", "(reader LIKE '%ocr/none%' OR reader LIKE '%ocr/off%')"
+    files, waits, not_read = session.row(
+        f"SELECT count(*), count(*) FILTER (WHERE {waiting}), count(*) FILTER (WHERE {unread})"
+        " FROM file WHERE reader LIKE '%ocr/%'"
+    )
+    if not files:
+        return {}
+    unsure = "body LIKE '{%' AND (body::json ->> 'confidence')::float < 0.7"
+    pictures, doubtful = session.row(f"SELECT count(*), count(*) FILTER (WHERE {unsure}) FROM recognised")
+    counts = {"waiting": waits, "unread": not_read, "pictures": pictures, "unsure": doubtful}
+    return {"read": files - waits - not_read, **counts}
+
+
+def _stored_file(snapshot: PostgresSnapshot, session: Session, row: Any) -> StoredFile:
+    number, path, state = row[0], row[1], file_state(row)
+    rows = session.rows(f"SELECT {DOCUMENT} FROM document d WHERE d.file = %s ORDER BY d.id", number)
+    documents = [document_of(one, "") for one in rows]
+    partial = session.rows("SELECT reason, detail, member FROM problem WHERE file = %s AND NOT whole", number)
+    extracted = []
+    for one in documents:
+        headings, pages, *later = snapshot.whole_structure(one.id)
+        extracted.append(
+            Extracted(
+                text=text_of(session, one.id),
+                kind=one.kind,
+                title=one.title,
+                member=one.member,
+                headings=tuple(Heading(*heading) for heading in headings),
+                pages=tuple(PageStart(*page) for page in pages),
+                metadata=one.metadata,
+                ocr=tuple(OcrSpan(*span) for span in (later[0] if later else ())),
+            )
+        )
+    return StoredFile(
+        path,
+        state,
+        next(((one.size, one.mtime_ns) for one in documents), (state.size, state.mtime_ns)),
+        tuple(extracted),
+        tuple(Skipped(path, Reason(reason), detail, member) for reason, detail, member in partial),
+    )
+
+
+def _broken(session: Session, state: State) -> Iterator[tuple[int, str, str]]:
+    """Documents of which something is not what was written: number, path, what."""
+    sql = "SELECT id, path, text_hash, length, passages FROM document ORDER BY id"
+    for number, path, text_hash, length, passages in session.rows(sql):
+        text = text_of(session, number)
+        rows = session.rows(
+            "SELECT p.place, l.hashed IS NOT NULL FROM passage p LEFT JOIN lexicon l ON l.passage = p.id"
+            " WHERE p.document = %s ORDER BY p.id",
+            number,
+        )
+        places = [placed(place) for place, _ in rows]
+        if len(text) != length or hashlib.sha256(text.encode()).hexdigest() != text_hash:
+            yield number, path, "its text is not what was written"
+        elif [ordinal for ordinal, _ in places] != list(range(passages)) or not all(whole for _, whole in rows):
+            yield number, path, "its passages are not those that were written"
+        elif not all(0 <= one.start <= one.end <= length for _, one in places):
+            yield number, path, "a passage lies outside of it"
+
+
+def _wrong_counts(session: Session, state: State) -> Iterator[str]:
+    fields = state.identity.fields
+    counts = Counts(fields)
+    for rows in session.stream("SELECT terms FROM lexicon ORDER BY passage", _ROWS):
+        for (blob,) in rows:
+            counts.add(decode_lines(blob))
+    (documents,) = session.row("SELECT count(*) FROM document")
+    if (counts.passages, counts.totals, documents) != (state.passages, dict(state.totals), state.documents):
+        yield "the totals are not those of the passages"
+    expected = {name: count for row in counts.by_bucket().values() for name, count in row.items()}
+    sql = "SELECT min(field), min(term), sum(count)::bigint FROM frequency GROUP BY hash HAVING sum(count) <> 0"
+    if {f"{field} {term}": count for field, term, count in session.rows(sql)} != expected:
+        yield "the counts of terms are not those of the passages"

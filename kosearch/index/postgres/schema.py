@@ -1,0 +1,230 @@
+"""The tables of an index in PostgreSQL, and their versions. Each index has a schema of its own: `kosearch_NAME`.
+
+Every commit is searchable at once. Counts of passages and terms stand in rows of whoever writes, one `slot` for each
+transaction that goes on at the same time: no writer waits for another, and a reader adds the rows up.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+
+from kosearch.config import Database
+from kosearch.errors import IndexMismatch
+from kosearch.index.contract import Identity, Vectors
+from kosearch.index.postgres.server import Session
+from kosearch.index.vectors import quantise, vectors_of
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        "CREATE TABLE meta (key text PRIMARY KEY, value text NOT NULL)",
+        (
+            "CREATE TABLE slot (number int PRIMARY KEY, generation bigint NOT NULL, documents bigint NOT NULL,"
+            " passages bigint NOT NULL, totals bigint[] NOT NULL)"
+        ),
+        # What a user named stands under that user, sealed: nobody else's row makes this machine read or send anything.
+        "CREATE TABLE owner (id text PRIMARY KEY, seal text NOT NULL)",
+        (
+            "CREATE TABLE root (owner text NOT NULL, raw bytea NOT NULL, globs text NOT NULL, seal text NOT NULL,"
+            " PRIMARY KEY (owner, raw))"
+        ),
+        # Sizes and times are whatever a file system says.
+        (
+            "CREATE TABLE file (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, source text NOT NULL,"
+            " raw bytea NOT NULL, path text NOT NULL, root bytea NOT NULL, size numeric NOT NULL,"
+            " mtime_ns numeric NOT NULL, ctime_ns numeric NOT NULL, inode numeric NOT NULL, hash text NOT NULL,"
+            " reader text NOT NULL, limits text NOT NULL, UNIQUE (source, raw))"
+        ),
+        (
+            "CREATE TABLE problem (file bigint NOT NULL REFERENCES file ON DELETE CASCADE, whole boolean NOT NULL,"
+            " member text NOT NULL, reason text NOT NULL, detail text NOT NULL)"
+        ),
+        "CREATE INDEX problem_file ON problem (file)",
+        "CREATE SEQUENCE document_id",
+        (
+            "CREATE TABLE document (id bigint PRIMARY KEY, file bigint NOT NULL REFERENCES file ON DELETE CASCADE,"
+            " source text NOT NULL, raw bytea NOT NULL, path text NOT NULL, member text NOT NULL, kind text NOT NULL,"
+            ' title text NOT NULL, metadata text NOT NULL, text_hash text COLLATE "C" NOT NULL, length int NOT NULL,'
+            " passages int NOT NULL, size numeric NOT NULL, mtime_ns numeric NOT NULL)"
+        ),
+        "CREATE INDEX document_file ON document (file)",
+        "CREATE INDEX document_hash ON document (text_hash)",
+        # Bytes, for PostgreSQL's text has no NUL; in parts, so that showing a passage of a book does not read the book.
+        (
+            "CREATE TABLE text (document bigint NOT NULL REFERENCES document ON DELETE CASCADE, part int NOT NULL,"
+            " body bytea NOT NULL, PRIMARY KEY (document, part))"
+        ),
+        "CREATE SEQUENCE passage_id",
+        (
+            "CREATE TABLE passage (id bigint PRIMARY KEY, document bigint NOT NULL REFERENCES document"
+            " ON DELETE CASCADE, place text NOT NULL, input_hash bytea NOT NULL, vector halfvec({dimensions}) NOT NULL)"
+        ),
+        "CREATE INDEX passage_document ON passage (document)",
+        "CREATE INDEX passage_input ON passage (input_hash)",
+        # Narrow rows, their arrays elsewhere: finding who has a term reads the rows of all that have it.
+        (
+            "CREATE TABLE lexicon (passage bigint PRIMARY KEY REFERENCES passage ON DELETE CASCADE,"
+            " document bigint NOT NULL, terms bytea NOT NULL, hashed bigint[] NOT NULL) WITH (toast_tuple_target = 128)"
+        ),
+        "ALTER TABLE lexicon ALTER terms SET STORAGE EXTERNAL, ALTER hashed SET STORAGE EXTERNAL",
+        "CREATE INDEX lexicon_hashed ON lexicon USING gin (hashed)",
+        (
+            "CREATE TABLE frequency (hash bigint NOT NULL, slot int NOT NULL, field smallint NOT NULL,"
+            " term text NOT NULL, count bigint NOT NULL, PRIMARY KEY (hash, slot))"
+        ),
+        (
+            "CREATE TABLE new_terms (passage bigint PRIMARY KEY REFERENCES passage ON DELETE CASCADE,"
+            " terms bytea NOT NULL)"
+        ),
+        (
+            "CREATE TABLE recognised (picture bytea NOT NULL, engine text NOT NULL, body text NOT NULL,"
+            " PRIMARY KEY (picture, engine))"
+        ),
+    ),
+)
+VERSION = len(MIGRATIONS)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What a transaction sees of the index as a whole."""
+
+    id: str
+    """Of this index; another one of the same name has another."""
+    identity: Identity
+    generation: int
+    documents: int
+    passages: int
+    totals: Mapping[str, int]
+    run: Mapping[str, Any] | None
+
+
+def create(session: Session, identity: Identity) -> None:
+    """Make the tables of an empty index."""
+    for statements in MIGRATIONS:
+        for statement in statements:
+            session.run(statement.format(dimensions=identity.dimensions))
+    write_meta(session, "format", VERSION)
+    write_meta(session, "id", os.urandom(16).hex())
+    write_meta(session, "run", None)
+    write_identity(session, identity)
+
+
+def write_identity(session: Session, identity: Identity) -> None:
+    """Set what made the index."""
+    write_meta(session, "identity", asdict(identity))
+
+
+def write_meta(session: Session, key: str, value: Any) -> None:
+    """Set a value of the table `meta`."""
+    sql = "INSERT INTO meta VALUES (%s, %s) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+    session.run(sql, key, json.dumps(value, ensure_ascii=False).replace("\\u0000", "\\ufffd"))
+
+
+def read_meta(session: Session, key: str) -> Any:
+    """A value of the table `meta`; None where there is none."""
+    found = session.row("SELECT value FROM meta WHERE key = %s", key)
+    return None if found is None else json.loads(found[0])
+
+
+def read_state(session: Session, place: Database) -> State:
+    """The index as this transaction sees it. Raises IndexMismatch where another version made its tables."""
+    meta, slots = session.row(
+        "SELECT (SELECT json_object_agg(key, value) FROM meta),"
+        " (SELECT json_agg(json_build_array(generation, documents, passages, totals)) FROM slot)"
+    )
+    version = int(meta["format"])
+    if version != VERSION:
+        raise IndexMismatch(
+            f"the index in {place} has format {version}, and this kosearch knows {VERSION}",
+            "pip install --upgrade kosearch" if version > VERSION else f"kosearch indexes upgrade '{place}'",
+        )
+    stored = json.loads(meta["identity"])
+    identity = Identity(**stored | {"fields": tuple(stored["fields"]), "words": tuple(stored["words"])})
+    generation = documents = passages = 0
+    totals = dict.fromkeys(identity.fields, 0)
+    for a_generation, some_documents, some_passages, counts in slots or ():
+        generation, documents, passages = (
+            generation + a_generation,
+            documents + some_documents,
+            passages + some_passages,
+        )
+        for field, count in zip(identity.fields, counts, strict=True):
+            totals[field] += count
+    run = json.loads(meta["run"])
+    return State(json.loads(meta["id"]), identity, generation, documents, passages, totals, run)
+
+
+def hash_of(field: str, term: str) -> int:
+    """The number that stands for a term of a field: 64 bits, so that two of a billion terms hardly ever share one."""
+    return _hashed(f"{field} {term}")
+
+
+@lru_cache(maxsize=1 << 16)
+def _hashed(name: str) -> int:
+    return int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "big", signed=True)
+
+
+# Rows in the form that COPY takes.
+
+_HEADER = b"PGCOPY\n\xff\r\n\0" + struct.pack(">ii", 0, 0)
+_END = struct.pack(">h", -1)
+_ITEM = np.dtype([("length", ">i4"), ("value", ">i8")])
+_BIGINT = 20
+"""The type's number in PostgreSQL."""
+
+
+def copied(rows: Iterable[Sequence[bytes]]) -> bytes:
+    """Rows of values in PostgreSQL's binary forms, as COPY takes them."""
+    parts = [_HEADER]
+    for row in rows:
+        parts.append(struct.pack(">h", len(row)))
+        for value in row:
+            parts += (struct.pack(">i", len(value)), value)
+    parts.append(_END)
+    return b"".join(parts)
+
+
+def bigint(number: int) -> bytes:
+    """A bigint's binary form."""
+    return struct.pack(">q", number)
+
+
+def integer(number: int) -> bytes:
+    """An int's binary form."""
+    return struct.pack(">i", number)
+
+
+def bigints(numbers: Sequence[int]) -> bytes:
+    """A bigint[]'s binary form."""
+    if not numbers:
+        return struct.pack(">iii", 0, 0, _BIGINT)
+    items = np.empty(len(numbers), _ITEM)
+    items["length"], items["value"] = 8, numbers
+    return struct.pack(">iiiii", 1, 0, _BIGINT, len(numbers), 1) + items.tobytes()
+
+
+def half_vectors(vectors: Vectors, storage: str) -> list[bytes]:
+    """Rows of (n, d) as the binary forms of halfvec: 16 bits hold what float16 and int8 storage hold, to the bit."""
+    stored = quantise(vectors, storage).astype(">f2")
+    head = struct.pack(">hh", stored.shape[1], 0)
+    return [head + row.tobytes() for row in stored]
+
+
+def from_half_vectors(blobs: Sequence[bytes], dimensions: int) -> Vectors:
+    """What `half_vectors` made → (n, d) float32 of length 1."""
+    data = b"".join(blob[4:] for blob in blobs)
+    return vectors_of(np.frombuffer(data, dtype=">f2").reshape(len(blobs), dimensions))
+
+
+def in_text(vector: Vectors) -> str:
+    """A vector as pgvector reads it."""
+    return "[" + ",".join(map(repr, vector.tolist())) + "]"

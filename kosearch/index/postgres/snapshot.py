@@ -1,0 +1,392 @@
+"""What readers ask of an index in PostgreSQL: one transaction sees one state, whatever others commit meanwhile.
+
+The server finds candidates; cosines and points are the same numbers as those of an index in a folder, to the bit.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from kosearch.index.contract import Alternatives, FileState, Identity, Ids, StoredDocument, StoredPassage, Vectors
+from kosearch.index.database import damaged
+from kosearch.index.lexical import decode_lines
+from kosearch.index.postgres.schema import State, from_half_vectors, hash_of, in_text
+from kosearch.index.postgres.server import Session
+from kosearch.index.snapshot import fitting
+from kosearch.index.tables import PART, STRUCTURE, Description
+from kosearch.index.vectors import cosines, mapped, unit
+from kosearch.records import Heading, PageStart, Passage, Reason, Statistics
+
+_ROWS = 4096
+"""Rows fetched at a time."""
+_ERROR = 1e-5
+"""More than pgvector's float32 sums err."""
+_MARGIN = 64
+"""So many passages beyond those asked for are scored again exactly."""
+DOCUMENT = (
+    "d.id, d.source, d.raw, d.path, d.member, d.kind, d.title, d.metadata, d.text_hash, d.length, d.passages, d.size,"
+    " d.mtime_ns"
+)
+FILE = (
+    "f.id, f.path, f.raw, f.root, f.size, f.mtime_ns, f.hash, p.reason, p.detail,"
+    " (SELECT count(*) FROM document WHERE document.file = f.id), f.ctime_ns, f.inode, f.reader, f.limits"
+)
+
+
+@dataclass(slots=True)
+class Kept:
+    """What was read of one generation, for the snapshots that come of it."""
+
+    generation: int
+    descriptions: Sequence[Description] | None = None
+    vocabularies: dict[tuple[str, ...], list[Mapping[str, int]]] = field(default_factory=dict)
+
+
+class PostgresSnapshot:
+    """As `contract.Snapshot`. Made by `PostgresStore.snapshot`, and good until that context ends."""
+
+    def __init__(self, session: Session, state: State, source: str, kept: Kept) -> None:
+        """`source` is whose files lie on this machine."""
+        self._session = session
+        self._state = state
+        self._source = source
+        self._kept = kept
+
+    @property
+    def identity(self) -> Identity:
+        """What made the index."""
+        return self._state.identity
+
+    @property
+    def generation(self) -> int:
+        """How many commits there have been that changed an answer."""
+        return self._state.generation
+
+    @property
+    def passages(self) -> int:
+        """How many there are."""
+        return self._state.passages
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """None."""
+        return ()
+
+    def find_documents(
+        self,
+        paths: Sequence[str] = (),
+        kinds: Sequence[str] = (),
+        after: str | None = None,
+        before: str | None = None,
+    ) -> Ids | None:
+        """The ids of documents that fit all filters, ascending; None where there is no filter."""
+        if not (paths or kinds or after or before):
+            return None
+        if self._kept.descriptions is None:
+            sql = "SELECT id, path, member, kind, metadata, mtime_ns FROM document ORDER BY id"
+            self._kept.descriptions = [(*row[:5], int(row[5])) for row in self._session.rows(sql)]
+        return fitting(self._kept.descriptions, paths, kinds, after, before)
+
+    def dense(self, query: Vectors, k: int, documents: Ids | None = None) -> tuple[Ids, Vectors]:
+        """The k passages nearest to a query vector (d,): ids and cosines, best first, ties by path and position."""
+        if k < 1 or not self.passages:
+            return np.zeros(0, np.int64), np.zeros(0, np.float32)
+        ids = self._near(query, k, documents)
+        scores = self.cosines(query, ids)
+        order = np.lexsort((ids, -scores))
+        ids, scores = ids[order], scores[order]
+        if len(ids) <= k:
+            return ids, scores
+        sure = scores > scores[k - 1]
+        chosen = self._first_by_path(np.sort(ids[scores == scores[k - 1]]), k - int(sure.sum()))
+        return np.concatenate([ids[sure], chosen]), scores[:k]
+
+    def _near(self, query: Vectors, k: int, documents: Ids | None) -> Ids:
+        """Passages among which the k nearest are, and all that are as near as the last of them."""
+        narrowed = "" if documents is None else "WHERE document = ANY(%s)"
+        # A vector of nothing has no direction: its distance is NaN, and its cosine is 0.
+        sql = (
+            "SELECT id, coalesce(nullif(vector::vector <=> %s::vector, 'NaN'), 1) AS distance FROM passage"
+            f" {narrowed} ORDER BY distance LIMIT %s"
+        )
+        wanted = k + _MARGIN
+        while True:
+            rows = self._session.rows(
+                sql, in_text(unit(query)), *([] if documents is None else [documents.tolist()]), wanted
+            )
+            ids, distances = np.array([row[0] for row in rows], np.int64), np.array([row[1] for row in rows])
+            if len(ids) <= k:
+                return ids
+            last = distances[k - 1] + _ERROR
+            if len(ids) < wanted or distances[-1] > last:
+                near: Ids = ids[distances <= last]
+                return near
+            wanted *= 8
+
+    def lexical(
+        self,
+        points: Mapping[str, Mapping[str, int]],
+        k: int,
+        documents: Ids | None = None,
+        required: Sequence[Alternatives] = (),
+        nearest_to: Vectors | None = None,
+    ) -> Ids:
+        """The k passages with the most points for the terms they have (field → term → points), ids ascending.
+
+        Ties by their cosines with `nearest_to` (d,), then by path and position. Of each of `required` a passage has
+        all terms of one alternative in their field.
+        """
+        if k < 1 or not (required or any(points.values())):
+            return np.zeros(0, np.int64)
+        rows = self._with_points(points, k, documents, required)
+        ids, scores = np.array([row[0] for row in rows], np.int64), np.array([row[1] for row in rows], np.int64)
+        last = np.sort(scores)[-min(k, len(scores))] if len(scores) else 0
+        sure, tied = ids[scores > last], np.sort(ids[scores == last])
+        room = k - len(sure)
+        if nearest_to is not None and 0 < room < len(tied):
+            near = self.cosines(nearest_to, tied)
+            least = np.partition(near, -room)[-room]
+            sure, tied = np.concatenate([sure, tied[near > least]]), tied[near == least]
+        return np.sort(np.concatenate([sure, self._first_by_path(tied, k - len(sure))]))
+
+    def _with_points(
+        self,
+        points: Mapping[str, Mapping[str, int]],
+        k: int,
+        documents: Ids | None,
+        required: Sequence[Alternatives],
+    ) -> list[tuple[int, int]]:
+        """The k passages with the most points, and all that have as many as the last of them."""
+        worth = {hash_of(name, term): value for name, values in points.items() for term, value in values.items()}
+        given: list[object] = [list(worth), list(worth.values())]
+        of_terms = (
+            "SELECT l.passage, sum(q.points)::bigint AS points"
+            " FROM unnest(%s::bigint[], %s::bigint[]) AS q(term, points)"
+            " JOIN lexicon l ON l.hashed @> ARRAY[q.term]"
+        )
+        if documents is not None and not required:
+            of_terms += " WHERE l.document = ANY(%s)"
+            given.append(documents.tolist())
+        of_terms += " GROUP BY l.passage"
+        if required:
+            conditions = []
+            for alternatives in required:
+                conditions.append(" OR ".join(["l.hashed @> %s::bigint[]"] * len(alternatives)) or "false")
+                given += [[hash_of(name, term) for term in terms] for name, terms in alternatives]
+            if documents is not None:
+                conditions.append("l.document = ANY(%s)")
+                given.append(documents.tolist())
+            of_terms = (
+                "SELECT l.passage, coalesce(s.points, 0) AS points FROM lexicon l"
+                f" LEFT JOIN ({of_terms}) s USING (passage)"
+                f" WHERE {' AND '.join(f'({one})' for one in conditions)}"
+            )
+        sql = (
+            "SELECT passage, points FROM (SELECT passage, points, rank() OVER (ORDER BY points DESC) AS place"
+            f" FROM ({of_terms}) found) ranked WHERE place <= %s"
+        )
+        return self._session.rows(sql, *given, k)
+
+    def _first_by_path(self, ids: Ids, count: int) -> Ids:
+        """The first `count` of some passages, given ascending, by their documents' paths and their own positions."""
+        if len(ids) <= count:
+            return ids
+        sql = (
+            "SELECT d.raw, d.member, d.source, p.id FROM passage p JOIN document d ON d.id = p.document"
+            " WHERE p.id = ANY(%s)"
+        )
+        rows = sorted(self._session.rows(sql, ids.tolist()))
+        return np.array([row[-1] for row in rows[:count]], np.int64)
+
+    def cosines(self, query: Vectors, ids: Ids) -> Vectors:
+        """The exact cosines of passages with a query vector (d,), in their order."""
+        sql = "SELECT id, halfvec_send(vector) FROM passage WHERE id = ANY(%s)"
+        return cosines(from_half_vectors(self._of_passages(sql, ids), self.identity.dimensions), unit(query))
+
+    def vectors(self) -> tuple[Ids, Vectors]:
+        """The ids of all passages (n,), ascending, and their vectors (n, d) of unit length, read only: a copy."""
+        dimensions = self.identity.dimensions
+        chunks = (
+            (np.array([row[0] for row in rows], np.int64), from_half_vectors([row[1] for row in rows], dimensions))
+            for rows in self._session.stream("SELECT id, halfvec_send(vector) FROM passage ORDER BY id", _ROWS)
+        )
+        return mapped(chunks, self.passages, dimensions)
+
+    def statistics(self, terms: Mapping[str, Sequence[str]]) -> Statistics:
+        """Exact counts for terms by field, as if the index had only ever held what it holds now."""
+        hashes = {(name, term): hash_of(name, term) for name, wanted in terms.items() for term in wanted}
+        sql = "SELECT hash, sum(count)::bigint FROM frequency WHERE hash = ANY(%s::bigint[]) GROUP BY hash"
+        found = dict(self._session.rows(sql, list(hashes.values())))
+        frequencies = {
+            name: {term: found.get(hashes[name, term], 0) for term in wanted} for name, wanted in terms.items()
+        }
+        return Statistics(self.passages, self._state.totals, frequencies)
+
+    def vocabulary(self, fields: Sequence[str]) -> list[Mapping[str, int]]:
+        """All terms of these fields, and in how many passages each stands. It reads the whole table of counts."""
+        known = self._kept.vocabularies
+        if tuple(fields) not in known:
+            sql = (
+                "SELECT min(term), sum(count)::bigint FROM frequency WHERE field = %s"
+                " GROUP BY hash HAVING sum(count) > 0"
+            )
+            known[tuple(fields)] = [dict(self._session.rows(sql, self.identity.fields.index(name))) for name in fields]
+        return known[tuple(fields)]
+
+    def terms(self, ids: Ids) -> list[Mapping[str, list[str]]]:
+        """The terms of passages by field, in the passages' order."""
+        fields = self.identity.fields
+        return [
+            {name: line.split(" ") if line else [] for name, line in zip(fields, decode_lines(blob), strict=True)}
+            for blob in self._of_passages("SELECT passage, terms FROM lexicon WHERE passage = ANY(%s)", ids)
+        ]
+
+    def stored(self, ids: Ids) -> list[StoredPassage]:
+        """Passages with text and document, in the order asked for."""
+        sql = (
+            f"SELECT p.id, p.place, {DOCUMENT} FROM passage p JOIN document d ON d.id = p.document WHERE p.id = ANY(%s)"
+        )
+        found = {row[0]: (*placed(row[1]), self._document(row[2:])) for row in self._session.rows(sql, ids.tolist())}
+        self._complete(ids, found)
+        texts = self._slices([(one.id, place.start, place.end) for _, place, one in found.values()])
+        return [
+            StoredPassage(number, ordinal, place, texts[document.id, place.start, place.end], document)
+            for number, (ordinal, place, document) in ((number, found[number]) for number in ids.tolist())
+        ]
+
+    def owners(self, ids: Ids) -> dict[int, int]:
+        """Passage id → document id."""
+        found = dict(self._session.rows("SELECT id, document FROM passage WHERE id = ANY(%s)", ids.tolist()))
+        self._complete(ids, found)
+        return found
+
+    def documents(self) -> Iterator[StoredDocument]:
+        """All documents by id."""
+        for rows in self._session.stream(f"SELECT {DOCUMENT} FROM document d ORDER BY d.id", _ROWS):
+            yield from map(self._document, rows)
+
+    def with_hash(self, beginning: str) -> list[StoredDocument]:
+        """The documents whose text has a hash that begins so, by id."""
+        sql = f"SELECT {DOCUMENT} FROM document d WHERE d.text_hash >= %s AND d.text_hash <= %s ORDER BY d.id"
+        return [self._document(row) for row in self._session.rows(sql, beginning, f"{beginning}g")]  # after all digits
+
+    def documents_of(self, ids: Ids) -> list[StoredDocument]:
+        """Those documents of these that are there, by id."""
+        sql = f"SELECT {DOCUMENT} FROM document d WHERE d.id = ANY(%s) ORDER BY d.id"
+        return [self._document(row) for row in self._session.rows(sql, ids.tolist())]
+
+    def file_of(self, document_id: int) -> FileState | None:
+        """The file of a document as a run last saw it."""
+        sql = (
+            f"SELECT {FILE} FROM file f LEFT JOIN problem p ON p.file = f.id AND p.whole"
+            " WHERE f.id = (SELECT file FROM document WHERE id = %s)"
+        )
+        row = self._session.row(sql, document_id)
+        return None if row is None else file_state(row)
+
+    def passages_of(self, document: StoredDocument) -> tuple[Passage, ...]:
+        """Where a document's passages stand, in order."""
+        sql = "SELECT place FROM passage WHERE document = %s ORDER BY id"
+        return tuple(placed(place)[1] for (place,) in self._session.rows(sql, document.id))
+
+    def document_text(self, document_id: int, start: int = 0, end: int | None = None) -> str:
+        """The text of a document, or its slice [start:end] in code points."""
+        row = self._session.row("SELECT length FROM document WHERE id = %s", document_id)
+        if row is None:
+            raise damaged(f"document {document_id}")
+        end = row[0] if end is None else min(end, row[0])
+        return self._slices([(document_id, start, end)])[document_id, start, end]
+
+    def structure(self, document_id: int) -> tuple[tuple[Heading, ...], tuple[PageStart, ...]] | None:
+        """A document's headings and page starts."""
+        headings, pages, *_ = self.whole_structure(document_id)
+        return tuple(Heading(*one) for one in headings), tuple(PageStart(*one) for one in pages)
+
+    def whole_structure(self, document_id: int) -> list[Any]:
+        """The same and, where there are any, the parts that were read in pictures: what Heading and its like take."""
+        row = self._session.row("SELECT body FROM text WHERE document = %s AND part = %s", document_id, STRUCTURE)
+        if row is None:
+            raise damaged(f"the structure of document {document_id}")
+        found: list[Any] = json.loads(row[0])
+        return found
+
+    def _slices(self, wanted: Sequence[tuple[int, int, int]]) -> dict[tuple[int, int, int], str]:
+        """Parts of documents' texts: (document, start, end) → text. Raises IndexDamaged where one is not all there."""
+        firsts = [start // PART for _, start, _ in wanted]
+        lasts = [max(end - 1, start) // PART for _, start, end in wanted]
+        sql = (
+            "SELECT DISTINCT t.document, t.part, t.body FROM unnest(%s::bigint[], %s::int[], %s::int[])"
+            " AS w(document, first, last) JOIN text t ON t.document = w.document AND t.part BETWEEN w.first AND w.last"
+        )
+        rows = self._session.rows(sql, [one for one, _, _ in wanted], firsts, lasts)
+        parts = {(document, part): bytes(body).decode() for document, part, body in rows}
+        found = {}
+        for (document, start, end), first, last in zip(wanted, firsts, lasts, strict=True):
+            text = "".join(parts.get((document, part), "") for part in range(first, last + 1))
+            found[document, start, end] = text[start - first * PART : end - first * PART]
+            if len(found[document, start, end]) != max(end - start, 0):
+                raise damaged(f"the text of document {document}")
+        return found
+
+    def _of_passages(self, sql: str, ids: Ids) -> list[bytes]:
+        """A value of each passage, in the order asked for."""
+        found = dict(self._session.rows(sql, ids.tolist()))
+        self._complete(ids, found)
+        return [found[number] for number in ids.tolist()]
+
+    def _complete(self, ids: Ids, found: Mapping[int, object]) -> None:
+        if len(found) != len(set(ids.tolist())):
+            raise damaged(f"passage {next(number for number in ids.tolist() if number not in found)}")
+
+    def _document(self, row: Any) -> StoredDocument:
+        return document_of(row, self._source)
+
+
+def document_of(row: Any, source: str) -> StoredDocument:
+    """A row of the columns DOCUMENT, as one sees it whose files are those of `source`."""
+    number, whose, raw, path, member, kind, title, metadata, text_hash, length, passages, size, mtime_ns = row
+    return StoredDocument(
+        number,
+        bytes(raw),
+        path,
+        member,
+        kind,
+        title,
+        json.loads(metadata),
+        text_hash,
+        length,
+        passages,
+        int(size),
+        int(mtime_ns),
+        "" if whose == source else whose,
+    )
+
+
+def file_state(row: Any) -> FileState:
+    """A row of the columns FILE."""
+    _, _, raw, root, size, mtime_ns, content_hash, reason, detail, documents, ctime_ns, inode, reader, limits = row
+    return FileState(
+        bytes(raw),
+        bytes(root),
+        int(size),
+        int(mtime_ns),
+        content_hash,
+        Reason(reason) if reason else None,
+        detail or "",
+        documents,
+        int(ctime_ns),
+        int(inode),
+        reader,
+        limits,
+    )
+
+
+def placed(place: str) -> tuple[int, Passage]:
+    """A passage's ordinal and position, of the column `place`."""
+    ordinal, start, end, line_start, line_end, page, label, headings, *later = json.loads(place)
+    return ordinal, Passage(start, end, line_start, line_end, page, label, tuple(headings), *later)
