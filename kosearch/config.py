@@ -133,9 +133,8 @@ class Database:
 
 IndexPlace = Path | Database
 """Where an index is kept."""
-_URL = re.compile(
-    r"postgres(?:ql)?://(?:[^\s:@/?#]*@)?(?:(?:\[[0-9a-fA-F:.]+\]|[^\s\[\]:,/@?#]*)(?::[0-9]*)?,?)*(?:/[^\s/@?#]*)?"
-)
+_HOST = r"(?:\[[0-9a-fA-F:.]+\]|[^\s\[\]:,/@?#]*)(?::[0-9]*)?"
+_URL = re.compile(rf"postgres(?:ql)?://(?:[^\s:@/?#]*@)?{_HOST}(?:,{_HOST})*(?:/[^\s/@?#]*)?")
 _INDEX_NAME = re.compile("[a-z][a-z0-9_]{0,47}")
 _FORM = "postgresql://USER@HOST/DATABASE?index=NAME"
 

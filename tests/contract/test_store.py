@@ -88,14 +88,13 @@ def test_an_empty_one_answers_nothing(make: Make) -> None:
 
 def test_a_snapshot_stays_and_the_next_has_all_that_was_published(make: Make) -> None:
     store = filled(make)
-    with store.snapshot() as before:
-        with store.writer() as writer:
-            put(writer, "a", 1)
-            writer.remove([source("b").path_bytes])
-            writer.move(source("c").path_bytes, source("moved", 3))
-            assert writer.publish() > before.generation
-            assert sorted(one.title for one in before.documents()) == ["a v0", "b v0", "c v0"]
-            assert before.statistics({"heading": ["제목"]}).frequencies == {"heading": {"제목": 12}}
+    with store.snapshot() as before, store.writer() as writer:
+        put(writer, "a", 1)
+        writer.remove([source("b").path_bytes])
+        writer.move(source("c").path_bytes, source("moved", 3))
+        assert writer.publish() > before.generation
+        assert sorted(one.title for one in before.documents()) == ["a v0", "b v0", "c v0"]
+        assert before.statistics({"heading": ["제목"]}).frequencies == {"heading": {"제목": 12}}
     with make().snapshot() as after:
         assert sorted((one.path, one.title) for one in after.documents()) == [
             ("/문서/a.txt", "a v1"),

@@ -252,6 +252,15 @@ _ABSENT = ("42P01", "3F000", "42704")
 _FULL = ("53100", "53200", "53300")
 
 
+def _refused(text: str, place: Database) -> KosearchError:
+    """The error of a connection that the server does not take: psycopg has no code for it, only the server's words."""
+    if "too many" in text or "slots" in text:
+        return ResourcesError(f"the server of {place} has no room: {text}", _HINTS["53300"])
+    codes = {"password": "28P01", "pg_hba": "28000", "database": "3D000", "role": "28P01"}
+    code = next((code for word, code in codes.items() if word in text), "")
+    return IndexStateError(f"the server of {place} refuses: {text}", _HINTS.get(code, "the server's log says more"))
+
+
 def _ours(error: psycopg.Error, place: Database) -> KosearchError:
     """The error that a user sees: one line, and what to do."""
     code = error.sqlstate or ""
@@ -263,6 +272,8 @@ def _ours(error: psycopg.Error, place: Database) -> KosearchError:
         return IndexBusy(f"others are writing to {place}: {text}", "run the command again")
     if code in _FULL:
         return ResourcesError(f"the server of {place} has no room: {text}", _HINTS.get(code, "try again later"))
+    if not code and "FATAL: " in text:
+        return _refused(text.rpartition("FATAL: ")[2], place)
     if code in _CUT or (not code and isinstance(error, psycopg.OperationalError)):
         hint = _HINTS["28P01"] if "password" in text else "is the server running, and is it reached from here? psql URL"
         return IndexStateError(f"the server of {place} does not answer: {text}", hint)

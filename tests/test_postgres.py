@@ -1,0 +1,571 @@
+"""An index that a PostgreSQL server keeps: the answers of one in a folder, and what servers and people do to it.
+
+What it promises as a store is held by `tests/contract/test_store.py`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import CORPUS
+from index_making import IDENTITY, QUERY, answers, document, make, put, source, without_processes
+from numpy.typing import NDArray
+from postgres_making import TestServer, running
+
+import kosearch
+from kosearch.cli import main
+from kosearch.config import Database, database
+from kosearch.errors import IndexMismatch, IndexStateError, KosearchError, ResourcesError, UsageError
+from kosearch.index import kind_of
+from kosearch.index.postgres import PostgresStore
+from kosearch.index.postgres import server as connections
+from kosearch.library import Index
+from kosearch.records import Answer
+
+NUMBERS = itertools.count()
+DOCS = Path(kosearch.__file__).parent / "docs"
+PASSWORD = "sësame-0pen"
+
+
+@pytest.fixture
+def url(postgres: TestServer) -> str:
+    """The name of an index that is not there yet."""
+    return postgres.url(f"test_{next(NUMBERS)}")
+
+
+@pytest.fixture
+def place(url: str) -> Database:
+    return database(url)
+
+
+def store_of(place: Database, names: str = "") -> PostgresStore:
+    store = PostgresStore.create(place, IDENTITY, b"s" * 32)
+    with store.writer() as writer, writer.transaction():
+        for name in names:
+            put(writer, name)
+    return store
+
+
+def said(argv: Sequence[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
+    capsys.readouterr()
+    code = main(list(argv))
+    return code, *capsys.readouterr()
+
+
+# The same answers.
+
+
+@pytest.mark.parametrize(
+    "history", [[("abcdef", 0)], [("abc", 0), ("abd", 1), ("ef", 0), ("c", 0), ("ab", 0), ("d", 0)]]
+)
+def test_it_answers_as_a_folder_does(place: Database, tmp_path: Path, history: list[tuple[str, int]]) -> None:
+    store = store_of(place)
+    with store.writer() as writer:
+        for names, version in history:
+            for name in names:
+                put(writer, name, version)
+        put(writer, "gone")
+        writer.remove([source("gone").path_bytes])
+    found, expected = answers(store), answers(make(tmp_path / "folder", "abcdef"))  # type: ignore[arg-type]
+    for one in (found, expected):  # ids are in the order of putting, and decide between equals
+        one["dense"] = sorted(one["dense"], key=lambda row: (-row[1], row[0][0], row[0][3]))
+        one["filtered"] = sorted(one["filtered"], key=repr)
+    assert found == expected
+
+
+def test_int8_and_vectors_of_nothing_are_kept_to_the_bit(place: Database, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    identity = replace(IDENTITY, storage="int8")
+    both = [PostgresStore.create(place, identity), kind_of(tmp_path / "folder").create(tmp_path / "folder", identity)]
+    for store in both:
+        with store.writer() as writer:
+            new = document("a")
+            passages = [replace(new.passages[0], vector=np.zeros(16, np.float32)), *new.passages[1:]]
+            writer.put(source("a"), "", [replace(new, passages=passages)])
+            writer.publish()
+    with both[0].snapshot() as mine, both[1].snapshot() as theirs:
+        for one, other in zip(mine.dense(QUERY, 9), theirs.dense(QUERY, 9), strict=True):
+            assert one.tolist() == other.tolist()
+        assert mine.vectors()[1].tolist() == theirs.vectors()[1].tolist()
+
+
+def test_text_that_postgresql_cannot_hold(place: Database) -> None:
+    from dataclasses import replace
+
+    store = store_of(place)
+    new = document("a")
+    odd = replace(new.extracted, text=new.extracted.text + "\0\ud800", title="\0\ud800", metadata={"author": "\0"})
+    with store.writer() as writer:
+        writer.put(source("a"), "", [replace(new, extracted=odd)])
+    with store.snapshot() as snapshot:
+        (found,) = snapshot.documents()
+        assert snapshot.document_text(found.id)[-2:] == "\0\ufffd"
+        assert (found.title, found.metadata) == ("\ufffd\ufffd", {"author": "\ufffd"})
+    assert store.check() == []
+
+
+QUESTIONS = [
+    "How do I index a folder?",
+    "where are the settings kept",
+    "색인은 어디에 저장되나요?",
+    "질문이 다른 컴퓨터로 나가나요?",
+    "exit codes",
+    "종료 코드",
+    "scanned pages OCR",
+    '"kosearch query" +index',
+    "+pdf -hwp pages",
+    "모델을 바꾸려면",
+    "cosine BM25 weight",
+    "중복 문서 찾기",
+    "KOSEARCH_INDEX",
+    "MCP 서버",
+    "recall of HNSW graph",
+    "정규화된 날짜 2024년 3월 5일",
+]
+
+
+@pytest.fixture(scope="module")
+def embedded(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Each text is embedded once, by the real model, whichever store it is for."""
+    patched = pytest.MonkeyPatch()
+    without_processes(patched)
+    known: dict[str, NDArray[np.float32]] = {}
+    embed = Index.embed_passages
+
+    def embed_new(
+        self: Index, texts: Sequence[str], progress: Callable[[int], None] | None = None
+    ) -> NDArray[np.float32]:
+        new = [text for text in dict.fromkeys(texts) if text not in known]
+        if new:
+            known.update(zip(new, embed(self, new, progress), strict=True))
+        return np.stack([known[text] for text in texts])
+
+    patched.setattr(Index, "embed_passages", embed_new)
+    yield
+    patched.undo()
+
+
+@pytest.mark.usefixtures("embedded")
+def test_real_questions_have_the_answers_of_a_folder(tmp_path: Path, postgres: TestServer) -> None:
+    """These pages, some five hundred passages, by the bundled model: hits, their order and scores."""
+    folder = Index(kosearch.open(tmp_path / "folder", passage_tokens=128).settings)
+    server = kosearch.open(postgres.url(f"parity_{next(NUMBERS)}"), passage_tokens=128)
+    parts = [kosearch.open(postgres.url(f"parity_{next(NUMBERS)}"), passage_tokens=128) for _ in range(3)]
+    for index in (folder, server):
+        index.index(DOCS)
+    pages = sorted(DOCS.rglob("*.md"))
+    for place, part in enumerate(parts):
+        part.index(*pages[place::3])
+    assert 400 < server.status().passages == folder.status().passages
+    assert server.check() == []
+    several = kosearch.join(*parts)
+    ways: list[dict[str, object]] = [
+        {},
+        {"mode": "dense"},
+        {"mode": "lexical"},
+        {"path": "ko/*"},
+        {"type": "markdown", "group": True, "exact": True},
+        {"k": 300},
+    ]
+    for way in ways:
+        expected = folder.search(QUESTIONS, **way)  # type: ignore[arg-type]
+        assert any(len(one) for one in expected)
+        for found in (server.search(QUESTIONS, **way), several.search(QUESTIONS, **way)):  # type: ignore[arg-type]
+            for one, other in zip(found, expected, strict=True):
+                assert ranked(one) == ranked(other)
+                scores = [hit.score for hit in one], [hit.score for hit in other]
+                assert scores[0] == pytest.approx(scores[1], abs=1e-6)
+    shown = server.show(f"{expected[0].hits[0].document_hash}")
+    assert shown.state == "current"
+    for each in (folder, server, *parts):
+        each.close()
+
+
+def ranked(answer: Answer) -> list[tuple[str, int, int]]:
+    """What an answer shows; of equals it does not matter which comes first, which the order of indexing decides."""
+    order = sorted(answer.hits, key=lambda hit: (-round(hit.score, 7), hit.path, hit.passage.start))
+    return [(hit.path, hit.passage.start, hit.passage.end) for hit in order]
+
+
+# The commands.
+
+
+@pytest.mark.usefixtures("embedded")
+def test_the_commands_work_on_it_or_say_that_they_do_not(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    def run(*argv: str) -> tuple[int, str, str]:
+        return said([argv[0], *argv[1:], "--index", url], capsys)
+
+    assert run("query", "휴가")[0] == 4
+    assert run("index", str(CORPUS), "--quiet")[0] == 0
+    code, out, _ = run("query", "연차를 다음 해로 넘길 수 있나요?", "--json")
+    assert code == 0
+    hit = json.loads(out)["hits"][0]
+    assert (Path(hit["path"]).name, hit["state"]) == ("휴가규정.md", "current")
+    assert json.loads(run("status", "--json")[1])["documents"] == 8
+    assert "이월" in run("show", hit["id"])[1]
+    assert run("check")[1:] == ("", "the index is whole\n") or run("check")[0] == 0
+    assert run("repair")[0] == run("index", "--quiet")[0] == run("duplicates")[0] == run("topics")[0] == 0
+    assert run("similar", hit["path"])[0] == 0
+    assert run("remove", str(CORPUS / "notes"))[0] == 0
+    assert json.loads(run("status", "--json")[1])["documents"] < 8
+    for refused in (["serve", "--watch"], ["serve"], ["serve", "--detach"], ["ui"], ["mcp"]):
+        code, out, err = run(*refused)
+        assert (code, out) == (2, "")
+        assert err.splitlines()[0].startswith("kosearch: that is for an index in a folder")
+        assert len(err.splitlines()) == 2
+    code, _, err = said(["indexes", "backup", "--index", url, "/nowhere/file"], capsys)
+    assert (code, len(err.splitlines())) == (2, 2)
+    assert said(["indexes", "delete", url, "--yes"], capsys)[0] in (0, 2)
+
+
+def test_files_of_another_machine_are_elsewhere(postgres: TestServer, tmp_path: Path) -> None:
+    """Its paths mean nothing here: they are neither looked for nor taken for gone."""
+    name = f"test_{next(NUMBERS)}"
+    store_of(database(postgres.url(name, source="nas")), "ab")
+    here = PostgresStore(database(postgres.url(name, source="laptop")), b"s" * 32)
+    with here.writer() as writer:
+        assert writer.files() == {}
+        put(writer, "a", 1)
+        writer.remove([source("b").path_bytes])
+    from kosearch.searching.ranking import file_state
+
+    with here.snapshot() as snapshot:
+        states = sorted((one.title, file_state(one, snapshot)) for one in snapshot.documents())
+    assert states == [("a v0", "elsewhere"), ("a v1", "gone"), ("b v0", "elsewhere")]
+
+
+# Secrets.
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        f"postgresql://me:{PASSWORD}@localhost/db",
+        f"postgres://me:{PASSWORD}/x@localhost/db",
+        f"postgresql://localhost/db?password={PASSWORD}",
+        f"postgresql://localhost/db?pass%77ord={PASSWORD}",
+        f"postgresql://localhost/db?sslpassword={PASSWORD}",
+    ],
+)
+@pytest.mark.parametrize("way", ["option", "environment", "settings"])
+def test_a_password_in_a_url_is_refused_and_shown_nowhere(
+    secret: str, way: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    if way == "environment":
+        monkeypatch.setenv("KOSEARCH_INDEX", secret)
+    elif way == "settings":
+        config = tmp_path / "config.toml"
+        config.write_text(f"index = {json.dumps(secret)}\n", encoding="utf-8")
+        monkeypatch.setenv("KOSEARCH_CONFIG", str(config))
+    code, out, err = said(["status", *(["--index", secret] if way == "option" else [])], capsys)
+    assert (code, out) == (2, "")
+    assert err.startswith("kosearch: there is a password in the URL of the index")
+    assert PASSWORD not in err
+    assert "PGPASSFILE" in err
+
+
+@pytest.mark.parametrize(
+    "wrong", ["postgresql://h/a/b", "postgresql://h:x/", "postgresql://h/db?index=A", "postgresql://a b/"]
+)
+def test_a_url_that_makes_no_sense(wrong: str) -> None:
+    with pytest.raises(UsageError):
+        database(wrong)
+
+
+def test_passwords_come_from_libpqs_own_places_and_stay_there(
+    postgres: TestServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = f"test_{next(NUMBERS)}"
+    store_of(database(postgres.url(name)), "a")
+    postgres.sql(
+        f"CREATE ROLE secret LOGIN PASSWORD '{PASSWORD}'; GRANT USAGE ON SCHEMA kosearch_{name} TO secret;"
+        f" GRANT SELECT ON ALL TABLES IN SCHEMA kosearch_{name} TO secret"
+    )
+    rules = postgres.data / "pg_hba.conf"
+    trusting = rules.read_text()
+    rules.write_text(f"local all secret scram-sha-256\n{trusting}")
+    postgres.sql("SELECT pg_reload_conf()")
+    url = postgres.url(name, user="secret")
+    places: list[Callable[[str], None]] = [
+        lambda password: monkeypatch.setenv("PGPASSWORD", password),
+        lambda password: in_file(monkeypatch, tmp_path / "pgpass", f"*:*:*:secret:{password}\n"),
+    ]
+    try:
+        for set_password in places:
+            set_password("wrong-" + PASSWORD)
+            code, out, err = said(["status", "--index", url], capsys)
+            assert (code, out, len(err.splitlines())) == (4, "", 2)
+            assert PASSWORD not in err
+            set_password(PASSWORD)
+            code, out, err = said(["status", "--index", url], capsys)
+            assert code == 0
+            assert PASSWORD not in out + err
+            code, _, err = said(["repair", "--index", url], capsys)  # a reader changes nothing
+            assert (code, PASSWORD in err, "denied" in err) == (4, False, True)
+            monkeypatch.delenv("PGPASSWORD", raising=False)
+    finally:
+        rules.write_text(trusting)
+        postgres.sql("SELECT pg_reload_conf()")
+    assert PASSWORD not in (postgres.folder / "log").read_text()
+
+
+def in_file(monkeypatch: pytest.MonkeyPatch, file: Path, text: str) -> None:
+    file.write_text(text, encoding="utf-8")
+    file.chmod(0o600)
+    monkeypatch.setenv("PGPASSFILE", str(file))
+
+
+# The server.
+
+
+def test_what_is_wrong_with_the_server_is_one_line(postgres: TestServer, capsys: pytest.CaptureFixture[str]) -> None:
+    postgres.sql("CREATE ROLE nobody_much LOGIN")
+    postgres.sql("CREATE DATABASE bare")
+    wrong = {
+        "postgresql://localhost:1/db?index=a": "does not answer",
+        postgres.url(database="missing"): "does not exist",
+        postgres.url(user="missing"): "does not exist",
+        postgres.url(database="bare", index="none"): "there is no index",
+    }
+    for url, what in wrong.items():
+        code, out, err = said(["status", "--index", url], capsys)
+        assert (code, out) == (4, "")
+        assert what in err
+        assert len(err.splitlines()) == 2
+    with pytest.raises(IndexStateError, match="permission denied"):
+        PostgresStore.create(database(postgres.url(database="bare", user="nobody_much")), IDENTITY)
+
+
+def test_old_versions_are_refused(place: Database, monkeypatch: pytest.MonkeyPatch, postgres: TestServer) -> None:
+    store_of(place).close()
+    monkeypatch.setattr(connections, "OLDEST_SERVER", 99)
+    with pytest.raises(IndexMismatch, match="PostgreSQL 18"):
+        PostgresStore(place)
+    monkeypatch.setattr(connections, "OLDEST_SERVER", 14)
+    monkeypatch.setattr(connections, "OLDEST_VECTOR", (9, 0))
+    with pytest.raises(IndexMismatch, match=r"pgvector 0\.8"):
+        PostgresStore(place)
+    monkeypatch.undo()
+    postgres.sql(f"UPDATE {place.schema}.meta SET value = '99' WHERE key = 'format'")
+    with pytest.raises(IndexMismatch, match="format 99"):
+        PostgresStore(place)
+
+
+def test_too_many_connections_and_a_server_that_is_read_only(place: Database, postgres: TestServer) -> None:
+    store = store_of(place, "a")
+    postgres.sql("CREATE ROLE crowd LOGIN SUPERUSER CONNECTION LIMIT 0; ALTER ROLE crowd NOSUPERUSER")
+    with pytest.raises(ResourcesError):
+        PostgresStore(database(place.url.replace("//postgres@", "//crowd@") + f"&index={place.index}"))
+    postgres.sql("ALTER DATABASE postgres SET default_transaction_read_only = on")
+    postgres.sql("SET transaction_read_only = off; ALTER DATABASE postgres RESET default_transaction_read_only")
+    assert store.check() == []
+
+
+@pytest.mark.skipif(shutil.which("pgbouncer", path="/usr/sbin:/usr/bin") is None, reason="pgbouncer is not installed")
+def test_through_pgbouncer_in_transaction_mode(place: Database, postgres: TestServer) -> None:
+    """Each transaction may be another backend's: nothing may be left in a session."""
+    settings = postgres.folder / "pgbouncer.ini"
+    settings.write_text(
+        f"[databases]\npostgres = host={postgres.folder} port=5432 user=postgres\n[pgbouncer]\nlisten_port = 6543\nlisten_addr =\n"
+        f"unix_socket_dir = {postgres.folder}\nauth_type = any\npool_mode = transaction\ndefault_pool_size = 2\n"
+        f"logfile = {postgres.folder / 'pgbouncer.log'}\n"
+    )
+    bouncer = subprocess.Popen(
+        [shutil.which("pgbouncer", path="/usr/sbin:/usr/bin") or "", "-q", settings],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd="/",
+        **postgres._as,
+    )
+    try:
+        ends = time.monotonic() + 20
+        while not (postgres.folder / ".s.PGSQL.6543").exists():
+            assert time.monotonic() < ends
+            time.sleep(0.05)
+        pooled = database(place.url.replace("postgres@/", "postgres@:6543/") + f"&index={place.index}")
+        store = store_of(pooled, "abc")
+        others = [PostgresStore(pooled) for _ in range(3)]
+        found = [answers(one)["dense"] for one in (store, *others)]  # type: ignore[arg-type]
+        assert found.count(found[0]) == 4
+        assert store.check() == []
+        for one in (store, *others):
+            one.close()
+    finally:
+        bouncer.terminate()
+        bouncer.wait(10)
+
+
+# Several at once, and what is killed.
+
+
+def test_writers_and_readers_at_once(place: Database) -> None:
+    """Two write the same files over and over while others ask: nobody sees half of anything, and no count is off."""
+    store_of(place, "abcd").close()
+    ends = time.monotonic() + 4
+    wrong: list[str] = []
+
+    def write(seed: int) -> None:
+        chance, store = random.Random(seed), PostgresStore(place)
+        with store.writer() as writer:
+            while time.monotonic() < ends:
+                with writer.transaction():
+                    for name in chance.sample("abcd", 3):
+                        put(writer, name, chance.randrange(3))
+        store.close()
+
+    def read() -> None:
+        store = PostgresStore(place)
+        while time.monotonic() < ends:
+            with store.snapshot() as snapshot:
+                ids = snapshot.dense(QUERY, 100)[0]
+                counts = snapshot.statistics({"heading": ["제목"]})
+                documents = list(snapshot.documents())
+                if not (
+                    len(ids) == snapshot.passages == counts.passages == counts.frequencies["heading"]["제목"] == 16
+                ):
+                    wrong.append(f"{len(ids)} passages, {counts}")
+                if [one.title[0] for one in sorted(documents, key=lambda one: one.title)] != list("abcd"):
+                    wrong.append(str(documents))
+                if len(snapshot.lexical({"heading": {"제목": 1}}, 100)) != 16:
+                    wrong.append("lexical")
+        store.close()
+
+    failed: list[BaseException] = []
+
+    def kept(work: Callable[[], None]) -> None:
+        try:
+            work()
+        except BaseException as error:  # noqa: BLE001 - it is raised below
+            failed.append(error)
+
+    threads = [threading.Thread(target=kept, args=(lambda seed=seed: write(seed),)) for seed in range(2)]
+    threads += [threading.Thread(target=kept, args=(read,)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert (failed, wrong) == ([], [])
+    store = PostgresStore(place)
+    assert store.check() == []
+    store.close()
+
+
+WRITING = """
+import random, sys
+from index_making import put
+from kosearch.config import database
+from kosearch.index.postgres import PostgresStore
+chance, store = random.Random(int(sys.argv[2])), PostgresStore(database(sys.argv[1]))
+print("writing", flush=True)
+with store.writer() as writer:
+    while True:
+        with writer.transaction():
+            for name in chance.sample("abcdefgh", 3):
+                put(writer, name, chance.randrange(4), passages=6)
+"""
+
+
+def kill_and_look(server: TestServer, place: Database, number: int) -> None:
+    """Kill the writer, its backend or the server amid its work; documents are whole, and counts exact."""
+    url = f"{place.url}&index={place.index}"
+    chance = random.Random(number)
+    writer = subprocess.Popen(
+        [sys.executable, "-c", WRITING, url, str(number)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        cwd=Path(__file__).parent,
+    )
+    try:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "writing\n"
+        time.sleep(chance.uniform(0.02, 0.3))
+        victim = ("client", "backend", "server")[number % 3]
+        if victim == "client":
+            writer.kill()
+        elif victim == "backend":
+            for backend in server.backends():
+                if chance.random() < 0.5:
+                    server.sql(f"SELECT pg_terminate_backend({backend})")
+                else:
+                    os.kill(backend, signal.SIGKILL)
+        else:
+            server.end(signal.SIGQUIT)
+            server.start()
+        time.sleep(0.3)
+        if victim != "client":
+            assert writer.poll() is None  # it waits, and goes on
+    finally:
+        writer.kill()
+        writer.wait(10)
+        if writer.stdout:
+            writer.stdout.close()
+    ends = time.monotonic() + 30
+    while True:
+        try:
+            store = PostgresStore(place)
+            found = store.check()
+            with store.snapshot() as snapshot:
+                documents = sorted(one.path for one in snapshot.documents())
+            break
+        except KosearchError:  # it recovers
+            assert time.monotonic() < ends
+            time.sleep(0.1)
+    store.close()
+    assert found == []
+    assert len(documents) == len(set(documents)) <= 8
+
+
+def test_whatever_is_killed_documents_are_whole_and_counts_exact() -> None:
+    with running() as server:
+        place = database(server.url("killed"))
+        store_of(place, "abcdefgh").close()
+        for number in range(10):
+            kill_and_look(server, place, number)
+
+
+@pytest.mark.crash
+@pytest.mark.timeout(3600)
+def test_a_hundred_kills_of_each() -> None:
+    with running() as server:
+        place = database(server.url("killed"))
+        store_of(place, "abcdefgh").close()
+        for number in range(10, 310):
+            kill_and_look(server, place, number)
+
+
+def test_a_server_that_comes_back_is_asked_again() -> None:
+    with running() as server:
+        store = store_of(database(server.url("restarted")), "a")
+        expected = answers(store)  # type: ignore[arg-type]
+        server.end()
+        with pytest.raises(IndexStateError, match="does not answer"):
+            store.status()
+        server.start()
+        assert answers(store) == expected  # type: ignore[arg-type]
+        server.end(signal.SIGQUIT)
+        server.start()
+        with store.writer() as writer:  # nothing of the connections that were kept is of use
+            put(writer, "b")
+        assert store.status().documents == 2
+        store.close()
+
+
+def test_psycopg_is_imported_only_for_a_url() -> None:
+    script = "import sys; from kosearch.cli import main; main(['status']); print('psycopg' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
