@@ -39,7 +39,7 @@ complete -c kosearch -n '__fish_seen_subcommand_from index' -F
 complete -c kosearch -n '__fish_seen_subcommand_from index' -l include -x -d 'Only files that match, in this run and later ones'
 complete -c kosearch -n '__fish_seen_subcommand_from index' -l exclude -x -d 'No files that match, in this run and later ones'
 complete -c kosearch -n '__fish_seen_subcommand_from index' -l archives -d 'Read the documents in archives too (.zip, .tar, .gz, …)'
-complete -c kosearch -n '__fish_seen_subcommand_from index' -s i -l index -x -a '(__kosearch_names index; __fish_complete_directories)' -d 'Which index: a name, or a folder'
+complete -c kosearch -n '__fish_seen_subcommand_from index' -s i -l index -x -a '(__kosearch_names index; __fish_complete_directories)' -d 'Which index: a name, a folder or a server\'s URL'
 complete -c kosearch -n '__fish_seen_subcommand_from index' -l here -d 'Index this folder into .kosearch in it: both move, and are found, together'
 complete -c kosearch -n '__fish_seen_subcommand_from index' -l retry -d 'Try again what could not be read'
 complete -c kosearch -n '__fish_seen_subcommand_from index' -l reread -d 'Read every file again, changed or not'
@@ -86,7 +86,7 @@ complete -c kosearch -n '__fish_seen_subcommand_from query' -s 0 -d 'End file na
 complete -c kosearch -n '__fish_seen_subcommand_from query' -l batch -r -F -d 'Ask every line of FILE; the model loads once'
 complete -c kosearch -n '__fish_seen_subcommand_from query' -l refresh -x -d 'Index what changed before, if it takes at most so long; 0: never'
 complete -c kosearch -n '__fish_seen_subcommand_from query' -l log -d 'Keep which hits `kosearch open` opens, for `kosearch train`'
-complete -c kosearch -n '__fish_seen_subcommand_from query' -s i -l index -x -a '(__kosearch_names index; __fish_complete_directories)' -d 'Which index: a name, or a folder; several are asked as one'
+complete -c kosearch -n '__fish_seen_subcommand_from query' -s i -l index -x -a '(__kosearch_names index; __fish_complete_directories)' -d 'Which index: a name, a folder or a server\'s URL; several are asked as one'
 complete -c kosearch -n '__fish_seen_subcommand_from query' -l all -d 'Ask all of your indexes as one'
 complete -c kosearch -n '__fish_seen_subcommand_from query' -l device -x -a 'auto cpu cuda mps' -d 'Where to embed; on several GPUs: cuda:0,cuda:1'
 complete -c kosearch -n '__fish_seen_subcommand_from query' -l no-resident -d 'Answer in this process, and start no warm one'
@@ -94,7 +94,7 @@ complete -c kosearch -n '__fish_seen_subcommand_from query' -s q -l quiet -d 'Pr
 complete -c kosearch -n '__fish_seen_subcommand_from query' -s h -l help -d 'Show this message and exit'
 
 complete -c kosearch -n '__fish_seen_subcommand_from show' -s C -l context -x -d 'Lines before and after'
-complete -c kosearch -n '__fish_seen_subcommand_from show' -s i -l index -x -a '(__kosearch_names index; __fish_complete_directories)' -d 'Which index: a name, or a folder'
+complete -c kosearch -n '__fish_seen_subcommand_from show' -s i -l index -x -a '(__kosearch_names index; __fish_complete_directories)' -d 'Which index: a name, a folder or a server\'s URL'
 complete -c kosearch -n '__fish_seen_subcommand_from show' -l json -d 'Print one JSON object'
 complete -c kosearch -n '__fish_seen_subcommand_from show' -s h -l help -d 'Show this message and exit'
 
@@ -102,17 +102,17 @@ complete -c kosearch -n '__fish_seen_subcommand_from open' -l print -d 'Print th
 complete -c kosearch -n '__fish_seen_subcommand_from open' -s q -l quiet -d 'Print no progress and no notes'
 complete -c kosearch -n '__fish_seen_subcommand_from open' -s h -l help -d 'Show this message and exit'
 
-complete -c kosearch -n '__fish_seen_subcommand_from pick' -s i -l index -x -a '(__kosearch_names index; __fish_complete_directories)' -d 'Which index: a name, or a folder'
+complete -c kosearch -n '__fish_seen_subcommand_from pick' -s i -l index -x -a '(__kosearch_names index; __fish_complete_directories)' -d 'Which index: a name, a folder or a server\'s URL'
 complete -c kosearch -n '__fish_seen_subcommand_from pick' -l device -x -a 'auto cpu cuda mps' -d 'Where to embed; on several GPUs: cuda:0,cuda:1'
 complete -c kosearch -n '__fish_seen_subcommand_from pick' -s h -l help -d 'Show this message and exit'
 
 complete -c kosearch -n '__fish_seen_subcommand_from status' -l problems -d 'List every file that is not searchable, with the reason'
-complete -c kosearch -n '__fish_seen_subcommand_from status' -s i -l index -x -a '(__kosearch_names index; __fish_complete_directories)' -d 'Which index: a name, or a folder'
+complete -c kosearch -n '__fish_seen_subcommand_from status' -s i -l index -x -a '(__kosearch_names index; __fish_complete_directories)' -d 'Which index: a name, a folder or a server\'s URL'
 complete -c kosearch -n '__fish_seen_subcommand_from status' -l json -d 'Print one JSON object'
 complete -c kosearch -n '__fish_seen_subcommand_from status' -s h -l help -d 'Show this message and exit'
 
 complete -c kosearch -n '__fish_seen_subcommand_from remove' -F
-complete -c kosearch -n '__fish_seen_subcommand_from remove' -s i -l index -x -a '(__kosearch_names index; __fish_complete_directories)' -d 'Which index: a name, or a folder'
+complete -c kosearch -n '__fish_seen_subcommand_from remove' -s i -l index -x -a '(__kosearch_names index; __fish_complete_directories)' -d 'Which index: a name, a folder or a server\'s URL'
 complete -c kosearch -n '__fish_seen_subcommand_from remove' -l wait -d 'Wait for another writer instead of ending'
 complete -c kosearch -n '__fish_seen_subcommand_from remove' -s q -l quiet -d 'Print no progress and no notes'
 complete -c kosearch -n '__fish_seen_subcommand_from remove' -s h -l help -d 'Show this message and exit'
@@ -135,7 +135,7 @@ complete -c kosearch -n '__fish_seen_subcommand_from similar' -l json -d 'Print 
 complete -c kosearch -n '__fish_seen_subcommand_from similar' -l jsonl -d 'Print one JSON object a hit, one a line'
 complete -c kosearch -n '__fish_seen_subcommand_from similar' -l paths -d 'Print each hit\'s file name, once'
 complete -c kosearch -n '__fish_seen_subcommand_from similar' -s 0 -d 'End file names with NUL, for xargs -0'
-complete -c kosearch -n '__fish_seen_subcommand_from similar' -s i -l index -x -a '(__kosearch_names index; __fish_complete_directories)' -d 'Which index: a name, or a folder'
+complete -c kosearch -n '__fish_seen_subcommand_from similar' -s i -l index -x -a '(__kosearch_names index; __fish_complete_directories)' -d 'Which index: a name, a folder or a server\'s URL'
 complete -c kosearch -n '__fish_seen_subcommand_from similar' -l device -x -a 'auto cpu cuda mps' -d 'Where to embed; on several GPUs: cuda:0,cuda:1'
 complete -c kosearch -n '__fish_seen_subcommand_from similar' -l no-resident -d 'Answer in this process, and start no warm one'
 complete -c kosearch -n '__fish_seen_subcommand_from similar' -s q -l quiet -d 'Print no progress and no notes'
@@ -149,7 +149,7 @@ complete -c kosearch -n '__fish_seen_subcommand_from duplicates' -l json -d 'Pri
 complete -c kosearch -n '__fish_seen_subcommand_from duplicates' -l jsonl -d 'Print one JSON object a group, one a line'
 complete -c kosearch -n '__fish_seen_subcommand_from duplicates' -l paths -d 'Print the file names of exact copies: all but the newest of each group'
 complete -c kosearch -n '__fish_seen_subcommand_from duplicates' -s 0 -d 'End file names with NUL, for xargs -0'
-complete -c kosearch -n '__fish_seen_subcommand_from duplicates' -s i -l index -x -a '(__kosearch_names index; __fish_complete_directories)' -d 'Which index: a name, or a folder'
+complete -c kosearch -n '__fish_seen_subcommand_from duplicates' -s i -l index -x -a '(__kosearch_names index; __fish_complete_directories)' -d 'Which index: a name, a folder or a server\'s URL'
 complete -c kosearch -n '__fish_seen_subcommand_from duplicates' -s q -l quiet -d 'Print no progress and no notes'
 complete -c kosearch -n '__fish_seen_subcommand_from duplicates' -s h -l help -d 'Show this message and exit'
 
@@ -158,7 +158,7 @@ complete -c kosearch -n '__fish_seen_subcommand_from topics' -l depth -x -d 'How
 complete -c kosearch -n '__fish_seen_subcommand_from topics' -l path -x -d 'Only documents whose path matches'
 complete -c kosearch -n '__fish_seen_subcommand_from topics' -l map -r -F -d 'Draw a map, as .svg or .html'
 complete -c kosearch -n '__fish_seen_subcommand_from topics' -l json -d 'Print one JSON object'
-complete -c kosearch -n '__fish_seen_subcommand_from topics' -s i -l index -x -a '(__kosearch_names index; __fish_complete_directories)' -d 'Which index: a name, or a folder'
+complete -c kosearch -n '__fish_seen_subcommand_from topics' -s i -l index -x -a '(__kosearch_names index; __fish_complete_directories)' -d 'Which index: a name, a folder or a server\'s URL'
 complete -c kosearch -n '__fish_seen_subcommand_from topics' -s q -l quiet -d 'Print no progress and no notes'
 complete -c kosearch -n '__fish_seen_subcommand_from topics' -s h -l help -d 'Show this message and exit'
 
@@ -166,7 +166,7 @@ complete -c kosearch -n '__fish_seen_subcommand_from vectors' -l npy -r -F -d 'W
 complete -c kosearch -n '__fish_seen_subcommand_from vectors' -l parquet -r -F -d 'Write places, texts and vectors as Parquet'
 complete -c kosearch -n '__fish_seen_subcommand_from vectors' -l jsonl -d 'Print one JSON object a passage, one a line'
 complete -c kosearch -n '__fish_seen_subcommand_from vectors' -l path -x -d 'Only documents whose path matches'
-complete -c kosearch -n '__fish_seen_subcommand_from vectors' -s i -l index -x -a '(__kosearch_names index; __fish_complete_directories)' -d 'Which index: a name, or a folder'
+complete -c kosearch -n '__fish_seen_subcommand_from vectors' -s i -l index -x -a '(__kosearch_names index; __fish_complete_directories)' -d 'Which index: a name, a folder or a server\'s URL'
 complete -c kosearch -n '__fish_seen_subcommand_from vectors' -s q -l quiet -d 'Print no progress and no notes'
 complete -c kosearch -n '__fish_seen_subcommand_from vectors' -s h -l help -d 'Show this message and exit'
 
@@ -195,7 +195,7 @@ complete -c kosearch -n '__fish_seen_subcommand_from eval' -s m -l model -x -a '
 complete -c kosearch -n '__fish_seen_subcommand_from eval' -l endpoint -x -d 'Where a model such as openai:NAME answers'
 complete -c kosearch -n '__fish_seen_subcommand_from eval' -l device -x -a 'auto cpu cuda mps' -d 'Where to embed; on several GPUs: cuda:0,cuda:1'
 complete -c kosearch -n '__fish_seen_subcommand_from eval' -l passage-tokens -x -d 'The most tokens of a passage'
-complete -c kosearch -n '__fish_seen_subcommand_from eval' -s i -l index -x -a '(__kosearch_names index; __fish_complete_directories)' -d 'Which index: a name, or a folder'
+complete -c kosearch -n '__fish_seen_subcommand_from eval' -s i -l index -x -a '(__kosearch_names index; __fish_complete_directories)' -d 'Which index: a name, a folder or a server\'s URL'
 complete -c kosearch -n '__fish_seen_subcommand_from eval' -l json -d 'Print one JSON object'
 complete -c kosearch -n '__fish_seen_subcommand_from eval' -s q -l quiet -d 'Print no progress and no notes'
 complete -c kosearch -n '__fish_seen_subcommand_from eval' -s h -l help -d 'Show this message and exit'
@@ -207,7 +207,7 @@ complete -c kosearch -n '__fish_seen_subcommand_from train' -l layers -x -d 'Lea
 complete -c kosearch -n '__fish_seen_subcommand_from train' -l recipe -x -d 'Learn all layers, as the model was from which kosearch grew: hours on a GPU'
 complete -c kosearch -n '__fish_seen_subcommand_from train' -l dry-run -d 'Say what the recipe would take here, and learn nothing'
 complete -c kosearch -n '__fish_seen_subcommand_from train' -l seed -x -d 'For folds, batches and intervals'
-complete -c kosearch -n '__fish_seen_subcommand_from train' -s i -l index -x -a '(__kosearch_names index; __fish_complete_directories)' -d 'Which index: a name, or a folder'
+complete -c kosearch -n '__fish_seen_subcommand_from train' -s i -l index -x -a '(__kosearch_names index; __fish_complete_directories)' -d 'Which index: a name, a folder or a server\'s URL'
 complete -c kosearch -n '__fish_seen_subcommand_from train' -l device -x -a 'auto cpu cuda mps' -d 'Where to embed; on several GPUs: cuda:0,cuda:1'
 complete -c kosearch -n '__fish_seen_subcommand_from train' -l json -d 'Print one JSON object'
 complete -c kosearch -n '__fish_seen_subcommand_from train' -s q -l quiet -d 'Print no progress and no notes'
@@ -215,7 +215,7 @@ complete -c kosearch -n '__fish_seen_subcommand_from train' -s h -l help -d 'Sho
 
 complete -c kosearch -n '__fish_seen_subcommand_from questions' -l sample -x -d 'How many passages'
 complete -c kosearch -n '__fish_seen_subcommand_from questions' -l seed -x -d 'Which ones'
-complete -c kosearch -n '__fish_seen_subcommand_from questions' -s i -l index -x -a '(__kosearch_names index; __fish_complete_directories)' -d 'Which index: a name, or a folder'
+complete -c kosearch -n '__fish_seen_subcommand_from questions' -s i -l index -x -a '(__kosearch_names index; __fish_complete_directories)' -d 'Which index: a name, a folder or a server\'s URL'
 complete -c kosearch -n '__fish_seen_subcommand_from questions' -s q -l quiet -d 'Print no progress and no notes'
 complete -c kosearch -n '__fish_seen_subcommand_from questions' -s h -l help -d 'Show this message and exit'
 
@@ -225,28 +225,28 @@ complete -c kosearch -n '__fish_seen_subcommand_from serve' -l status -d 'List t
 complete -c kosearch -n '__fish_seen_subcommand_from serve' -l watch -d 'Keep the index up to date while files change; ends only when told to'
 complete -c kosearch -n '__fish_seen_subcommand_from serve' -l install -d 'Have the system start one that watches when you log in'
 complete -c kosearch -n '__fish_seen_subcommand_from serve' -l idle -x -d 'End after so long without a question'
-complete -c kosearch -n '__fish_seen_subcommand_from serve' -s i -l index -x -a '(__kosearch_names index; __fish_complete_directories)' -d 'Which index: a name, or a folder'
+complete -c kosearch -n '__fish_seen_subcommand_from serve' -s i -l index -x -a '(__kosearch_names index; __fish_complete_directories)' -d 'Which index: a name, a folder or a server\'s URL'
 complete -c kosearch -n '__fish_seen_subcommand_from serve' -l device -x -a 'auto cpu cuda mps' -d 'Where to embed; on several GPUs: cuda:0,cuda:1'
 complete -c kosearch -n '__fish_seen_subcommand_from serve' -l json -d 'Print one JSON object'
 complete -c kosearch -n '__fish_seen_subcommand_from serve' -s q -l quiet -d 'Print no progress and no notes'
 complete -c kosearch -n '__fish_seen_subcommand_from serve' -s h -l help -d 'Show this message and exit'
 
-complete -c kosearch -n '__fish_seen_subcommand_from ui' -s i -l index -x -a '(__kosearch_names index; __fish_complete_directories)' -d 'Which index: a name, or a folder; several are asked as one'
+complete -c kosearch -n '__fish_seen_subcommand_from ui' -s i -l index -x -a '(__kosearch_names index; __fish_complete_directories)' -d 'Which index: a name, a folder or a server\'s URL; several are asked as one'
 complete -c kosearch -n '__fish_seen_subcommand_from ui' -l all -d 'Show all of your indexes as one'
 complete -c kosearch -n '__fish_seen_subcommand_from ui' -l port -x -d 'The port on this machine\'s loopback; 0: a free one'
 complete -c kosearch -n '__fish_seen_subcommand_from ui' -l no-browser -d 'Print the address, open nothing'
 complete -c kosearch -n '__fish_seen_subcommand_from ui' -l device -x -a 'auto cpu cuda mps' -d 'Where to embed; on several GPUs: cuda:0,cuda:1'
 complete -c kosearch -n '__fish_seen_subcommand_from ui' -s h -l help -d 'Show this message and exit'
 
-complete -c kosearch -n '__fish_seen_subcommand_from mcp' -s i -l index -x -a '(__kosearch_names index; __fish_complete_directories)' -d 'Which index: a name, or a folder'
+complete -c kosearch -n '__fish_seen_subcommand_from mcp' -s i -l index -x -a '(__kosearch_names index; __fish_complete_directories)' -d 'Which index: a name, a folder or a server\'s URL'
 complete -c kosearch -n '__fish_seen_subcommand_from mcp' -l device -x -a 'auto cpu cuda mps' -d 'Where to embed; on several GPUs: cuda:0,cuda:1'
 complete -c kosearch -n '__fish_seen_subcommand_from mcp' -s h -l help -d 'Show this message and exit'
 
-complete -c kosearch -n '__fish_seen_subcommand_from check' -s i -l index -x -a '(__kosearch_names index; __fish_complete_directories)' -d 'Which index: a name, or a folder'
+complete -c kosearch -n '__fish_seen_subcommand_from check' -s i -l index -x -a '(__kosearch_names index; __fish_complete_directories)' -d 'Which index: a name, a folder or a server\'s URL'
 complete -c kosearch -n '__fish_seen_subcommand_from check' -s q -l quiet -d 'Print no progress and no notes'
 complete -c kosearch -n '__fish_seen_subcommand_from check' -s h -l help -d 'Show this message and exit'
 
-complete -c kosearch -n '__fish_seen_subcommand_from repair' -s i -l index -x -a '(__kosearch_names index; __fish_complete_directories)' -d 'Which index: a name, or a folder'
+complete -c kosearch -n '__fish_seen_subcommand_from repair' -s i -l index -x -a '(__kosearch_names index; __fish_complete_directories)' -d 'Which index: a name, a folder or a server\'s URL'
 complete -c kosearch -n '__fish_seen_subcommand_from repair' -l wait -d 'Wait for another writer instead of ending'
 complete -c kosearch -n '__fish_seen_subcommand_from repair' -s q -l quiet -d 'Print no progress and no notes'
 complete -c kosearch -n '__fish_seen_subcommand_from repair' -s h -l help -d 'Show this message and exit'
@@ -265,12 +265,12 @@ complete -c kosearch -n '__fish_seen_subcommand_from indexes' -l json -d 'Print 
 complete -c kosearch -n '__fish_seen_subcommand_from indexes' -s h -l help -d 'Show this message and exit'
 
 complete -c kosearch -n '__fish_seen_subcommand_from indexes; and __fish_seen_subcommand_from backup' -F
-complete -c kosearch -n '__fish_seen_subcommand_from indexes; and __fish_seen_subcommand_from backup' -s i -l index -x -a '(__kosearch_names index; __fish_complete_directories)' -d 'Which index: a name, or a folder'
+complete -c kosearch -n '__fish_seen_subcommand_from indexes; and __fish_seen_subcommand_from backup' -s i -l index -x -a '(__kosearch_names index; __fish_complete_directories)' -d 'Which index: a name, a folder or a server\'s URL'
 complete -c kosearch -n '__fish_seen_subcommand_from indexes; and __fish_seen_subcommand_from backup' -s q -l quiet -d 'Print no progress and no notes'
 complete -c kosearch -n '__fish_seen_subcommand_from indexes; and __fish_seen_subcommand_from backup' -s h -l help -d 'Show this message and exit'
 
 complete -c kosearch -n '__fish_seen_subcommand_from indexes; and __fish_seen_subcommand_from restore' -F
-complete -c kosearch -n '__fish_seen_subcommand_from indexes; and __fish_seen_subcommand_from restore' -s i -l index -x -a '(__kosearch_names index; __fish_complete_directories)' -d 'Which index: a name, or a folder'
+complete -c kosearch -n '__fish_seen_subcommand_from indexes; and __fish_seen_subcommand_from restore' -s i -l index -x -a '(__kosearch_names index; __fish_complete_directories)' -d 'Which index: a name, a folder or a server\'s URL'
 complete -c kosearch -n '__fish_seen_subcommand_from indexes; and __fish_seen_subcommand_from restore' -s q -l quiet -d 'Print no progress and no notes'
 complete -c kosearch -n '__fish_seen_subcommand_from indexes; and __fish_seen_subcommand_from restore' -s h -l help -d 'Show this message and exit'
 
@@ -288,7 +288,7 @@ complete -c kosearch -n '__fish_seen_subcommand_from indexes; and __fish_seen_su
 complete -c kosearch -n '__fish_seen_subcommand_from indexes; and __fish_seen_subcommand_from remove' -s h -l help -d 'Show this message and exit'
 
 complete -c kosearch -n '__fish_seen_subcommand_from indexes; and __fish_seen_subcommand_from move' -F
-complete -c kosearch -n '__fish_seen_subcommand_from indexes; and __fish_seen_subcommand_from move' -s i -l index -x -a '(__kosearch_names index; __fish_complete_directories)' -d 'Which index: a name, or a folder'
+complete -c kosearch -n '__fish_seen_subcommand_from indexes; and __fish_seen_subcommand_from move' -s i -l index -x -a '(__kosearch_names index; __fish_complete_directories)' -d 'Which index: a name, a folder or a server\'s URL'
 complete -c kosearch -n '__fish_seen_subcommand_from indexes; and __fish_seen_subcommand_from move' -l wait -d 'Wait for another writer instead of ending'
 complete -c kosearch -n '__fish_seen_subcommand_from indexes; and __fish_seen_subcommand_from move' -s q -l quiet -d 'Print no progress and no notes'
 complete -c kosearch -n '__fish_seen_subcommand_from indexes; and __fish_seen_subcommand_from move' -s h -l help -d 'Show this message and exit'

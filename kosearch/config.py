@@ -185,7 +185,7 @@ def index_directory(name: str, settings: Settings) -> Path:
     a directory nor fit to be a name.
     """
     if is_database(name):
-        raise UsageError("that is for an index in a folder", "name one: --index NAME")
+        raise UsageError("that is for an index in a folder, and a server keeps this one", "name another: --index NAME")
     path = Path(os.path.expanduser(name))
     is_path = any(separator in name for separator in (os.sep, os.altsep) if separator)
     if "\0" not in name and (is_path or (name.startswith(".") and path.is_dir())):

@@ -164,11 +164,7 @@ class Opened:
     @property
     def directory(self) -> Path:
         """The folder that the index lies in. Raises UsageError where a server keeps it."""
-        if not isinstance(self.place, Path):
-            raise UsageError(
-                f"that is for an index in a folder, and a server keeps {self.place}", "name another one: --index NAME"
-            )
-        return self.place
+        return self.place if isinstance(self.place, Path) else index_directory(self.settings.index, self.settings)
 
     @property
     def exists(self) -> bool:

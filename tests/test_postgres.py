@@ -9,6 +9,7 @@ import itertools
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -167,9 +168,9 @@ def test_real_questions_have_the_answers_of_a_folder(tmp_path: Path, postgres: T
     parts = [kosearch.open(postgres.url(f"parity_{next(NUMBERS)}"), passage_tokens=128) for _ in range(3)]
     for index in (folder, server):
         index.index(DOCS)
-    pages = sorted(DOCS.rglob("*.md"))
-    for place, part in enumerate(parts):
-        part.index(*pages[place::3])
+    for part, wanted in zip(parts, ("ko/", "/[a-m]*.md", "/[n-z]*"), strict=True):
+        part.index(DOCS, include=[wanted])
+    assert sum(part.status().documents for part in parts) == folder.status().documents
     assert 400 < server.status().passages == folder.status().passages
     assert server.check() == []
     several = kosearch.join(*parts)
@@ -246,6 +247,29 @@ def test_files_of_another_machine_are_elsewhere(postgres: TestServer, tmp_path: 
     with here.snapshot() as snapshot:
         states = sorted((one.title, file_state(one, snapshot)) for one in snapshot.documents())
     assert states == [("a v0", "elsewhere"), ("a v1", "gone"), ("b v0", "elsewhere")]
+
+
+def test_the_roles_of_the_page_may_what_they_are_for(postgres: TestServer, capsys: pytest.CaptureFixture[str]) -> None:
+    """The SQL of `kosearch docs server`, as it stands there."""
+    found = re.search(r"```sql\n(.*?)```", (DOCS / "server.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert found is not None
+    store_of(database(postgres.url("handbook")), "a").close()
+    postgres.sql(
+        f"{found[1]} CREATE ROLE asks LOGIN IN ROLE kosearch_reader; CREATE ROLE writes LOGIN IN ROLE kosearch_writer"
+    )
+    writer = PostgresStore(database(postgres.url("handbook", user="writes")), b"w" * 32)
+    with writer.writer() as one:
+        one.add_root(b"/root")
+        put(one, "b")
+        put(one, "a", 1)
+        one.remove([source("b").path_bytes])
+    reader = PostgresStore(database(postgres.url("handbook", user="asks")), b"r" * 32)
+    assert answers(reader)["documents"] == answers(writer)["documents"]  # type: ignore[arg-type]
+    assert reader.check() == []
+    with reader.writer() as one, pytest.raises(IndexStateError, match="permission denied"):
+        put(one, "c")
+    with pytest.raises(IndexStateError, match="must be owner"):
+        PostgresStore.delete(writer.place)
 
 
 # Secrets.
@@ -380,7 +404,8 @@ def test_through_pgbouncer_in_transaction_mode(place: Database, postgres: TestSe
     """Each transaction may be another backend's: nothing may be left in a session."""
     settings = postgres.folder / "pgbouncer.ini"
     settings.write_text(
-        f"[databases]\npostgres = host={postgres.folder} port=5432 user=postgres\n[pgbouncer]\nlisten_port = 6543\nlisten_addr =\n"
+        f"[databases]\npostgres = host={postgres.folder} port=5432 user=postgres\n"
+        "[pgbouncer]\nlisten_port = 6543\nlisten_addr =\n"
         f"unix_socket_dir = {postgres.folder}\nauth_type = any\npool_mode = transaction\ndefault_pool_size = 2\n"
         f"logfile = {postgres.folder / 'pgbouncer.log'}\n"
     )

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from kosearch.cli.output import Caller, Output
-from kosearch.config import DEFAULT_INDEX, Settings, index_names, load, project_index
+from kosearch.config import DEFAULT_INDEX, Settings, index_directory, index_names, load, project_index
 
 
 def _index_names(incomplete: str) -> list[str]:
@@ -38,7 +38,7 @@ Index = Annotated[
         "--index",
         "-i",
         metavar="NAME_OR_DIR",
-        help="Which index: a name, or a folder.  [default: default; env: KOSEARCH_INDEX]",
+        help="Which index: a name, a folder or a server's URL.  [default: default; env: KOSEARCH_INDEX]",
         show_default=False,
         autocompletion=_index_names,
     ),
@@ -49,7 +49,8 @@ Indexes = Annotated[
         "--index",
         "-i",
         metavar="NAME_OR_DIR",
-        help="Which index: a name, or a folder; several are asked as one.  [default: default; env: KOSEARCH_INDEX]",
+        help="Which index: a name, a folder or a server's URL; several are asked as one.  "
+        "[default: default; env: KOSEARCH_INDEX]",
         show_default=False,
         autocompletion=_index_names,
     ),
@@ -147,6 +148,12 @@ def settings(environ: Mapping[str, str] = os.environ, cwd: str | None = None, **
         project = project_index(cwd or os.getcwd())
         return replace(found, index=project) if project else found
     return found
+
+
+def in_folder(settings: Settings) -> Settings:
+    """The same settings, of an index in a folder: not everything works with a server's. Raises UsageError."""
+    index_directory(settings.index, settings)
+    return settings
 
 
 def file_name(path: str, cwd: str = "") -> bytes:

@@ -372,6 +372,7 @@ def serve(
         return _status(settings, output, json=json)
     if stop:
         return _stop(settings, output)
+    options.in_folder(settings)
     if install:
         return _install(settings, output)
     return _detach(settings, output, watch=watch) if detach else _serve(settings, output, watch=watch)

@@ -43,7 +43,7 @@ def command(
     if any(find_spec(name) is None for name in _PACKAGES):
         raise UsageError("the page needs packages of its own", "pip install 'kosearch[ui]'")
     settings = options.settings(index=index[0] if index else None, device=device)
-    shown = _shown(settings, index or (), everywhere=everywhere)
+    shown = [options.in_folder(one) for one in _shown(settings, index or (), everywhere=everywhere)]
     from kosearch.ui import server
 
     listener = server.listen(port)
