@@ -162,14 +162,18 @@ def embedded(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.mark.usefixtures("embedded")
 def test_real_questions_have_the_answers_of_a_folder(tmp_path: Path, postgres: TestServer) -> None:
-    """These pages, some five hundred passages, by the bundled model: hits, their order and scores."""
-    folder = Index(kosearch.open(tmp_path / "folder", passage_tokens=128).settings)
+    """Pages of the manual, some five hundred passages, by the bundled model: hits, their order and scores."""
+    pages = tmp_path / "pages"
+    shutil.copytree(DOCS / "ko", pages / "ko")
+    for name in ("agents", "files", "models", "use"):
+        shutil.copy(DOCS / f"{name}.md", pages)
+    folder = kosearch.open(tmp_path / "folder", passage_tokens=128)
     server = kosearch.open(postgres.url(f"parity_{next(NUMBERS)}"), passage_tokens=128)
     parts = [kosearch.open(postgres.url(f"parity_{next(NUMBERS)}"), passage_tokens=128) for _ in range(3)]
     for index in (folder, server):
-        index.index(DOCS)
-    for part, wanted in zip(parts, ("ko/", "/[a-m]*.md", "/[n-z]*"), strict=True):
-        part.index(DOCS, include=[wanted])
+        index.index(pages)
+    for part, wanted in zip(parts, ("ko/", "/[a-f]*.md", "/[m-z]*.md"), strict=True):
+        part.index(pages, include=[wanted])
     assert sum(part.status().documents for part in parts) == folder.status().documents
     assert 400 < server.status().passages == folder.status().passages
     assert server.check() == []
@@ -218,9 +222,9 @@ def test_the_commands_work_on_it_or_say_that_they_do_not(url: str, capsys: pytes
     assert (Path(hit["path"]).name, hit["state"]) == ("휴가규정.md", "current")
     assert json.loads(run("status", "--json")[1])["documents"] == 8
     assert "이월" in run("show", hit["id"])[1]
-    assert run("check")[1:] == ("", "the index is whole\n") or run("check")[0] == 0
-    assert run("repair")[0] == run("index", "--quiet")[0] == run("duplicates")[0] == run("topics")[0] == 0
-    assert run("similar", hit["path"])[0] == 0
+    for command in (["check"], ["repair"], ["index", "--quiet"], ["topics"], ["similar", hit["path"]]):
+        assert run(*command)[0] == 0
+    assert run("duplicates")[0] == 1  # it looked, and there are none
     assert run("remove", str(CORPUS / "notes"))[0] == 0
     assert json.loads(run("status", "--json")[1])["documents"] < 8
     for refused in (["serve", "--watch"], ["serve"], ["serve", "--detach"], ["ui"], ["mcp"]):
