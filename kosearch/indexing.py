@@ -30,7 +30,7 @@ from kosearch.naming import display_path, lies_under
 from kosearch.ocr import Found, decoded, encoded
 from kosearch.processing import FAILURES, FilePool, Job, PictureFound, PictureJob, Processed, ProcessedDocument
 from kosearch.records import Changes, IndexProgress, IndexReport, Reason, Skipped, SourceFile
-from kosearch.sources import Unseen, WalkRules, find
+from kosearch.sources import WHOLE, Part, Unseen, WalkRules, find
 from kosearch.workers import Failure, Pool
 
 if TYPE_CHECKING:
@@ -173,13 +173,18 @@ class Run:
     thread gathers the next batch and commits the one before. Only the caller's thread speaks to the index.
     """
 
-    def __init__(self, writer: Writer, embed: Embed, ocr: str = "") -> None:
-        """`ocr` is what reads pictures; without, those that were read stay as they are."""
+    def __init__(self, writer: Writer, embed: Embed, ocr: str = "", part: Part = WHOLE) -> None:
+        """`ocr` is what reads pictures; without, those that were read stay as they are.
+
+        Files that are not of `part` are left to others.
+        """
         self._ocr = ocr
         self._writer = writer
         self._embed = embed
         self._counts = _Counts()
-        self._known: Mapping[bytes, FileState] = writer.files()
+        self._part = part
+        known = writer.files()
+        self._known: Mapping[bytes, FileState] = {path: one for path, one in known.items() if path in part}
         self._missing = set(self._known)
         """Files that were known before and have not been met."""
         self._refused: list[Processed] = []
@@ -435,6 +440,8 @@ class Run:
                 self._unseen.append(found)
                 if not found.is_root:
                     self._skipped.append(found.problem)
+            elif found.path_bytes not in self._part:
+                pass  # somebody else's
             elif isinstance(found, Skipped):
                 self._refuse(found, roots)
             else:

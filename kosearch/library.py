@@ -36,7 +36,7 @@ from kosearch.records import (
     Shown,
     Skipped,
 )
-from kosearch.sources import WalkRules
+from kosearch.sources import WHOLE, Part, WalkRules
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -211,6 +211,7 @@ class Index(Analysed):
         archives: bool = False,
         retry: bool = False,
         reread: bool = False,
+        part: str | None = None,
         pull: bool = False,
         wait: bool = False,
     ) -> IndexReport:
@@ -218,7 +219,8 @@ class Index(Analysed):
 
         Without paths, all that were indexed before are brought up to date. `include` and `exclude` are globs as in
         .gitignore; the named folders keep them for later runs. `archives` reads the documents in ZIP files, `retry`
-        tries again what could not be read, `reread` reads every file again, changed or not. `pull` downloads a model
+        tries again what could not be read, `reread` reads every file again, changed or not. `part`, such as "2/8",
+        takes one of eight parts that the files fall into by their paths. `pull` downloads a model
         that is not here, `wait` waits for another writer. `progress` is called several times a second with how far it
         is. A file that cannot be read is skipped and stands in the report.
         Raises UsageError where there is nothing to index, ModelError where the model cannot be used, and IndexBusy
@@ -231,6 +233,7 @@ class Index(Analysed):
             archives=archives,
             retry=retry,
             reread=reread,
+            part=part,
             pull=pull,
             wait=wait,
         )
@@ -247,6 +250,7 @@ class Index(Analysed):
         archives: bool = False,
         retry: bool = False,
         reread: bool = False,
+        part: str | None = None,
         pull: bool = False,
         wait: bool = False,
     ) -> IndexRun:
@@ -256,7 +260,9 @@ class Index(Analysed):
         globs = {"include": tuple(include), "exclude": tuple(exclude)} if include or exclude else None
         roots = [_file_name(path) for path in paths]
         return IndexRun(
-            self.update(roots, globs=globs, archives=archives, retry=retry, reread=reread, pull=pull, wait=wait)
+            self.update(
+                roots, globs=globs, archives=archives, retry=retry, reread=reread, part=part, pull=pull, wait=wait
+            )
         )
 
     @overload
@@ -322,6 +328,7 @@ class Index(Analysed):
         archives: bool = False,
         retry: bool = False,
         reread: bool = False,
+        part: str | None = None,
         pull: bool = False,
         wait: bool = False,
         brief: bool = False,
@@ -354,7 +361,7 @@ class Index(Analysed):
                 writer.add_root(root, globs)
             wanted = self._walks(named, writer.roots())
             engine = "" if brief else ocr.version  # recognising a page takes seconds
-            run = Run(writer, self.embed_passages, engine)
+            run = Run(writer, self.embed_passages, engine, _part_of(part))
             count, kinds = run.outdated(wanted)
             if count and not reread:
                 yield _outdated_line(count, kinds)
@@ -853,6 +860,16 @@ def _file_name(path: StrPath) -> bytes:
 
 def _several(value: str | Sequence[str]) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else tuple(value)
+
+
+def _part_of(text: str | None) -> Part:
+    """The part that is meant: "2/8". Raises UsageError."""
+    if text is None:
+        return WHOLE
+    number, _, of = text.partition("/")
+    if not (number.isascii() and number.isdigit() and of.isascii() and of.isdigit() and 1 <= int(number) <= int(of)):
+        raise UsageError(f"{text!r} is no part", "the second of eight: --part 2/8")
+    return Part(int(number), int(of))
 
 
 def _outdated_line(count: int, kinds: Sequence[str]) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import stat
 import time
+import zlib
 from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -45,6 +46,21 @@ class WalkRules:
     exclude: tuple[str, ...] = ()
     max_size: int = 64 * _MIB
     """In bytes; a larger file is reported and not read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One of several parts that all files fall into by their paths: each of several machines takes one."""
+
+    number: int = 1
+    """From 1."""
+    of: int = 1
+
+    def __contains__(self, path_bytes: bytes) -> bool:
+        return zlib.crc32(path_bytes) % self.of == self.number - 1
+
+
+WHOLE = Part()
 
 
 @dataclass(frozen=True, slots=True)

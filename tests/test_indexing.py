@@ -20,7 +20,7 @@ from kosearch.indexing import BATCH, Again, Run
 from kosearch.processing import Job, Processed, ProcessedDocument, ProcessedPassage, input_hash
 from kosearch.records import Extracted, IndexReport, Passage, Reason, Skipped, SourceFile
 from kosearch.searching import ranking
-from kosearch.sources import WalkRules
+from kosearch.sources import WHOLE, Part, WalkRules
 from kosearch.workers import Failure
 
 if TYPE_CHECKING:
@@ -74,14 +74,14 @@ class Library:
         progress(len(texts))
         return np.stack([vector(text) for text in texts])
 
-    def run(self, *roots: Path, again: Again | None = None) -> IndexReport:
+    def run(self, *roots: Path, again: Again | None = None, part: Part = WHOLE) -> IndexReport:
         self.embedded.clear()
         self.workers.read.clear()
         rules = {os.fsencode(root): WalkRules() for root in roots}
         with self.index.writer() as writer:
             for root in rules:
                 writer.add_root(root)
-            run = Run(writer, self.embed).over(rules, self.workers, again)  # type: ignore[arg-type]
+            run = Run(writer, self.embed, part=part).over(rules, self.workers, again)  # type: ignore[arg-type]
             while True:
                 try:
                     next(run)
@@ -326,3 +326,19 @@ def test_every_file_can_be_read_again(library: Library, docs: Path) -> None:
     library.run(docs)
     report = library.run(docs, again=Again(every=True))
     assert (library.workers.read, report.unchanged, library.embedded) == (["a.txt", "b.txt"], 2, [])
+
+
+def test_parts_are_the_whole_and_leave_each_others_files_alone(docs: Path, library: Library) -> None:
+    for number in range(20):
+        (docs / f"{number}.txt").write_text(f"{number} in {docs}")
+    parts = [Part(number, 3) for number in (1, 2, 3)]
+    added = [library.run(docs, part=part).added for part in parts]
+    assert sum(added) == 22
+    assert min(added) > 0
+    assert library.names() == {path.name for path in docs.iterdir()}
+    gone = docs / "7.txt"
+    gone.unlink()
+    reports = [library.run(docs, part=part) for part in (*parts, *parts)]
+    assert [report.removed for report in reports] == [os.fsencode(gone) in part for part in parts] + [0, 0, 0]
+    assert sum(report.unchanged for report in reports) == 2 * 21
+    assert library.names() == {path.name for path in docs.iterdir()}

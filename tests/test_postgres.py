@@ -224,6 +224,9 @@ def test_the_commands_work_on_it_or_say_that_they_do_not(url: str, capsys: pytes
     assert "이월" in run("show", hit["id"])[1]
     for command in (["check"], ["repair"], ["index", "--quiet"], ["topics"], ["similar", hit["path"]]):
         assert run(*command)[0] == 0
+    for number in (1, 2, 3):
+        assert run("index", "--quiet", "--part", f"{number}/3")[0] == 0
+    assert run("index", "--part", "4/3")[0] == 2
     assert run("duplicates")[0] == 1  # it looked, and there are none
     assert run("remove", str(CORPUS / "notes"))[0] == 0
     assert json.loads(run("status", "--json")[1])["documents"] < 8

@@ -54,6 +54,14 @@ def index(
     ] = False,
     retry: Annotated[bool, typer.Option("--retry", help="Try again what could not be read.")] = False,
     reread: Annotated[bool, typer.Option("--reread", help="Read every file again, changed or not.")] = False,
+    part: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N/OF",
+            help="Only one of OF parts of the files: several machines take one each.",
+            show_default=False,
+        ),
+    ] = None,
     ocr: options.Ocr = None,
     max_file_size: Annotated[
         str | None,
@@ -131,10 +139,10 @@ def index(
 
         library = Index(settings, trust_remote_code=trust_remote_code)
         if into is not None:
-            if roots or include or exclude or archives or retry or reread:
+            if roots or include or exclude or archives or retry or reread or part:
                 raise UsageError(
                     "--into reads no files: it takes what the index holds",
-                    "leave out paths, globs, --archives, --retry and --reread",
+                    "leave out paths, globs, --archives, --retry, --reread and --part",
                 )
             source = library
             model = settings.model or source.store.identity.model
@@ -150,6 +158,7 @@ def index(
                 archives=archives,
                 retry=retry,
                 reread=reread,
+                part=part,
                 pull=pull,
                 wait=wait,
             )
