@@ -59,6 +59,7 @@ def test_and_the_other_way_round(question: str) -> None:
             "Smoking is prohibited in the garden.",
         ),
         ("임대인이 박영희인 계약", SWAPPED, CONTRACT),
+        ("수신 부산지사", "발신: 서울지사, 수신: 부산지사", "발신: 부산지사, 수신: 서울지사"),
         ("박영희가 임차인인 계약", CONTRACT, SWAPPED),
         ("임차인 김철수", SWAPPED, CONTRACT),
         ("을이 푸른물산인 계약", DEFINED, "갑: 푸른물산 주식회사\n을: 한빛전자 주식회사"),

@@ -233,10 +233,34 @@ def test_opposites_and_exchanged_parties_are_told_apart(library_of: Callable[...
         "주차장 주말 미개방": "폐쇄.txt",
         "smoking not allowed in the garden": "no smoking.txt",
         "smoking allowed in the garden": "smoking.txt",
+        "허용": "허용.txt",
+        "금지": "금지.txt",
+        "미개방": "폐쇄.txt",
     }
     ask = library_of(texts)
     assert {question: first(ask(question)) for question in asked} == asked
     assert first(ask("금지")) == "금지.txt", "a question may be nothing but its claim"
+
+
+def test_what_is_allowed_in_other_words_comes_before_what_is_forbidden_in_the_same(
+    library_of: Callable[..., Ask],
+) -> None:
+    """출입 stands in the text that forbids it alone, and is the rarest word."""
+    others = {
+        f"{number}.txt": f"반려동물 등록 안내 {number}. 반려동물을 기르는 사람은 등록한다." for number in range(4)
+    }
+    texts = {
+        "공원.txt": "시설 이용 안내. 공원에 반려동물은 들어올 수 있다. 목줄을 매야 한다.",
+        "도서관.txt": "도서관 이용 안내. 반려동물 출입을 금지한다. 안내견은 예외다.",
+    }
+    ask = library_of({**others, **texts})
+    asked = {
+        "반려동물 출입 허용": "공원.txt",
+        "반려동물 출입이 가능한 곳": "공원.txt",
+        "반려동물 출입 금지": "도서관.txt",
+    }
+    assert {question: first(ask(question)) for question in asked} == asked
+    assert Path(ask("반려동물 출입 허용").hits[1].path).name == "도서관.txt"
 
 
 def test_a_command_line_asks_for_itself(library_of: Callable[..., Ask]) -> None:
@@ -309,6 +333,43 @@ def test_what_is_meant_is_found_and_said(library_of: Callable[..., Ask]) -> None
         assert not any("searched for" in warning for warning in exact.warnings)
     for question in ("감사 절차", "여비 신청서", "work", "ㅋㅋㅋ", "vacation"):
         assert ask(question).searched == question
+
+
+def test_neighbours_that_changed_places_come_before_a_letter_left_out(library_of: Callable[..., Ask]) -> None:
+    ask = library_of(
+        {
+            "신청.txt": "신청 서류를 갖추어 낸다.",
+            "시청.txt": "시청 앞에 모인다. 시청에서 연다. 시청이 넓다.",
+            "감정.txt": "감정 평가를 맡긴다.",
+            "가정.txt": "가정 형편을 본다. 가정에서 쓴다.",
+            "reception.txt": "The reception is open. Ask the reception.",
+            "영수증.txt": "영수증은 다섯 해 동안 둔다.",
+        }
+    )
+    asked = {"싳넝": "신청", "갖멍": "감정", "reciept": "receipt", "recepit": "receipt"}
+    assert {question: ask(question).searched for question in asked} == asked
+    assert first(ask("reciept")) == "영수증.txt"
+    assert ask("receipt").searched == "receipt"
+
+
+def test_a_word_that_is_only_not_in_this_index_has_no_slip(library_of: Callable[..., Ask]) -> None:
+    ask = library_of(
+        {
+            "a.txt": "농지를 수입하여 일이 많다. 여야가 모인다. 일로부터 시작한다.",
+            "b.txt": "Adapting while you travel through a hothouse: another thing, got, posted, built a position.",
+        }
+    )
+    for question in (
+        "농지를 구입하여 을에게 판다",
+        "을이 을을 찾아갔다",
+        "소득이 얼마여야 하나",
+        "adopt a whole pet, though gotten through the postal system",
+        "bullying",
+        "is anything left",
+    ):
+        assert ask(question).searched == question
+    assert ask("농지를 수잎하여").searched == "농지를 수입하여"
+    assert ask("Adaptign while").searched == "adapting while"
 
 
 def test_a_miss_says_what_was_demanded_and_what_there_is_without(library_of: Callable[..., Ask]) -> None:

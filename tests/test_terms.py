@@ -318,6 +318,27 @@ def test_threads_share_an_analyzer() -> None:
     assert Counter(found[7][MORPHEMES])["7조"] == 1
 
 
+def test_a_question_in_quotation_marks_is_no_phrase() -> None:
+    analyzer = Analyzer()
+    for asked in ("디지털 배움터의 수강 대상에는 어떤 제한이 있나요?", "How long is a day?"):
+        question = analyzer.question(f'"{asked}"')
+        assert (question.phrases, question.text, len(question.notes)) == ((), asked, 1)
+    for phrase in ("남은 금액", "정말?", "반납하여야 한다."):
+        assert [one.text for one in analyzer.question(f'"{phrase}"').phrases] == [phrase]
+    assert [one.text for one in analyzer.question('+"누가 가나?"').must] == ["누가 가나?"]
+
+
+def test_a_middle_dot_is_in_no_term() -> None:
+    """Kiwi takes some of these for nouns with a dot in them, others not, by what stands behind."""
+    analyzer = Analyzer()
+    for words in ("시ㆍ도지사", "시·군·구", "온·오프라인", "초･중등"):
+        asked = analyzer.question(words)
+        for text in (words, f"{words}에게 신고한다."):
+            terms = analyzer.passage_terms(text, ())
+            assert not any("·" in term for found in terms.values() for term in found)
+            assert terms[MORPHEMES][: len(asked.terms[MORPHEMES])] == list(asked.terms[MORPHEMES])
+
+
 @pytest.mark.parametrize("word", ["취약점", "값없다", "꿇앉", "의왕", "ㄱ나"])
 def test_slips_are_all_words_of_syllables_that_one_edit_makes(word: str) -> None:
     typed = scripts.strokes(word)

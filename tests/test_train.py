@@ -69,7 +69,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def asked(tmp_path: Path) -> Path:
     file = tmp_path / "questions.jsonl"
-    rows = [{"question": f"about {number}?", "expected": f"{number}.md"} for number in range(SUBJECTS)]
+    rows = [{"question": f"about item{number}?", "expected": f"{number}.md"} for number in range(SUBJECTS)]
     file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return file
 
@@ -177,8 +177,8 @@ class TestFolds:
 class TestReading:
     def test_every_form_says_the_same(self, index: Index, tmp_path: Path, asked: Path) -> None:
         pairs, table = tmp_path / "pairs.tsv", tmp_path / "table.tsv"
-        pairs.write_text("".join(f"about {n}?\t# Subject  number{n}x\n" for n in range(SUBJECTS)), encoding="utf-8")
-        rows = ("\t".join((f"about {n}?", f"{n}.md", "", "…")) for n in range(SUBJECTS))
+        pairs.write_text("".join(f"about item{n}?\t# Subject  number{n}x\n" for n in range(SUBJECTS)), encoding="utf-8")
+        rows = ("\t".join((f"about item{n}?", f"{n}.md", "", "…")) for n in range(SUBJECTS))
         table.write_text("question\tpath\tpage\tpassage\n" + "\n".join(rows), encoding="utf-8")
         with index.store.snapshot() as snapshot:
             found = [read_examples(file, snapshot).examples for file in (asked, pairs, table)]
@@ -250,20 +250,34 @@ def test_clicks_are_kept_where_that_is_wanted(
         assert [set(one.answers) for one in read_examples(file, snapshot).examples] == [{hit.path for hit in hits}]
 
 
-def test_what_is_measured_before_is_what_eval_measures(index: Index, asked: Path) -> None:
+def test_what_is_measured_before_is_what_eval_measures(index: Index, tmp_path: Path) -> None:
+    """Demands, slips and what is left out are read as a search reads them."""
+    asked = tmp_path / "questions.jsonl"
+    forms = ["about {}?", "said of {} +number{}x", "subjcet {}", "{} -number{}x"]
+    rows = [
+        {"question": forms[number % len(forms)].format(number, number), "expected": f"{number}.md"}
+        for number in range(SUBJECTS)
+    ]
+    asked.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     with index.store.snapshot() as snapshot:
         examples = read_examples(asked, snapshot).examples
-        vectors = index.embed_queries([one.text for one in examples])
-        bench = Bench(snapshot, index.analyzer, examples, vectors, 0.5, lambda _: None)
+        read = index.reader(snapshot)
+        questions = [read(Query(one.text)) for one in examples]
+        vectors = index.embed_queries([one.meant for one in questions])
+        bench = Bench(snapshot, questions, examples, vectors, 0.5, lambda _: None)
         paths = [document.path for document in snapshot.documents()]
         task = questions_task("q", locate(read_questions(asked), paths), snapshot)
         for side, mode in enumerate(("dense", "hybrid")):
             run = {}
-            for (question, text), vector in zip(task.texts.items(), vectors, strict=True):
-                read = index.analyzer.question(text, operators=False)
-                run[question] = task.judged(question, rank(Query(text, mode=mode), read, vector, snapshot))
+            for (question, text), vector, as_read in zip(task.texts.items(), vectors, questions, strict=True):
+                ranking = rank(Query(text, mode=mode), as_read, vector, snapshot)
+                run[question] = task.judged(question, ranking)
+            found = bench.before[:, side]
             expected = next(iter(evaluate(run, task.qrels).values.values()))["nDCG@10"]
-            assert bench.before[:, side] == pytest.approx(expected, abs=1e-9)
+            if mode == "hybrid":
+                assert (found[1 :: len(forms)] == 1).all()
+                assert not found[3 :: len(forms)].any()
+                assert found == pytest.approx(expected, abs=1e-9)
         unchanged = Head(np.eye(WIDTH, dtype=np.float32), np.zeros(WIDTH, np.float32))
         assert bench.after(unchanged, np.arange(len(examples))) == pytest.approx(bench.before, abs=1e-9)
 
@@ -437,7 +451,7 @@ class TestTheCommand:
             if target:
                 rows = [row.split("\t") for row in printed.splitlines()]
                 assert len(rows) == SUBJECTS + 1
-                written = [[f"about {Path(row[1]).stem}?", *row[1:]] for row in rows[1:]]  # the person's hour
+                written = [[f"about item{Path(row[1]).stem}?", *row[1:]] for row in rows[1:]]  # the person's hour
                 (tmp_path / target).write_text(
                     "\n".join("\t".join(row) for row in (rows[0], *written)), encoding="utf-8"
                 )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
 import numpy as np
@@ -30,9 +31,9 @@ from kosearch.searching.ranking import (
     rank,
     rerank,
 )
-from kosearch.terms import BIGRAMS, CONTEXT, FORMS, MORPHEMES, Analyzer, Question, matches
+from kosearch.terms import BIGRAMS, CONTEXT, FORMS, MORPHEMES, Analyzer, Question, has_doublet, matches
 from kosearch.terms.dictionaries import Synonyms
-from kosearch.terms.scripts import initials, is_syllables, slips, typed_as_hangul, typed_as_latin
+from kosearch.terms.scripts import exchanges, initials, is_syllables, slips, typed_as_hangul, typed_as_latin
 
 NO_SYNONYMS = Synonyms()
 EXCERPT = 240
@@ -44,15 +45,19 @@ _HANGUL = re.compile("[ㄱ-ㅣ가-힣]+")
 _SPACED = re.compile("[가-힣](?: [가-힣]){2,}")
 """A word written apart: 보 안 점 검."""
 _VOWEL = re.compile("[ㅏ-ㅣ]")
+_JAMO = re.compile("[ㄱ-ㅣ]")
 _MARKS = "?!.,~…·'\"“”‘’()[]{}「」『』<>:;"
 _LEAST_LATIN = 5
 """Letters of a word that may have a slip in it: shorter ones are one letter from too many others."""
 _MOST_HANGUL = 12
 """Syllables of one."""
-_CLEARLY = 4.0
-"""How much likelier (in nats) a word has to be than what was typed; a word that is just not in this index is not."""
+_CLEARLY = 10.0
+"""How much likelier (in nats) a word has to be than what was typed: by 11 to 27 beside a word with a slip, by 5 to 9
+beside one that is just not in this index (구입하여, 수입하여)."""
 _BROKEN = 3
 """A word that falls into so many tokens is none that the model knows."""
+_UNKNOWN = 2
+"""Where there is nothing that knows words: a word may be one, or none."""
 _LOOKED_AT = 50
 """Passages with a rare word among which its documents are counted."""
 _TRIED = 60
@@ -141,7 +146,7 @@ def embed_questions(queries: Sequence[Query], questions: Sequence[Question], emb
     """A vector for each question that needs one; the model is not loaded when none does."""
     pairs = list(zip(queries, questions, strict=True))
     wanted = [query.mode != "lexical" and not question.by_word for query, question in pairs]
-    asked = [question.meaning or question.text for question, one in zip(questions, wanted, strict=True) if one]
+    asked = [question.meant for question, one in zip(questions, wanted, strict=True) if one]
     vectors = iter(embed(asked) if asked else ())
     return [next(vectors) if one else None for one in wanted]
 
@@ -284,21 +289,22 @@ def corrected(
 ) -> str:
     """The question's text as it was meant; empty where every word stands in a passage, or nothing better is known.
 
-    Where none does, an English word may also be one that the model knows.
+    Where none does, an English word may also be one that the model or the table of doublets knows; and one that the
+    model knows has no slip in it.
     """
     if _SPACED.fullmatch(question.text):
         joined = question.text.replace(" ", "")
         return joined if snapshot.passages and _Corrector(analyzer, snapshot, None).has_all(joined) else ""
     counts = statistics.frequencies
     words = question.terms[MORPHEMES]
-    is_known = {word: counts[MORPHEMES][word] + counts[CONTEXT][word] > 0 for word in words}
+    known = {word for word in words if counts[MORPHEMES][word] + counts[CONTEXT][word] > 0}
     for forms, written in question.written.items():  # 오십일조 stands where 제51조 does
         if any(counts[FORMS].get(form) for form in forms):
-            is_known |= dict.fromkeys(written, True)
-    has_jamo = re.search("[ㄱ-ㅣ]", question.text) is not None
-    if (all(is_known.values()) and not has_jamo) or not snapshot.passages:
+            known.update(written)
+    unknown = words.keys() - known
+    if not (unknown or _JAMO.search(question.text)) or not snapshot.passages:
         return ""
-    return _Corrector(analyzer, snapshot, None if any(is_known.values()) else pieces).corrected(question.text)
+    return _Corrector(analyzer, snapshot, pieces).corrected(question.text, unknown, guess=not known)
 
 
 class _Corrector:
@@ -309,16 +315,25 @@ class _Corrector:
         self._analyzer = analyzer
         self._snapshot = snapshot
 
-    def corrected(self, text: str) -> str:
+    def corrected(self, text: str, unknown: AbstractSet[str], *, guess: bool) -> str:
+        """The text with what was meant for the tokens that have any of these words; empty where that is the same.
+
+        With a `guess` it may also be a word that no passage has.
+        """
         tokens = text.split()
-        meant = self._by_initials([self._meant(token) or token for token in tokens])
+        words = self._analyzer.words_of(text)
+        meant = [
+            (_may_have_a_slip(token, own, unknown) and self._meant(token, guess=guess)) or token
+            for token, own in zip(tokens, words, strict=True)
+        ]
+        meant = self._by_initials(meant)
         return " ".join(meant) if meant != tokens else ""
 
-    def _meant(self, token: str) -> str:
+    def _meant(self, token: str, *, guess: bool) -> str:
         """What one token was meant to be; empty where it may stay."""
         bare = token.strip(_MARKS)
         if _LATIN.fullmatch(bare):
-            return self._latin(bare)
+            return self._latin(bare, guess=guess)
         if not _HANGUL.fullmatch(bare) or _CONSONANTS.fullmatch(bare):
             return ""
         if _VOWEL.search(bare):  # jamo by themselves: no word is written so
@@ -327,33 +342,55 @@ class _Corrector:
                 return "" if len(set(bare)) == 1 else latin
         return self._hangul(bare)
 
-    def _latin(self, word: str) -> str:
-        if self.has_all(word):
+    def _latin(self, word: str, *, guess: bool) -> str:
+        if self.has_all(word) or has_doublet(word):
             return ""
         for one in dict.fromkeys((word, word.lower() if word.isupper() else word)):  # or capitals are locked, too
             typed = typed_as_hangul(one)
             if len(word) > 2 and is_syllables(typed) and self.has_all(typed):
                 return typed
-        if len(word) < _LEAST_LATIN:
+        lower = word.casefold()
+        broken = min(self._broken((word, lower)))
+        if len(word) < _LEAST_LATIN or broken == 1:
             return ""
-        near = [one for one in slips(word.casefold()) if one[0] == word[0].casefold()]
-        if found := next(iter(self._known(near)), ""):
-            return found
-        if self._pieces is None or self._pieces([word])[0] < _BROKEN:
-            return ""
-        return next((one for one, count in zip(near, self._pieces(near), strict=True) if count == 1), "")
+        for ways in (exchanges, slips):
+            near = [one for one in ways(lower) if one[0] == lower[0]]
+            known = self._known(near)
+            for one, parts in zip(known, self._broken(known), strict=True):
+                if ways is exchanges or has_doublet(one) or parts < broken or (parts == broken and self._stands(one)):
+                    return one
+            if guess and (found := self._word_of(near, broken)):
+                return found
+        return ""
+
+    def _stands(self, word: str) -> bool:
+        """Whether a word stands in a passage as it is: its stem may be that of another, and it no word at all."""
+        even = {MORPHEMES: dict.fromkeys(self._analyzer.question(word, operators=False).terms[MORPHEMES], 1)}
+        ids = self._snapshot.lexical(even, _LOOKED_AT)
+        whole = re.compile(rf"(?<![A-Za-z]){word}(?![A-Za-z])", re.IGNORECASE)
+        return any(whole.search(one.text) for one in self._snapshot.stored(ids))
+
+    def _word_of(self, near: Sequence[str], broken: int) -> str:
+        """The first that is a word though no passage has it."""
+        counts = self._broken(near) if broken >= _BROKEN else [broken] * len(near)
+        return next((one for one, parts in zip(near, counts, strict=True) if parts == 1 or has_doublet(one)), "")
+
+    def _broken(self, words: Sequence[str]) -> Sequence[int]:
+        """Into how many parts each falls for the model, which knows words as one."""
+        return self._pieces(words) if self._pieces and words else [_UNKNOWN] * len(words)
 
     def _hangul(self, word: str) -> str:
         if len(word) > _MOST_HANGUL or len(word) < 2 or self.has_all(word):
             return ""
-        near = dict.fromkeys(slips(word))
-        counts = self._counts(BIGRAMS, {pair for one in (word, *near) for pair in _pairs(one)})
-        known = {one: sum(counts[pair] > 0 for pair in _pairs(one)) for one in (word, *near)}
-        nearest = sorted((one for one in near if known[one] > known[word]), key=known.__getitem__)[-_TRIED:]
         likelihood = self._analyzer.likelihood(word)
-        best = max(((self._analyzer.likelihood(one), one) for one in self._known(nearest)), default=(0.0, ""))
-        if best[1] and best[0] - likelihood >= _CLEARLY:
-            return best[1]
+        for ways in (exchanges, slips):
+            near = dict.fromkeys(ways(word))
+            counts = self._counts(BIGRAMS, {pair for one in (word, *near) for pair in _pairs(one)})
+            known = {one: sum(counts[pair] > 0 for pair in _pairs(one)) for one in (word, *near)}
+            nearest = sorted((one for one in near if known[one] > known[word]), key=known.__getitem__)[-_TRIED:]
+            best = max(((self._analyzer.likelihood(one), one) for one in self._known(nearest)), default=(0.0, ""))
+            if best[1] and best[0] - likelihood >= _CLEARLY:
+                return best[1]
         latin = typed_as_latin(word)
         return latin if len(latin) >= _LEAST_LATIN and self.has_all(latin) else ""
 
@@ -405,6 +442,14 @@ class _Corrector:
         for cut in range(2, len(consonants) - 1):
             first, second = starts.get(consonants[:cut], ()), starts.get(consonants[cut:], ())
             yield from (f"{one} {other}" for one in first[:5] for other in second[:5])
+
+
+def _may_have_a_slip(token: str, own: Sequence[str], unknown: AbstractSet[str]) -> bool:
+    """Whether a token has unknown ones among its `own` words. A single syllable (을은, of 갑 and 을) is one jamo from
+    too many others."""
+    if _JAMO.search(token):
+        return True
+    return not unknown.isdisjoint(own) and not (len(own) == 1 and len(own[0]) == 1 and is_syllables(own[0]))
 
 
 def _pairs(word: str) -> list[str]:

@@ -52,6 +52,7 @@ _LONGEST = 80
 _ROLES = """
 갑 을 병 정 임대인 임차인 매도인 매수인 양도인 양수인 도급인 수급인 발주자 수주자 위탁자 수탁자 위임인 수임인
 증여자 수증자 채권자 채무자 대주 차주 원고 피고 신청인 피신청인 공급자 구매자 판매자 사용자 근로자 발신인 수신인
+발신자 수신자 발신 수신 발주처 시공사
 lessor lessee landlord tenant seller buyer plaintiff defendant licensor licensee employer employee lender borrower
 """
 ROLES = frozenset(_ROLES.split())

@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
 
@@ -69,8 +69,11 @@ the most that a text can get which has its words over and over and side by side.
 wants that file, and not another that speaks of it."""
 JUDGED = 20
 """So many of the first passages are looked at for what they say to a question's claims."""
+MOSTLY = 0.5
+"""One is about the same as the question if it has so much of what its other words are worth."""
 FAR_WORSE = 0.5
-"""One that scores less than this share of the best is no better answer for saying what the question does."""
+"""One that scores less than this share of the best is no better answer for saying what the question does, unless it has
+all of those words."""
 _HAIR = 1e-3
 SHARED = 0.5
 """Passages that were cut differently are shown once where so much of the shorter one is in both."""
@@ -190,41 +193,56 @@ def rank(query: Query, question: Question, vector: Vectors | None, snapshot: Sna
     ids, cosines = ids[kept], None if cosines is None else cosines[kept]
     if query.mode == "dense" and cosines is not None:
         return _ties_settled(_ordered(ids, cosines, None, query.weight, snapshot.passages), snapshot)
-    having = [terms[i] for i in kept.tolist()]
-    lexical = _matched(question, having, statistics)
+    having = {int(ids[row]): terms[i] for row, i in enumerate(kept.tolist())}
+    lexical = _matched(question, list(having.values()), statistics)
     ranking = _ordered(ids, cosines, lexical, query.weight, snapshot.passages)
-    if not query.exact and (claimed := claims(question.text)):
-        about = frozenset(ids[_about_the_same(question, claimed, having, statistics)].tolist())
-        ranking = _by_claims(ranking, claimed, about, snapshot)
+    if not query.exact:
+        ranking = _by_claims(ranking, question, lambda some: [having[one] for one in some.tolist()], snapshot)
     return _ties_settled(ranking, snapshot)
 
 
-def _by_claims(ranking: Ranking, claimed: Claims, about: Collection[int], snapshot: Snapshot) -> Ranking:
+def _by_claims(
+    ranking: Ranking, question: Question, terms: Callable[[Ids], Sequence[Terms]], snapshot: Snapshot
+) -> Ranking:
     """Of the first passages those that deny what the question claims right behind the best that says it, if that one
-    is `about` the same and no far worse answer."""
-    firsts = ranking.ids[:JUDGED]
-    said = np.array([claimed.judged(one.text) for one in snapshot.stored(firsts)])
-    scores = ranking.scores[: len(firsts)]
-    saying = [row for row in np.flatnonzero(said == AGREES).tolist() if int(firsts[row]) in about]
-    denying = np.flatnonzero(said == DENIES)
-    if not saying or not len(denying) or not FAR_WORSE * scores[0] <= scores[saying[0]] <= scores[denying[0]]:
+    is about the same and no far worse answer; one that has all of the question takes the place of the first of them.
+    `terms` gives those of passages."""
+    if not (claimed := claims(question.text)):
         return ranking
-    behind = ranking.scores.copy()
-    behind[denying] *= (1 - _HAIR) * scores[saying[0]] / scores[denying[0]]
-    return ranking.reordered(behind)
+    firsts = ranking.ids[:JUDGED]
+    said = np.array([claimed.judged(one.text) for one in snapshot.stored(firsts)], dtype=np.int64)
+    scores = ranking.scores[: len(firsts)]
+    agreeing, denying = np.flatnonzero(said == AGREES), np.flatnonzero(said == DENIES)
+    same = _about_the_same(question, claimed, terms(firsts[agreeing]), snapshot)
+    near = FAR_WORSE * scores[:1] <= scores[agreeing]
+    saying = agreeing[(same > 1 - _HAIR) | ((same >= MOSTLY) & near)]
+    if not len(saying) or not len(denying) or denying[0] > saying[0]:
+        return ranking
+    first, level = saying[0], scores[saying[0]]
+    if same[agreeing == first][0] > 1 - _HAIR:
+        level = scores[denying[0]]  # what is silent does not come between
+    settled = ranking.scores.copy()
+    settled[first] = level
+    settled[denying] *= (1 - _HAIR) * level / scores[denying[0]]
+    return ranking.reordered(settled)
 
 
-def _about_the_same(
-    question: Question, claimed: Claims, terms: Sequence[Terms], statistics: Statistics
-) -> NDArray[np.bool_]:
-    """Whether passages, (n,), have most of what the words of a question are worth beside those that make its claim.
-    Where that is who is what, whoever says so has named both."""
-    frequencies = statistics.frequencies[MORPHEMES]
-    words = [word for word in question.terms[MORPHEMES] if frequencies[word] and not claimed.is_made_by(word)]
-    worth = np.array([idf(frequencies[word], statistics.passages) for word in words])
-    has = np.array([[word in one[MORPHEMES] for word in words] for one in terms], dtype=float)
-    same: NDArray[np.bool_] = (has.reshape(len(terms), len(words)) @ worth >= worth.sum() / 2) | bool(claimed.parties)
-    return same
+def _about_the_same(question: Question, claimed: Claims, terms: Sequence[Terms], snapshot: Snapshot) -> Floats:
+    """The share, (n,), that passages have of what the words of a question are worth beside those that make its claim.
+
+    A word may be said in another way: who comes in (들어오다) has 출입. Where the claim is who is what, whoever says so
+    has named both, and has all.
+    """
+    asked = [word for word in question.terms[MORPHEMES] if not claimed.is_made_by(word)]
+    frequencies = snapshot.statistics({MORPHEMES: asked}).frequencies[MORPHEMES]
+    words = [word for word in asked if frequencies[word]]
+    if claimed.parties or not words:
+        return np.ones(len(terms))
+    worth = np.array([idf(frequencies[word], snapshot.passages) for word in words])
+    ways = {word: [(word,), *question.others.get((word,), ())] for word in words}
+    has = [[any(_stands_in(way, one[MORPHEMES]) for way in ways[word]) for word in words] for one in terms]
+    shares: Floats = np.array(has, dtype=np.float64).reshape(len(terms), len(words)) @ worth / worth.sum()
+    return shares
 
 
 class Words:
@@ -238,11 +256,16 @@ class Words:
         `terms` gives those of passages, as `Snapshot.terms` does.
         """
         self._terms = terms
-        self._question = question
+        self._question = question = _in_hangul(question, snapshot)
         self._snapshot = snapshot
         wanted = _with_others(question)
         self._statistics = snapshot.statistics({name: list(weights) for name, weights in wanted.items()})
-        self.candidates = snapshot.lexical(points(wanted, self._statistics), CANDIDATES, nearest_to=vector)
+        self.candidates = snapshot.lexical(
+            points(wanted, self._statistics),
+            CANDIDATES,
+            required=_required(question),
+            nearest_to=None if question.by_word else vector,
+        )
         self._found: dict[int, tuple[float, float | None]] = {}
         self._full = FULL_MATCH
 
@@ -257,9 +280,13 @@ class Words:
 
         `nearest` are the dense candidates by these, and `cosines` gives what passages have with the question.
         """
-        ids = np.union1d(nearest, self.candidates)
-        ranking = _ordered(ids, cosines(ids), self._matches(ids), weight, self._snapshot.passages)
-        return _ties_settled(ranking, self._snapshot)
+        question, snapshot = self._question, self._snapshot
+        ids = self.candidates if question.by_word else np.union1d(nearest, self.candidates)
+        if question.must or question.must_not or question.phrases:
+            ids = ids[[matches(question, one) for one in self._terms(ids)]]
+        by_meaning = None if question.by_word else cosines(ids)
+        ranking = _ordered(ids, by_meaning, self._matches(ids), weight, snapshot.passages)
+        return _ties_settled(_by_claims(ranking, question, self._terms, snapshot), snapshot)
 
     def _matches(self, ids: Ids) -> Matches:
         new = np.array([one for one in ids.tolist() if one not in self._found], dtype=np.int64)
@@ -303,11 +330,16 @@ def _candidates(
     found = [np.zeros(0, np.int64)]
     if vector is not None:
         found.append(snapshot.dense(vector, CANDIDATES, documents)[0])
-    required = [wanted.alternatives for wanted in (*question.must, *question.phrases)]
+    required = _required(question)
     if lexical or required:
         most = points(_with_others(question), statistics)
         found.append(snapshot.lexical(most, CANDIDATES, documents, required, nearest_to=vector))
     return np.unique(np.concatenate(found))
+
+
+def _required(question: Question) -> list[tuple[tuple[str, tuple[str, ...]], ...]]:
+    """What a candidate must have, the alternatives of each thing."""
+    return [wanted.alternatives for wanted in (*question.must, *question.phrases)]
 
 
 def _in_hangul(question: Question, snapshot: Snapshot) -> Question:

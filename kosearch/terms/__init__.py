@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from kiwipiepy import Kiwi, Token
 
 
-RULES = "5"
+RULES = "6"
 """Changes whenever a text may give other terms than before: `kosearch index` then makes those of an index anew."""
 
 MORPHEMES, BIGRAMS, CONTEXT, FORMS = "morphemes", "bigrams", "context", "forms"
@@ -133,6 +133,11 @@ class Question:
     """What a person should know about how the question was read, a sentence each."""
     by_word: bool = False
     """Whether there is nothing in it but words: a lone syllable or letter means nothing that an embedder knows."""
+
+    @property
+    def meant(self) -> str:
+        """For the embedder: the text, with synonyms."""
+        return self.meaning or self.text
 
 
 def matches(question: Question, terms: Mapping[str, Sequence[str]]) -> bool:
@@ -282,6 +287,12 @@ class Analyzer:
                     terms[name].setdefault(term, weight * SYNONYM)
         return replace(question, terms=terms, meaning=f"{question.text} ({', '.join(others)})")
 
+    def words_of(self, text: str) -> list[list[str]]:
+        """The words of each token of a question, one that white space ends, without those that ask."""
+        words, _ = self._placed(text, asked=True)
+        spans = (found.span() for found in re.finditer(r"\S+", text))
+        return [[word for place, word in words if start <= place < end] for start, end in spans]
+
     def likelihood(self, word: str) -> float:
         """How likely a word is by Kiwi's model, as a logarithm: one with a slip in it is far less so."""
         return float(sum(token.score for token in self._tokenize(clean(word))))
@@ -319,11 +330,12 @@ class Analyzer:
             text = read_hanja(text)
         if _HANGUL.search(text):
             tokens = [
-                (token.start, token.end, token.form, tag)
+                (start, end, form, tag)
                 for token in self._tokenize(text)
                 if (tag := token.tag.partition("-")[0]) in _PAIRED
-                if _HANGUL.match(token.form) or token.form in self._forms
-                if not asked or (f"{token.form}다" if tag in _VERBS else token.form) not in ASKING_KOREAN
+                for start, end, form in _without_dots(token)
+                if _HANGUL.match(form) or form in self._forms
+                if not asked or (f"{form}다" if tag in _VERBS else form) not in ASKING_KOREAN
             ]
             words += [
                 (start, f"{form}다" if tag in _VERBS else form.replace(" ", "").casefold())
@@ -413,6 +425,17 @@ def _doublets() -> dict[str, dict[tuple[str, ...], dict[tuple[str, ...], float]]
     return table
 
 
+def has_doublet(word: str) -> bool:
+    """Whether there are other words for an English word, or for the one that it is the plural of: so it is one."""
+    return not _english_doublets().isdisjoint((word.casefold(), word.casefold().removesuffix("s")))
+
+
+@cache
+def _english_doublets() -> frozenset[str]:
+    words = (part.casefold() for group in dictionaries.doublets() for parts, _ in group for part in parts)
+    return frozenset(filter(str.isascii, words))
+
+
 def is_name_pair(term: str) -> bool:
     """Whether it is a pair of syllables of a file's name."""
     return term.startswith(_NAME_PAIR)
@@ -464,6 +487,15 @@ def _other_words(text: str) -> Iterator[tuple[int, str]]:
                 yield start, word
         else:
             yield start, _stem(word)
+
+
+def _without_dots(token: Token | _Noun) -> Iterator[tuple[int, int, str]]:
+    """Start, end and form of a token; of one that Kiwi takes for a noun with a dot in it (시·도지사), of its parts."""
+    if "·" not in token.form:
+        yield token.start, token.end, token.form
+        return
+    for part in re.finditer("[^·]+", token.form):
+        yield token.start + part.start(), token.start + part.end(), part.group()
 
 
 def _runs(text: str, tokens: Sequence[tuple[int, int, str, str]]) -> Iterator[tuple[int, str]]:

@@ -48,6 +48,8 @@ _BEFORE_COMMANDS = re.compile(r"^(?:.*[^\x00-\x7f])?\W*(?:sudo\s+)?(?:\S*/)?")
 _YEAR = re.compile(r"(?:19|20)\d\d")
 _COUNTED = re.compile(r"\d[\d.,]*(?:년|월|일|분기|반기|조|항|호|차|회|장|절|학년|기|층|동|반|과|팀|개|명|건|번)\S*")
 _SAID = re.compile(r"\s?(?:이?라|하)?(?:고|며|는|면서)(?![가-힣])|\s?(?:이?라|하)(?:고|며|는|면서|지|던)")
+_ASKS = re.compile(r"\S\s+\S.*[?？]\W*$", re.DOTALL)
+"""A quotation that is a question, of two words or more: pasted with its marks, and no phrase that a text has."""
 _LONG_TEXT = 200
 """Code points from which on a question is a text that was pasted."""
 _WORDS = 6
@@ -83,7 +85,9 @@ def parse(text: str) -> Parsed:
     plain, end, kept = "", 0, 0
     for operator in found:
         sign, words = operator["sign"] or operator["mark"] or "", operator["phrase"] or operator["word"] or ""
-        is_said = not sign and (said or _SAID.match(text, operator.end()) is not None)
+        is_said = not sign and (
+            said or _SAID.match(text, operator.end()) is not None or _ASKS.search(operator["phrase"] or "") is not None
+        )
         kept += is_said
         if is_said or (operator["word"] and not _is_operator(sign, words, text[: operator.start()])):
             continue

@@ -9,7 +9,7 @@ it (두음법칙): 勞動 is 노동.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from importlib import resources
 
@@ -110,14 +110,24 @@ def initials(word: str) -> str:
     return "".join(_LEADS[(ord(one) - 0xAC00) // 588] if _SYLLABLE.match(one) else one for one in word)
 
 
-def slips(word: str) -> Iterator[str]:
-    """Words that one slip makes of this one: a jamo or letter missing, too many, another, or two swapped.
+def exchanges(word: str) -> Iterator[str]:
+    """Words that this one becomes when two neighbouring jamo or letters change places: the most usual slip."""
+    return _made(word, lambda typed, _: _exchanged(typed))
 
-    Swaps first, then missing and extra ones: these are the most usual.
+
+def slips(word: str) -> Iterator[str]:
+    """Words that one slip makes of this one: a jamo or letter missing, too many, another, or two exchanged.
+
+    Exchanges first, then missing and extra ones: these are the most usual.
     """
+    return _made(word, _edited)
+
+
+def _made(word: str, edits: Callable[[str, str], Iterator[str]]) -> Iterator[str]:
+    """Whole words, made by edits of what was typed with the letters that there are."""
     hangul = any("ㄱ" <= character <= "힣" for character in word)
     typed = strokes(word) if hangul else word
-    for one in dict.fromkeys(_edits(typed, _ALL_JAMO if hangul else _ALPHABET)):
+    for one in dict.fromkeys(edits(typed, _ALL_JAMO if hangul else _ALPHABET)):
         if hangul and not _TYPED_SYLLABLES.fullmatch(one):  # most are not, and joining takes long
             continue
         made = composed(one) if hangul else one
@@ -125,9 +135,13 @@ def slips(word: str) -> Iterator[str]:
             yield made
 
 
-def _edits(typed: str, alphabet: str) -> Iterator[str]:
+def _exchanged(typed: str) -> Iterator[str]:
     for place in range(len(typed) - 1):
         yield typed[:place] + typed[place + 1] + typed[place] + typed[place + 2 :]
+
+
+def _edited(typed: str, alphabet: str) -> Iterator[str]:
+    yield from _exchanged(typed)
     for place in range(len(typed)):
         yield typed[:place] + typed[place + 1 :]
     for place in range(len(typed) + 1):

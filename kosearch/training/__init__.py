@@ -14,7 +14,7 @@ folder.py    the result as an ordinary folder of sentence-transformers
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Protocol
@@ -28,8 +28,9 @@ from kosearch.errors import ModelError, UsageError
 from kosearch.index import Snapshot
 from kosearch.library import Index
 from kosearch.opening import check_terms
+from kosearch.records import Query
 from kosearch.training.candidates import Candidate, candidate_questions
-from kosearch.training.examples import Examples, read_examples
+from kosearch.training.examples import Example, Examples, read_examples
 from kosearch.training.folder import check_base, check_target, write_model
 from kosearch.training.gains import FOLDS, Bench, Floats, Gain, Rows, folded, gain
 from kosearch.training.head import BATCH, DECAY, RATE, SCALE, STEPS, NotFinite, fit
@@ -120,7 +121,7 @@ def train(
         )
         if count < LEAST:
             return replace(result, why=f"{count} questions; at least {LEAST} are needed")
-        bench = _bench(index, snapshot, found, told)
+        bench, examples = _bench(index, snapshot, found.examples, told)
         if len(set(bench.groups.tolist())) < FOLDS:
             why = f"the answers stand in too few documents: {FOLDS} groups of questions that share none are needed"
             return replace(result, why=why)
@@ -128,9 +129,9 @@ def train(
         place, device = index.settings.cache_dir / "training", index.settings.device
         learner: Learner
         if recipe:
-            learner = WholeLearner(model, bench, found.examples, seed, place, device, told)
+            learner = WholeLearner(model, bench, examples, seed, place, device, told)
         elif layers:
-            learner = LayerLearner(model, layers, bench, found.examples, seed, place, device, told)
+            learner = LayerLearner(model, layers, bench, examples, seed, place, device, told)
         else:
             learner = _HeadLearner(bench, model, seed)
         result = replace(result, pairs=len(bench.numbers().questions))
@@ -152,8 +153,8 @@ def reckon(
     model = _trainable(index)
     with index.store.snapshot() as snapshot:
         found = _examples(index, snapshot, questions, qrels)
-        bench = _bench(index, snapshot, found, told)
-        return reckoned(model, bench, found.examples, index.settings.device)
+        bench, examples = _bench(index, snapshot, found.examples, told)
+        return reckoned(model, bench, examples, index.settings.device)
 
 
 def _trainable(index: Index) -> Model:
@@ -173,12 +174,16 @@ def _examples(
     return read_examples(Path(questions), snapshot, None if qrels is None else Path(qrels))
 
 
-def _bench(index: Index, snapshot: Snapshot, found: Examples, told: Progress) -> Bench:
-    count = len(found.examples)
-    asked, weight = _embedded(index, found, told), index.settings.weight
-    return Bench(
-        snapshot, index.analyzer, found.examples, asked, weight, lambda done: told("questions ranked", done, count)
-    )
+def _bench(
+    index: Index, snapshot: Snapshot, given: Sequence[Example], told: Progress
+) -> tuple[Bench, Sequence[Example]]:
+    """What measures, and the examples as a search takes their questions: corrected, and without operators."""
+    read, count = index.reader(snapshot), len(given)
+    questions = [read(Query(one.text)) for one in given]
+    examples = [replace(one, text=question.meant) for one, question in zip(given, questions, strict=True)]
+    asked, weight = _embedded(index, examples, told), index.settings.weight
+    bench = Bench(snapshot, questions, examples, asked, weight, lambda done: told("questions ranked", done, count))
+    return bench, examples
 
 
 class Learner(Protocol):
@@ -256,8 +261,8 @@ def _judged(learner: Learner, manual: Manual, result: Training, model: Model, ta
     return result
 
 
-def _embedded(index: Index, found: Examples, told: Progress) -> Vectors:
-    texts = [one.text for one in found.examples]
+def _embedded(index: Index, examples: Sequence[Example], told: Progress) -> Vectors:
+    texts = [one.text for one in examples]
     parts = []
     for start in range(0, len(texts), _EMBEDDED_AT_ONCE):
         parts.append(index.embed_queries(texts[start : start + _EMBEDDED_AT_ONCE]))

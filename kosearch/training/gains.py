@@ -20,7 +20,7 @@ from kosearch.index import Snapshot
 from kosearch.passages import context
 from kosearch.scoring import CANDIDATES
 from kosearch.searching.ranking import Words
-from kosearch.terms import Analyzer
+from kosearch.terms import Question
 from kosearch.training.examples import Example
 from kosearch.training.head import Pairs
 
@@ -104,21 +104,22 @@ class Bench:
     def __init__(
         self,
         snapshot: Snapshot,
-        analyzer: Analyzer,
+        questions: Sequence[Question],
         examples: Sequence[Example],
         asked: Vectors,
         weight: float,
         progress: Callable[[int], object],
     ) -> None:
-        """`asked` (n, d) are the questions' vectors; `progress` is told how many are ranked."""
+        """`questions` are the examples' as the index's `reader` reads them, and `asked` (n, d) their vectors;
+        `progress` is told how many are ranked."""
         self._snapshot = snapshot
         self._weight = weight
         self._asked = asked
         self._ids, self._vectors = snapshot.vectors()
         self._numbers, self._documents = _documents(snapshot, self._ids)
-        read = (analyzer.question(one.text, operators=False) for one in examples)
         terms = _Terms(snapshot)
-        self._words = [Words(question, vector, snapshot, terms) for question, vector in zip(read, asked, strict=True)]
+        pairs = zip(questions, asked, strict=True)
+        self._words = [Words(question, vector, snapshot, terms) for question, vector in pairs]
         self._judge(examples, progress)
 
     def nearby(self) -> Rows:

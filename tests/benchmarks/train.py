@@ -18,6 +18,7 @@ import argparse
 import json
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +29,7 @@ from kosearch.config import load
 from kosearch.embedding import Head, Model
 from kosearch.index import Identity, NewDocument, NewPassage, SqliteStore
 from kosearch.library import Index
-from kosearch.records import Extracted, Passage, SourceFile
+from kosearch.records import Extracted, Passage, Query, SourceFile
 from kosearch.training import gains, refusal
 from kosearch.training.examples import Example, read_examples
 from kosearch.training.gains import Bench, folded, gain
@@ -59,10 +60,15 @@ def trained(arguments: argparse.Namespace, stack: ExitStack) -> None:
     for folder in arguments.collections:
         index = stack.enter_context(Index(load({"index": str(arguments.indexes / folder.name)})))
         snapshot = stack.enter_context(index.store.snapshot())
-        examples[folder.name] = read_examples(folder, snapshot).examples
+        read = index.reader(snapshot)
+        given = read_examples(folder, snapshot).examples
+        questions = [read(Query(one.text)) for one in given]
+        examples[folder.name] = [
+            replace(one, text=as_read.meant) for one, as_read in zip(given, questions, strict=True)
+        ]
         asked = questions_of(index, folder.name, examples[folder.name])
         begun = time.process_time()
-        bench = Bench(snapshot, index.analyzer, examples[folder.name], asked, 0.5, lambda _: None)
+        bench = Bench(snapshot, questions, examples[folder.name], asked, 0.5, lambda _: None)
         seconds = time.process_time() - begun
         benches[folder.name] = bench
         assert isinstance(index.model, Model)
@@ -92,7 +98,7 @@ def trained(arguments: argparse.Namespace, stack: ExitStack) -> None:
             print(f"  shuffled answers: taken {taken} of {arguments.shuffled} times", flush=True)
 
 
-def questions_of(index: Index, name: str, examples: tuple[Example, ...]) -> np.ndarray:
+def questions_of(index: Index, name: str, examples: Sequence[Example]) -> np.ndarray:
     """Vectors of questions, kept beside the index for the next time."""
     file = index.directory.with_name(f"{name}.questions.npy")
     if not file.exists():
