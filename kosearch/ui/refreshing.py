@@ -9,6 +9,7 @@ from typing import Any
 
 from kosearch.errors import IndexBusy, KosearchError
 from kosearch.library import Index
+from kosearch.records import IndexProgress, IndexReport
 
 
 class Refresher:
@@ -34,26 +35,8 @@ class Refresher:
         try:
             run = index.indexing(*paths)
             for step in run:
-                self.state = {
-                    "is": "running",
-                    "done": step.files_done,
-                    "total": step.files_total,
-                    "passages": step.passages,
-                    "embedded": step.embedded + step.reused,
-                    "pictures_done": step.pictures_done,
-                    "pictures_total": step.pictures_total,
-                    "walking": step.walking,
-                    "note": step.note,
-                }
-            report = run.report
-            self.state = {
-                "is": "done",
-                "added": report.added,
-                "changed": report.changed,
-                "removed": report.removed,
-                "unchanged": report.unchanged,
-                "skipped": len(report.skipped),
-            }
+                self.state = _running(step)
+            self.state = _done(run.report)
         except KosearchError as error:
             self.state = {"is": "failed", "error": error.message, "hint": error.hint}
         except Exception as error:  # noqa: BLE001 - whatever it is, the page is told, and the server goes on
@@ -61,3 +44,28 @@ class Refresher:
         finally:
             with suppress(Exception):
                 index.close()
+
+
+def _running(step: IndexProgress) -> dict[str, Any]:
+    return {
+        "is": "running",
+        "done": step.files_done,
+        "total": step.files_total,
+        "passages": step.passages,
+        "embedded": step.embedded + step.reused,
+        "pictures_done": step.pictures_done,
+        "pictures_total": step.pictures_total,
+        "walking": step.walking,
+        "note": step.note,
+    }
+
+
+def _done(report: IndexReport) -> dict[str, Any]:
+    return {
+        "is": "done",
+        "added": report.added,
+        "changed": report.changed,
+        "removed": report.removed,
+        "unchanged": report.unchanged,
+        "skipped": len(report.skipped),
+    }
