@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,8 @@ class Whole:
     def damaged(self, generator: random.Random) -> tuple[Path, str]:
         """A copy with one damage, and what it is."""
         directory = self.folder / "copy"
-        shutil.rmtree(directory, ignore_errors=True)
+        if directory.exists():
+            shutil.rmtree(directory)
         shutil.copytree(self.folder / generator.choice(["logged", "settled"]), directory)
         files = sorted(path for path in directory.rglob("*") if path.is_file() and path.name != "lock")
         kinds = {
@@ -100,11 +102,11 @@ def test_no_damage_goes_unnoticed(whole: Whole, times: int, tally: Tally) -> Non
         directory, what = whole.damaged(generator)
         tally.tried("damage")
         try:
-            index = SqliteStore(directory)
-            with index.snapshot(warm=True) as snapshot:
-                warned = bool(snapshot.warnings)
-            # A log that ends early is an earlier state: its files have been swept, which is warned of.
-            assert answers(index, warm=True) == whole.expected or (warned and "wal" in what), what
+            with closing(SqliteStore(directory)) as index:
+                with index.snapshot(warm=True) as snapshot:
+                    warned = bool(snapshot.warnings)
+                # A log that ends early is an earlier state: its files have been swept, which is warned of.
+                assert answers(index, warm=True) == whole.expected or (warned and "wal" in what), what
             seen["warning" if warned else "the same answers"] += 1
         except IndexStateError as error:
             say_what_to_do(error)
@@ -121,14 +123,15 @@ def say_what_to_do(error: IndexStateError) -> None:
 def mend(whole: Whole, directory: Path, what: str) -> None:
     """What `check`, `repair` and the next `index` make of it."""
     try:
-        index = SqliteStore(directory)
-        found = index.check()
-        index.repair()
+        with closing(SqliteStore(directory)) as index:
+            found = index.check()
+            index.repair()
     except IndexStateError as error:
         # The database cannot be read at all: the error says how to begin anew.
         assert "sqlite" in what
         say_what_to_do(error)
         return
+    index = SqliteStore(directory)
     assert index.check() == [], (what, found)
     with index.writer() as writer:
         known = writer.files()
