@@ -435,6 +435,36 @@ class TestTheCommand:
         assert main(["train", "--from", str(asked), "--out", str(tmp_path / "out"), "-q"]) == 130
         assert sorted(tmp_path.iterdir()) == before
 
+    def test_vectors_that_are_no_numbers_are_said(
+        self, index: Index, asked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+    ) -> None:
+        monkeypatch.setattr(Opened, "embed_queries", lambda _, texts: np.full((len(texts), WIDTH), np.nan, np.float32))
+        assert main(["train", "--from", str(asked), "--out", str(tmp_path / "out"), "-q"]) not in (0, 1, 70)
+        said = capsys.readouterr()
+        assert said.out == ""
+        assert "no number" in said.err
+        assert len(said.err.splitlines()) <= 2
+        assert not (tmp_path / "out").exists()
+
+    def test_passages_that_nothing_tells_apart_are_refused(
+        self, index: Index, asked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+    ) -> None:
+        """All counterexamples are as near as the answer: there is nothing to learn from."""
+        same = np.full(WIDTH, WIDTH**-0.5, np.float32)
+        documents = tmp_path / "same"
+        documents.mkdir()
+        for number in range(SUBJECTS):
+            (documents / f"{number}.md").write_text(f"The same is said here.{chr(10) * number}", encoding="utf-8")
+        monkeypatch.setattr(Opened, "embed_passages", lambda _, texts, *__: np.tile(same, (len(texts), 1)))
+        monkeypatch.setattr(Opened, "embed_queries", lambda _, texts: np.tile(same, (len(texts), 1)))
+        kosearch.open("same").index(documents)
+        command = ["train", "--from", str(asked), "--out", str(tmp_path / "out"), "--index", "same", "-q"]
+        assert main(command) == 1
+        said = capsys.readouterr()
+        assert "refused: hybrid search" in said.out
+        assert said.err == ""
+        assert not (tmp_path / "out").exists()
+
     def test_the_walk_of_the_page(
         self, index: Index, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
     ) -> None:
