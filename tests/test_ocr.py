@@ -93,9 +93,37 @@ def test_the_cells_of_a_ruled_table() -> None:
 
 def test_a_page_that_lies_askew_is_measured() -> None:
     straight = Image.fromarray(page(*text(100, 900, 100, 15)))
-    for angle in (-2.0, 1.0):
-        turned = np.asarray(straight.rotate(angle, Image.Resampling.BICUBIC, fillcolor=255))
+    for angle in (-12.0, -2.0, 1.0, 9.0):
+        turned = np.asarray(straight.rotate(angle, Image.Resampling.BICUBIC, fillcolor=255, expand=True))
         assert layout.angle_of(layout.ink(turned)) == pytest.approx(-angle, abs=0.3)
+
+
+def test_a_photo_has_no_angle() -> None:
+    """Its ink is everywhere: no direction is sharper than another."""
+    assert layout.angle_of(layout.ink(photo(900, 700))) == 0.0
+
+
+def photo(width: int, height: int) -> Any:
+    """Blobs of all shades."""
+    blobs = np.random.default_rng(5).integers(0, 255, (height // 15, width // 15)).astype(np.uint8)
+    return np.asarray(Image.fromarray(blobs).resize((width, height), Image.Resampling.BICUBIC))
+
+
+def test_light_letters_on_dark_are_turned_and_a_page_on_a_dark_table_is_not() -> None:
+    straight = page(*((left, top, right, top + 8) for left, top, right, _ in text(100, 900, 100, 15)))
+    assert (layout.evened(255 - straight) == straight).all()
+    assert (layout.ink(layout.evened(255 - straight // 2)) == layout.ink(straight)).mean() > 0.99
+    table = np.full((2000, 2000), 30, np.uint8)
+    table[600:1400, 500:1500] = straight
+    assert (layout.evened(table)[620:1380, 520:1480] == straight[20:-20, 20:-20]).mean() > 0.99
+
+
+def test_a_fold_parts_two_pages() -> None:
+    """It is as thick as no rule, and dark from top to bottom."""
+    picture = page(*text(60, 430, 100, 12), *text(570, 940, 100, 12), (490, 0, 510, 800))
+    first, second = boxes_of(picture)
+    assert (first.box.left, second.box.right) == (0, 1000)
+    assert 430 < first.box.right == second.box.left < 570
 
 
 def test_light_and_grain_are_no_ink() -> None:
@@ -558,6 +586,69 @@ def test_scans(scan: str, most: float) -> None:
     assert not isinstance(ENGINE, ocr.Missing)
     [document] = extract((SCANS / scan).read_bytes(), path=scan, pictures=ocr.AtOnce(ENGINE, own)).documents
     assert error_rate(document.text, (SCANS / scan).with_suffix(".txt").read_text("utf-8")) <= most
+
+
+FONT = Path("/usr/share/fonts/truetype/nanum/NanumMyeongjo.ttf")
+SAID = [
+    "도서관은 매주 월요일과 공휴일에",
+    "문을 닫으며 반납함은 늘 열려 있다",
+    "대출한 책은 두 주 안에 돌려주고",
+    "한 번에 한해 이레를 늘릴 수 있다",
+    "늦은 날만큼 새로 빌릴 수 없으며",
+    "잃어버린 책은 같은 책으로 갚는다",
+]
+
+
+def written(lines: list[str]) -> Any:
+    from PIL import ImageDraw, ImageFont
+
+    picture = Image.new("L", (1000, 700), 255)
+    draw = ImageDraw.Draw(picture)
+    for number, line in enumerate(lines):
+        draw.text((140, 120 + 76 * number), line, font=ImageFont.truetype(FONT, 38), fill=0)
+    return picture
+
+
+def below(*parts: Any) -> Any:
+    return np.concatenate([np.asarray(one) for one in parts])
+
+
+def book(left: list[str], right: list[str]) -> Any:
+    pages = np.concatenate([np.asarray(written(left)), np.asarray(written(right))], axis=1)
+    pages[:, 990:1010] = 90
+    return pages
+
+
+@needs_engine
+@pytest.mark.skipif(not FONT.exists(), reason="needs fonts-nanum")
+@pytest.mark.parametrize(
+    ("drawn", "said"),
+    [
+        (lambda: 255 - np.asarray(written(SAID)), SAID),
+        (lambda: written(SAID).rotate(9, Image.Resampling.BICUBIC, fillcolor=255, expand=True), SAID),
+        (lambda: below(photo(1000, 300), written(SAID)), SAID),
+        (lambda: book(SAID, SAID[::-1]), [*SAID, *SAID[::-1]]),
+    ],
+    ids=["light on dark", "far askew", "below a photo", "a book's two pages"],
+)
+def test_odd_pages(drawn: Any, said: list[str]) -> None:
+    assert not isinstance(ENGINE, ocr.Missing)
+    found = recognise(np.asarray(drawn()), ENGINE, 60.0)
+    assert error_rate(" ".join(line.text for line in found.lines), " ".join(said)) < 0.1
+    assert found.confidence > 0.7
+
+
+@needs_engine
+@pytest.mark.skipif(not FONT.exists(), reason="needs fonts-nanum")
+def test_lines_of_a_page_far_askew_are_marked_where_they_lie() -> None:
+    assert not isinstance(ENGINE, ocr.Missing)
+    straight = recognise(np.asarray(written(SAID)), ENGINE, 60.0).lines
+    turned = written(SAID).rotate(9, Image.Resampling.BICUBIC, fillcolor=255)
+    for line, as_it_lay in zip(recognise(np.asarray(turned), ENGINE, 60.0).lines, straight, strict=True):
+        x, y = (as_it_lay.left + as_it_lay.right) / 2 - 500, as_it_lay.base - as_it_lay.height / 2 - 350
+        angle = np.radians(9)
+        expected = (np.cos(angle) * x + np.sin(angle) * y + 500, np.cos(angle) * y - np.sin(angle) * x + 350)
+        assert ((line.left + line.right) / 2, line.base - line.height / 2) == pytest.approx(expected, abs=12)
 
 
 @needs_engine

@@ -42,7 +42,7 @@ __all__ = [
     "version",
 ]
 
-RULES = 3
+RULES = 4
 """Raised when another text comes of the same picture, by the same engine."""
 PAGE_SECONDS = 60.0
 """Of processor time, for one page."""

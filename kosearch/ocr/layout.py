@@ -20,12 +20,16 @@ _PAPER = 255
 _WINDOW = 48
 """Ink is darker than what lies around it, in a square so wide."""
 _DARKER = 0.82
-_ANGLES = np.arange(-3.0, 3.01, 0.2)
-"""Degrees that a page lies askew at most."""
+_ANGLES, _STEEP = np.arange(-3.0, 3.01, 0.2), np.arange(-15.0, 15.01, 0.5)
+"""Degrees that a page lies askew: as a rule, and at most…"""
+_SURE = 2.0
+"""…where its lines are by so much sharper than as it lies."""
 _POINTS = 60_000
 _LEAST_ANGLE = 0.25
 _RULE_WIDTH, _RULE_HEIGHT = 0.06, 0.03
 """A rule is so long, in parts of the page's width…"""
+_LARGEST = 0.08
+"""…and longer than letters are high, which are no higher than that."""
 _THICKEST = 6
 _TOUCH = 5
 """…and ends so near another that it meets."""
@@ -39,6 +43,8 @@ _FEWEST_LINES, _SHORTEST = 4, 8
 """A column of text has so many lines, and some that are so many times as long as they are high."""
 _FULL, _MOSTLY = 0.6, 0.5
 """So many lines of a column are so full; what is less so is a table without rules, or a list."""
+_BAR = 0.25
+"""What is dark without a break over so much of a page's height is no text: a book's fold, a frame, an edge."""
 _USUAL_HEIGHT = 20
 _STRIPS = 24
 _SPECK = 5
@@ -53,6 +59,8 @@ _FINE, _GRAINY, _BLUR = 0.01, 0.06, 1.15
 _MOST_GRAIN = 0.3
 _QUARTILE = 0.674
 """In deviations."""
+_LIGHT_CELLS = 0.02
+"""Where no more of a page than that is lighter than the middle between its darkest and its lightest, light is ink."""
 _SOLID, _BESIDE = 8, 0.6
 """What lies beside the paper is dark in whole squares of so many pixels."""
 
@@ -77,8 +85,10 @@ class Block:
 def evened(picture: Grey) -> Grey:
     """The picture as if it lay in an even light: its paper white, with little grain and nothing beside it.
 
-    A page that is so already is returned itself.
+    A page that is so already is returned itself; one of light letters on dark is turned into its opposite.
     """
+    if _is_negative(picture):
+        picture = _PAPER - picture
     paper, white, grain = _light(picture)
     if grain > _GRAINY:
         picture = _blurred(picture)
@@ -90,6 +100,14 @@ def evened(picture: Grey) -> Grey:
     if not even:
         result[_beside(result)] = _PAPER
     return result
+
+
+def _is_negative(picture: Grey) -> bool:
+    """Whether the letters are lighter than the paper. A page on a dark table has paper of its own, in whole squares."""
+    darkest, lightest = np.percentile(picture[::3, ::3], (0.5, 99.5))
+    return (
+        bool((_levels(picture) > (darkest + lightest) / 2).mean() <= _LIGHT_CELLS) and lightest - darkest > _PAPER / 4
+    )
 
 
 def _light(picture: Grey) -> tuple[NDArray[np.float32], float, float]:
@@ -114,14 +132,19 @@ def _blurred(picture: Grey) -> Grey:
 
 def _paper(picture: Grey) -> NDArray[np.float32]:
     """How light the paper is at each place."""
+    lightest = _most(_most(_levels(picture), _AROUND, 0), _AROUND, 1)
+    smooth = np.maximum(_mean(lightest, _AROUND // 2), 1.0)
+    return _enlarged(smooth, picture.shape)
+
+
+def _levels(picture: Grey) -> NDArray[np.float32]:
+    """The median of each square."""
     height, width = picture.shape
     rows, columns = -(-height // _CELL), -(-width // _CELL)
     padded = np.pad(picture, ((0, rows * _CELL - height), (0, columns * _CELL - width)), mode="edge")
     cells = padded.reshape(rows, _CELL, columns, _CELL)[:, ::3, :, ::3]
-    levels = np.median(cells, axis=(1, 3)).astype(np.float32)
-    lightest = _most(_most(levels, _AROUND, 0), _AROUND, 1)
-    smooth = np.maximum(_mean(lightest, _AROUND // 2), 1.0)
-    return _enlarged(smooth, (height, width))
+    levels: NDArray[np.float32] = np.median(cells, axis=(1, 3)).astype(np.float32)
+    return levels
 
 
 def _most(values: NDArray[np.float32], reach: int, axis: int) -> NDArray[np.float32]:
@@ -177,22 +200,26 @@ def angle_of(mask: Mask) -> float:
     rows, columns = np.nonzero(mask)
     if len(rows) < 500:
         return 0.0
-    step = len(rows) // _POINTS + 1
-    rows, columns = rows[::step], columns[::step]
-    best, found = 0.0, 0.0
-    for angle in _ANGLES:
+    if len(rows) > _POINTS:  # by chance: every other one would lie on lines of its own
+        some = np.random.default_rng(0).choice(len(rows), _POINTS, replace=False)
+        rows, columns = rows[some], columns[some]
+
+    def sharpness(angle: float) -> float:
         along = rows - columns * np.tan(np.radians(angle))
         counts = np.bincount((along - along.min()).astype(np.intp)).astype(np.float64)
-        sharpness = float(np.square(np.diff(counts)).sum())
-        if sharpness > best:
-            best, found = sharpness, float(angle)
+        return float(np.square(np.diff(counts)).sum())
+
+    steep = float(max(_STEEP, key=sharpness))
+    if abs(steep) > _ANGLES[-1] and sharpness(steep) > _SURE * sharpness(0.0):
+        return float(max(steep + np.arange(-0.4, 0.41, 0.2), key=sharpness))
+    found = float(max(_ANGLES, key=sharpness))
     return found if abs(found) >= _LEAST_ANGLE else 0.0
 
 
 def blocks(mask: Mask) -> tuple[list[Block], Mask]:
     """The blocks of a page in the order in which they are read; and the rules, which are no text."""
     across, down = _rules(mask)
-    rules = across | down
+    rules = across | down | _long(mask.T, max(1, round(_BAR * mask.shape[0]))).T
     tables = list(_tables(across, down))
     text = mask & ~wider(rules, 1)
     for table in tables:
@@ -248,11 +275,18 @@ def _runs(values: ArrayLike) -> list[tuple[int, int]]:
 
 
 def _rules(mask: Mask) -> tuple[Mask, Mask]:
-    """Lines that are drawn across and down: long, straight and thin."""
+    """Lines that are drawn across and down: long, straight, thin, and no strokes of large letters."""
     width = mask.shape[1]
-    across = _long(mask, max(40, round(_RULE_WIDTH * width)))
-    down = _long(mask.T, max(30, round(_RULE_HEIGHT * width))).T
-    return _thin(across.T).T, _thin(down)
+    letter = min(line_height(mask), round(_LARGEST * width))
+    across = _thin(_long(mask, max(40, round(_RULE_WIDTH * width), 3 * letter)).T).T
+    down = _thin(_long(mask.T, max(30, round(_RULE_HEIGHT * width), letter)).T)
+    drawn = list(_segments(across))
+    result = np.zeros_like(mask)
+    for top, left, bottom, right in _segments(down.T):
+        one = Box(left, top, right, bottom)
+        if bottom - top >= 4 * letter or any(_meet(one, other) for other in drawn):
+            result[top:bottom, left:right] = down[top:bottom, left:right]
+    return across, result
 
 
 def _long(mask: Mask, least: int) -> Mask:

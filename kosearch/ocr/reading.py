@@ -23,6 +23,10 @@ _MARGIN = 12
 _SMALL, _RIGHT_HEIGHT = 24, 32
 """Lines of fewer pixels are enlarged to this height."""
 _WIDE_GAP = 1.2
+_ASKEW = 2.0
+"""Degrees from which on the engine reads lines worse than when the page is straightened."""
+_BELIEVED, _RIGHT = 0.45, 0.9
+"""A line that the engine is so much less sure of than of the page's better ones, or of right ones, is a picture."""
 _DEGREES = (0, 90, 180, 270)
 _KNOWN, _STRANGE = 0.85, 0.3
 """So sure the engine is of a word that it knows, and of Hanja so little…"""
@@ -56,7 +60,8 @@ def _size(picture: Grey, degrees: int) -> tuple[int, int]:
 
 
 def _read(picture: Grey, engine: Engine, budget: Budget) -> Recognised:
-    picture, mask, found, rules = _parted(layout.evened(np.ascontiguousarray(picture)))
+    size = picture.shape
+    picture, mask, found, rules, angle = _parted(layout.evened(np.ascontiguousarray(picture)))
     clean = np.where(layout.wider(rules, 1), np.uint8(_PAPER), picture) if rules.any() else picture
     lines: list[RecognisedLine] = []
     running: list[list[Word]] = []
@@ -67,9 +72,33 @@ def _read(picture: Grey, engine: Engine, budget: Budget) -> Recognised:
             here = _words(clean, [_trimmed(mask, block.box)], engine, budget)[0]
             running += here
             lines += (_line(words, number) for words in here)
+    lines = [_turned_back(line, angle, picture.shape, size) for line in _believed(lines)]
     total = sum(len(line.text) for line in lines)
     sure = sum(line.confidence * len(line.text) for line in lines)
     return Recognised(tuple(lines), sure / total if total else 0.0, hanja=_has_hanja(running))
+
+
+def _believed(lines: Sequence[RecognisedLine]) -> list[RecognisedLine]:
+    """Without what is seen in photos and ornaments."""
+    if not lines:
+        return []
+    usual = float(np.quantile([line.confidence for line in lines], 0.75))
+    return [line for line in lines if line.confidence >= _BELIEVED * min(usual, _RIGHT)]
+
+
+def _turned_back(
+    line: RecognisedLine, angle: float, size: tuple[int, ...], original: tuple[int, ...]
+) -> RecognisedLine:
+    """A line of a page that was straightened, in the pixels of the page as it lay: its middle is where it was."""
+    if not angle:
+        return line
+    sine, cosine = np.sin(np.radians(angle)), np.cos(np.radians(angle))
+    across = (line.left + line.right) / 2 - size[1] / 2
+    below = line.base - line.height / 2 - size[0] / 2
+    middle = cosine * across - sine * below + original[1] / 2
+    base = sine * across + cosine * below + original[0] / 2 + line.height / 2
+    half = (line.right - line.left) / 2
+    return replace(line, left=round(middle - half), right=round(middle + half), base=round(base))
 
 
 def _has_hanja(lines: Sequence[Sequence[Word]]) -> bool:
@@ -88,24 +117,27 @@ def _shares(line: Sequence[Word]) -> tuple[float, float]:
     return known / total, strange / total
 
 
-def _parted(picture: Grey) -> tuple[Grey, layout.Mask, list[Block], layout.Mask]:
-    """The picture, its ink, its blocks and its rules. Lines that lie askew are no hindrance to the engine, but to
-    finding columns and tables: a page that has some is straightened."""
+def _parted(picture: Grey) -> tuple[Grey, layout.Mask, list[Block], layout.Mask, float]:
+    """The picture, its ink, its blocks and its rules, and by how many degrees it was straightened.
+
+    Lines that lie a little askew are no hindrance to the engine, but to finding columns and tables: a page that has
+    some is straightened.
+    """
     mask = layout.ink(picture)
     if angle := layout.angle_of(mask):
         straight = _straightened(picture, angle)
         straight_mask = layout.ink(straight)
         found, rules = layout.blocks(straight_mask)
-        if len(found) > 1 or any(one.rows for one in found):
-            return straight, straight_mask, found, rules
-        return picture, mask, [Block(Box(0, 0, mask.shape[1], mask.shape[0]))], np.zeros_like(mask)
-    return picture, mask, *layout.blocks(mask)
+        if abs(angle) >= _ASKEW or len(found) > 1 or any(one.rows for one in found):
+            return straight, straight_mask, found, rules, angle
+        return picture, mask, [Block(Box(0, 0, mask.shape[1], mask.shape[0]))], np.zeros_like(mask), 0.0
+    return picture, mask, *layout.blocks(mask), 0.0
 
 
 def _straightened(picture: Grey, angle: float) -> Grey:
     from PIL import Image
 
-    turned = Image.fromarray(picture).rotate(angle, Image.Resampling.BICUBIC, fillcolor=_PAPER)
+    turned = Image.fromarray(picture).rotate(angle, Image.Resampling.BICUBIC, expand=True, fillcolor=_PAPER)
     return np.asarray(turned)
 
 
