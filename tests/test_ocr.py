@@ -32,6 +32,7 @@ from kosearch.index.database import checksum
 from kosearch.ocr import layout, pictures
 from kosearch.ocr.engine import Budget, Model, Word, _words, find_model, pull
 from kosearch.ocr.latin import read_again
+from kosearch.ocr.reading import _words as _words_of
 from kosearch.ocr.reading import recognise
 from kosearch.records import Reason, Recognised, RecognisedLine
 
@@ -636,6 +637,44 @@ def test_odd_pages(drawn: Any, said: list[str]) -> None:
     found = recognise(np.asarray(drawn()), ENGINE, 60.0)
     assert error_rate(" ".join(line.text for line in found.lines), " ".join(said)) < 0.1
     assert found.confidence > 0.7
+
+
+@needs_engine
+@pytest.mark.skipif(not FONT.exists(), reason="needs fonts-nanum")
+def test_no_sheet_is_too_high_for_the_engine() -> None:
+    """Cells of a large table, and on a page on its side words of which each seems to be as high as the page."""
+    assert not isinstance(ENGINE, ocr.Missing)
+    picture = np.asarray(written(SAID))
+    boxes = [layout.Box(130, 110, 780, 170 + number % 3) for number in range(600)]
+    budget = Budget(60.0)
+    found = _words_of(picture, boxes, Numbered(), budget)
+    assert [line[0].text for [line] in found] == [str(number) for number in range(600)]
+    assert ENGINE.latin is not None
+    tall = [Word("J?", 10 * number, 0, 10 * number + 8, 680, 0.2, number) for number in range(90)]
+    assert read_again(picture, tall, ENGINE.latin, budget)
+
+
+class Numbered:
+    """An engine that numbers the boxes of a sheet by what is white between them."""
+
+    version, latin = "numbered", None
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def words(self, picture: Any, budget: Budget) -> list[Word]:
+        assert picture.shape[0] < 32_767
+        starts = range(12, picture.shape[0] - 60, 1)
+        ink = (picture < 128).any(axis=1)
+        tops = [row for row in starts if ink[row] and not ink[row - 12 : row].any()]
+        found = []
+        for line, top in enumerate(tops):
+            found.append(Word(str(self.count), 20, top, 60, top + 30, 0.9, line))
+            self.count += 1
+        return found
+
+    def script(self, picture: Any, budget: Budget) -> str:
+        return ""
 
 
 @needs_engine

@@ -26,7 +26,8 @@ _SURE, _SURE_OF_FEW = 0.85, 0.9
 _FEW = 2
 _SURE_ALONE = 0.8
 """What stands by itself, without the Korean words beside it, needs less."""
-_MOST_PARTS = 100
+_MOST_PARTS, _TALLEST = 100, 16_000
+"""So many are read, on a picture that is no higher: lines of a page on its side seem to be as high as the page."""
 _EDGE = 2
 _DOUBTED = 0.6
 """A word that the Korean model is less sure of may be an English one…"""
@@ -63,6 +64,8 @@ def read_again(sheet: Grey, words: Sequence[Word], latin: Engine, budget: Budget
 def _parts_again(sheet: Grey, lines: Sequence[Sequence[Word]], latin: Engine, budget: Budget) -> list[Word]:
     """The words of lines; those that stand close to Korean ones, as LPG in LPG차 does, are read by themselves."""
     parts = [(at, start, end) for at, line in enumerate(lines) for start, end in _doubted_parts(line)][:_MOST_PARTS]
+    highest = max((_height(lines[at]) for at, _, _ in parts), default=1)
+    parts = parts[: _TALLEST // (2 * highest)]
     result = [list(line) for line in lines]
     if parts:
         shown, step = _one_below_the_other(sheet, [lines[at] for at, _, _ in parts], [one[1:] for one in parts])
@@ -96,6 +99,10 @@ def _one_below_the_other(
         place = step * number + step // 2
         shown[place : place + cut.shape[0], step // 2 : step // 2 + cut.shape[1]] = cut
     return shown, step
+
+
+def _height(line: Sequence[Word]) -> int:
+    return max(1, max(word.bottom for word in line) - min(word.top for word in line))
 
 
 def _doubted_parts(line: Sequence[Word]) -> Iterator[tuple[int, int]]:

@@ -20,6 +20,8 @@ LEAST_CONFIDENCE = 0.5
 _PAPER = 255
 _MARGIN = 12
 """White around a block, in pixels: the engine loses lines that touch an edge."""
+_TALLEST = 8_000
+"""Blocks are read together on a sheet that is no higher, in pixels: Tesseract has an end at 32,767, enlarged."""
 _SMALL, _RIGHT_HEIGHT = 24, 32
 """Lines of fewer pixels are enlarged to this height."""
 _WIDE_GAP = 1.2
@@ -177,10 +179,21 @@ def _within(cell: Box) -> Box:
 
 
 def _words(picture: Grey, boxes: Sequence[Box | None], engine: Engine, budget: Budget) -> list[list[list[Word]]]:
+    """For each box the words of its lines."""
+    sheets: list[list[Box]] = []
+    filled = _TALLEST
+    for box in filter(None, boxes):
+        if filled + box.bottom - box.top + _MARGIN > _TALLEST:
+            sheets.append([])
+            filled = 0
+        sheets[-1].append(box)
+        filled += box.bottom - box.top + _MARGIN
+    result = iter([words for sheet in sheets for words in _sheet(picture, sheet, engine, budget)])
+    return [next(result) if box is not None else [] for box in boxes]
+
+
+def _sheet(picture: Grey, shown: Sequence[Box], engine: Engine, budget: Budget) -> list[list[list[Word]]]:
     """For each box the words of its lines: the boxes are set one below the other and read at once."""
-    shown = [box for box in boxes if box is not None]
-    if not shown:
-        return [[] for _ in boxes]
     width = max(box.right - box.left for box in shown) + 2 * _MARGIN
     heights = [box.bottom - box.top + _MARGIN for box in shown]
     sheet = np.full((sum(heights) + _MARGIN, width), _PAPER, np.uint8)
@@ -203,8 +216,7 @@ def _words(picture: Grey, boxes: Sequence[Box | None], engine: Engine, budget: B
         place = max((at for at, one in enumerate(tops) if one - _MARGIN / 2 <= middle), default=0)
         across, down = shown[place].left - _MARGIN, shown[place].top - tops[place]
         of_box[place].append([_moved(word, scale, across, down) for word in words])
-    result = iter(of_box)
-    return [next(result) if box is not None else [] for box in boxes]
+    return of_box
 
 
 def _moved(word: Word, scale: float, across: int, down: int) -> Word:

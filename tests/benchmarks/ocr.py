@@ -3,7 +3,8 @@
 Pages are drawn by this program from texts that it knows (`../shared/eval`: a text a page, none twice; welfare_ko and
 korquad1_dev by turns, cranfield_en for English), in fonts of Debian packages (fonts-nanum, fonts-unfonts-core,
 fonts-baekmuk, fonts-liberation for English), and worn as scanners, faxes and cameras wear them, by the number that
-`--seed` begins with. Error rates are edits a character without white space. `--scans` reads the shared scans instead.
+`--seed` begins with. Error rates are edits a character without white space. `--scans` reads the shared scans instead,
+`--odd` pages that no scanner should have given but some do.
 `--questions` asks 40 questions of welfare_ko for 40 pages in the worn conditions by turns, among 400 other texts, and
 asks the same for the original texts. `--tool` reads the same pages also by Tesseract's program with its own page
 segmentation and `kor+eng` (tesseract-ocr-kor), as most tools do; `--ocrmypdf` by that program.
@@ -26,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter, ImageFont
+from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
 
 import kosearch
 from kosearch import ocr
@@ -57,12 +58,23 @@ LIMITS = {
     "english": 0.02,
 }
 """The most edits a character, in the mean over all texts."""
+ODD_LIMITS = {
+    "light on dark": 0.03,
+    "pale": 0.05,
+    "askew": 0.03,
+    "on its side": 0.03,
+    "two pages": 0.05,
+    "below a photo": 0.15,
+    "large letters": 0.1,
+    "shining through": 0.15,
+    "a seal": 0.1,
+}
 SCAN_LIMITS = {"plain": 0.03, "fax": 0.06, "columns": 0.06, "en_": 0.02, "photo": 0.17}
 A4 = (8.27, 11.69)
 LATIN_FONTS = ["/usr/share/fonts/truetype/liberation/LiberationSerif-Regular.ttf"]
 DRAWABLE = re.compile(r"[\uac00-\ud7a3!-~\s]+")
 """What all fonts have; Hanja are not in the model."""
-LONGEST, SHORTEST = 900, 350
+LONGEST, SHORTEST, FEW = 900, 350, 150
 WORN_CONDITIONS = ("150 dpi", "bilevel", "noise", "photo")
 
 
@@ -77,6 +89,7 @@ def main() -> int:
     parser.add_argument("--tool", action="store_true", help="also by tesseract -l kor+eng")
     parser.add_argument("--ocrmypdf", action="store_true", help="also by ocrmypdf -l kor+eng")
     parser.add_argument("--scans", action="store_true", help="the shared scans")
+    parser.add_argument("--odd", action="store_true", help="odd pages")
     parser.add_argument("--questions", type=int, nargs="?", const=40, help="so many questions")
     arguments = parser.parse_args()
     engine = ocr.find()
@@ -95,7 +108,7 @@ def main() -> int:
         f"{'condition':<16} {'rate':>6} {'worst':>6} {'limit':>6} {'s CPU':>6}  {'  '.join(t.__name__ for t in tools)}"
     )
     failed = False
-    sets = scans() if arguments.scans else worn(arguments, fonts)
+    sets = scans() if arguments.scans else worn(arguments, fonts, ODD_LIMITS if arguments.odd else LIMITS)
     for condition, limit, shown in sets:
         rates, seconds = [], []
         others: list[list[float]] = [[] for _ in tools]
@@ -118,9 +131,11 @@ Shown = Iterator[tuple[str, Any]]
 """Texts, each with its page as a picture of grey."""
 
 
-def worn(arguments: argparse.Namespace, fonts: list[str]) -> Iterator[tuple[str, float, Shown]]:
+def worn(
+    arguments: argparse.Namespace, fonts: list[str], limits: dict[str, float]
+) -> Iterator[tuple[str, float, Shown]]:
     """Each condition with its limit and its pages."""
-    for condition, limit in LIMITS.items():
+    for condition, limit in limits.items():
         if arguments.only in (None, condition):
             yield condition, limit, pages(condition, arguments.texts, fonts, arguments.seed)
 
@@ -142,6 +157,8 @@ def texts(condition: str, count: int, seed: int) -> list[str]:
     if condition == "english":
         return drawn.sample(english, count)
     chosen = drawn.sample(korean, count)
+    if condition == "large letters":
+        return [one[:FEW].rsplit(" ", 1)[0] for one in chosen]
     if condition != "mixed":
         return chosen
     return [
@@ -168,8 +185,11 @@ def pages(condition: str, count: int, fonts: list[str], seed: int = 0) -> Shown:
 def page(text: str, condition: str, font: str, chance: random.Random) -> Any:
     """A text on a page as it looks in a condition."""
     dots = 150 if condition == "150 dpi" else 300 if condition in ("300 dpi", "6.5 pt") else 200
-    points = 6.5 if condition == "6.5 pt" else 11
+    points = {"6.5 pt": 6.5, "large letters": 36}.get(condition, 11)
     image = drawn(text, font, points, dots, columns=2 if condition == "columns" else 1)
+    if condition == "two pages":
+        middle = text.find(" ", len(text) // 2)
+        image = spread(*(drawn(part, font, points, dots, columns=1) for part in (text[:middle], text[middle:])))
     return np.asarray(WORN.get(condition, lambda image, _: image)(image, chance))
 
 
@@ -236,12 +256,69 @@ def photo(image: Image.Image, chance: random.Random) -> Image.Image:
     return noisy(lit.filter(ImageFilter.GaussianBlur(1.1)), chance, 8)
 
 
+def light_on_dark(image: Image.Image, _: random.Random) -> Image.Image:
+    return ImageOps.invert(image)
+
+
+def pale(image: Image.Image, chance: random.Random) -> Image.Image:
+    return noisy(image.point(lambda value: 130 + value * 60 // 255), chance, 4)
+
+
+def askew(image: Image.Image, chance: random.Random) -> Image.Image:
+    angle = chance.choice((-1, 1)) * chance.uniform(4, 13)
+    return image.rotate(angle, Image.Resampling.BICUBIC, fillcolor=255, expand=True)
+
+
+def on_its_side(image: Image.Image, chance: random.Random) -> Image.Image:
+    return image.rotate(chance.choice((90, 180, 270)), expand=True)
+
+
+def spread(left: Image.Image, right: Image.Image) -> Image.Image:
+    """Two pages of a book, with the dark of its fold between them."""
+    both = Image.new("L", (2 * left.width, left.height), 255)
+    both.paste(left, (0, 0))
+    both.paste(right, (left.width, 0))
+    fold = round(0.01 * both.width)
+    ImageDraw.Draw(both).rectangle((left.width - fold // 2, 0, left.width + fold // 2, both.height), fill=90)
+    return both
+
+
+def below_a_photo(image: Image.Image, chance: random.Random) -> Image.Image:
+    blobs = np.random.default_rng(chance.randrange(1 << 30)).integers(0, 255, (40, 90)).astype(np.uint8)
+    photo = Image.fromarray(blobs).resize((round(0.8 * image.width), image.height // 4), Image.Resampling.BICUBIC)
+    page = Image.new("L", (image.width, image.height + photo.height), 255)
+    page.paste(photo, (image.width // 10, image.height // 20))
+    page.paste(image, (0, photo.height))
+    return page
+
+
+def shining_through(image: Image.Image, chance: random.Random) -> Image.Image:
+    """What stands on the other side of the page."""
+    behind = 255 - (255 - np.asarray(ImageOps.flip(image), float)) * 0.25
+    return noisy(Image.fromarray(np.minimum(np.asarray(image), behind).astype(np.uint8)), chance, 5)
+
+
+def sealed(image: Image.Image, chance: random.Random) -> Image.Image:
+    """A red seal over the text, as a grey picture has it."""
+    side = image.width // 6
+    left, top = chance.randrange(image.width // 4, image.width // 2), image.height // 7
+    ImageDraw.Draw(image).ellipse((left, top, left + side, top + side), outline=86, width=side // 20)
+    return image
+
+
 WORN: dict[str, Callable[[Image.Image, random.Random], Image.Image]] = {
     "rotated": rotated,
     "jpeg": jpeg,
     "bilevel": bilevel,
     "noise": noise,
     "photo": photo,
+    "light on dark": light_on_dark,
+    "pale": pale,
+    "askew": askew,
+    "on its side": on_its_side,
+    "below a photo": below_a_photo,
+    "shining through": shining_through,
+    "a seal": sealed,
 }
 
 
