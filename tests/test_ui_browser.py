@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from conftest import CORPUS, Program, until
+from conftest import CORPUS, SHARED, Program, until
 
 pytest.importorskip("playwright.sync_api")
 pytest.importorskip("starlette")
@@ -23,9 +23,13 @@ from PIL import Image
 from playwright.sync_api import sync_playwright
 from ui_making import Server, served
 
+from kosearch import ocr
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
+ENGINE = ocr.find()
+SCAN = SHARED / "cases" / "scans" / "ko_table_150.png"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 DAY = re.compile(r"\d{4}-\d\d-\d\d$")
 PATIENCE = 120_000
@@ -256,6 +260,30 @@ def test_what_is_not_searchable_is_listed(page: Page, server: Server) -> None:
     page.click("#show-status")
     page.click("#dialog summary:has-text('찾을 수 없는 것')")
     assert "broken.pdf" in page.locator("#dialog details li").inner_text()
+
+
+@pytest.mark.skipif(not SCAN.is_file(), reason="the shared scans are not here")
+@pytest.mark.skipif(isinstance(ENGINE, ocr.Missing), reason=str(ENGINE))
+def test_a_scan_is_seen_with_its_lines_marked(page: Page, program: Program) -> None:
+    """The marks lie on ink, and no other part of the sheet is marked."""
+    assert program.run("index", SCAN, timeout=300).returncode == 0
+    with served(program) as server:
+        ask(page, server, "피치클락 규정")
+        assert "그림에서 읽음" in page.locator("#hits .place").first.inner_text()
+        page.locator("#hits .name").first.click()
+        page.wait_for_selector(".sheet span.best")
+        sheet = page.locator(".sheet").bounding_box()
+        marks = [one.bounding_box() for one in page.locator(".sheet span").all()]
+    assert sheet
+    with Image.open(SCAN) as scan:
+        ink = np.asarray(scan.convert("L")) < 128
+    rows = np.zeros(len(ink), dtype=bool)
+    for mark in marks:
+        assert mark
+        top, bottom = ((mark["y"] + part - sheet["y"]) / sheet["height"] * len(ink) for part in (0, mark["height"]))
+        rows[int(top) : int(bottom) + 1] = True
+    assert ink[rows].any(axis=1).mean() > 0.9
+    assert rows.mean() < 0.6
 
 
 def test_two_hundred_keystrokes_are_few_requests(page: Page, server: Server) -> None:
