@@ -16,7 +16,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +33,8 @@ from kosearch.errors import IndexMismatch, IndexStateError, KosearchError, Resou
 from kosearch.index import kind_of
 from kosearch.index.postgres import PostgresStore
 from kosearch.index.postgres import server as connections
+from kosearch.index.postgres import snapshot as snapshots
+from kosearch.index.postgres.server import Session
 from kosearch.library import Index
 from kosearch.records import Answer
 
@@ -52,7 +54,7 @@ def place(url: str) -> Database:
     return database(url)
 
 
-def store_of(place: Database, names: str = "") -> PostgresStore:
+def store_of(place: Database, names: Iterable[str] = "") -> PostgresStore:
     store = PostgresStore.create(place, IDENTITY, b"s" * 32)
     with store.writer() as writer, writer.transaction():
         for name in names:
@@ -117,6 +119,51 @@ def test_text_that_postgresql_cannot_hold(place: Database) -> None:
         assert snapshot.document_text(found.id)[-2:] == "\0\ufffd"
         assert (found.title, found.metadata) == ("\ufffd\ufffd", {"author": "\ufffd"})
     assert store.check() == []
+
+
+def test_a_graph_finds_the_nearest_and_their_cosines_are_exact(
+    place: Database, postgres: TestServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the SQL of `kosearch docs server`; among few, and until there is one, each vector is compared."""
+    store = store_of(place, (chr(number) for number in range(0xAC00, 0xAC00 + 150)))
+    queries = np.random.default_rng(3).normal(size=(20, 16)).astype(np.float32)
+    some = np.array([3, 5, 8])
+    with store.snapshot() as snapshot:
+        exact = [snapshot.dense(query, 50) for query in queries]
+        among = [snapshot.dense(query, 9, some)[0].tolist() for query in queries]
+    found = re.search(r"^CREATE INDEX .*?;", (DOCS / "server.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    assert found is not None
+    postgres.sql(found[0].replace("kosearch_handbook", place.schema))
+    for rows, used in ((10**9, False), (1, True)):
+        monkeypatch.setattr(snapshots, "GRAPH_ROWS", rows)
+        with store.snapshot() as snapshot:
+            asked: list[str] = []
+            monkeypatch.setattr(snapshot, "_session", Overheard(snapshot._session, asked))
+            hits = 0
+            for query, (ids, cosines), narrowed in zip(queries, exact, among, strict=True):
+                near, scores = snapshot.dense(query, 50)
+                hits += len(set(near.tolist()) & set(ids.tolist()))
+                known = dict(zip(ids.tolist(), cosines.tolist(), strict=True))
+                for number, score in zip(near.tolist(), scores.tolist(), strict=True):
+                    assert known.get(number, score) == score
+                assert snapshot.dense(query, 9, some)[0].tolist() == narrowed
+            assert hits >= 0.99 * 50 * len(queries)
+            assert any("hnsw" in one for one in asked) == used
+
+
+class Overheard:
+    """A session whose queries are noted."""
+
+    def __init__(self, session: Session, asked: list[str]) -> None:
+        self._session = session
+        self._asked = asked
+
+    def __getattr__(self, name: str) -> Callable[..., object]:
+        def call(sql: str, *parameters: object) -> object:
+            self._asked.append(sql)
+            return getattr(self._session, name)(sql, *parameters)
+
+        return call
 
 
 QUESTIONS = [

@@ -91,6 +91,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     ),
 )
 VERSION = len(MIGRATIONS)
+GRAPH = "passage_vector"
+"""The name of the HNSW graph that an owner may have the server build: `kosearch docs server` says how."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,8 @@ class State:
     passages: int
     totals: Mapping[str, int]
     run: Mapping[str, Any] | None
+    has_graph: bool = False
+    """Whether an index over the vectors finds the nearest, as its owner had the server make one."""
 
 
 def create(session: Session, identity: Identity) -> None:
@@ -137,9 +141,10 @@ def read_meta(session: Session, key: str) -> Any:
 
 def read_state(session: Session, place: Database) -> State:
     """The index as this transaction sees it. Raises IndexMismatch where another version made its tables."""
-    meta, slots = session.row(
+    meta, slots, has_graph = session.row(
         "SELECT (SELECT json_object_agg(key, value) FROM meta),"
-        " (SELECT json_agg(json_build_array(generation, documents, passages, totals)) FROM slot)"
+        " (SELECT json_agg(json_build_array(generation, documents, passages, totals)) FROM slot),"
+        f" coalesce((SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('{GRAPH}')), false)"
     )
     version = int(meta["format"])
     if version != VERSION:
@@ -160,7 +165,7 @@ def read_state(session: Session, place: Database) -> State:
         for field, count in zip(identity.fields, counts, strict=True):
             totals[field] += count
     run = json.loads(meta["run"])
-    return State(json.loads(meta["id"]), identity, generation, documents, passages, totals, run)
+    return State(json.loads(meta["id"]), identity, generation, documents, passages, totals, run, has_graph)
 
 
 def hash_of(field: str, term: str) -> int:

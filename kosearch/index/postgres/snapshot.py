@@ -26,6 +26,10 @@ _ROWS = 4096
 """Rows fetched at a time."""
 _ERROR = 1e-5
 """More than pgvector's float32 sums err."""
+GRAPH_ROWS = 20_000
+"""Fewer passages are compared one by one, though there is a graph."""
+_LEAST_WIDTH, _MOST_WIDTH = 400, 1000
+"""How wide a graph is searched; the second is pgvector's most."""
 _MARGIN = 64
 """So many passages beyond those asked for are scored again exactly."""
 DOCUMENT = (
@@ -107,7 +111,12 @@ class PostgresSnapshot:
         return np.concatenate([ids[sure], chosen]), scores[:k]
 
     def _near(self, query: Vectors, k: int, documents: Ids | None) -> Ids:
-        """Passages among which the k nearest are, and all that are as near as the last of them."""
+        """Passages among which the k nearest are, and all that are as near as the last of them.
+
+        With a graph nearly all of the nearest are, and as many as there are of those that fit.
+        """
+        if self._state.has_graph and self.passages >= GRAPH_ROWS:
+            return self._near_by_graph(query, k, documents)
         narrowed = "" if documents is None else "WHERE document = ANY(%s)"
         # A vector of nothing has no direction: its distance is NaN, and its cosine is 0.
         sql = (
@@ -127,6 +136,16 @@ class PostgresSnapshot:
                 near: Ids = ids[distances <= last]
                 return near
             wanted *= 8
+
+    def _near_by_graph(self, query: Vectors, k: int, documents: Ids | None) -> Ids:
+        narrowed = "" if documents is None else "WHERE document = ANY(%s)"
+        width = min(max(_LEAST_WIDTH, 4 * k), _MOST_WIDTH)
+        sql = "SELECT set_config('hnsw.iterative_scan', 'relaxed_order', true), set_config('hnsw.ef_search', %s, true)"
+        self._session.row(sql, str(width))
+        dimensions = self.identity.dimensions
+        sql = f"SELECT id FROM passage {narrowed} ORDER BY vector <=> %s::halfvec({dimensions}) LIMIT %s"
+        given = [*([] if documents is None else [documents.tolist()]), in_text(unit(query)), k + _MARGIN]
+        return np.array([number for (number,) in self._session.rows(sql, *given)], np.int64)
 
     def lexical(
         self,
