@@ -29,6 +29,7 @@ from kosearch import ocr
 from kosearch.cli import main
 from kosearch.records import Recognised, RecognisedLine
 from kosearch.ui import pictures
+from kosearch.ui.server import listen
 
 
 def asked(server: Server, question: str, **more: str) -> dict[str, Any]:
@@ -530,3 +531,9 @@ def test_what_an_engine_found_is_known_by_its_picture(tmp_path: Path) -> None:
     assert store.recognised(b"p" * 16) == '"nothing"'
     assert store.recognised(b"q" * 16) is None
     store.close()
+
+
+def test_whoever_comes_before_the_first_answer_waits() -> None:
+    """The address is printed when the server is about to listen: a script may be sooner."""
+    with listen(0) as listener, socket.create_connection(listener.getsockname(), 5):
+        pass

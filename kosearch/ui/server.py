@@ -368,11 +368,12 @@ def url_of(port: int, token: str) -> str:
 
 
 def listen(port: int) -> socket.socket:
-    """A socket on loopback; port 0 is a free one. Raises UsageError."""
+    """A socket on loopback that callers find at once; port 0 is a free one. Raises UsageError."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((LOOPBACK, port))
+        listener.listen()
     except OSError as error:
         listener.close()
         raise UsageError(f"port {port} cannot be used: {error.strerror}", "kosearch ui takes a free one") from error
