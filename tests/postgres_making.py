@@ -37,8 +37,13 @@ class TestServer:
         self.folder = folder
         self.process: subprocess.Popen[bytes] | None = None
         self._as: dict[str, Any] = {}
+        self._programs = programs()
         if os.geteuid() == 0:
             nobody = pwd.getpwnam("nobody")
+            # Where the tests' environment lies, nobody may have no way.
+            for name in (WHEEL, f"{WHEEL}.libs"):
+                shutil.copytree(self._programs.parents[2] / name, folder / "server" / name)
+            self._programs = folder / "server" / WHEEL / VERSION / "bin"
             os.chown(folder, nobody.pw_uid, nobody.pw_gid)
             self._as = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
         self.run(
@@ -57,7 +62,7 @@ class TestServer:
     def run(self, program: str, *arguments: str | Path) -> str:
         """Run one of the server's programs; what it prints."""
         done = subprocess.run(
-            [programs() / program, *arguments], capture_output=True, text=True, check=False, cwd="/", **self._as
+            [self._programs / program, *arguments], capture_output=True, text=True, check=False, cwd="/", **self._as
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
@@ -72,13 +77,13 @@ class TestServer:
         options = [word for one in ("listen_addresses=", *settings) for word in ("-c", one)]
         with open(self.folder / "log", "ab") as log:
             self.process = subprocess.Popen(
-                [programs() / "postgres", "-D", self.data, "-k", self.folder, *options],
+                [self._programs / "postgres", "-D", self.data, "-k", self.folder, *options],
                 stdout=log,
                 stderr=log,
                 cwd="/",
                 **self._as,
             )
-        ready = [programs() / "pg_isready", "-h", self.folder, "-q"]
+        ready = [self._programs / "pg_isready", "-h", self.folder, "-q"]
         ends = time.monotonic() + 30
         while subprocess.run(ready, check=False).returncode:
             assert self.process.poll() is None, (self.folder / "log").read_text()

@@ -36,7 +36,7 @@ def asked(tmp_path: Path) -> Path:
     for number in range(COUNT):
         (folder / f"{number}.md").write_text(f"Clause {number}: what number {number} says.\n", encoding="utf-8")
     file = tmp_path / "questions.jsonl"
-    rows = [{"question": f"what is number {number}?", "expected": f"{number}.md"} for number in range(COUNT)]
+    rows = [{"question": f"clause {number} in full", "expected": f"{number}.md"} for number in range(COUNT)]
     file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return file
 
@@ -115,7 +115,7 @@ def test_it_is_what_a_script_with_the_published_recipe_gives(
     assert found.hybrid is not None
 
     numbers = learnt.tolist()
-    pairs = [(f"what is number {one}?", f"Clause {one}: what number {one} says.") for one in numbers]
+    pairs = [(f"clause {one} in full", f"Clause {one}: what number {one} says.") for one in numbers]
     expected, ours = theirs(base, pairs, tmp_path / "theirs"), weights(tmp_path / "made")
     assert expected.keys() == ours.keys()
     for name, one in expected.items():
