@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from conftest import CORPUS, PROGRAM, Program, until
+from postgres_making import TestServer
 
 import kosearch
 from kosearch.cli import main
@@ -72,6 +73,14 @@ def test_enter_opens_the_hit_that_is_looked_at() -> None:
 def test_what_is_marked_is_printed_in_that_order() -> None:
     keys = ["x", "\x1b[B", "\t", "\x1b[A", "\x1b[A", "\t", "\r"]
     assert picked(keys, lambda _: [hit("a"), hit("b"), hit("c")]) == (["b", "a"], False)
+
+
+def test_an_index_on_a_server_is_picked_from(postgres: TestServer) -> None:
+    with kosearch.open(postgres.url("picked")) as index:
+        index.index(CORPUS)
+        chosen, opens = picked(["휴가", "\r"], lambda text: index.search(text, k=8).hits)
+        assert opens
+        assert Path(index.show(chosen[0]).path).name == "휴가규정.md"
 
 
 def test_errors_are_said_and_nothing_is_chosen() -> None:

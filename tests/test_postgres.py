@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -257,7 +258,9 @@ def ranked(answer: Answer) -> list[tuple[str, int, int]]:
 
 
 @pytest.mark.usefixtures("embedded")
-def test_the_commands_work_on_it_or_say_that_they_do_not(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_commands_work_on_it_or_say_that_they_do_not(
+    url: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     def run(*argv: str) -> tuple[int, str, str]:
         return said([argv[0], *argv[1:], "--index", url], capsys)
 
@@ -282,9 +285,39 @@ def test_the_commands_work_on_it_or_say_that_they_do_not(url: str, capsys: pytes
         assert (code, out) == (2, "")
         assert err.splitlines()[0].startswith("kosearch: that is for an index in a folder")
         assert len(err.splitlines()) == 2
-    code, _, err = said(["indexes", "backup", "--index", url, "/nowhere/file"], capsys)
-    assert (code, len(err.splitlines())) == (2, 2)
-    assert said(["indexes", "delete", url, "--yes"], capsys)[0] in (0, 2)
+    moved = tmp_path / "moved"
+    for old, new in ((CORPUS, moved), (moved, CORPUS)):
+        assert run("indexes", "move", str(old), str(new))[0] == 0
+    assert said(["indexes", "adopt", url], capsys)[0] == 0
+    code, table, _ = run("questions", "--sample", "5")
+    assert code == 0
+    asked = tmp_path / "questions.tsv"
+    asked.write_text(table, encoding="utf-8")
+    code, out, _ = run("eval", str(asked))
+    assert (code, "nDCG@10" in out) == (0, True)
+    vectors = tmp_path / "vectors.npy"
+    assert run("vectors", "--npy", str(vectors))[0] == 0
+    assert np.load(vectors).shape == (json.loads(run("status", "--json")[1])["passages"], 384)
+    assert run("indexes", "remove", url, "--yes")[0] == 2  # its name is its argument
+    assert said(["indexes", "remove", url, "--yes"], capsys)[0] == 0
+    assert run("status")[0] == 4
+
+
+@pytest.mark.parametrize(
+    ("command", "instead"),
+    [
+        (["indexes", "backup", "--index", "URL", "/nowhere/file"], "pg_dump -n kosearch_"),
+        (["indexes", "restore", "--index", "URL", "/nowhere/file"], "pg_restore"),
+        (["indexes", "rename", "URL", "other"], "name another: --index NAME"),
+    ],
+)
+def test_what_the_server_does_itself_is_refused(
+    url: str, command: list[str], instead: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store_of(database(url), "a").close()
+    code, out, err = said([url if word == "URL" else word for word in command], capsys)
+    assert (code, out, len(err.splitlines())) == (2, "", 2)
+    assert instead in err
 
 
 def test_files_of_another_machine_are_elsewhere(postgres: TestServer, tmp_path: Path) -> None:
@@ -378,12 +411,15 @@ def test_passwords_come_from_libpqs_own_places_and_stay_there(
     rules.write_text(f"local all secret scram-sha-256\n{trusting}")
     postgres.sql("SELECT pg_reload_conf()")
     url = postgres.url(name, user="secret")
-    places: list[Callable[[str], None]] = [
-        lambda password: monkeypatch.setenv("PGPASSWORD", password),
-        lambda password: in_file(monkeypatch, tmp_path / "pgpass", f"*:*:*:secret:{password}\n"),
+    service = f"postgresql:///?service=search&index={name}"
+    known = f"[search]\nhost={postgres.folder}\ndbname=postgres\nuser=secret\n"
+    places: list[tuple[str, Callable[[str], None]]] = [
+        (url, lambda password: monkeypatch.setenv("PGPASSWORD", password)),
+        (url, lambda password: in_file(monkeypatch, "PGPASSFILE", tmp_path, f"*:*:*:secret:{password}\n")),
+        (service, lambda password: in_file(monkeypatch, "PGSERVICEFILE", tmp_path, f"{known}password={password}\n")),
     ]
     try:
-        for set_password in places:
+        for url, set_password in places:
             set_password("wrong-" + PASSWORD)
             code, out, err = said(["status", "--index", url], capsys)
             assert (code, out, len(err.splitlines())) == (4, "", 2)
@@ -394,17 +430,19 @@ def test_passwords_come_from_libpqs_own_places_and_stay_there(
             assert PASSWORD not in out + err
             code, _, err = said(["repair", "--index", url], capsys)  # a reader changes nothing
             assert (code, PASSWORD in err, "denied" in err) == (4, False, True)
-            monkeypatch.delenv("PGPASSWORD", raising=False)
+            for variable in ("PGPASSWORD", "PGPASSFILE"):
+                monkeypatch.delenv(variable, raising=False)
     finally:
         rules.write_text(trusting)
         postgres.sql("SELECT pg_reload_conf()")
     assert PASSWORD not in (postgres.folder / "log").read_text()
 
 
-def in_file(monkeypatch: pytest.MonkeyPatch, file: Path, text: str) -> None:
+def in_file(monkeypatch: pytest.MonkeyPatch, variable: str, folder: Path, text: str) -> None:
+    file = folder / variable
     file.write_text(text, encoding="utf-8")
     file.chmod(0o600)
-    monkeypatch.setenv("PGPASSFILE", str(file))
+    monkeypatch.setenv(variable, str(file))
 
 
 # The server.
@@ -438,19 +476,78 @@ def test_old_versions_are_refused(place: Database, monkeypatch: pytest.MonkeyPat
     with pytest.raises(IndexMismatch, match=r"pgvector 0\.8"):
         PostgresStore(place)
     monkeypatch.undo()
-    postgres.sql(f"UPDATE {place.schema}.meta SET value = '99' WHERE key = 'format'")
-    with pytest.raises(IndexMismatch, match="format 99"):
-        PostgresStore(place)
+    for version, hint in (("99", "pip install --upgrade kosearch"), ("0", "index the documents into another")):
+        postgres.sql(f"UPDATE {place.schema}.meta SET value = '{version}' WHERE key = 'format'")
+        with pytest.raises(IndexMismatch, match=f"format {version},") as raised:
+            PostgresStore(place)
+        assert (raised.value.hint or "").startswith(hint)
 
 
-def test_too_many_connections_and_a_server_that_is_read_only(place: Database, postgres: TestServer) -> None:
-    store = store_of(place, "a")
+def test_too_many_connections(place: Database, postgres: TestServer) -> None:
+    store_of(place).close()
     postgres.sql("CREATE ROLE crowd LOGIN SUPERUSER CONNECTION LIMIT 0; ALTER ROLE crowd NOSUPERUSER")
     with pytest.raises(ResourcesError):
         PostgresStore(database(place.url.replace("//postgres@", "//crowd@") + f"&index={place.index}"))
-    postgres.sql("ALTER DATABASE postgres SET default_transaction_read_only = on")
-    postgres.sql("SET transaction_read_only = off; ALTER DATABASE postgres RESET default_transaction_read_only")
-    assert store.check() == []
+
+
+def test_a_standby_answers_and_is_not_written_to(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "new.md").write_text("# New", encoding="utf-8")
+    with running() as server:
+        url = server.url("standby")
+        store = store_of(database(url), "ab")
+        expected = answers(store)  # type: ignore[arg-type]
+        store.close()
+        server.end()
+        (server.data / "standby.signal").touch()
+        server.start()
+        store = PostgresStore(database(url))
+        assert answers(store) == expected  # type: ignore[arg-type]
+        with store.writer() as writer, pytest.raises(IndexStateError) as raised:
+            put(writer, "c")
+        store.close()
+        assert "recovery" in raised.value.message
+        assert "target_session_attrs=read-write" in (raised.value.hint or "")
+        code, out, err = said(["repair", "--index", url], capsys)
+        assert (code, out, len(err.splitlines())) == (4, "", 2)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small file system")
+def test_a_full_disk_is_said_and_what_was_committed_stays(tmp_path: Path) -> None:
+    with running() as server, small_disk(server, "20M"):
+        server.sql(f"CREATE TABLESPACE small LOCATION '{server.folder / 'small'}'")
+        server.sql("CREATE DATABASE small TABLESPACE small")
+        store = store_of(database(server.url("full", database="small")), "ab")
+        before = store.status()
+        filling = server.folder / "small" / "filling"
+        with filling.open("wb", buffering=0) as file, suppress(OSError):
+            while True:
+                file.write(bytes(4096))
+        with store.writer() as writer, pytest.raises(ResourcesError, match="no room") as raised:
+            put(writer, "c", passages=20_000)
+        assert "make room on the server's disk" in (raised.value.hint or "")
+        assert store.check() == []
+        assert store.status().documents >= before.documents
+        filling.unlink()
+        with store.writer() as writer:
+            put(writer, "d", passages=50)
+        assert store.check() == []
+        store.close()
+
+
+@contextmanager
+def small_disk(server: TestServer, size: str) -> Iterator[None]:
+    """The server's folder `small` is a file system of this size, in memory."""
+    folder, owner = server.folder / "small", server.folder.stat()
+    folder.mkdir()
+    options = f"size={size},uid={owner.st_uid},gid={owner.st_gid},mode=700"
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "none", folder], capture_output=True, check=False)
+    if mounted.returncode:
+        pytest.skip("nothing can be mounted here")
+    try:
+        yield
+    finally:
+        server.end()
+        subprocess.run(["umount", folder], check=True)
 
 
 @pytest.mark.skipif(shutil.which("pgbouncer", path="/usr/sbin:/usr/bin") is None, reason="pgbouncer is not installed")

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from embedding_making import save_model, write_small
 from index_making import without_processes
+from postgres_making import TestServer
 
 import kosearch
 from kosearch import embedding
@@ -23,6 +24,7 @@ from kosearch.cli import main
 from kosearch.cli.clicks import clicks_file
 from kosearch.cli.open import remember
 from kosearch.embedding import Head, load_head
+from kosearch.errors import UsageError
 from kosearch.evaluation import questions_task
 from kosearch.evaluation.collections import locate, read_questions
 from kosearch.evaluation.measures import evaluate
@@ -311,6 +313,21 @@ def test_a_better_model_is_taken_and_is_one_product_away(
     assert len(other.search("words", mode="lexical")) == len(index.search("words", mode="lexical"))
     assert not other.is_foreign
     assert [one.path for one in other.documents()] == [one.path for one in index.documents()]
+
+
+def test_an_index_on_a_server_teaches_the_same_head(
+    index: Index, folder: Path, asked: Path, tmp_path: Path, postgres: TestServer
+) -> None:
+    kept = kosearch.open(postgres.url("taught"))
+    kept.index(folder)
+    found, expected = (train(one, asked, tmp_path / name) for one, name in ((kept, "kept"), (index, "expected")))
+    assert found.taken
+    assert (found.questions, found.documents, found.pairs) == (expected.questions, expected.documents, expected.pairs)
+    assert found.hybrid is not None
+    assert expected.hybrid is not None
+    assert found.hybrid.after == pytest.approx(expected.hybrid.after, abs=1e-3)
+    with pytest.raises(UsageError, match="vectors cannot be changed"):
+        list(kosearch.open(postgres.url("derived"), model=str(tmp_path / "kept")).take_over(index))
 
 
 def test_an_index_goes_on_after_it_was_derived(index: Index, folder: Path, tmp_path: Path) -> None:

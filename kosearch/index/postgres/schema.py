@@ -150,7 +150,7 @@ def read_state(session: Session, place: Database) -> State:
     if version != VERSION:
         raise IndexMismatch(
             f"the index in {place} has format {version}, and this kosearch knows {VERSION}",
-            "pip install --upgrade kosearch" if version > VERSION else f"kosearch indexes upgrade '{place}'",
+            "pip install --upgrade kosearch" if version > VERSION else "index the documents into another: ?index=NAME",
         )
     stored = json.loads(meta["identity"])
     identity = Identity(**stored | {"fields": tuple(stored["fields"]), "words": tuple(stored["words"])})

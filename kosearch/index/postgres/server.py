@@ -147,6 +147,9 @@ class Server:
             except psycopg.OperationalError:  # the server was restarted since, say: another one is opened
                 kept.close()
                 self.close()
+            except BaseException:
+                kept.close()
+                raise
         connection = self._connect()
         try:
             connection.execute(self._beginning(begin))
@@ -272,6 +275,8 @@ def _ours(error: psycopg.Error, place: Database) -> KosearchError:
         return IndexBusy(f"others are writing to {place}: {text}", "run the command again")
     if code in _FULL:
         return ResourcesError(f"the server of {place} has no room: {text}", _HINTS.get(code, "try again later"))
+    if code == "0A000" and "recovery" in text:  # of a standby, which has no code of its own for it
+        return IndexStateError(f"the server of {place} says: {text}", _HINTS["25006"])
     if not code and "FATAL: " in text:
         return _refused(text.rpartition("FATAL: ")[2], place)
     if code in _CUT or (not code and isinstance(error, psycopg.OperationalError)):
