@@ -100,8 +100,9 @@ def load(flags: Mapping[str, object], environ: Mapping[str, str] = os.environ) -
             option = f"--{name.replace('_', '-')}" if len(name) > 1 else f"-{name}"
             values[name] = _checked(name, value, option)
     settings = Settings(**values)
-    if is_database(settings.index):
-        database(settings.index)  # a password in it is refused before anything shows it
+    for name in named_indexes(settings.index):
+        if is_database(name):
+            database(name)  # a password in it is refused before anything shows it
     if settings.passage_tokens is not None and settings.passage_overlap >= settings.passage_tokens:
         raise ConfigError(
             f"passages of {settings.passage_tokens} tokens cannot overlap by {settings.passage_overlap}",
@@ -144,6 +145,11 @@ def is_database(name: str) -> bool:
     return name.startswith(("postgresql://", "postgres://"))
 
 
+def named_indexes(name: str) -> list[str]:
+    """The names in what names one index, or several that servers keep: their URLs with spaces in between."""
+    return name.split() if is_database(name) else [name]
+
+
 def database(url: str) -> Database:
     """The index that a URL of PostgreSQL's names; `index` and `source` in it are ours, all else is libpq's.
 
@@ -160,6 +166,8 @@ def database(url: str) -> Database:
             "there is a password in the URL of the index: everybody sees what a command was called with",
             "leave it out: it comes from ~/.pgpass (or the file that PGPASSFILE names), a service file or PGPASSWORD",
         )
+    if len(url.split()) > 1:
+        raise UsageError("that is for one index, and several are named", "name one URL; kosearch query asks several")
     if not _URL.fullmatch(server):
         raise UsageError("the URL of the index makes no sense", _FORM)
     ours = dict(given)

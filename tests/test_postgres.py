@@ -248,6 +248,29 @@ def test_real_questions_have_the_answers_of_a_folder(tmp_path: Path, postgres: T
         each.close()
 
 
+@pytest.mark.usefixtures("embedded")
+def test_several_urls_are_one_index(postgres: TestServer, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Three servers' worth, in one option or in the environment, have the hits and scores of one."""
+    whole, *parts = (postgres.url(f"part_{next(NUMBERS)}") for _ in range(4))
+    assert said(["index", str(CORPUS), "-q", "--index", whole], capsys)[0] == 0
+    for number, part in enumerate(parts, 1):
+        assert said(["index", str(CORPUS), "-q", "--index", part, "--part", f"{number}/3"], capsys)[0] == 0
+    found = []
+    for named in (whole, " ".join(parts)):
+        code, out, _ = said(
+            ["query", "연차를 다음 해로 넘길 수 있나요?", "-k", "20", "--json", "--index", named], capsys
+        )
+        assert code == 0
+        found.append([(hit["path"], hit["score"]) for hit in json.loads(out)["hits"]])
+    assert len(found[0]) > 3
+    assert [path for path, _ in found[1]] == [path for path, _ in found[0]]
+    assert [score for _, score in found[1]] == pytest.approx([score for _, score in found[0]], abs=1e-6)
+    code, out, err = said(["status", "--index", " ".join(parts)], capsys)
+    assert (code, out, err.splitlines()[0]) == (2, "", "kosearch: that is for one index, and several are named")
+    code, _, err = said(["query", "a", "--index", f"{whole} postgresql://me:{PASSWORD}@localhost/db"], capsys)
+    assert (code, PASSWORD in err) == (2, False)
+
+
 def ranked(answer: Answer) -> list[tuple[str, int, int]]:
     """What an answer shows; of equals it does not matter which comes first, which the order of indexing decides."""
     order = sorted(answer.hits, key=lambda hit: (-round(hit.score, 7), hit.path, hit.passage.start))

@@ -17,7 +17,7 @@ import typer
 
 from kosearch.cli import options, render
 from kosearch.cli.output import Caller, Output
-from kosearch.config import Settings, index_names
+from kosearch.config import Settings, index_names, named_indexes
 from kosearch.errors import INTERRUPTED, NO_HIT, OK, TERMINATED, KosearchError, UsageError
 from kosearch.naming import shown_path
 from kosearch.resident import Elsewhere
@@ -240,7 +240,8 @@ def _indexes(settings: Settings, names: Sequence[str], *, everywhere: bool) -> l
         names = index_names(settings)
         if not names:
             raise UsageError("there is no index yet", "kosearch index PATH")
-    return [replace(settings, index=name) for name in names] or [settings]
+    named = [one for name in names or (settings.index,) for one in named_indexes(name)]
+    return [replace(settings, index=name) for name in named]
 
 
 def _answers(queries: Sequence[Query], asked: Sequence[Settings], caller: Caller) -> Iterable[Answer]:
