@@ -611,10 +611,13 @@ def test_through_pgbouncer_in_transaction_mode(place: Database, postgres: TestSe
 # Several at once, and what is killed.
 
 
-def test_writers_and_readers_at_once(place: Database) -> None:
+@pytest.mark.parametrize(
+    ("seconds", "readers"), [(4, 4), pytest.param(60, 8, marks=[pytest.mark.crash, pytest.mark.timeout(600)])]
+)
+def test_writers_and_readers_at_once(place: Database, seconds: float, readers: int) -> None:
     """Two write the same files over and over while others ask: nobody sees half of anything, and no count is off."""
     store_of(place, "abcd").close()
-    ends = time.monotonic() + 4
+    ends = time.monotonic() + seconds
     wrong: list[str] = []
 
     def write(seed: int) -> None:
@@ -652,11 +655,11 @@ def test_writers_and_readers_at_once(place: Database) -> None:
             failed.append(error)
 
     threads = [threading.Thread(target=kept, args=(lambda seed=seed: write(seed),)) for seed in range(2)]
-    threads += [threading.Thread(target=kept, args=(read,)) for _ in range(4)]
+    threads += [threading.Thread(target=kept, args=(read,)) for _ in range(readers)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(seconds + 60)
     assert (failed, wrong) == ([], [])
     store = PostgresStore(place)
     assert store.check() == []
