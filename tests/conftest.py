@@ -158,7 +158,7 @@ class Program:
 
 def make_program(home: Path, cache_dir: Path) -> Program:
     environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("KOSEARCH_")},
+        **{name: value for name, value in os.environ.items() if not name.startswith(("KOSEARCH_", "PYTHONUNBUFFERED"))},
         **_environment(home, cache_dir),
         "PATH": f"{PROGRAM.parent}{os.pathsep}{os.environ['PATH']}",
         "LC_ALL": "C.UTF-8",
