@@ -34,8 +34,9 @@ def test_a_backup_beside_a_writer_is_one_moment(folder: Path) -> None:
         while not done.is_set():
             number += 1
             with index.writer() as writer:
-                put(writer, "a", number)
-                put(writer, f"n{number}", number)
+                with writer.transaction():  # else a backup may have the first of the two, and not the second
+                    put(writer, "a", number)
+                    put(writer, f"n{number}", number)
                 writer.publish()
 
     thread = Thread(target=write)

@@ -600,8 +600,7 @@ class TestTheClient:
             with protocol.listen(path):
                 time.sleep(60)
             os._exit(0)
-        assert until(path.exists, seconds=5.0)
-        assert [(path, None)] == list(launcher.residents(index, patience=0.2))
+        assert until(lambda: [(path, None)] == list(launcher.residents(index, patience=0.2)), seconds=5.0)
         assert launcher.stop(path, patience=0.2)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -9
         assert not path.exists()

@@ -140,14 +140,20 @@ def _bound(path: StrPath) -> socket.socket:
 
 
 def _abandoned(path: StrPath) -> bool:
-    """Whether a socket was left by a process that was killed."""
-    try:
-        connect(path, 1.0).close()
-    except ConnectionRefusedError:
-        return True
-    except OSError:
-        pass
-    return False
+    """Whether a socket was left by a process that was killed.
+
+    One that has its name and does not listen yet refuses too: it is asked again.
+    """
+    for pause in (0.05, 0.0):
+        try:
+            connect(path, 1.0).close()
+        except ConnectionRefusedError:
+            time.sleep(pause)
+            continue
+        except OSError:
+            pass
+        return False
+    return True
 
 
 def connect(path: StrPath, seconds: float) -> socket.socket:
