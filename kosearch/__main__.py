@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
-from contextlib import suppress
-from types import FrameType
 
 from kosearch import resident
+
+TYPE_CHECKING = False  # type checkers know the name; what is not imported here, no answer of a warm process waits for
+if TYPE_CHECKING:
+    from types import FrameType
 
 _SIGNALLED = 128
 """Codes above it say by which signal a command was ended."""
@@ -18,9 +19,11 @@ def run() -> None:
     """Run the command line: in a resident if one can, which spares most imports, else here."""
     _open_streams()
     _stand_somewhere()
-    signal.signal(signal.SIGTERM, _terminated)
     try:
         code = resident.run(sys.argv[1:])
+        if code is not None:
+            _let_go()
+            os._exit(code)  # all is said: what Python tidies up at its end takes a tenth of its time
     except resident.NoAnswerError:
         os.environ["KOSEARCH_RESIDENT"] = "off"  # it was asked, and waited for: not once more
         code = None
@@ -32,16 +35,26 @@ def run() -> None:
         standard().error(unwritable(error))
         code = unwritable(error).exit_code
     if code is None:
-        from kosearch.cli import main
+        code = _run_here()
+    _let_go()
+    sys.exit(code)
 
-        code = main()
+
+def _run_here() -> int:
+    """Run the command line in this process; its exit code."""
+    import signal
+    from contextlib import suppress
+
+    signal.signal(signal.SIGTERM, _terminated)
+    from kosearch.cli import main
+
+    code = main()
     if code > _SIGNALLED:  # what goes on in another thread is not waited for, and may not be disturbed
         with suppress(OSError, ValueError):
             sys.stdout.flush()
             sys.stderr.flush()
         os._exit(code)
-    _let_go()
-    sys.exit(code)
+    return code
 
 
 def _let_go() -> None:

@@ -22,14 +22,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
 
 from kosearch import __version__
 from kosearch.resident import protocol
 
 TYPE_CHECKING = False  # type checkers know the name; see `protocol` for why it is not imported
 if TYPE_CHECKING:
-    from socket import socket
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
 _PREFIX, _SECRET = "KOSEARCH_", "_KEY"
@@ -67,15 +66,16 @@ def run(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> int | N
     reply = _reply(request(argv, environ, terminal=sys.stdout.isatty()), environ, patience)
     if reply is None:
         return None
-    sys.stderr.buffer.write(printed(reply["stderr"]))
+    stdout, stderr, code = reply
+    sys.stderr.buffer.write(stderr)
     sys.stderr.flush()
     try:
-        sys.stdout.buffer.write(printed(reply["stdout"]))
+        sys.stdout.buffer.write(stdout)
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains at exit
         return 0
-    return int(reply["code"])
+    return code
 
 
 def may_run(argv: Sequence[str]) -> bool:
@@ -105,8 +105,7 @@ def _kept(environ: Mapping[str, str], terminal: bool) -> dict[str, str]:
     kept = {
         name: value
         for name, value in environ.items()
-        if name in (*protocol.HOMES, *_SOCKETS, *_TERMINAL, *_LINKS)
-        or (name.startswith(_PREFIX) and not name.endswith(_SECRET))
+        if name in _NAMES or (name.startswith(_PREFIX) and not name.endswith(_SECRET))
     }
     if terminal and not kept.get("COLUMNS", "").isdigit():
         kept["COLUMNS"] = _columns()
@@ -125,8 +124,10 @@ def _columns() -> str:
     return "80"
 
 
-def _reply(request: Mapping[str, object], environ: Mapping[str, str], patience: float) -> dict[str, Any] | None:
-    """What a resident says that has run it; None where none wants to."""
+def _reply(
+    request: Mapping[str, object], environ: Mapping[str, str], patience: float
+) -> tuple[bytes, bytes, int] | None:
+    """What a resident that has run it printed; None where none wants to."""
     for path in protocol.sockets(environ):
         try:
             connection = protocol.connect(path, _AT_ONCE)
@@ -142,18 +143,17 @@ def _reply(request: Mapping[str, object], environ: Mapping[str, str], patience: 
     return None
 
 
-def _result(connection: socket, patience: float) -> dict[str, Any] | None:
+def _result(connection: protocol.Connection, patience: float) -> tuple[bytes, bytes, int] | None:
     try:
         reply = protocol.receive(connection, patience)
+        return None if "elsewhere" in reply else printed(reply)
     except (OSError, ValueError) as error:
         raise NoAnswerError from error
-    if "elsewhere" in reply:
-        return None
-    if "code" not in reply:
-        raise NoAnswerError
-    return reply
 
 
-def printed(text: str) -> bytes:
-    """What a command printed, as it was before it was sent."""
-    return text.encode("utf-8", "surrogateescape")
+def printed(reply: Mapping[str, Any]) -> tuple[bytes, bytes, int]:
+    """stdout, stderr and exit code of a command that was run. Raises ValueError where it was not."""
+    match reply:
+        case {"stdout": bytes(stdout), "stderr": bytes(stderr), "code": int(code)}:
+            return stdout, stderr, code
+    raise ValueError("no command's output")

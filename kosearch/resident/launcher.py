@@ -72,8 +72,8 @@ def run(
         for reason in ("cannot", "elsewhere"):
             if reason in reply:
                 raise Unavailable(str(reply[reason]))
-        return Reply(resident.printed(reply["stdout"]), resident.printed(reply["stderr"]), int(reply["code"]))
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        return Reply(*resident.printed(reply))
+    except (OSError, ValueError, TypeError) as error:
         raise Unavailable(f"{type(error).__name__}: {error}") from error
 
 
@@ -153,7 +153,7 @@ def _ask(path: Path, settings: Settings, request: Mapping[str, Any], patience: f
             raise
 
 
-def _connected(path: Path, settings: Settings) -> socket.socket:
+def _connected(path: Path, settings: Settings) -> protocol.Connection:
     """A connection to the resident, which is started if need be."""
     try:
         return protocol.connect(path, protocol.PATIENCE)

@@ -436,7 +436,7 @@ class _Server:
             if self._open > CONNECTIONS or protocol.peer_uid(writer.get_extra_info("socket")) != os.geteuid():
                 return
             async with asyncio.timeout(SENDING):
-                head = await reader.readexactly(protocol.HEAD.size)
+                head = await reader.readexactly(protocol.HEAD)
                 body = await reader.readexactly(protocol.length(head, protocol.MAX_REQUEST))
             request = protocol.message(body)
             transport.set_write_buffer_limits(0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import struct
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +19,7 @@ from kosearch.cli.query import printed
 from kosearch.errors import IndexMissing
 from kosearch.resident import protocol, server
 
-REPLY = {"version": __version__, "stdout": "{}\n", "stderr": "", "code": 0}
+REPLY = {"version": __version__, "stdout": b"{}\n", "stderr": b"", "code": 0}
 
 
 def _environ(pid: int) -> dict[str, str]:
@@ -35,11 +34,11 @@ def attempt(one: Input) -> str:
     """A request is answered by messages or by hanging up, and the next one is served; a reply is one, or an error."""
     data = one.data[: 1 << 16]
     if one.name.startswith("reply"):
-        return _reply(data if one.name == "reply-frame" else protocol.HEAD.pack(len(data)) + data)
+        return _reply(data if one.name == "reply-frame" else len(data).to_bytes(protocol.HEAD, "big") + data)
     if one.name == "request-frame":
         return _served(data)
     _followed(data)
-    return _served(protocol.HEAD.pack(len(data)) + data)
+    return _served(len(data).to_bytes(protocol.HEAD, "big") + data)
 
 
 def _followed(body: bytes) -> None:
@@ -59,7 +58,7 @@ def _served(data: bytes) -> str:
             connection.sendall(data)
             connection.shutdown(socket.SHUT_WR)
         with suppress(ConnectionResetError):
-            while head := connection.recv(protocol.HEAD.size, socket.MSG_WAITALL):
+            while head := connection.recv(protocol.HEAD, socket.MSG_WAITALL):
                 reply = protocol.message(connection.recv(protocol.length(head, protocol.MAX_REPLY), socket.MSG_WAITALL))
                 if reply.get("version") != __version__:
                     return f"a reply without a version: {reply}"
@@ -75,9 +74,9 @@ def _served(data: bytes) -> str:
 
 def _may_end(data: bytes) -> bool:
     """Whether it was told to end, or asked by another version."""
-    with suppress(ValueError, struct.error):
-        length = protocol.length(data[: protocol.HEAD.size], protocol.MAX_REQUEST)
-        request = protocol.message(data[protocol.HEAD.size :][:length])
+    with suppress(ValueError):
+        length = protocol.length(data[: protocol.HEAD], protocol.MAX_REQUEST)
+        request = protocol.message(data[protocol.HEAD :][:length])
         return request.get("do") not in ("run", "status") or request.get("version") != __version__
     return False
 
@@ -88,11 +87,11 @@ def _reply(data: bytes) -> str:
         theirs.sendall(data)
         theirs.shutdown(socket.SHUT_WR)
         try:
-            reply = protocol.receive(ours, 5.0)
-            client.printed(reply["stdout"])
-        except (OSError, ValueError, TypeError, KeyError, AttributeError):  # those that `client.run` expects
+            stdout, stderr, code = client.printed(protocol.receive(ours, 5.0))
+        except (OSError, ValueError):  # those that `client.run` expects
             return ""
-    return "" if isinstance(reply["stdout"], str) else f"what was printed is no text: {reply}"
+    is_output = isinstance(stdout, bytes) and isinstance(stderr, bytes) and isinstance(code, int)
+    return "" if is_output else f"what was printed is no output: {stdout!r}, {stderr!r}, {code!r}"
 
 
 class _Nothing:
@@ -151,28 +150,19 @@ def _seeds() -> Iterator[Input]:
     ]
     for request in requests:
         framed = protocol.frame(request, protocol.MAX_REQUEST)
-        yield from (Input("request-frame", framed), Input("request", framed[protocol.HEAD.size :]))
+        yield from (Input("request-frame", framed), Input("request", framed[protocol.HEAD :]))
     for reply in (REPLY, {"version": __version__, "cannot": "why"}, {"version": __version__, "accepted": True}):
         framed = protocol.frame(reply, protocol.MAX_REPLY)
-        yield from (Input("reply-frame", framed), Input("reply", framed[protocol.HEAD.size :]))
+        yield from (Input("reply-frame", framed), Input("reply", framed[protocol.HEAD :]))
 
 
 FAMILY = Family(
     _seeds,
     attempt,
     words=(
-        *(
-            b"\0\0\0\2{}",
-            b"\0\0\0\2[]",
-            b"\xff\xff\xff\xff",
-            b"[" * 500,
-            b'{"a":' * 200,
-            b"null",
-            b"1e999",
-            b"NaN",
-            b"-1",
-        ),
-        *(b'"do"', b'"run"', b'"argv"', b'"environ"', b'"KOSEARCH_CONFIG":"/dev/stdin"', b'"seconds":"x"', b"\\ud800"),
-        *(b'"--index"', b'"~"', b'"query"', b'"\\u0000"', b'"--no-resident"', b'"--version"', b'"-k","1"', b"true"),
+        *(b"\0\0\0\0030:}", b"\0\0\0\0030:]", b"\xff\xff\xff\xff", b"3:0:]]" * 100, b'1:a"' * 100, b"0:~"),
+        *(b"5:1e999^", b"3:nan^", b"2:-1#", b"4:true!", b"-1:", b"999999999:", b'3:\xed\xa0\x80"', b'1:\0"'),
+        *(b'2:do"', b'3:run"', b'4:argv"', b'7:environ"', b'15:KOSEARCH_CONFIG"10:/dev/stdin"', b'7:seconds"1:x"'),
+        *(b'7:--index"', b'1:~"', b'5:query"', b'13:--no-resident"', b'9:--version"', b'2:-k"1:1"'),
     ),
 )
