@@ -76,7 +76,7 @@ def run(program: Program, script: str) -> str:
 def stable(text: str) -> str:
     """Without what differs from machine to machine: seconds, the last digits of scores, and why this model."""
     text = re.sub(r"^model: .*\n", "", text, flags=re.MULTILINE)
-    text = re.sub(r"\d+\.\d s$", "# s", text, flags=re.MULTILINE)
+    text = re.sub(r"(?:\d+ h \d+ min|\d+ min \d+ s|\d+\.\d s)$", "# s", text, flags=re.MULTILINE)
     return re.sub(r"  \d\.\d{3}$", "  #", text, flags=re.MULTILINE)
 
 
