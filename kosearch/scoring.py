@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from itertools import compress
 from math import floor, log, log2
@@ -71,23 +70,46 @@ def bm25(question: Weights, passage: Mapping[str, Sequence[str]], statistics: St
     Each field is scored by itself (Robertson and Zaragoza 2009, "The Probabilistic Relevance Framework: BM25 and
     Beyond", eq. 3.15) and the fields' scores are added up.
     """
-    return sum(_field(name, weights, passage.get(name, ()), statistics) for name, weights in question.items())
+    return bm25_by(question, statistics)(passage)
 
 
-def _field(name: str, weights: Mapping[str, float], terms: Sequence[str], statistics: Statistics) -> float:
-    met = list(filter(weights.__contains__, terms))  # hundreds of terms a passage: nothing of Python's for each
-    if not met:
-        return 0.0
-    mean_length = statistics.totals[name] / statistics.passages
-    damping = K1 * (1 if name in UNMEASURED else 1 - B + B * len(terms) / mean_length)
-    return sum(
-        weights[term]
-        * idf(statistics.frequencies[name][term], statistics.passages)
-        * (K1 + 1)
-        * count
-        / (count + damping)
-        for term, count in Counter(met).items()
-    )
+def bm25_by(question: Weights, statistics: Statistics) -> Callable[[Mapping[str, Sequence[str]]], float]:
+    """The same for passage after passage: what they have in common is computed once."""
+    fields = [_Field(name, weights, statistics) for name, weights in question.items() if weights]
+    return lambda passage: sum(field.score(passage.get(field.name, ())) for field in fields)
+
+
+class _Field:
+    """A question's terms in one field."""
+
+    def __init__(self, name: str, weights: Mapping[str, float], statistics: Statistics) -> None:
+        self.name = name
+        self._weights, self._statistics = weights, statistics
+        self._gains: dict[str, float] = {}
+
+    def score(self, terms: Sequence[str]) -> float:
+        """What a passage with these terms gets."""
+        met = list(filter(self._weights.__contains__, terms))  # hundreds a passage: nothing of Python's for each
+        if not met:
+            return 0.0
+        damping = self._damping(len(terms))
+        counts: dict[str, int] = {}
+        for term in met:
+            counts[term] = counts.get(term, 0) + 1
+        return sum([self._gain(term) * count / (count + damping) for term, count in counts.items()])
+
+    def _damping(self, length: int) -> float:
+        if self.name in UNMEASURED:
+            return K1
+        mean_length = self._statistics.totals[self.name] / self._statistics.passages
+        return K1 * (1 - B + B * length / mean_length)
+
+    def _gain(self, term: str) -> float:
+        """What a term would add that a passage has over and over."""
+        if (gain := self._gains.get(term)) is None:
+            frequency = self._statistics.frequencies[self.name][term]
+            gain = self._gains[term] = self._weights[term] * idf(frequency, self._statistics.passages) * (K1 + 1)
+        return gain
 
 
 def plain_idf(document_frequency: int, passages: int) -> float:
@@ -141,7 +163,9 @@ def proximity(words: Sequence[str], passage: Sequence[str], idfs: Mapping[str, f
     own counts, which nobody keeps.
     """
     ranks = {word: rank for rank, word in enumerate(words)}
-    places = compress(range(len(passage)), map(ranks.__contains__, passage))
+    places = list(compress(range(len(passage)), map(ranks.__contains__, passage)))
+    if len(places) < 2:
+        return 0.0
     met = [(place, ranks[passage[place]]) for place in places]
     pairs = {
         min(rank, other)

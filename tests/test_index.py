@@ -15,6 +15,7 @@ from index_making import DIMENSIONS, IDENTITY, QUERY, TERMS, answers, document, 
 from kosearch.errors import IndexBusy, IndexDamaged, IndexMismatch, IndexMissing, IndexStateError, UsageError
 from kosearch.index import FileState, NewDocument, NewPassage, SqliteStore, Writer, files
 from kosearch.index import database as tables
+from kosearch.index.tables import Tables
 from kosearch.records import Extracted, Passage, Reason, Skipped
 
 
@@ -102,6 +103,38 @@ def test_the_vocabulary_is_read_once_a_generation(tmp_path: Path) -> None:
         (after,) = snapshot.vocabulary(("body",))
         assert sum(after.values()) > sum(before.values())
         assert after == snapshot.statistics({"body": list(after)}).frequencies["body"]
+
+
+def test_terms_are_read_once_a_generation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    index = make(tmp_path, ["a", "b"])
+    read: list[int] = []
+    terms = Tables.terms
+    monkeypatch.setattr(Tables, "terms", lambda tables, ids: read.extend(ids) or terms(tables, ids))
+    with index.snapshot() as snapshot:
+        ids = snapshot.lexical(TERMS, 8)
+        first = snapshot.terms(ids)
+        assert snapshot.terms(ids[::-1]) == first[::-1]
+        assert read == ids.tolist()
+    with index.writer() as writer:
+        put(writer, "a", version=1)
+        put(writer, "b", version=1)
+        writer.publish()
+    with index.snapshot() as snapshot:
+        ids = snapshot.lexical(TERMS, 8)
+        words = {word for terms in snapshot.terms(ids) for word in terms["body"]}
+    assert {"a-1-1", "b-3-1"} <= words
+    assert not {"a-1-0", "b-3-0"} & words
+
+
+def test_the_terms_that_are_kept_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kosearch.index.snapshot._KEPT", 3)
+    index = make(tmp_path, "a")
+    with index.snapshot() as snapshot:
+        ids = snapshot.lexical(TERMS, 4)
+        whole = snapshot.terms(ids)
+        assert [snapshot.terms(ids[row : row + 1])[0] for row in (0, 1, 2, 3, 0)] == [*whole, whole[0]]
+        assert snapshot._derived
+        assert list(snapshot._derived.terms._terms) == ids[[2, 3, 0]].tolist()
 
 
 def test_lexical_finds_the_passages_that_have_a_term(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from kosearch.scoring import (
     REACH,
     B,
     bm25,
+    bm25_by,
     confidence,
     dense_weight,
     full_match,
@@ -77,6 +78,13 @@ def test_a_passage_without_the_field_or_a_question_without_terms_scores_zero() -
     assert bm25(ONE_FIELD, {}, STATISTICS) == 0
     assert bm25(ONE_FIELD, {"morphemes": []}, STATISTICS) == 0
     assert bm25({"morphemes": {}}, {"morphemes": ["w0"]}, STATISTICS) == 0
+
+
+@given(st.lists(passages, max_size=5))
+def test_passage_after_passage_gets_what_each_gets_alone(several: list[list[str]]) -> None:
+    question = {"morphemes": {"w0": 1.0, "w1": 0.5}, "bigrams": {"w2": 0.3}}
+    given = [{"morphemes": terms, "bigrams": terms[::2]} for terms in several]
+    assert list(map(bm25_by(question, STATISTICS), given)) == [bm25(question, one, STATISTICS) for one in given]
 
 
 @given(passages)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +25,12 @@ from kosearch.records import Heading, PageStart, Passage, Statistics
 
 _AT_ONCE = 1 << 13
 """Vectors that are multiplied together: they are in float64 by then."""
+_KEPT = 1 << 14
+"""Passages whose terms are kept, each some 2 KB beside the words, which they share."""
+_A_QUESTIONS = 1 << 10
+"""So many passages at once are a question's candidates; more are a corpus that is gone through, which keeps nothing."""
+
+Terms = Mapping[str, list[str]]
 
 
 class Derived:
@@ -34,6 +43,7 @@ class Derived:
         self.lexical: Lexical | None = None
         self.descriptions: Sequence[Description] | None = None
         self.vocabularies: dict[tuple[str, ...], list[Mapping[str, int]]] = {}
+        self.terms = _KeptTerms()
         self.warnings: list[str] = []
         place = files.folder(directory, state.generation)
         try:
@@ -64,6 +74,34 @@ class Derived:
                 self.dense.load_graph(earlier.dense if earlier else None)
             except Damaged as error:
                 self.warn("graph file", error)
+
+
+class _KeptTerms:
+    """The terms of the passages that were candidates latest: a question's are mostly those of others before it.
+
+    Reading them anew, unpacked and checked, takes a quarter of a question's time. In one generation they never change.
+    """
+
+    def __init__(self) -> None:
+        self._terms: dict[int, Terms] = {}
+        self._changing = threading.Lock()
+
+    def of(self, ids: Sequence[int], read: Callable[[Sequence[int]], list[Terms]]) -> list[Terms]:
+        """The terms of passages, in their order; those that are not kept are read."""
+        with self._changing:
+            found = {number: self._terms.pop(number) for number in ids if number in self._terms}
+        missing = [number for number in ids if number not in found]
+        found.update(zip(missing, map(_shared, read(missing)) if missing else (), strict=True))
+        with self._changing:
+            self._terms.update(found)
+            for number in list(islice(self._terms, max(0, len(self._terms) - _KEPT))):
+                del self._terms[number]
+        return [found[number] for number in ids]
+
+
+def _shared(terms: Terms) -> Terms:
+    """The same with each word in memory once, however many passages have it."""
+    return {field: list(map(sys.intern, words)) for field, words in terms.items()}
 
 
 class SqliteSnapshot:
@@ -191,8 +229,10 @@ class SqliteSnapshot:
             kept[tuple(fields)] = self._tables.vocabulary(fields)
         return kept[tuple(fields)]
 
-    def terms(self, ids: Ids) -> list[Mapping[str, list[str]]]:
+    def terms(self, ids: Ids) -> list[Terms]:
         """The terms of passages by field, in the passages' order."""
+        if self._derived and len(ids) <= _A_QUESTIONS:
+            return self._derived.terms.of(ids.tolist(), self._tables.terms)
         return self._tables.terms(ids.tolist())
 
     def stored(self, ids: Ids) -> list[StoredPassage]:

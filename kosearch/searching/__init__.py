@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
 
 # Hangul, other CJK and everything else are matched differently, so a run never mixes them.
 _RUNS = re.compile(r"[가-힣]+|[一-鿿㐀-䶿]+|[ぁ-ヿ]+|[^\W_ㄱ-ㆎ가-힣一-鿿㐀-䶿ぁ-ヿ]+")
@@ -41,8 +42,7 @@ def snippet(text: str, question: str, size: int) -> tuple[int, int]:
     pieces = [match.span() for match in _PIECE.finditer(text) if match.group().strip()]
     if not pieces:
         return 0, len(text)
-    shapes = _shapes(question)
-    overlaps = [_overlap(text[start:end], *shapes) for start, end in pieces]
+    overlaps = [_overlap(text[start:end], question) for start, end in pieces]
     best = max(
         ((sum(overlaps[first:last]), -first, first, last) for first, last in _windows(pieces, size)),
         key=lambda window: window[:2],
@@ -62,6 +62,7 @@ def best_sentence(text: str, question: str) -> str:
     return found.group() if found else ""
 
 
+@lru_cache(maxsize=16)
 def _shapes(question: str) -> tuple[set[str], set[str]]:
     words = {run.group().casefold() for run in _RUNS.finditer(unicodedata.normalize("NFC", question))}
     grams = {word[i : i + _STEM] for word in words if _is_cjk(word[0]) for i in range(len(word) - _STEM + 1)}
@@ -85,9 +86,11 @@ def _gram_spans(word: str, grams: set[str], offset: int) -> list[tuple[int, int]
     return spans
 
 
-def _overlap(piece: str, words: set[str], grams: set[str]) -> float:
+@lru_cache(maxsize=1024)  # a hit's sentences are compared for its excerpt, and some of them for its page
+def _overlap(piece: str, question: str) -> float:
     """How much of the question a sentence holds: distinct shared text, so that repeating one word does not win."""
-    return float(sum(len(shared) for shared in {piece[a:b].casefold() for a, b in _spans(piece, words, grams)}))
+    spans = _spans(piece, *_shapes(question))
+    return float(sum(len(shared) for shared in {piece[a:b].casefold() for a, b in spans}))
 
 
 def _windows(pieces: Sequence[tuple[int, int]], size: int) -> list[tuple[int, int]]:
