@@ -11,13 +11,14 @@ Then the installed `kosearch query QUESTION --jsonl` is run, a process a questio
 
     cold       --no-resident: Python, Kiwi and the model start for each question
     first      the question that finds no resident, starts one and waits for it
+    empty      Python that does nothing, in turn with the next: hosts differ by half, their ratio hardly
     resident   every further question
     loop       while read q; do kosearch query "$q" --jsonl; done
     inside     the same questions over one process's connections: what the resident itself takes
 
 Wall time is what a person waits for, and on a busy machine mostly waiting for a core; CPU time (user and system,
 of the process asked; for `inside` of the resident) hardly depends on others. The targets, on two quiet cores:
-cold 3.5 s, resident p50 120 ms.
+cold 1.2 s or 80 times an empty process, resident p50 60 ms or 4 times an empty process, inside 30 ms.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -63,11 +64,20 @@ class Times:
     wall: list[float]
     cpu: float
 
+    @property
+    def middle(self) -> float:
+        return float(np.median(self.wall))
+
+    @property
+    def each(self) -> float:
+        """CPU seconds of a run, in the mean."""
+        return self.cpu / len(self.wall)
+
     def row(self, name: str) -> str:
-        middle, worst = np.percentile(self.wall, [50, 99])
+        worst = np.percentile(self.wall, 99)
         return (
-            f"{name:<10} {len(self.wall):>5} {middle * 1000:>9.0f} {worst * 1000:>9.0f} "
-            f"{min(self.wall) * 1000:>9.0f} {self.cpu / len(self.wall) * 1000:>9.0f}"
+            f"{name:<10} {len(self.wall):>5} {self.middle * 1000:>9.0f} {worst * 1000:>9.0f} "
+            f"{min(self.wall) * 1000:>9.0f} {self.each * 1000:>9.0f}"
         )
 
 
@@ -166,11 +176,18 @@ def cpu_name() -> str:
 def measure(questions: Sequence[str], settings: config.Settings, cold: int) -> None:
     """Every way to ask, a line each."""
     print(f"\n{'ms':<10} {'runs':>5} {'wall p50':>9} {'p99':>9} {'least':>9} {'CPU':>9}")
-    print(asked(questions[:cold], settings, "--no-resident").row("cold"))
+    alone = asked(questions[:cold], settings, "--no-resident")
+    print(alone.row("cold"))
     print(asked(questions[:1], settings).row("first"))
-    print(asked(questions, settings).row("resident"))
+    empty, resident = in_turn(questions, settings)
+    print(empty.row("empty"))
+    print(resident.row("resident"))
     print(loop(questions, settings).row("loop"))
-    print(inside(questions, settings).row("inside"))
+    within = inside(questions, settings)
+    print(within.row("inside"))
+    print(f"\nof an empty process: cold {alone.middle / empty.middle:.0f} times", end="")
+    print(f" (CPU {alone.each / empty.each:.0f}), resident {resident.middle / empty.middle:.1f}", end="")
+    print(f" (CPU, with what it takes inside, {(resident.each + within.each) / empty.each:.1f})")
     _, state = next(launcher.residents(settings))
     if state and Path("/proc").is_dir():
         status = Path(f"/proc/{state['pid']}/status").read_text(encoding="utf-8")
@@ -190,6 +207,24 @@ def asked(questions: Sequence[str], settings: config.Settings, *flags: str) -> T
     return Times(wall, sum(cpu))
 
 
+def in_turn(questions: Sequence[str], settings: config.Settings) -> tuple[Times, Times]:
+    """An empty Python process and one that asks the resident, one after the other for each question."""
+    pairs = []
+    for question in questions:
+        begun = time.perf_counter()
+        with children() as cpu:
+            subprocess.run([sys.executable, "-c", "pass"], env=as_installed(), check=True)
+        pairs.append((Times([time.perf_counter() - begun], sum(cpu)), asked([question], settings)))
+    empty, resident = zip(*pairs, strict=True)
+    return together(empty), together(resident)
+
+
+def together(runs: Iterable[Times]) -> Times:
+    """The times of several runs."""
+    several = list(runs)
+    return Times([wall for one in several for wall in one.wall], sum(one.cpu for one in several))
+
+
 def loop(questions: Sequence[str], settings: config.Settings) -> Times:
     """The shell's loop; its time is shared evenly among the questions."""
     script = f'while read -r q; do "{PROGRAM}" query "$q" --jsonl; done'
@@ -203,10 +238,11 @@ def inside(questions: Sequence[str], settings: config.Settings) -> Times:
     """The resident alone: this process connects, asks, and reads."""
     _, state = next(launcher.residents(settings))
     assert state is not None
+    environ = {**os.environ, "KOSEARCH_INDEX": settings.index}
     wall, before = [], cpu_of(state["pid"])
     for question in questions:
         begun = time.perf_counter()
-        launcher.run(settings, ["query", question], os.environ, terminal=False)
+        launcher.run(settings, ["query", question], environ, terminal=False)
         wall.append(time.perf_counter() - begun)
     return Times(wall, cpu_of(state["pid"]) - before)
 
