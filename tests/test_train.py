@@ -34,7 +34,7 @@ from kosearch.records import Query
 from kosearch.searching.ranking import rank
 from kosearch.training import Gain, gains, refusal, train
 from kosearch.training.examples import read_examples
-from kosearch.training.folder import write_model
+from kosearch.training.folder import kept_between_runs, write_model
 from kosearch.training.gains import Bench, folded, gain, grouped
 from kosearch.training.head import Pairs, _gradient, fit
 
@@ -415,6 +415,20 @@ class TestLayers:
         assert "No space left on device" in said
         assert "KOSEARCH_CACHE_DIR" in said
         assert not (tmp_path / "out").exists()
+
+
+def test_what_nobody_came_back_to_is_removed(tmp_path: Path) -> None:
+    """Not what somebody comes back to after all, nor what is still written to."""
+    old, gone, written = (kept_between_runs(tmp_path, name) for name in ("old", "gone", "written"))
+    for one in (old, gone, written):
+        (one / "deep").mkdir()
+        (one / "deep" / "weights").touch()
+        for part in (one / "deep" / "weights", one / "deep", one):
+            os.utime(part, (0, 0))
+    (written / "deep" / "weights").touch()
+    assert kept_between_runs(tmp_path, "old") == old
+    assert sorted(tmp_path.iterdir()) == sorted((old, written))
+    assert (old / "deep" / "weights").exists()
 
 
 class TestTheCommand:

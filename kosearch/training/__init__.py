@@ -133,7 +133,7 @@ def train(
         elif layers:
             learner = LayerLearner(model, layers, bench, examples, seed, place, device, told)
         else:
-            learner = _HeadLearner(bench, model, seed)
+            learner = HeadLearner(bench, model, seed)
         result = replace(result, pairs=len(bench.numbers().questions))
         return _judged(learner, manual, result, model, target, told)
 
@@ -217,7 +217,9 @@ class Learner(Protocol):
         ...
 
 
-class _HeadLearner:
+class HeadLearner:
+    """Learns a head from the questions of a bench: a second, whatever fold it is."""
+
     recipe = f"""a linear head behind the base, which is unchanged: a vector is one of the base's, times a matrix near
 the identity, plus a bias. Softmax over the other answers of a batch of {BATCH}, scale {SCALE:g}, AdamW with rate
 {RATE:g} and decay {DECAY:g} towards the identity, {STEPS} steps"""
@@ -245,7 +247,7 @@ the identity, plus a bias. Softmax over the other answers of a batch of {BATCH},
 def _judged(learner: Learner, manual: Manual, result: Training, model: Model, target: Path, told: Progress) -> Training:
     """Measured, and written where it is taken."""
     try:
-        dense, hybrid = _measured(learner, result.seed, told)
+        dense, hybrid = measured(learner, result.seed, told)
         learner.whole()
     except NotFinite as error:
         why = f"training gave no numbers any more at {error}"
@@ -270,7 +272,7 @@ def _embedded(index: Index, examples: Sequence[Example], told: Progress) -> Vect
     return np.concatenate(parts)
 
 
-def _measured(learner: Learner, seed: int, told: Progress) -> tuple[Gain, Gain]:
+def measured(learner: Learner, seed: int, told: Progress) -> tuple[Gain, Gain]:
     """The gains of those of each fold's others on the fold."""
     bench = learner.bench
     folds = folded(bench.groups, seed)

@@ -1,18 +1,24 @@
-"""What was learnt as a model's folder: the base, the head behind it, and a card that says where it comes from."""
+"""What was learnt as a model's folder: the base, the head behind it, and a card that says where it comes from.
+
+And the folder for what is done before that, which the same command finds again where it was interrupted.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kosearch.embedding import Head, Model
 from kosearch.errors import ModelError, UsageError
+from kosearch.system import make_private
 
 if TYPE_CHECKING:
     from kosearch.embedding.upper_layers import UpperLayers
@@ -20,6 +26,8 @@ if TYPE_CHECKING:
 _MODULE = "sentence_transformers.models."
 _LEFT_OUT = ("*.bin", "*.h5", "*.msgpack", "*.ot", "*.onnx", "onnx", "openvino", ".*", "README.md", "*.pt")
 """Weights in other forms than the one that is loaded, and the base's own card."""
+_STALE = 7 * 24 * 3600
+"""Seconds after which nobody comes back to what was interrupted."""
 
 
 def check_target(target: Path) -> None:
@@ -38,6 +46,22 @@ def room(place: Path) -> Iterator[None]:
     except OSError as error:
         hint = "make room there, or name another place with KOSEARCH_CACHE_DIR"
         raise UsageError(f"{place} cannot be written: {error}", hint) from error
+
+
+def kept_between_runs(place: Path, said: object) -> Path:
+    """The folder in `place` that belongs to all of `said`, which decides what is learnt: the same finds the same.
+
+    What nobody came back to is removed from `place`. Raises UsageError where it has no room.
+    """
+    found = place / hashlib.sha256(repr(said).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+    with room(found):
+        make_private(found)
+        os.utime(found)
+        for one in place.iterdir():
+            with suppress(OSError):
+                if time.time() - max(part.stat().st_mtime for part in (one, *one.rglob("*"))) > _STALE:
+                    shutil.rmtree(one, ignore_errors=True)
+    return found
 
 
 def check_base(model: Model, dimensions: int) -> None:

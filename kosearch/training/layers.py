@@ -7,9 +7,7 @@ anew, by all that decides them, so that the same command goes on where it was ki
 
 from __future__ import annotations
 
-import hashlib
 import shutil
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -18,9 +16,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kosearch.embedding import Model, upper_layers
-from kosearch.system import make_private, replacing
+from kosearch.system import replacing
 from kosearch.training.examples import Example
-from kosearch.training.folder import room, write_model
+from kosearch.training.folder import kept_between_runs, room, write_model
 from kosearch.training.gains import FOLDS, Bench, Floats, Gain, Rows
 from kosearch.training.head import NotFinite, Pairs, batches, by_vectors
 from kosearch.training.manual import Manual
@@ -35,8 +33,6 @@ WARM = 0.1
 """Over so much of the steps the rate rises from 0; then it falls to 0 again."""
 SHARE = 0.5
 """How far from the model's own weights towards those learnt."""
-_STALE = 7 * 24 * 3600
-"""Seconds after which nobody comes back to what was interrupted."""
 
 
 class LayerLearner:
@@ -64,11 +60,8 @@ softmax over the other answers of a batch, AdamW with rate {RATE:g}, and {SHARE:
         texts = self.bench.texts()
         said = [model.fingerprint, count, seed, BATCH, EPOCHS, RATE, WARM, SHARE, texts]
         said += [(one.text, sorted(one.answers)) for one in examples]
-        self.place = place / hashlib.sha256(repr(said).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+        self.place = kept_between_runs(place, said)
         with room(self.place):
-            make_private(self.place)
-            _sweep(place)
-            self.place.touch()
             self._asked = self._states([one.text for one in examples], model.prompts.query)
             self._given = self._states(texts, model.prompts.passage)
 
@@ -141,11 +134,3 @@ softmax over the other answers of a batch, AdamW with rate {RATE:g}, and {SHARE:
 def _rate(number: int, steps: int) -> float:
     warm = max(1, round(WARM * steps))
     return RATE * min((number + 1) / warm, (steps - number) / max(1, steps - warm))
-
-
-def _sweep(place: Path) -> None:
-    """Remove what nobody came back to."""
-    for one in place.iterdir():
-        with suppress(OSError):
-            if time.time() - one.stat().st_mtime > _STALE:
-                shutil.rmtree(one, ignore_errors=True)

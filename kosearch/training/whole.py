@@ -5,7 +5,6 @@ One fold of five is kept out and measured; what has learnt from the other four i
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -15,9 +14,8 @@ from typing import TYPE_CHECKING
 
 from kosearch.embedding import Model, load, resolve, whole_training
 from kosearch.embedding.whole_training import AT_ONCE, BATCH, EPOCHS, RATE, WARM, batch_of, steps_of
-from kosearch.system import make_private
 from kosearch.training.examples import Example
-from kosearch.training.folder import room, write_model
+from kosearch.training.folder import kept_between_runs, room, write_model
 from kosearch.training.gains import FOLDS, Bench, Floats, Gain, Rows
 from kosearch.training.manual import Manual
 
@@ -64,9 +62,7 @@ that rises over {WARM:.3f} of the steps, from the questions of all folds but the
         self._given = self.bench.texts()
         said = [model.fingerprint, seed, BATCH, EPOCHS, RATE, WARM, self._given, self._asked]
         said += [sorted(one.answers) for one in examples]
-        self.place = place / hashlib.sha256(repr(said).encode("utf-8", "surrogatepass")).hexdigest()[:32]
-        with room(self.place):
-            make_private(self.place)
+        self.place = kept_between_runs(place, said)
 
     def fold(self, number: int, learnt: Rows, held: Rows) -> Floats:
         """nDCG@10 of the questions `held` by what is learnt from the others: (len(held), 2)."""

@@ -1,13 +1,14 @@
 """What `kosearch train` gives on collections, what it costs others, and that it is not fooled.
 
-    python -m tests.benchmarks train INDEXES FOLDER FOLDER … [--shuffled N] [--seed N]
+    python -m tests.benchmarks train INDEXES FOLDER FOLDER … [--layers N] [--on NAME …] [--shuffled N] [--seed N]
     python -m tests.benchmarks train --passages 100000
 
 Each folder is a collection in BEIR form; its index stands in INDEXES under the folder's name, where
-`kosearch eval FOLDER --index INDEXES/NAME` leaves it. Printed for each collection, as nDCG@10 before → after with the
-difference and its 95% interval (paired bootstrap by document): five folds by document, by meaning alone and hybrid; the
-head of all questions, with the processor time that it took, on every other collection and on kosearch's manual; and of
-how many permutations of the answers (`--shuffled`) the head would be taken.
+`kosearch eval FOLDER --index INDEXES/NAME` leaves it. Of each collection, or of those that `--on` names, is learnt: a
+head, or with `--layers` that many of the model's last layers. Printed as nDCG@10 before → after with the difference and
+its 95% interval (paired bootstrap by document): five folds by document, by meaning alone and hybrid, with the processor
+time that they took; what has learnt from all questions on every other collection and on kosearch's manual; and of how
+many permutations of the answers (`--shuffled`) it would be taken.
 
 `--passages` makes an index of so many passages with random vectors, and an index of it by a head.
 """
@@ -18,22 +19,22 @@ import argparse
 import json
 import tempfile
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from kosearch.config import load
+from kosearch import embedding
+from kosearch.config import Settings, load
 from kosearch.embedding import Head, Model
 from kosearch.index import Identity, NewDocument, NewPassage, SqliteStore
 from kosearch.library import Index
 from kosearch.records import Extracted, Passage, Query, SourceFile
-from kosearch.training import gains, refusal
+from kosearch.training import HeadLearner, LayerLearner, Learner, measured, refusal
 from kosearch.training.examples import Example, read_examples
-from kosearch.training.gains import Bench, folded, gain
-from kosearch.training.head import fit
+from kosearch.training.gains import Bench, Floats, gain
 from kosearch.training.manual import Manual
 
 SIDES = ("meaning", "hybrid")
@@ -43,6 +44,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks train")
     parser.add_argument("indexes", type=Path, nargs="?")
     parser.add_argument("collections", type=Path, nargs="*")
+    parser.add_argument("--layers", type=int, default=0)
+    parser.add_argument("--on", nargs="*", default=())
     parser.add_argument("--shuffled", type=int, default=0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--passages", type=int)
@@ -55,47 +58,119 @@ def main() -> int:
     return 0
 
 
+@dataclass(frozen=True)
+class Collection:
+    """Questions about an index, ranked as it is."""
+
+    bench: Bench
+    examples: Sequence[Example]
+    model: Model
+    settings: Settings
+
+    def learner(self, layers: int, seed: int, place: Path) -> Learner:
+        """What learns from the questions."""
+        if not layers:
+            return HeadLearner(self.bench, self.model, seed)
+        device = self.settings.device
+        return LayerLearner(self.model, layers, self.bench, self.examples, seed, place, device, lambda *_: None)
+
+    def shuffled(self, seed: int) -> Collection:
+        """The same with every question's answers for another one."""
+        order = np.random.default_rng(seed).permutation(len(self.examples)).tolist()
+        pairs = zip(self.examples, order, strict=True)
+        examples = [replace(one, answers=self.examples[other].answers) for one, other in pairs]
+        return replace(self, bench=self.bench.with_answers(examples), examples=examples)
+
+    def by(self, model: Model) -> tuple[Floats, Floats]:
+        """nDCG@10 of all questions before, and by another model: (n, 2) each.
+
+        By what is no head behind the index's model, passages near to any question are embedded, and no others.
+        """
+        every = np.arange(len(self.examples))
+        if self.model.fingerprint in model.bases:
+            return self.bench.before, self.bench.after(embedding.load_head(model.layers), every)
+        near, embedder = self.bench.within(self.bench.nearby(), self.examples), embedding.load(model)
+        asked = embedder.embed_queries([one.text for one in self.examples])
+        return near.before, near.measured(embedder.embed_passages(near.texts()), asked, every)
+
+
 def trained(arguments: argparse.Namespace, stack: ExitStack) -> None:
-    benches, examples, manual = {}, {}, None
+    found, manual = {}, None
     for folder in arguments.collections:
         index = stack.enter_context(Index(load({"index": str(arguments.indexes / folder.name)})))
-        snapshot = stack.enter_context(index.store.snapshot())
-        read = index.reader(snapshot)
-        given = read_examples(folder, snapshot).examples
-        questions = [read(Query(one.text)) for one in given]
-        examples[folder.name] = [
-            replace(one, text=as_read.meant) for one, as_read in zip(given, questions, strict=True)
-        ]
-        asked = questions_of(index, folder.name, examples[folder.name])
-        begun = time.process_time()
-        bench = Bench(snapshot, questions, examples[folder.name], asked, 0.5, lambda _: None)
-        seconds = time.process_time() - begun
-        benches[folder.name] = bench
-        assert isinstance(index.model, Model)
+        with spent() as seconds:
+            found[folder.name] = one = collection(index, folder, stack)
         manual = manual or Manual(
-            index.embed_queries, index.embed_passages, index.model.fingerprint, index.settings.cache_dir
+            index.embed_queries, index.embed_passages, one.model.fingerprint, index.settings.cache_dir
         )
-        print(f"{folder.name}: {len(asked)} questions, {len(bench.pairs().questions)} pairs, ranked in {seconds:.1f} s")
-        measured = folds(bench, arguments.seed)
-        for side, found in zip(SIDES, measured, strict=True):
-            print(f"  folds, {side:<8} {found}", flush=True)
-    for name, bench in benches.items():
-        begun = time.process_time()
-        head = fit(bench.pairs(), arguments.seed)
-        print(f"{name}: head of {len(bench.pairs().questions)} pairs in {time.process_time() - begun:.1f} s, then on")
-        for other, theirs in benches.items():
-            if other != name:
-                after = theirs.after(head, np.arange(len(theirs.before)))
-                for side, what in enumerate(SIDES):
-                    print(f"  {other}, {what:<8} {gain(theirs.before[:, side], after[:, side], theirs.groups)}")
-        assert manual is not None
-        print(f"  manual, meaning  {manual.after(head)}", flush=True)
-        taken = sum(
-            not refusal(folds(bench.with_answers(shuffled(examples[name], seed)), seed)[1], len(examples[name]))
-            for seed in range(arguments.shuffled)
+        print(
+            f"{folder.name}: {len(one.examples)} questions, {len(one.bench.pairs().questions)} pairs, ranked", seconds
         )
-        if arguments.shuffled:
-            print(f"  shuffled answers: taken {taken} of {arguments.shuffled} times", flush=True)
+    assert manual is not None
+    for name in arguments.on or found:
+        with tempfile.TemporaryDirectory() as place:
+            learnt(name, found, manual, arguments, Path(place))
+
+
+def collection(index: Index, folder: Path, stack: ExitStack) -> Collection:
+    """A folder's questions, and the index of its documents."""
+    snapshot = stack.enter_context(index.store.snapshot())
+    read = index.reader(snapshot)
+    given = read_examples(folder, snapshot).examples
+    questions = [read(Query(one.text)) for one in given]
+    examples = [replace(one, text=as_read.meant) for one, as_read in zip(given, questions, strict=True)]
+    asked = questions_of(index, folder.name, examples)
+    assert isinstance(index.model, Model)
+    return Collection(
+        Bench(snapshot, questions, examples, asked, 0.5, lambda _: None), examples, index.model, index.settings
+    )
+
+
+def learnt(
+    name: str, all_of_them: Mapping[str, Collection], manual: Manual, arguments: argparse.Namespace, place: Path
+) -> None:
+    """What learning from one collection gives there, and what it costs the others."""
+    one, seed, layers = all_of_them[name], arguments.seed, arguments.layers
+    learner = one.learner(layers, seed, place)
+    with spent() as seconds:
+        gains = measured(learner, seed, lambda *_: None)
+    print(f"{name}: {f'{layers} layers' if layers else 'a head'}, folds", seconds)
+    for side, each in zip(SIDES, gains, strict=True):
+        print(f"  folds, {side:<8} {each}", flush=True)
+    with spent() as seconds:
+        learner.whole()
+    print("  all questions", seconds)
+    learner.write(place / "model", "")
+    model = embedding.resolve(str(place / "model"), cache_dir=place)
+    for other, theirs in all_of_them.items():
+        if other != name:
+            before, after = theirs.by(model)
+            for side, what in enumerate(SIDES):
+                print(f"  {other}, {what:<8} {gain(before[:, side], after[:, side], theirs.bench.groups)}", flush=True)
+    print(f"  manual, meaning  {learner.manual(manual)}", flush=True)
+    if arguments.shuffled:
+        taken = 0
+        for number in range(arguments.shuffled):
+            other_answers = one.shuffled(number)
+            learner = other_answers.learner(layers, number, place)
+            taken += not refusal(measured(learner, number, lambda *_: None)[1], len(one.examples))
+        print(f"  shuffled answers: taken {taken} of {arguments.shuffled} times", flush=True)
+
+
+class Spent:
+    """Processor seconds, once they are spent."""
+
+    seconds = 0.0
+
+    def __str__(self) -> str:
+        return f"in {self.seconds:.1f} s of processor time"
+
+
+@contextmanager
+def spent() -> Iterator[Spent]:
+    found, begun = Spent(), time.process_time()
+    yield found
+    found.seconds = time.process_time() - begun
 
 
 def questions_of(index: Index, name: str, examples: Sequence[Example]) -> np.ndarray:
@@ -104,22 +179,6 @@ def questions_of(index: Index, name: str, examples: Sequence[Example]) -> np.nda
     if not file.exists():
         np.save(file, np.concatenate([index.embed_queries([one.text]) for one in examples]))
     return np.load(file)
-
-
-def folds(bench: Bench, seed: int) -> tuple[gains.Gain, gains.Gain]:
-    numbers = folded(bench.groups, seed)
-    after = np.zeros_like(bench.before)
-    for fold in range(gains.FOLDS):
-        held = np.flatnonzero(numbers == fold)
-        after[held] = bench.after(fit(bench.pairs(np.flatnonzero(numbers != fold)), seed), held)
-    dense, hybrid = (gain(bench.before[:, side], after[:, side], bench.groups, seed) for side in (0, 1))
-    return dense, hybrid
-
-
-def shuffled(examples: tuple[Example, ...], seed: int) -> list[Example]:
-    """Every question with the answers of another one."""
-    order = np.random.default_rng(seed).permutation(len(examples))
-    return [replace(one, answers=examples[other].answers) for one, other in zip(examples, order.tolist(), strict=True)]
 
 
 def derived(count: int, width: int = 384, of_a_document: int = 20) -> None:
