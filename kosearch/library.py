@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Literal, Self, TypedDict, TypeVar, Unpack, ove
 from kosearch import filters
 from kosearch.analysis.asking import Analysed
 from kosearch.config import REFRESH_SECONDS, Settings, index_directory, load
-from kosearch.embedding import Endpoint, Head, load_head
+from kosearch.embedding import AnyModel, Head, head_behind
 from kosearch.errors import IndexBusy, IndexDamaged, UsageError
 from kosearch.index import FullDocument, Identity, Status, StoredDocument, StoredPassage, kind_of
 from kosearch.naming import canonical, display_path, lies_under
-from kosearch.opening import are_few, check_terms, embedder_for, model_for
+from kosearch.opening import are_few, check_terms, embedder_for, plan
 from kosearch.records import (
     Answer,
     Changes,
@@ -437,38 +437,45 @@ class Index(Analysed):
 
         source._refuse_foreign("its texts are given to no model")
         total, roots = source.status().files, source.roots()
-        planned = self._planned(pull=pull)
+        model = self._model_over(source, pull=pull)
+        planned = plan(self.settings, model, self._words())
         self._check_new(source, planned)
-        if (found := self._head_over(source, planned)) is not None and not self.exists:
+        if (found := self._head_over(source, model, planned)) is not None and not self.exists:
             return (yield from self._derived(source, *found))
-        self.prepare()
+        self.prepare(planned=planned)
         yield from self._notes()
         with self.store.writer(wait=wait) as writer, self.pool(StoredFileProcessor(self.processor)) as pool:
             run = Run(writer, self.embed_passages)
             return (yield from run.from_stored(source.store.stored_files(), total, roots, pool))
 
-    def _head_over(self, source: Index, planned: Identity) -> tuple[Identity, Head] | None:
+    def _head_over(self, source: Index, model: AnyModel, planned: Identity) -> tuple[Identity, Head] | None:
         """Where this index's model is no more than a head behind the other's: the head, and what the index will be.
 
         Its passages are then the other's, unless others were asked for.
         """
-        known, model = source.store.identity, model_for(self.settings, trusting=self._trusting)
-        if isinstance(model, Endpoint) or known.fingerprint not in model.bases or not source._are_terms_current():
+        known = source.store.identity
+        if known.fingerprint not in model.bases or not source._are_terms_current():
             return None
         if self.settings.passage_tokens is None:
             planned = replace(planned, passage_tokens=known.passage_tokens, overlap=known.overlap)
-        by = (planned.model, planned.fingerprint, planned.revision)
         expected = replace(
-            known, model=by[0], fingerprint=by[1], revision=by[2], storage=planned.storage, words=planned.words
+            known,
+            model=planned.model,
+            fingerprint=planned.fingerprint,
+            revision=planned.revision,
+            endpoint=planned.endpoint,
+            storage=planned.storage,
+            words=planned.words,
         )
-        return (planned, load_head(model.layers)) if planned == expected else None
+        return (planned, head_behind(model)) if planned == expected else None
 
     def _derived(
         self, source: Index, planned: Identity, head: Head
     ) -> Generator[IndexProgress | str, None, IndexReport]:
         """Take over an index whose vectors need one product to be this one's: no text is cut or embedded."""
         begun, held = time.monotonic(), source.status()
-        yield f"{planned.model} is a head behind {source.store.identity.model}: stored vectors are turned into its own"
+        name = self.settings.model or planned.model
+        yield f"{name} is a head behind {source.store.identity.model}: stored vectors are turned into its own"
         yield IndexProgress(held.files, 0, held.passages, 0, walking=False)
         kind_of(self.place).derive(self.place, source.store, planned, head, self._secret).close()
         yield IndexProgress(held.files, held.files, held.passages, 0, walking=False)

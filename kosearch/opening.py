@@ -6,6 +6,7 @@ one that exists is checked against it (`check`, `check_terms`).
 
 from __future__ import annotations
 
+import base64
 import os
 import shlex
 import threading
@@ -222,6 +223,8 @@ class Opened:
         if identity.endpoint is not None:
             self._refuse_foreign("nothing is sent to the URL that stands in it")
         name = self.settings.model or identity.model
+        if self._is_own_head(name):
+            name = identity.model
         is_other = name != identity.model and (embedding.is_remote(name) or identity.endpoint is not None)
         model = None if is_other else self._found(name)
         if model is None or model.fingerprint != identity.fingerprint:
@@ -287,10 +290,19 @@ class Opened:
             return self.store.identity.words
         return read_words(self.dictionaries)
 
-    def prepare(self, *, pull: bool = False) -> None:
-        """Make the index where there is none, and see that model and rules are those that made it."""
+    def _is_own_head(self, name: str) -> bool:
+        """Whether the name is that of the folder whose head, behind an endpoint, made the index."""
+        kept = (self.store.identity.endpoint or {}).get("head")
+        found = embedding.load_head_alone(name) if kept else None
+        return found is not None and base64.b64encode(found.head.packed()).decode() == kept
+
+    def prepare(self, *, pull: bool = False, planned: Identity | None = None) -> None:
+        """Make the index where there is none, and see that model and rules are those that made it.
+
+        What it will be is `planned`, where that is known already.
+        """
         if not self.exists:
-            kind_of(self.place).create(self.place, self._planned(pull=pull), self._secret)
+            kind_of(self.place).create(self.place, planned or self._planned(pull=pull), self._secret)
         check(self.store.identity, self.settings)
 
     @property
@@ -383,8 +395,18 @@ class Opened:
 
     def _planned(self, *, pull: bool = False) -> Identity:
         """What a new index would be."""
-        words = self._words()
-        return plan(self.settings, model_for(self.settings, pull=pull, trusting=self._trusting), words)
+        return plan(self.settings, model_for(self.settings, pull=pull, trusting=self._trusting), self._words())
+
+    def _model_over(self, source: Opened, *, pull: bool = False) -> embedding.AnyModel:
+        """The model for a new index of what another one holds: behind that one's endpoint there may be a head."""
+        found = embedding.load_head_alone(self.settings.model or "")
+        if found is None:
+            return model_for(self.settings, pull=pull, trusting=self._trusting)
+        known = source.store.identity
+        base = source._found(known.model) if known.fingerprint == found.fingerprint else None
+        if not isinstance(base, embedding.Endpoint) or self.settings.dimensions not in (None, base.dimensions):
+            raise _of_a_head_alone(self.settings.model or "", found)
+        return embedding.with_head(base, found.head)
 
     def _notes(self) -> Iterator[str]:
         """What the user should know before anything is read.
@@ -416,6 +438,8 @@ def embedder_for(settings: Settings, many: bool) -> embedding.Embedder:
 def model_for(settings: Settings, *, pull: bool = False, trusting: bool = False) -> embedding.AnyModel:
     """The model for a new index."""
     name = settings.model or embedding.default_model(settings.device)
+    if (alone := embedding.load_head_alone(name)) is not None:
+        raise _of_a_head_alone(name, alone)
     if not embedding.is_remote(name):
         model = _resolve(name, settings, pull=pull, trusting=trusting)
         embedding.require_memory(model, settings.device)  # or an empty index would be left, bound to this model
@@ -426,6 +450,13 @@ def model_for(settings: Settings, *, pull: bool = False, trusting: bool = False)
         dimensions=settings.dimensions,
         prompts=embedding.Prompts(settings.query_prompt, settings.passage_prompt),
         tokens=settings.passage_tokens and settings.passage_tokens + CONTEXT_TOKENS,
+    )
+
+
+def _of_a_head_alone(name: str, found: embedding.HeadAlone) -> ModelError:
+    return ModelError(
+        f"{name} is a head for the vectors of an index by {found.base}, and of no other",
+        f"kosearch index --index THAT_INDEX --model {shlex.quote(name)} --into NAME",
     )
 
 

@@ -118,11 +118,11 @@ def test_an_answer_has_no_more_bytes_than_its_vectors_take(server: Server, monke
     model = connect("openai:small", url=server.url)
     server.asked.clear()
     server.decide = lambda _: Reply(body=b" " * 200_000)
-    with pytest.raises(ModelError, match=r"answers with more than vectors: over 0\.1 MiB"):
+    with pytest.raises(ModelError, match=r"answers with more than was asked for: over 0\.1 MiB"):
         load_for_queries(model).embed_queries(["가"])
     assert len(server.asked) == 1, "there is no use in asking again"
     server.decide = lambda _: Reply(body=b" " * 5_000_000)
-    with pytest.raises(ModelError, match="answers with more than vectors"):
+    with pytest.raises(ModelError, match="answers with more than was asked for"):
         connect("openai:small", url=server.url)
     server.decide = lambda _: Reply(404, body=b"x" * 200_000)
     with pytest.raises(ModelError, match=r"answers 404 Not Found: x{200}…$"):

@@ -6,7 +6,8 @@ import json
 import os
 import re
 import shlex
-from collections.abc import Callable, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from zlib import crc32
 import numpy as np
 import pytest
 from embedding_making import save_model, write_small
+from endpoint_making import Asked, Reply, Server
 from index_making import without_processes
 from postgres_making import TestServer
 
@@ -24,7 +26,7 @@ from kosearch.cli import main
 from kosearch.cli.clicks import clicks_file
 from kosearch.cli.open import remember
 from kosearch.embedding import Head, load_head
-from kosearch.errors import UsageError
+from kosearch.errors import ModelError, UsageError
 from kosearch.evaluation import questions_task
 from kosearch.evaluation.collections import locate, read_questions
 from kosearch.evaluation.measures import evaluate
@@ -33,6 +35,7 @@ from kosearch.opening import Opened
 from kosearch.records import Query
 from kosearch.searching.ranking import rank
 from kosearch.training import Gain, gains, refusal, train
+from kosearch.training.candidates import TOLD
 from kosearch.training.examples import read_examples
 from kosearch.training.folder import kept_between_runs, write_model
 from kosearch.training.gains import Bench, folded, gain, grouped
@@ -340,6 +343,88 @@ def test_an_index_goes_on_after_it_was_derived(index: Index, folder: Path, tmp_p
     assert other.check() == []
 
 
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """An endpoint that gives planted vectors."""
+    without_processes(monkeypatch)
+
+    def answer(asked: Asked) -> Reply:
+        vectors = [planted(text).tolist() for text in asked.texts]
+        return Reply(body={"data": [{"index": place, "embedding": one} for place, one in enumerate(vectors)]})
+
+    one = Server()
+    one.decide = answer
+    yield one
+    one.stop()
+
+
+class TestBehindAnEndpoint:
+    @pytest.fixture
+    def base(self, server: Server, folder: Path) -> Index:
+        made = kosearch.open("base", model="openai:small", endpoint=server.url)
+        made.index(folder)
+        return made
+
+    def test_the_index_keeps_the_head(
+        self, base: Index, server: Server, folder: Path, asked: Path, tmp_path: Path
+    ) -> None:
+        made = tmp_path / "head"
+        assert train(base, asked, made).taken
+        assert all(server.url not in file.read_text(errors="replace") for file in made.rglob("*") if file.is_file())
+        server.asked.clear()
+        other = kosearch.open("other", model=str(made))
+        run = other.take_over(base)
+        notes = [step.note for step in run if step.note]
+        assert notes == [f"{made} is a head behind openai:small: stored vectors are turned into its own"]
+        assert (run.report.embedded, run.report.reused) == (0, SUBJECTS)
+        assert server.asked == []
+        head = embedding.load_head_alone(str(made))
+        assert head is not None
+        assert np.abs(head.head(base.vectors()[1]) - other.vectors()[1]).max() < 2e-3
+        assert [hit.path for hit in other.search("about item7?", mode="dense")] != []
+
+        other.backup(tmp_path / "backup")
+        shutil.rmtree(made)
+        (folder / "1.md").write_text("# Changed 7\n\nAnd what is said is another thing.", encoding="utf-8")
+        kept = kosearch.open("other")
+        report = kept.index()
+        assert (report.changed, report.embedded, report.unchanged) == (1, 1, SUBJECTS - 1)
+        assert kept.check() == []
+        question = kept.embed_queries(["about item7?"])
+        assert np.abs(head.head(base.embed_queries(["about item7?"])) - question).max() < 2e-3
+        restored = kosearch.open("restored")
+        restored.restore(tmp_path / "backup")
+        assert np.array_equal(restored.embed_queries(["about item7?"]), question)
+        with pytest.raises(ModelError, match="has a head behind it already"):
+            train(kept, asked, made)
+
+    def test_it_is_for_no_other_index(self, base: Index, folder: Path, asked: Path, tmp_path: Path) -> None:
+        made = tmp_path / "head"
+        assert train(base, asked, made).taken
+        with pytest.raises(ModelError, match=r"head is a head for the vectors of an index by openai:small"):
+            kosearch.open("new", model=str(made)).index(folder)
+        endpoint = kosearch.open("shorter", model="openai:large", endpoint=base.settings.endpoint)
+        endpoint.index(folder)
+        with pytest.raises(ModelError, match="and of no other"):
+            list(kosearch.open("new", model=str(made)).take_over(endpoint))
+        assert not kosearch.open("new").exists
+
+    def test_passages_of_another_size_are_embedded_with_it(self, base: Index, asked: Path, tmp_path: Path) -> None:
+        made = tmp_path / "head"
+        assert train(base, asked, made).taken
+        other = kosearch.open("other", model=str(made), passage_tokens=64)
+        run = other.take_over(base)
+        list(run)
+        assert run.report.embedded == SUBJECTS
+        head = embedding.load_head_alone(str(made))
+        assert head is not None
+        assert np.abs(head.head(base.vectors()[1]) - other.vectors()[1]).max() < 2e-3
+
+    def test_its_layers_are_elsewhere(self, base: Index, asked: Path, tmp_path: Path) -> None:
+        with pytest.raises(ModelError, match="its layers are not here"):
+            train(base, asked, tmp_path / "out", layers=2)
+
+
 def test_shuffled_answers_are_refused(index: Index, asked: Path, tmp_path: Path) -> None:
     rows = [json.loads(line) for line in asked.read_text(encoding="utf-8").splitlines()]
     file = tmp_path / "shuffled.jsonl"
@@ -525,6 +610,82 @@ def test_candidates_have_headings_rare_words_and_sources(index: Index, folder: P
     assert all(Path(one.path).parent == folder for one in found)
     assert all(one.question.startswith("Subject number") for one in found)
     assert len({one.path for one in kosearch.candidate_questions(index, 500)}) == SUBJECTS
+
+
+class TestAModelThatWrites:
+    """Candidate questions by a model that the user names, at an endpoint of theirs."""
+
+    COMMAND = ("questions", "--sample", "6", "--writer", "openai:tiny", "--endpoint")
+
+    @pytest.fixture
+    def writer(self) -> Iterator[Server]:
+        one = Server()
+        one.decide = self.answer
+        yield one
+        one.stop()
+
+    def answer(self, asked: Asked) -> Reply:
+        text = asked.body["messages"][-1]["content"]
+        said = f"<think>\nhm</think>\nWhat is said\tof {text.split(chr(10))[0]}?\x1b[2J"
+        return Reply(body={"choices": [{"message": {"role": "assistant", "content": said}}]})
+
+    def test_it_is_sent_the_passages_and_nothing_else(self, index: Index, writer: Server, capsys: Any) -> None:
+        assert main([*self.COMMAND, writer.url]) == 0
+        printed = capsys.readouterr()
+        rows = [line.split("\t") for line in printed.out.splitlines()]
+        passages = {row[3] for row in rows[1:]}
+        assert [len(row) for row in rows] == [4] * 7
+        assert all(re.fullmatch(r"What is said of .*Subject number\d+x.*\?.*", row[0]) for row in rows[1:])
+        assert "\x1b" not in printed.out
+        assert len(writer.asked) == 6
+        for asked in writer.asked:
+            assert asked.path == "/v1/chat/completions"
+            assert set(asked.body) == {"model", "messages"}
+            assert asked.body["model"] == "tiny"
+            told, given = (one["content"] for one in asked.body["messages"])
+            assert told == TOLD
+            assert any(passage in " ".join(given.split()) for passage in passages)
+        assert f"6 passages at most are sent to {writer.url}, for openai:tiny" in printed.err
+
+    def test_what_is_nothing_and_what_is_refused(self, index: Index, writer: Server) -> None:
+        nothing = Reply(body={"choices": [{"message": {"content": " - "}}]})
+        refused = Reply(status=400, body={"error": {"message": "not that"}})
+        writer.decide = lambda asked: nothing if "1" in asked.body["messages"][-1]["content"] else refused
+        found = kosearch.candidate_questions(index, 30, writer="openai:tiny", endpoint=writer.url)
+        by_words = kosearch.candidate_questions(index, 30)
+        assert [one.passage for one in found] == [one.passage for one in by_words]
+        expected = ["" if "1" in one.question else one.question for one in by_words]
+        assert [one.question for one in found] == expected
+        assert len(set(expected)) > 2
+
+    def test_nothing_is_sent_unasked(
+        self, index: Index, writer: Server, monkeypatch: pytest.MonkeyPatch, capsys: Any
+    ) -> None:
+        monkeypatch.setenv("KOSEARCH_ENDPOINT", writer.url)
+        assert main(["questions", "--sample", "3", "-q"]) == 0
+        assert main(["questions", "--endpoint", writer.url]) == 2
+        assert "--endpoint says where --writer answers" in capsys.readouterr().err
+        assert writer.asked == []
+
+    @pytest.mark.parametrize(
+        ("name", "reply", "said"),
+        [
+            ("openai:tiny", Reply(body={"data": []}), "it holds no text"),
+            ("openai:tiny", Reply(status=404, body={"error": "no such model"}), "404 Not Found: no such model"),
+            ("cohere:tiny", Reply(), "no model that writes"),
+            ("tiny", Reply(), "no model that writes"),
+        ],
+    )
+    def test_what_goes_wrong_is_one_line(
+        self, index: Index, writer: Server, capsys: Any, name: str, reply: Reply, said: str
+    ) -> None:
+        writer.decide = lambda _: reply
+        command = ["questions", "--sample", "2", "--writer", name, "--endpoint", writer.url, "-q"]
+        assert main(command) in (2, 3)
+        printed = capsys.readouterr()
+        assert printed.out == ""
+        assert said in printed.err
+        assert len(printed.err.splitlines()) <= 2
 
 
 @pytest.mark.filterwarnings("ignore")

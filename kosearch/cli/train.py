@@ -103,6 +103,17 @@ def questions(
     context: typer.Context,
     sample: Annotated[int, typer.Option(metavar="N", min=1, help="How many passages.")] = 200,
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="Which ones.")] = 0,
+    writer: Annotated[
+        str | None,
+        typer.Option(
+            metavar="openai:NAME",
+            help="A model that writes the questions: these passages are sent to it, at OpenAI or --endpoint.",
+            show_default=False,
+        ),
+    ] = None,
+    endpoint: Annotated[
+        str | None, typer.Option(metavar="URL", help="Where --writer answers.", show_default=False)
+    ] = None,
     index: options.Index = None,
     quiet: options.Quiet = False,
 ) -> int:
@@ -116,13 +127,28 @@ def questions(
     from kosearch.training import candidate_questions
 
     output = options.output_of(context, quiet=quiet)
-    with Index(options.settings(index=index)) as library:
-        found = candidate_questions(library, sample, seed=seed)
+    if endpoint is not None and writer is None:
+        raise UsageError("--endpoint says where --writer answers", f"--writer openai:NAME --endpoint {endpoint}")
+    if writer is not None:
+        where = "OpenAI" if endpoint is None else render.one_line(endpoint)
+        output.note(f"{render.counted(sample, 'passage')} at most are sent to {where}, for {render.one_line(writer)}")
+    with Index(options.settings(index=index)) as library, output.steps() as steps:
+        found = candidate_questions(
+            library,
+            sample,
+            seed=seed,
+            writer=writer,
+            endpoint=endpoint,
+            progress=lambda done: steps("questions written", done, sample),
+        )
     output.line("\t".join(TABLE))
     for one in found:
         page = "" if one.page is None else str(one.page)
         output.line("\t".join((render.one_line(one.question), one.path, page, render.one_line(one.passage))))
-    output.note(f"{render.counted(len(found), 'passage')}: write a question into the first column of each line")
+    what = "write a question into the first column of each line"
+    if writer is not None:
+        what = f"{render.one_line(writer)} wrote the questions: correct them, and empty what nobody would ask"
+    output.note(f"{render.counted(len(found), 'passage')}: {what}")
     return OK
 
 

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from kosearch.embedding import bundled, checkpoint, hub
 from kosearch.embedding.checkpoint import WORD_EMBEDDINGS, tensors, weight_files
-from kosearch.embedding.head import Head, load_head
+from kosearch.embedding.head import Head, HeadAlone, load_head, load_head_alone
 from kosearch.embedding.hub import Consent
 from kosearch.embedding.models import (
     CATALOG,
@@ -44,6 +44,7 @@ from kosearch.errors import ModelError
 from kosearch.system import available_memory, replacing
 
 if TYPE_CHECKING:
+    from kosearch.embedding.chat import Writer
     from kosearch.embedding.torch_embedder import TorchEmbedder
     from kosearch.embedding.upper_layers import UpperLayers
     from kosearch.records import Vectors
@@ -55,18 +56,21 @@ __all__ = [
     "Endpoint",
     "FewEmbedder",
     "Head",
+    "HeadAlone",
     "Model",
     "Prompts",
     "QueryEmbedder",
     "Rescorer",
     "connect",
     "default_model",
+    "head_behind",
     "is_remote",
     "known",
     "load",
     "load_for_few",
     "load_for_queries",
     "load_head",
+    "load_head_alone",
     "load_rescorer",
     "names_here",
     "require_memory",
@@ -75,6 +79,8 @@ __all__ = [
     "token_offsets",
     "truncated",
     "upper_layers",
+    "with_head",
+    "writer",
 ]
 
 
@@ -140,6 +146,28 @@ def connect(
     if kept is not None and dimensions is not None:
         return endpoint.recall(name, kept, dimensions, url, own=own)
     return endpoint.meet(name, url=url, dimensions=dimensions, prompts=prompts, tokens=tokens)
+
+
+def with_head(model: Endpoint, head: Head) -> Endpoint:
+    """The endpoint with a head behind it: texts go where they went, and vectors are others."""
+    from kosearch.embedding import endpoint
+
+    return endpoint.with_head(model, head)
+
+
+def head_behind(model: AnyModel) -> Head:
+    """The head of a model that has `bases`. Raises ModelError for a file that is none."""
+    return Head.unpacked(model.head, model.dimensions) if isinstance(model, Endpoint) else load_head(model.layers)
+
+
+def writer(name: str, url: str | None = None) -> Writer:
+    """A model that writes texts, by a name such as openai:gpt-4o-mini, at `url` or at OpenAI. Nothing is sent yet.
+
+    Raises UsageError for another name, ConfigError for a key that is missing.
+    """
+    from kosearch.embedding.chat import Writer
+
+    return Writer(name, url)
 
 
 def load(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from kosearch.embedding.head import Head
 from kosearch.embedding.http_client import HttpClient, Refused, RetryPolicy, is_loopback
 from kosearch.embedding.models import (
     KEY,
@@ -113,6 +114,9 @@ def recall(
         query, passage = (base64.b64decode(text) for text in kept["known"])
         prompts = Prompts(*kept["prompts"])
         asked = permitted(kept["url"], named, own=own)
+        head = base64.b64decode(kept.get("head", ""))
+        if head:
+            Head.unpacked(head, dimensions)
         return _named(
             Endpoint(
                 name=name,
@@ -125,11 +129,19 @@ def recall(
                 known=(query, passage),
                 origin=kept["url"],
                 fingerprint="",
-                why=_why(name, asked),
+                why=_why(name, asked, head),
+                head=head,
             )
         )
     except (ConfigError, LookupError, TypeError, ValueError) as error:
         raise IndexDamaged(f"what the index kept of {name} is no endpoint", "run: kosearch check") from error
+
+
+def with_head(model: Endpoint, head: Head) -> Endpoint:
+    """The endpoint with a head behind it: texts go where they went, and vectors are others."""
+    packed = head.packed()
+    why = _why(model.name, model.url, packed)
+    return _named(replace(model, head=packed, bases=(model.fingerprint,), why=why))
 
 
 class EndpointEmbedder:
@@ -140,7 +152,8 @@ class EndpointEmbedder:
         self.model = model
         kind, _ = split(model.name)
         self._most_texts = PROVIDERS[kind].most_texts
-        self._client = HttpClient(model.url + PROVIDERS[kind].path, *_key(kind, model.url))
+        self._head = Head.unpacked(model.head, model.dimensions) if model.head else None
+        _, self._client = http_client(kind, model.url, PROVIDERS[kind].path)
         self._checked: set[Side] = set()
 
     def embed_passages(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> Vectors:
@@ -214,7 +227,8 @@ class EndpointEmbedder:
                 self._client.abandon(stop)  # or leaving would wait for every answer
                 raise
         together = np.concatenate(parts) if parts else np.empty((0, self.model.dimensions), np.float32)
-        return together[1:] if check else together
+        vectors = together[1:] if check else together
+        return self._head(vectors) if self._head else vectors
 
     def _groups(self, texts: Sequence[str]) -> Iterator[list[str]]:
         """The texts in their order, as many at a time as one request takes."""
@@ -314,6 +328,8 @@ def _named(model: Endpoint) -> Endpoint:
     """The endpoint with its fingerprint."""
     content = [model.name, model.origin, model.dimensions, model.asked_dimensions, model.typed]
     content += [model.prompts.query, model.prompts.passage]
+    if model.head:
+        content.append(hashlib.sha256(model.head).hexdigest())
     return replace(model, fingerprint=hashlib.sha256(json.dumps(content).encode()).hexdigest())
 
 
@@ -324,6 +340,15 @@ def _refusal(model: Endpoint, said: str, length: int = 0) -> ModelError:
             "if it is too long, make an index with shorter passages: kosearch index --index NAME --passage-tokens N",
         )
     return ModelError(f"{model.url} refuses to embed: {said}", f"see that {model.name} is an embedding model there")
+
+
+def http_client(kind: str, url: str | None, path: str) -> tuple[str, HttpClient]:
+    """The base URL of a provider, or of who speaks its protocol at `url`, and what posts to a path of it.
+
+    Raises ConfigError for a URL that is none and a key that is missing.
+    """
+    based = _based(kind, url or PROVIDERS[kind].url, path)
+    return based, HttpClient(based + path, *_key(kind, based))
 
 
 def _key(kind: str, url: str) -> tuple[str | None, str]:
@@ -340,9 +365,9 @@ def _key(kind: str, url: str) -> tuple[str | None, str]:
     return key, provider.key if url == provider.url else f"{provider.key} or {KEY}"
 
 
-def _based(kind: str, url: str) -> str:
-    """The base URL: without what the protocol appends itself, and with the usual /v1 where there is no path."""
-    url = url.rstrip("/").removesuffix(PROVIDERS[kind].path)
+def _based(kind: str, url: str, path: str = "") -> str:
+    """The base URL: without the path that the protocol appends itself, and with the usual /v1 where there is none."""
+    url = url.rstrip("/").removesuffix(path or PROVIDERS[kind].path)
     try:
         parts = urllib.parse.urlsplit(url)
         parts.port  # noqa: B018 - raises for one that there is not
@@ -351,9 +376,10 @@ def _based(kind: str, url: str) -> str:
     return url if parts.path else url + urllib.parse.urlsplit(PROVIDERS[kind].url).path
 
 
-def _why(name: str, url: str) -> str:
+def _why(name: str, url: str, head: bytes = b"") -> str:
     kind, _ = split(name)
-    why = f"{name} at {url}, where all text of passages and questions is sent"
+    behind = " with a head behind it" if head else ""
+    why = f"{name} at {url}{behind}, where all text of passages and questions is sent"
     has_key = os.environ.get(KEY) or os.environ.get(PROVIDERS[kind].key)
     if has_key and url.startswith("http:") and not is_loopback(url):
         why += "; so is the key, unencrypted"

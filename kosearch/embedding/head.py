@@ -3,6 +3,9 @@
 In a model's folder it is sentence-transformers' `Dense` without activation between two `Normalize` steps, the last
 three of all. Whoever has the vectors of the model below it has its own by one product, so an index by the one becomes
 an index by the other without embedding anything.
+
+Behind an endpoint there is no folder of the model below: then a folder holds the `Dense` step alone, and says whose
+vectors it is for; an index by it keeps the head itself.
 """
 
 from __future__ import annotations
@@ -22,6 +25,10 @@ if TYPE_CHECKING:
 
 IDENTITY = "torch.nn.modules.linear.Identity"
 """The activation of a step that has none."""
+_BASE = "endpoint.json"
+"""What says whose vectors a head alone is for."""
+_DENSE = "Dense"
+"""The folder of that head."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +45,23 @@ class Head:
         made = vectors @ self.weight.T + self.bias
         made /= np.maximum(np.linalg.norm(made, axis=-1, keepdims=True), 1e-12)
         return made
+
+    def packed(self) -> bytes:
+        """What stands in an index: float16 of what the head adds, (d, d + 1), to leaving vectors as they are."""
+        import numpy as np
+
+        change = np.column_stack([self.weight - np.eye(len(self.bias)), self.bias])
+        return change.astype("<f2").tobytes()
+
+    @classmethod
+    def unpacked(cls, packed: bytes, width: int) -> Head:
+        """The head of so many numbers that was packed. Raises ValueError where it is none."""
+        import numpy as np
+
+        change = np.frombuffer(packed, "<f2").reshape(width, width + 1).astype(np.float32)
+        if not np.isfinite(change).all():
+            raise ValueError("it holds numbers that are none")
+        return cls(change[:, :width] + np.eye(width, dtype=np.float32), np.ascontiguousarray(change[:, width]))
 
     def save(self, folder: Path) -> None:
         """Write it as sentence-transformers' `Dense` into a folder that is there and empty."""
@@ -81,11 +105,47 @@ def has_head(layers: Sequence[Layer], config: Any) -> bool:
 
 def load_head(layers: Sequence[Layer]) -> Head:
     """The head that the last steps of a model are. Raises ModelError for a file that is none."""
+    return _loaded(layers[-2].directory)
+
+
+@dataclass(frozen=True, slots=True)
+class HeadAlone:
+    """A head behind an endpoint."""
+
+    base: str
+    """The name of the endpoint's model…"""
+    fingerprint: str
+    """…and the fingerprint of the endpoint, by an index of which it was learnt."""
+    head: Head
+
+    def save(self, folder: Path) -> None:
+        """Write it into a folder that is there."""
+        (folder / _DENSE).mkdir()
+        self.head.save(folder / _DENSE)
+        said = {"model": self.base, "fingerprint": self.fingerprint}
+        (folder / _BASE).write_text(json.dumps(said, ensure_ascii=False, indent=1), encoding="utf-8")
+
+
+def load_head_alone(name: str) -> HeadAlone | None:
+    """The head behind an endpoint in the folder of that name; None where it is something else.
+
+    Raises ModelError for a file that is none.
+    """
+    folder = Path(name).expanduser()
+    try:
+        said = json.loads((folder / _BASE).read_text(encoding="utf-8"))
+        return HeadAlone(str(said["model"]), str(said["fingerprint"]), _loaded(folder / _DENSE))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise ModelError(f"{folder / _BASE} can't be read: {error}", "copy the folder again") from error
+
+
+def _loaded(folder: Path) -> Head:
     import numpy as np
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
-    folder = layers[-2].directory
     try:
         tensors = load_file(folder / "model.safetensors")
         weight = tensors["linear.weight"].astype(np.float32)

@@ -227,7 +227,10 @@ class HttpClient:
         elif isinstance(error, ssl.SSLError):
             hint = "see that the URL is right, and that https is spoken there"
         elif isinstance(error, _TooLarge):
-            what, hint = f"{self._url} answers with more than vectors: {reason}", "see that --endpoint names the server"
+            what, hint = (
+                f"{self._url} answers with more than was asked for: {reason}",
+                "see that --endpoint names the server",
+            )
         return ModelError(what, f"{hint}, then run the command again")
 
     def _failure(self, status: int, headers: http.client.HTTPMessage, body: bytes) -> ModelError:

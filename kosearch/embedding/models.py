@@ -124,11 +124,15 @@ class Endpoint:
     fingerprint: str
     why: str
     revision: str = ""
+    head: bytes = b""
+    """Of a head behind it (`Head.packed`), which makes other vectors of its own; empty without."""
+    bases: tuple[str, ...] = ()
+    """As a model's: the fingerprint of the endpoint without the head."""
 
     def kept(self) -> Mapping[str, Any]:
         """What an index keeps to find this very model again, in JSON's types; never the key."""
-        query, passage = (base64.b64encode(vector).decode() for vector in self.known)
-        return {
+        query, passage, head = (base64.b64encode(one).decode() for one in (*self.known, self.head))
+        kept = {
             "url": self.origin,
             "asked_dimensions": self.asked_dimensions,
             "max_tokens": self.max_tokens,
@@ -136,6 +140,7 @@ class Endpoint:
             "prompts": [self.prompts.query, self.prompts.passage],
             "known": [query, passage],
         }
+        return {**kept, "head": head} if head else kept
 
 
 AnyModel = Model | Endpoint

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kosearch import __version__
-from kosearch.embedding import Model, resolve
+from kosearch.embedding import AnyModel, Endpoint, Model, resolve
 from kosearch.errors import ModelError, UsageError
 from kosearch.index import Snapshot
 from kosearch.library import Index
@@ -31,7 +31,7 @@ from kosearch.opening import check_terms
 from kosearch.records import Query
 from kosearch.training.candidates import Candidate, candidate_questions
 from kosearch.training.examples import Example, Examples, read_examples
-from kosearch.training.folder import check_base, check_target, write_model
+from kosearch.training.folder import check_base, check_target, write_head, write_model
 from kosearch.training.gains import FOLDS, Bench, Floats, Gain, Rows, folded, gain
 from kosearch.training.head import BATCH, DECAY, RATE, SCALE, STEPS, NotFinite, fit
 from kosearch.training.layers import LayerLearner
@@ -99,8 +99,9 @@ def train(
     `questions` is what `kosearch eval` takes (a folder in BEIR or TREC form, a `questions.jsonl`, topics with `qrels`),
     the table of `kosearch questions`, or pairs of texts with tabs between them. It is measured by five folds whose
     documents are apart; with a recipe by one, which is not learnt from. Only where hybrid search answers better, and
-    the 95% interval of that lies above 0, the folder `out` is written: an ordinary one of sentence-transformers, which
-    `--model` takes. Files and index stay as they are. `progress` is told what is done, how much of it, and of how much.
+    the 95% interval of that lies above 0, the folder `out` is written: an ordinary one of sentence-transformers, or a
+    head alone where the index's model answers over HTTP; `--model` takes either. Files and index stay as they are.
+    `progress` is told what is done, how much of it, and of how much.
 
     Raises UsageError for questions that cannot be read or whose answers are not in the index, with the line, where
     `out` is there already, and where the recipe's extra is missing; ModelError where the index's model is not one that
@@ -111,7 +112,7 @@ def train(
     told = progress or (lambda _what, _done, _total: None)
     target = Path(os.path.abspath(os.path.expanduser(os.fspath(out))))
     check_target(target)
-    model = _trainable(index)
+    model = _with_files(index) if layers or recipe else _trainable(index)
     with index.store.snapshot() as snapshot:
         found = _examples(index, snapshot, questions, qrels)
         documents = {path for one in found.examples for path in one.answers}
@@ -128,12 +129,12 @@ def train(
         manual = Manual(index.embed_queries, index.embed_passages, model.fingerprint, index.settings.cache_dir)
         place, device = index.settings.cache_dir / "training", index.settings.device
         learner: Learner
-        if recipe:
-            learner = WholeLearner(model, bench, examples, seed, place, device, told)
-        elif layers:
-            learner = LayerLearner(model, layers, bench, examples, seed, place, device, told)
-        else:
+        if isinstance(model, Endpoint) or not (layers or recipe):
             learner = HeadLearner(bench, model, seed)
+        elif recipe:
+            learner = WholeLearner(model, bench, examples, seed, place, device, told)
+        else:
+            learner = LayerLearner(model, layers, bench, examples, seed, place, device, told)
         result = replace(result, pairs=len(bench.numbers().questions))
         return _judged(learner, manual, result, model, target, told)
 
@@ -150,20 +151,31 @@ def reckon(
     Raises UsageError and ModelError as `train` does.
     """
     told = progress or (lambda _what, _done, _total: None)
-    model = _trainable(index)
+    model = _with_files(index)
     with index.store.snapshot() as snapshot:
         found = _examples(index, snapshot, questions, qrels)
         bench, examples = _bench(index, snapshot, found.examples, told)
         return reckoned(model, bench, examples, index.settings.device)
 
 
-def _trainable(index: Index) -> Model:
+def _trainable(index: Index) -> AnyModel:
+    """The index's model, behind which a head can stand. Raises ModelError."""
     model = index.model
-    if not isinstance(model, Model):
+    if isinstance(model, Model):
+        check_base(model, resolve(model.name, cache_dir=index.settings.cache_dir).dimensions)
+    elif model.head:
+        raise ModelError(f"{model.name} has a head behind it already", "train on the index that this one was made of")
+    return model
+
+
+def _with_files(index: Index) -> Model:
+    """The same, where layers of it can be learnt."""
+    model = _trainable(index)
+    if isinstance(model, Endpoint):
         raise ModelError(
-            f"{model.name} answers over HTTP, and a head needs its model's files", "index with a model on this machine"
+            f"{model.name} answers over HTTP, and its layers are not here",
+            "leave out --layers and --recipe: a head stands behind any model",
         )
-    check_base(model, resolve(model.name, cache_dir=index.settings.cache_dir).dimensions)
     return model
 
 
@@ -225,7 +237,7 @@ the identity, plus a bias. Softmax over the other answers of a batch of {BATCH},
 {RATE:g} and decay {DECAY:g} towards the identity, {STEPS} steps"""
     folds = FOLDS
 
-    def __init__(self, bench: Bench, base: Model, seed: int) -> None:
+    def __init__(self, bench: Bench, base: AnyModel, seed: int) -> None:
         self.bench, self._base, self._seed = bench, base, seed
 
     def fold(self, number: int, learnt: Rows, held: Rows) -> Floats:
@@ -238,13 +250,18 @@ the identity, plus a bias. Softmax over the other answers of a batch of {BATCH},
         return manual.after(self._head)
 
     def write(self, target: Path, card: str) -> None:
-        write_model(target, self._base, card, head=self._head)
+        if isinstance(self._base, Endpoint):
+            write_head(target, self._base, card, self._head)
+        else:
+            write_model(target, self._base, card, head=self._head)
 
     def forget(self) -> None:
         pass
 
 
-def _judged(learner: Learner, manual: Manual, result: Training, model: Model, target: Path, told: Progress) -> Training:
+def _judged(
+    learner: Learner, manual: Manual, result: Training, model: AnyModel, target: Path, told: Progress
+) -> Training:
     """Measured, and written where it is taken."""
     try:
         dense, hybrid = measured(learner, result.seed, told)
@@ -306,7 +323,7 @@ def refusal(hybrid: Gain, count: int) -> str:
     )
 
 
-def _card(found: Training, model: Model, learner: Learner) -> str:
+def _card(found: Training, model: AnyModel, learner: Learner) -> str:
     """The model card: where the model comes from, and how much better it was."""
     rows = (
         ("meaning alone", found.dense),

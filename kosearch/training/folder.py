@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kosearch.embedding import Head, Model
+from kosearch.embedding import Endpoint, Head, HeadAlone, Model
 from kosearch.errors import ModelError, UsageError
 from kosearch.system import make_private
 
@@ -83,13 +83,27 @@ def write_model(
 
     Raises UsageError.
     """
+    with _made(target, card) as made:
+        shutil.copytree(base.directory, made, ignore=shutil.ignore_patterns(*_LEFT_OUT), dirs_exist_ok=True)
+        if layers is not None:
+            layers.write(made)
+        _describe(made, base, head)
+
+
+def write_head(target: Path, base: Endpoint, card: str, head: Head) -> None:
+    """A head alone, for whose base there are no files here: whole, or not at all. Raises UsageError."""
+    with _made(target, card) as made:
+        HeadAlone(base.name, base.fingerprint, head).save(made)
+
+
+@contextmanager
+def _made(target: Path, card: str) -> Iterator[Path]:
+    """A folder to write to, that is at its target afterwards, with the card. Raises UsageError."""
     try:
         with tempfile.TemporaryDirectory(prefix=".kosearch-", dir=target.parent) as scratch:
             made = Path(scratch) / "model"
-            shutil.copytree(base.directory, made, ignore=shutil.ignore_patterns(*_LEFT_OUT))
-            if layers is not None:
-                layers.write(made)
-            _describe(made, base, head)
+            made.mkdir()
+            yield made
             (made / "README.md").write_text(card, encoding="utf-8")
             for file in made.rglob("*"):
                 if file.is_file():
