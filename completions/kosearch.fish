@@ -216,6 +216,8 @@ complete -c kosearch -n '__fish_seen_subcommand_from train' -s h -l help -d 'Sho
 
 complete -c kosearch -n '__fish_seen_subcommand_from questions' -l sample -x -d 'How many passages'
 complete -c kosearch -n '__fish_seen_subcommand_from questions' -l seed -x -d 'Which ones'
+complete -c kosearch -n '__fish_seen_subcommand_from questions' -l writer -x -d 'A model that writes the questions: these passages are sent to it, at OpenAI or --endpoint'
+complete -c kosearch -n '__fish_seen_subcommand_from questions' -l endpoint -x -d 'Where --writer answers'
 complete -c kosearch -n '__fish_seen_subcommand_from questions' -s i -l index -x -a '(__kosearch_names index; __fish_complete_directories)' -d 'Which index: a name, a folder or a server\'s URL'
 complete -c kosearch -n '__fish_seen_subcommand_from questions' -s q -l quiet -d 'Print no progress and no notes'
 complete -c kosearch -n '__fish_seen_subcommand_from questions' -s h -l help -d 'Show this message and exit'
