@@ -98,13 +98,9 @@ def trained(arguments: argparse.Namespace, stack: ExitStack) -> None:
     found, manual = {}, None
     for folder in arguments.collections:
         index = stack.enter_context(Index(load({"index": str(arguments.indexes / folder.name)})))
-        with spent() as seconds:
-            found[folder.name] = one = collection(index, folder, stack)
+        found[folder.name] = one = collection(index, folder, stack)
         manual = manual or Manual(
             index.embed_queries, index.embed_passages, one.model.fingerprint, index.settings.cache_dir
-        )
-        print(
-            f"{folder.name}: {len(one.examples)} questions, {len(one.bench.pairs().questions)} pairs, ranked", seconds
         )
     assert manual is not None
     for name in arguments.on or found:
@@ -120,10 +116,13 @@ def collection(index: Index, folder: Path, stack: ExitStack) -> Collection:
     questions = [read(Query(one.text)) for one in given]
     examples = [replace(one, text=as_read.meant) for one, as_read in zip(given, questions, strict=True)]
     asked = questions_of(index, folder.name, examples)
-    assert isinstance(index.model, Model)
-    return Collection(
-        Bench(snapshot, questions, examples, asked, 0.5, lambda _: None), examples, index.model, index.settings
+    with spent() as seconds:
+        bench = Bench(snapshot, questions, examples, asked, index.settings.weight, lambda _: None)
+    print(
+        f"{folder.name}: {len(examples)} questions, {len(bench.pairs().questions)} pairs, ranked", seconds, flush=True
     )
+    assert isinstance(index.model, Model)
+    return Collection(bench, examples, index.model, index.settings)
 
 
 def learnt(
