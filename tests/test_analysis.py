@@ -8,6 +8,7 @@ import random
 import re
 import shutil
 import tempfile
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -418,7 +419,12 @@ def test_all_documents_equal(tmp_path: Path, cache_dir: Path) -> None:
         index.index(*tmp_path.glob("*.txt"))
         [group] = index.duplicates()
         assert (group.kind, len(group.members)) == ("exact", 40)
-        assert len(index.topics().topics) == 1
+        assert {one.of.path for one in group.spare if one.of} == {group.members[0].document.path}
+        found = index.topics()
+        assert [topic.topics for topic in found.topics] == [()], "one topic, and no finer one that says it again"
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert draw(found, ".svg").count("<circle") == 40
         assert list(index.similar(tmp_path / "0.txt")) == []
 
 

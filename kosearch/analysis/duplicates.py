@@ -401,10 +401,12 @@ def _groups(corpus: Corpus, links: Sequence[_Link]) -> list[DuplicateGroup]:
 
 def _connected(corpus: Corpus, links: Sequence[_Link]) -> list[DuplicateGroup]:
     """Groups of the documents that these links connect."""
-    joined = _Joined(len(corpus.documents))
+    joined, equal = _Joined(len(corpus.documents)), _Joined(len(corpus.documents))
     of: dict[int, list[_Link]] = defaultdict(list)
     for link in links:
         joined.join(link.first, link.second)
+        if link.kind is Kind.EXACT:  # all copies of one text are each other's, whichever two were compared
+            equal.join(link.first, link.second)
         of[link.first].append(link)
         of[link.second].append(link)
     order = list(Kind)
@@ -417,6 +419,8 @@ def _connected(corpus: Corpus, links: Sequence[_Link]) -> list[DuplicateGroup]:
                 of[row],
                 key=lambda one: (one.other(row) != rows[0], order.index(one.kind), -max(one.shares), one.other(row)),
             )
+            if equal.root(row) == equal.root(rows[0]):
+                link = _Link(Kind.EXACT, min(rows[0], row), max(rows[0], row), (1.0, 1.0))
             other = corpus.documents[link.other(row)]
             document = corpus.documents[row]
             share = None if link.kind is Kind.TRANSLATION else max(link.shares)

@@ -36,9 +36,11 @@ _STYLE = (
 def places(vectors: Vectors) -> Vectors:
     """A place (n, 2) for each of some vectors (n, d), in 0..1. Raises UsageError where sklearn is missing."""
     decomposition, manifold = extra("sklearn.decomposition", "--map"), extra("sklearn.manifold", "--map")
+    if not np.ptp(vectors, axis=0).any():  # all documents are equal
+        return np.zeros((len(vectors), 2), np.float32)
     axes = min(_AXES, *vectors.shape)
     reduced = decomposition.PCA(axes, svd_solver="full").fit_transform(vectors)
-    if len(vectors) < 4 or not np.ptp(reduced):
+    if len(vectors) < 4:
         laid = np.zeros((len(vectors), 2))
         laid[:, : min(2, axes)] = reduced[:, :2]
     else:

@@ -109,18 +109,16 @@ def topics(
     namer = _Namer(corpus)
     most = max(2, len(corpus.documents) // _LEAST)
     sizes = [min(n * BRANCH**level, max(n, most), len(corpus.documents)) for level in range(depth)]
-    made = _divided(corpus, namer, tree, [tree.cut(size) for size in sizes], tree.root)
+    made = _divided(corpus, namer, tree, [tree.cut(size) for size in sizes])
     return Topics(made, tuple(corpus.documents), corpus.subjects)
 
 
 def _divided(
-    corpus: Corpus, namer: _Namer, tree: _Tree, levels: Sequence[Sequence[int]], parent: int
+    corpus: Corpus, namer: _Namer, tree: _Tree, levels: Sequence[Sequence[int]], parent: int | None = None
 ) -> tuple[Topic, ...]:
-    """The topics of the first of these levels that lie below a node; none where it stays whole."""
-    if not levels:
-        return ()
-    nodes = [node for node in levels[0] if tree.lies_below(node, parent)]
-    if nodes == [parent] and parent != tree.root:
+    """The topics of the first of these levels, below a node where one is given; none where it stays whole."""
+    nodes = [node for node in levels[0] if parent is None or tree.lies_below(node, parent)] if levels else []
+    if nodes in ([], [parent]):
         return ()
     members = {node: tree.documents(node) for node in nodes}
     nodes.sort(key=lambda node: (-len(members[node]), int(members[node].min())))
