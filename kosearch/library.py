@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal, Self, TypedDict, TypeVar, Unpack, ove
 
 from kosearch import filters
 from kosearch.analysis.asking import Analysed
-from kosearch.config import REFRESH_SECONDS, Settings, index_directory, load
+from kosearch.config import REFRESH_SECONDS, Database, Settings, index_directory, load
 from kosearch.embedding import AnyModel, Head, head_behind
 from kosearch.errors import IndexBusy, IndexDamaged, UsageError
 from kosearch.index import FullDocument, Identity, Status, StoredDocument, StoredPassage, kind_of
@@ -535,7 +535,12 @@ class Index(Analysed):
         return replace(answer, hits=hits, warnings=(*warnings, *answer.warnings))
 
     def changed_words(self, identity: Identity) -> tuple[str, ...]:
-        """The line that says that the user's own words are others than the index was made with."""
+        """The line that says that the user's own words are others than the index was made with.
+
+        One that a server keeps for several users stays by those.
+        """
+        if isinstance(self.place, Database):
+            return ()
         try:
             if self.is_foreign or self._words() == identity.words:
                 return ()

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from kosearch.config import Database
-from kosearch.errors import IndexMissing, IndexStateError, UsageError
+from kosearch.errors import IndexMismatch, IndexMissing, IndexStateError, UsageError
 from kosearch.index.contract import FileState, Globs, Identity, Status, StoredFile, Vectors
 from kosearch.index.lexical import Counts, decode_lines
 from kosearch.index.postgres import schema
@@ -43,10 +43,14 @@ class PostgresStore:
         """Open an index. Raises IndexMissing, IndexMismatch, and IndexStateError where the server does not answer."""
         self.place = place
         self.server = Server(place)
+        self._id = ""
         self._secret = secret
         self._lock = threading.Lock()
         self._kept = Kept(-1)
+        self._own = False
+        """Whether it was seen to be this user's: it stays so as long as it is there."""
         try:
+            self._upgrade()
             with self._reading() as (_, state):
                 self._id = state.id
         except BaseException:
@@ -149,14 +153,13 @@ class PostgresStore:
 
         Roots are each user's own in any case.
         """
-        with self._reading() as (session, state):
-            if self._secret is None:
-                return False
-            if state.identity.endpoint is None:
-                return True
-            owner = Owner(state.id, self._secret)
-            row = session.row("SELECT seal FROM owner WHERE id = %s", owner.id)
-            return row is not None and hmac.compare_digest(row[0], _seal(owner, state))
+        if not self._own and self._secret is not None:
+            with self._reading() as (session, state):
+                owner = Owner(state.id, self._secret)
+                row = session.row("SELECT seal FROM owner WHERE id = %s", owner.id)
+                sealed = row is not None and hmac.compare_digest(row[0], _seal(owner, state))
+                self._own = sealed or state.identity.endpoint is None
+        return self._own
 
     def adopt(self) -> None:
         """Follow from now on, on this machine, what the index says as it is."""
@@ -266,10 +269,29 @@ class PostgresStore:
         """Close the connections that are kept."""
         self.server.close()
 
+    def _upgrade(self) -> None:
+        """Bring the tables of an older version to this one's, as only their owner may."""
+        with self.server.reading() as session:
+            version = schema.read_meta(session, "format")
+        if version is None or not 0 < version < schema.VERSION:
+            return
+        try:
+            self.server.again(schema.upgrade)
+        except IndexStateError as error:  # of who may not, and of a standby
+            raise IndexMismatch(
+                f"the index in {self.place} has format {version}, and this kosearch knows {schema.VERSION}:"
+                f" {error.message}",
+                "whoever owns it brings it up to date: kosearch status",
+            ) from error
+
     @contextmanager
     def _reading(self) -> Iterator[tuple[Session, State]]:
+        """A transaction, and what it sees of the index that was opened. Raises IndexMissing where that is gone."""
         with self.server.reading() as session:
-            yield session, read_state(session, self.place)
+            state = read_state(session, self.place)
+            if self._id not in ("", state.id):
+                raise IndexMissing(f"the index in {self.place} was removed, and another made", "run the command again")
+            yield session, state
 
 
 def _is_there(session: Session, place: Database) -> bool:

@@ -89,6 +89,9 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             " PRIMARY KEY (picture, engine))"
         ),
     ),
+    # What a list of what is to come into the index later would save a writer, each question would pay, once for each of
+    # its terms, until somebody vacuums.
+    ("ALTER INDEX lexicon_hashed SET (fastupdate = off)", "SELECT gin_clean_pending_list('lexicon_hashed')"),
 )
 VERSION = len(MIGRATIONS)
 GRAPH = "passage_vector"
@@ -113,13 +116,25 @@ class State:
 
 def create(session: Session, identity: Identity) -> None:
     """Make the tables of an empty index."""
-    for statements in MIGRATIONS:
-        for statement in statements:
-            session.run(statement.format(dimensions=identity.dimensions))
-    write_meta(session, "format", VERSION)
+    _migrate(session, 0, identity.dimensions)
     write_meta(session, "id", os.urandom(16).hex())
     write_meta(session, "run", None)
     write_identity(session, identity)
+
+
+def upgrade(session: Session) -> None:
+    """Bring the tables of an older version to this one's; others write neither meanwhile nor by the older."""
+    session.run("LOCK TABLE meta IN EXCLUSIVE MODE")
+    version, identity = read_meta(session, "format"), read_meta(session, "identity")
+    if version < VERSION:
+        _migrate(session, version, identity["dimensions"])
+
+
+def _migrate(session: Session, version: int, dimensions: int) -> None:
+    for statements in MIGRATIONS[version:]:
+        for statement in statements:
+            session.run(statement.format(dimensions=dimensions))
+    write_meta(session, "format", VERSION)
 
 
 def write_identity(session: Session, identity: Identity) -> None:

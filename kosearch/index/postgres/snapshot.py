@@ -6,7 +6,7 @@ The server finds candidates; cosines and points are the same numbers as those of
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,6 +32,8 @@ _LEAST_WIDTH, _MOST_WIDTH = 400, 1000
 """How wide a graph is searched; the second is pgvector's most."""
 _MARGIN = 64
 """So many passages beyond those asked for are scored again exactly."""
+_MOST_KEPT = 1 << 14
+"""So many vectors, or counts of terms, that a question asked for are kept for what it asks next."""
 DOCUMENT = (
     "d.id, d.source, d.raw, d.path, d.member, d.kind, d.title, d.metadata, d.text_hash, d.length, d.passages, d.size,"
     " d.mtime_ns"
@@ -60,6 +62,13 @@ class PostgresSnapshot:
         self._state = state
         self._source = source
         self._kept = kept
+        # Each statement is a way to the server and back: a question asks for most things more than once.
+        self._vectors: dict[int, bytes] = {}
+        self._counts: dict[int, int] = {}
+        self._shown: list[int] = []
+        """Documents whose passages were asked for last: of one of them more is asked, and soon of all."""
+        self._structures: dict[int, bytes] = {}
+        self._files: dict[int, FileState] = {}
 
     @property
     def identity(self) -> Identity:
@@ -120,8 +129,8 @@ class PostgresSnapshot:
         narrowed = "" if documents is None else "WHERE document = ANY(%s)"
         # A vector of nothing has no direction: its distance is NaN, and its cosine is 0.
         sql = (
-            "SELECT id, coalesce(nullif(vector::vector <=> %s::vector, 'NaN'), 1) AS distance FROM passage"
-            f" {narrowed} ORDER BY distance LIMIT %s"
+            "SELECT id, coalesce(nullif(vector::vector <=> %s::vector, 'NaN'), 1) AS distance, halfvec_send(vector)"
+            f" FROM passage {narrowed} ORDER BY distance LIMIT %s"
         )
         wanted = k + _MARGIN
         while True:
@@ -129,6 +138,7 @@ class PostgresSnapshot:
                 sql, in_text(unit(query)), *([] if documents is None else [documents.tolist()]), wanted
             )
             ids, distances = np.array([row[0] for row in rows], np.int64), np.array([row[1] for row in rows])
+            self._vectors.update((number, vector) for number, _, vector in rows)
             if len(ids) <= k:
                 return ids
             last = distances[k - 1] + _ERROR
@@ -143,9 +153,14 @@ class PostgresSnapshot:
         sql = "SELECT set_config('hnsw.iterative_scan', 'relaxed_order', true), set_config('hnsw.ef_search', %s, true)"
         self._session.row(sql, str(width))
         dimensions = self.identity.dimensions
-        sql = f"SELECT id FROM passage {narrowed} ORDER BY vector <=> %s::halfvec({dimensions}) LIMIT %s"
+        sql = (
+            f"SELECT id, halfvec_send(vector) FROM passage {narrowed}"
+            f" ORDER BY vector <=> %s::halfvec({dimensions}) LIMIT %s"
+        )
         given = [*([] if documents is None else [documents.tolist()]), in_text(unit(query)), k + _MARGIN]
-        return np.array([number for (number,) in self._session.rows(sql, *given)], np.int64)
+        rows = self._session.rows(sql, *given)
+        self._vectors.update(rows)
+        return np.array([number for number, _ in rows], np.int64)
 
     def lexical(
         self,
@@ -225,7 +240,10 @@ class PostgresSnapshot:
     def cosines(self, query: Vectors, ids: Ids) -> Vectors:
         """The exact cosines of passages with a query vector (d,), in their order."""
         sql = "SELECT id, halfvec_send(vector) FROM passage WHERE id = ANY(%s)"
-        return cosines(from_half_vectors(self._of_passages(sql, ids), self.identity.dimensions), unit(query))
+        known = self._remembered(self._vectors, ids.tolist(), sql)
+        self._complete(ids, known)
+        blobs = [known[number] for number in ids.tolist()]
+        return cosines(from_half_vectors(blobs, self.identity.dimensions), unit(query))
 
     def vectors(self) -> tuple[Ids, Vectors]:
         """The ids of all passages (n,), ascending, and their vectors (n, d) of unit length, read only: a copy."""
@@ -240,10 +258,9 @@ class PostgresSnapshot:
         """Exact counts for terms by field, as if the index had only ever held what it holds now."""
         hashes = {(name, term): hash_of(name, term) for name, wanted in terms.items() for term in wanted}
         sql = "SELECT hash, sum(count)::bigint FROM frequency WHERE hash = ANY(%s::bigint[]) GROUP BY hash"
-        found = dict(self._session.rows(sql, list(hashes.values())))
-        frequencies = {
-            name: {term: found.get(hashes[name, term], 0) for term in wanted} for name, wanted in terms.items()
-        }
+        found = self._remembered(self._counts, hashes.values(), sql)
+        found.update({number: 0 for number in hashes.values() if number not in found})
+        frequencies = {name: {term: found[hashes[name, term]] for term in wanted} for name, wanted in terms.items()}
         return Statistics(self.passages, self._state.totals, frequencies)
 
     def vocabulary(self, fields: Sequence[str]) -> list[Mapping[str, int]]:
@@ -272,6 +289,7 @@ class PostgresSnapshot:
         )
         found = {row[0]: (*placed(row[1]), self._document(row[2:])) for row in self._session.rows(sql, ids.tolist())}
         self._complete(ids, found)
+        self._shown = list(dict.fromkeys(one.id for _, _, one in found.values()))
         texts = self._slices([(one.id, place.start, place.end) for _, place, one in found.values()])
         return [
             StoredPassage(number, ordinal, place, texts[document.id, place.start, place.end], document)
@@ -301,12 +319,14 @@ class PostgresSnapshot:
 
     def file_of(self, document_id: int) -> FileState | None:
         """The file of a document as a run last saw it."""
-        sql = (
-            f"SELECT {FILE} FROM file f LEFT JOIN problem p ON p.file = f.id AND p.whole"
-            " WHERE f.id = (SELECT file FROM document WHERE id = %s)"
-        )
-        row = self._session.row(sql, document_id)
-        return None if row is None else file_state(row)
+        if document_id not in self._files:
+            sql = (
+                f"SELECT d.id, {FILE} FROM document d JOIN file f ON f.id = d.file"
+                " LEFT JOIN problem p ON p.file = f.id AND p.whole WHERE d.id = ANY(%s)"
+            )
+            rows = self._session.rows(sql, [document_id, *self._shown])
+            self._files = {number: file_state(row) for number, *row in rows}
+        return self._files.get(document_id)
 
     def passages_of(self, document: StoredDocument) -> tuple[Passage, ...]:
         """Where a document's passages stand, in order."""
@@ -328,10 +348,12 @@ class PostgresSnapshot:
 
     def whole_structure(self, document_id: int) -> list[Any]:
         """The same and, where there are any, the parts that were read in pictures: what Heading and its like take."""
-        row = self._session.row("SELECT body FROM text WHERE document = %s AND part = %s", document_id, STRUCTURE)
-        if row is None:
+        if document_id not in self._structures:
+            sql = "SELECT document, body FROM text WHERE document = ANY(%s) AND part = %s"
+            self._structures = dict(self._session.rows(sql, [document_id, *self._shown], STRUCTURE))
+        if document_id not in self._structures:
             raise damaged(f"the structure of document {document_id}")
-        found: list[Any] = json.loads(row[0])
+        found: list[Any] = json.loads(self._structures[document_id])
         return found
 
     def _slices(self, wanted: Sequence[tuple[int, int, int]]) -> dict[tuple[int, int, int], str]:
@@ -358,9 +380,18 @@ class PostgresSnapshot:
         self._complete(ids, found)
         return [found[number] for number in ids.tolist()]
 
+    def _remembered(self, known: dict[int, Any], wanted: Collection[int], sql: str) -> dict[int, Any]:
+        """What is known, with what the server has of those that are wanted. Where it has grown large it begins anew."""
+        if len(known) > _MOST_KEPT:
+            known.clear()
+        if new := [number for number in wanted if number not in known]:
+            known.update(self._session.rows(sql, new))
+        return known
+
     def _complete(self, ids: Ids, found: Mapping[int, object]) -> None:
-        if len(found) != len(set(ids.tolist())):
-            raise damaged(f"passage {next(number for number in ids.tolist() if number not in found)}")
+        for number in ids.tolist():
+            if number not in found:
+                raise damaged(f"passage {number}")
 
     def _document(self, row: Any) -> StoredDocument:
         return document_of(row, self._source)
