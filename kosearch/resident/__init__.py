@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 _PREFIX, _SECRET = "KOSEARCH_", "_KEY"
+_LIBPQ = "PG"
+"""So begin the names by which libpq is told how to reach a server that keeps an index, and as whom."""
 _SOCKETS = ("TMPDIR", "XDG_RUNTIME_DIR")
 _TERMINAL = ("TERM", "COLORTERM", "COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
 _LINKS = ("DOMTERM", "KITTY_WINDOW_ID", "KONSOLE_VERSION", "TERM_PROGRAM", "VTE_VERSION", "WT_SESSION")
@@ -101,11 +103,11 @@ def request(
 
 
 def _kept(environ: Mapping[str, str], terminal: bool) -> dict[str, str]:
-    """What the resident is told of the environment: no keys."""
+    """What the resident is told of the environment: no keys, and of a password only that there is one."""
     kept = {
-        name: value
+        name: value if name != "PGPASSWORD" else ""
         for name, value in environ.items()
-        if name in _NAMES or (name.startswith(_PREFIX) and not name.endswith(_SECRET))
+        if name in _NAMES or name.startswith(_LIBPQ) or (name.startswith(_PREFIX) and not name.endswith(_SECRET))
     }
     if terminal and not kept.get("COLUMNS", "").isdigit():
         kept["COLUMNS"] = _columns()

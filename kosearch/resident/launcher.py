@@ -59,8 +59,10 @@ def run(
         raise Unavailable("there are too many questions")
     try:
         place = index_place(settings.index, settings)
-        if not isinstance(place, Path) or not place.is_dir():
-            raise Unavailable("there is no index in a folder")
+        if isinstance(place, Path) and not place.is_dir():
+            raise Unavailable("there is no index")
+        if not isinstance(place, Path) and "PGPASSWORD" in environ:
+            raise Unavailable("the password in the environment stays in this process")
         told = {**environ, **_decisive(settings), "KOSEARCH_DATA_DIR": str(settings.data_dir)}
         if environ.get("KOSEARCH_CONFIG"):
             told["KOSEARCH_CONFIG"] = str(settings.config_file)

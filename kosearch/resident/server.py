@@ -142,7 +142,9 @@ class Warm:
 
     def drop_gone(self) -> bool:
         """Close the indexes that are not there any more; whether that was all there were."""
-        gone = [(name, library) for name, library in list(self._indexes.items()) if not library.store.is_there()]
+        # Whether a server has one still is asked with the next question, not of the server once a second.
+        held = [(name, one) for name, one in list(self._indexes.items()) if isinstance(one.place, Path)]
+        gone = [(name, library) for name, library in held if not library.store.is_there()]
         for name, library in gone:
             self._close(name, library)
         return bool(gone) and not self._indexes
@@ -230,7 +232,7 @@ class _Index(Index):
     @property
     def is_local(self) -> bool:
         """Whether looking at files costs nobody anything: texts are not sent anywhere for a question's sake."""
-        return self.store.identity.endpoint is None
+        return isinstance(self.place, Path) and self.store.identity.endpoint is None
 
     @property
     def processor(self) -> DocumentProcessor:
@@ -327,6 +329,8 @@ class Commands:
             return self._asked(settings, queries, environ, cwd)
 
         def opened(settings: Settings) -> AbstractContextManager[Index]:
+            if config.is_database(settings.index):
+                raise Elsewhere("a server keeps the index, and others may be writing to it")
             return self._warm.indexing(self._place(settings, environ, cwd))
 
         def consulted(settings: Settings) -> AbstractContextManager[tuple[Index, int]]:
@@ -347,9 +351,15 @@ class Commands:
         return [replace(one, hits=tuple(replace(hit, index=names[hit.index]) for hit in one.hits)) for one in answers]
 
     def _place(self, settings: Settings, environ: Mapping[str, str], cwd: str) -> str:
-        """The directory of the index that is meant. Raises Elsewhere where it is not for this process, or not there."""
+        """The directory or URL of the index that is meant.
+
+        Raises Elsewhere where it is not for this process, or not there.
+        """
         if config.is_database(settings.index):
-            raise Elsewhere("a server keeps the index")
+            if not self._is_for_me(settings, environ) or _to_servers(environ) != _to_servers(os.environ):
+                raise Elsewhere("it is for another process, or the server is reached in another way")
+            place = config.database(settings.index)
+            return f"{place}&source={place.source}"
         name = os.path.expanduser(settings.index)
         if os.sep in name or name.startswith("."):
             name = os.path.join(cwd, name)
@@ -360,6 +370,11 @@ class Commands:
 
     def _is_for_me(self, settings: Settings, environ: Mapping[str, str]) -> bool:
         return settings.resident and protocol.socket_path(settings, environ) == self._path
+
+
+def _to_servers(environ: Mapping[str, str]) -> dict[str, str]:
+    """How libpq reaches servers, by the environment. A password is not sent, and so is never the same."""
+    return {name: value for name, value in environ.items() if name.startswith("PG")}
 
 
 def _refresh(settings: Settings) -> float:
