@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -170,6 +170,22 @@ class UnanalysedDocument:
     passages: tuple[Passage, ...]
     texts: tuple[str, ...]
     """Ids, places and texts of its passages, in order."""
+
+    @classmethod
+    def of(
+        cls,
+        number: int,
+        title: str,
+        path: str,
+        member: str,
+        root: bytes,
+        passages: Iterable[tuple[int, Passage]],
+        text: str,
+    ) -> Self:
+        """The document with its passages' ids and places, in order; a collection's has no root."""
+        ids, places = tuple(zip(*passages, strict=True)) or ((), ())
+        name = (member or path) if root else member
+        return cls(number, title, name, ids, places, tuple(text[one.start : one.end] for one in places))
 
 
 @dataclass(frozen=True, slots=True)

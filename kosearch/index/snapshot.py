@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -146,11 +147,7 @@ class SqliteSnapshot:
             if len(ids) < wanted or scores[-1] < scores[k - 1]:
                 break
             wanted *= 8
-        if len(ids) <= k:
-            return ids, scores
-        sure, tied = scores > scores[k - 1], np.sort(ids[scores == scores[k - 1]])
-        chosen = self._first_by_path(tied, k - int(sure.sum()))
-        return np.concatenate([ids[sure], chosen]), scores[:k]
+        return nearest_first(ids, scores, k, self._first_by_path)
 
     def _nearest(self, query: Vectors, k: int, documents: Ids | None) -> tuple[Ids, Vectors]:
         if self._derived and self._derived.dense:
@@ -194,13 +191,8 @@ class SqliteSnapshot:
                 self._derived.lexical = None
                 self._derived.warn("lexical files", error)
         sure, tied = found or self._scan_terms(points, k, documents, required)
-        room = k - len(sure)
-        if nearest_to is not None and 0 < room < len(tied):
-            parts = (tied[start : start + _AT_ONCE] for start in range(0, len(tied), _AT_ONCE))
-            scores = np.concatenate([self.cosines(nearest_to, part) for part in parts])
-            last = np.partition(scores, -room)[-room]
-            sure, tied = np.concatenate([sure, tied[scores > last]]), tied[scores == last]
-        return np.sort(np.concatenate([sure, self._first_by_path(tied, k - len(sure))]))
+        near = None if nearest_to is None else partial(self.cosines, nearest_to)
+        return most_points_first(sure, tied, k, near, self._first_by_path)
 
     def _first_by_path(self, ids: Ids, count: int) -> Ids:
         """The first `count` of some passages, given ascending, by their documents' paths and their own positions."""
@@ -352,6 +344,33 @@ class SqliteSnapshot:
     def _complete(self, count: int) -> None:
         if count != self.passages:
             raise damaged("the table of passages")
+
+
+FirstByPath = Callable[[Ids, int], Ids]
+"""The first of some passages, given ascending, by their documents' paths and their own positions."""
+
+
+def nearest_first(ids: Ids, scores: Vectors, k: int, first: FirstByPath) -> tuple[Ids, Vectors]:
+    """The first k of passages that are given best first, with all that are as near as the k-th: those by path."""
+    if len(ids) <= k:
+        return ids, scores
+    sure, tied = scores > scores[k - 1], np.sort(ids[scores == scores[k - 1]])
+    chosen = first(tied, k - int(sure.sum()))
+    return np.concatenate([ids[sure], chosen]), scores[:k]
+
+
+def most_points_first(sure: Ids, tied: Ids, k: int, near: Callable[[Ids], Vectors] | None, first: FirstByPath) -> Ids:
+    """Those with more points than the k-th, and of those with as many, ascending, the nearest, then by path; ascending.
+
+    `near` gives the cosines of passages, where the question has a vector.
+    """
+    room = k - len(sure)
+    if near is not None and 0 < room < len(tied):
+        parts = (tied[start : start + _AT_ONCE] for start in range(0, len(tied), _AT_ONCE))
+        scores = np.concatenate([near(part) for part in parts])
+        last = np.partition(scores, -room)[-room]
+        sure, tied = np.concatenate([sure, tied[scores > last]]), tied[scores == last]
+    return np.sort(np.concatenate([sure, first(tied, k - len(sure))]))
 
 
 def fitting(

@@ -239,19 +239,11 @@ class Tables:
     def unanalysed(self, document: StoredDocument) -> UnanalysedDocument:
         """What it takes to make the terms of a document, published or not yet, anew."""
         sql = "SELECT id, document_id, place, checksum FROM passage WHERE document_id = ? ORDER BY id"
-        rows = list(self.rows(sql, document.id))
-        passages = tuple(self._place(*row)[1] for row in rows)
+        passages = [(row[0], self._place(*row)[1]) for row in self.rows(sql, document.id)]
         text = self.document_text(document)
         sql = "SELECT f.root FROM document d JOIN file f ON f.id = d.file_id WHERE d.id = ?"
         (root,) = self.connection.execute(sql, (document.id,)).fetchone() or (b"",)
-        return UnanalysedDocument(
-            document.id,
-            document.title,
-            (document.member or document.path) if root else document.member,
-            tuple(row[0] for row in rows),
-            passages,
-            tuple(text[one.start : one.end] for one in passages),
-        )
+        return UnanalysedDocument.of(document.id, document.title, document.path, document.member, root, passages, text)
 
     def owners(self, ids: Sequence[int]) -> dict[int, int]:
         """Passage id → document id."""

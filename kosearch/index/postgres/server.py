@@ -284,6 +284,10 @@ def _ours(error: psycopg.Error, place: Database) -> KosearchError:
     if not code and "FATAL: " in text:
         return _refused(text.rpartition("FATAL: ")[2], place)
     if code in _CUT or (not code and isinstance(error, psycopg.OperationalError)):
-        hint = _HINTS["28P01"] if "password" in text else "is the server running, and is it reached from here? psql URL"
+        hint = "is the server running, and is it reached from here? psql URL"
+        if "password" in text:
+            hint = _HINTS["28P01"]
+        elif "certificate" in text:
+            hint = "its certificate is for another name, or not by whoever sslrootcert names: do not go on without"
         return IndexStateError(f"the server of {place} does not answer: {text}", hint)
     return IndexStateError(f"the server of {place} says: {text}", _HINTS.get(code, "the server's log says more"))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from kosearch.index.database import damaged
 from kosearch.index.lexical import decode_lines
 from kosearch.index.postgres.schema import State, from_half_vectors, hash_of, in_text
 from kosearch.index.postgres.server import Session
-from kosearch.index.snapshot import fitting
+from kosearch.index.snapshot import fitting, most_points_first, nearest_first
 from kosearch.index.tables import PART, STRUCTURE, Description
 from kosearch.index.vectors import cosines, mapped, unit
 from kosearch.records import Heading, PageStart, Passage, Reason, Statistics
@@ -112,12 +113,7 @@ class PostgresSnapshot:
         ids = self._near(query, k, documents)
         scores = self.cosines(query, ids)
         order = np.lexsort((ids, -scores))
-        ids, scores = ids[order], scores[order]
-        if len(ids) <= k:
-            return ids, scores
-        sure = scores > scores[k - 1]
-        chosen = self._first_by_path(np.sort(ids[scores == scores[k - 1]]), k - int(sure.sum()))
-        return np.concatenate([ids[sure], chosen]), scores[:k]
+        return nearest_first(ids[order], scores[order], k, self._first_by_path)
 
     def _near(self, query: Vectors, k: int, documents: Ids | None) -> Ids:
         """Passages among which the k nearest are, and all that are as near as the last of them.
@@ -180,13 +176,8 @@ class PostgresSnapshot:
         rows = self._with_points(points, k, documents, required)
         ids, scores = np.array([row[0] for row in rows], np.int64), np.array([row[1] for row in rows], np.int64)
         last = np.sort(scores)[-min(k, len(scores))] if len(scores) else 0
-        sure, tied = ids[scores > last], np.sort(ids[scores == last])
-        room = k - len(sure)
-        if nearest_to is not None and 0 < room < len(tied):
-            near = self.cosines(nearest_to, tied)
-            least = np.partition(near, -room)[-room]
-            sure, tied = np.concatenate([sure, tied[near > least]]), tied[near == least]
-        return np.sort(np.concatenate([sure, self._first_by_path(tied, k - len(sure))]))
+        near = None if nearest_to is None else partial(self.cosines, nearest_to)
+        return most_points_first(ids[scores > last], np.sort(ids[scores == last]), k, near, self._first_by_path)
 
     def _with_points(
         self,

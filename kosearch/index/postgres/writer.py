@@ -656,11 +656,8 @@ def _unanalysed(session: Session, number: int) -> UnanalysedDocument | None:
         return None
     title, path, member, root = row
     rows = session.rows("SELECT id, place FROM passage WHERE document = %s ORDER BY id", number)
-    passages = tuple(placed(place)[1] for _, place in rows)
-    text = text_of(session, number)
-    name = (member or path) if root else member
-    texts = tuple(text[one.start : one.end] for one in passages)
-    return UnanalysedDocument(number, title, name, tuple(one for one, _ in rows), passages, texts)
+    passages = [(one, placed(place)[1]) for one, place in rows]
+    return UnanalysedDocument.of(number, title, path, member, root, passages, text_of(session, number))
 
 
 def text_of(session: Session, number: int) -> str:
