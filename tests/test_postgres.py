@@ -12,8 +12,10 @@ import random
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -83,7 +85,7 @@ def test_it_answers_as_a_folder_does(place: Database, tmp_path: Path, history: l
                 put(writer, name, version)
         put(writer, "gone")
         writer.remove([source("gone").path_bytes])
-    found, expected = answers(store), answers(make(tmp_path / "folder", "abcdef"))  # type: ignore[arg-type]
+    found, expected = answers(store), answers(make(tmp_path / "folder", "abcdef"))
     for one in (found, expected):  # ids are in the order of putting, and decide between equals
         one["dense"] = sorted(one["dense"], key=lambda row: (-row[1], row[0][0], row[0][3]))
         one["filtered"] = sorted(one["filtered"], key=repr)
@@ -374,7 +376,7 @@ def test_the_roles_of_the_page_may_what_they_are_for(postgres: TestServer, capsy
         put(one, "a", 1)
         one.remove([source("b").path_bytes])
     reader = PostgresStore(database(postgres.url("handbook", user="asks")), b"r" * 32)
-    assert answers(reader)["documents"] == answers(writer)["documents"]  # type: ignore[arg-type]
+    assert answers(reader)["documents"] == answers(writer)["documents"]
     assert reader.check() == []
     with reader.writer() as one, pytest.raises(IndexStateError, match="permission denied"):
         put(one, "c")
@@ -506,6 +508,29 @@ def test_old_versions_are_refused(place: Database, monkeypatch: pytest.MonkeyPat
         assert (raised.value.hint or "").startswith(hint)
 
 
+def test_tables_of_an_older_version_are_brought_up_to_date_by_their_owner(
+    place: Database, postgres: TestServer
+) -> None:
+    store = store_of(place, "abc")
+    expected = answers(store)
+    store.close()
+    postgres.sql(f"ALTER INDEX {place.schema}.lexicon_hashed SET (fastupdate = on)")
+    postgres.sql(f"UPDATE {place.schema}.meta SET value = '1' WHERE key = 'format'")
+    postgres.sql(
+        f"CREATE ROLE older LOGIN; GRANT USAGE ON SCHEMA {place.schema} TO older;"
+        f" GRANT SELECT ON ALL TABLES IN SCHEMA {place.schema} TO older"
+    )
+    with pytest.raises(IndexMismatch, match="has format 1") as raised:
+        PostgresStore(database(postgres.url(place.index, user="older")))
+    assert "owns it" in (raised.value.hint or "")
+    store = PostgresStore(place)
+    assert answers(store) == expected
+    store.close()
+    options = f"SELECT reloptions FROM pg_class WHERE oid = '{place.schema}.lexicon_hashed'::regclass"
+    assert postgres.sql(options).strip() == "{fastupdate=off}"
+    PostgresStore(database(postgres.url(place.index, user="older"))).close()
+
+
 def test_too_many_connections(place: Database, postgres: TestServer) -> None:
     store_of(place).close()
     postgres.sql("CREATE ROLE crowd LOGIN SUPERUSER CONNECTION LIMIT 0; ALTER ROLE crowd NOSUPERUSER")
@@ -513,18 +538,113 @@ def test_too_many_connections(place: Database, postgres: TestServer) -> None:
         PostgresStore(database(place.url.replace("//postgres@", "//crowd@") + f"&index={place.index}"))
 
 
+DEBIAN = Path("/usr/lib/postgresql/15/bin")
+
+
+@pytest.mark.skipif(not (DEBIAN / "postgres").exists() or not shutil.which("openssl"), reason="no server with TLS here")
+def test_tls_is_verified_in_full(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """By Debian's server, for the wheel's has no TLS: it has no pgvector, so that there is no index in it."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    folder = Path(tempfile.mkdtemp(prefix="kosearch-pg-"))
+    try:
+        server = TestServer(folder, DEBIAN, port)
+        for name in ("ours", "other"):
+            openssl(folder, f"req -x509 -newkey rsa:2048 -nodes -keyout {name}.key -out {name}.crt -subj /CN={name}")
+        openssl(folder, "req -newkey rsa:2048 -nodes -keyout server.key -out server.csr -subj /CN=localhost")
+        openssl(folder, "x509 -req -in server.csr -CA ours.crt -CAkey ours.key -CAcreateserial -out server.crt")
+        for name in ("server.key", "server.crt"):
+            shutil.chown(folder / name, server.data.owner())
+        (folder / "server.key").chmod(0o600)
+        files = [f"ssl_{kind}_file={folder / f'server.{suffix}'}" for kind, suffix in (("cert", "crt"), ("key", "key"))]
+        server.start("listen_addresses=127.0.0.1", "ssl=on", *files)
+        try:
+            for host, by, what in (
+                ("localhost", "ours", "there is no index"),
+                ("127.0.0.1", "ours", "does not match host name"),
+                ("localhost", "other", "certificate verify failed"),
+            ):
+                url = f"postgresql://postgres@{host}:{port}/postgres?sslmode=verify-full&sslrootcert={folder}/{by}.crt"
+                code, out, err = said(["status", "--index", url], capsys)
+                assert (code, out, len(err.splitlines())) == (4, "", 2)
+                assert what in err
+        finally:
+            server.end()
+    finally:
+        shutil.rmtree(folder)
+
+
+def openssl(folder: Path, arguments: str) -> None:
+    subprocess.run(["openssl", *arguments.split()], cwd=folder, capture_output=True, check=True)
+
+
+def test_whom_rows_are_hidden_from_finds_the_nearest_of_the_others(
+    place: Database, postgres: TestServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Policies of the server's hold for the graph and for words, and as many are found as there are."""
+    store = store_of(place, (chr(number) for number in range(0xAC00, 0xAC00 + 150)))
+    schema = place.schema
+    postgres.sql(
+        f"CREATE INDEX passage_vector ON {schema}.passage USING hnsw (vector public.halfvec_cosine_ops)"
+        " WITH (m = 16, ef_construction = 128); CREATE ROLE limited LOGIN;"
+        f" GRANT USAGE ON SCHEMA {schema} TO limited; GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO limited;"
+        f" ALTER TABLE {schema}.document ENABLE ROW LEVEL SECURITY;"
+        f" CREATE POLICY seen ON {schema}.document FOR SELECT TO limited USING (path ~ '[각-갯]');"
+        + "".join(
+            f" ALTER TABLE {schema}.{table} ENABLE ROW LEVEL SECURITY;"
+            f" CREATE POLICY seen ON {schema}.{table} FOR SELECT TO limited"
+            f" USING (document IN (SELECT id FROM {schema}.document));"
+            for table in ("passage", "lexicon", "text")
+        )
+    )
+    with store.snapshot() as snapshot:
+        every = snapshot.dense(QUERY, 600)[0]
+        seen = [one.id for one in snapshot.stored(every) if re.search("[각-갯]", one.document.path)]
+        assert 100 < len(seen) < 300
+    monkeypatch.setattr(snapshots, "GRAPH_ROWS", 1)
+    with PostgresStore(database(postgres.url(place.index, user="limited"))).snapshot() as snapshot:
+        found = snapshot.dense(QUERY, 50)[0]
+        assert len(set(found.tolist()) & set(seen[:50])) >= 49
+        words = snapshot.lexical({"heading": {"제목": 1}}, 600)
+        assert sorted(words.tolist()) == sorted(seen)
+        assert len(snapshot.stored(words)) == len(seen)
+        assert len(list(snapshot.documents())) == len(seen) // 4
+    store.close()
+
+
+def test_clocks_that_disagree_decide_nothing(place: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was committed last is there, though its writer's clock, and its file's time, are a year behind."""
+    stores = store_of(place, "ab"), PostgresStore(place)
+    year, now, generations = 365 * 86400, time.time(), []
+    for number in range(6):
+        ahead = number % 2 == 0
+        moved = now + (year if ahead else -year)
+        monkeypatch.setattr(time, "time", lambda moved=moved: moved)
+        with stores[number % 2].writer() as writer:
+            put(writer, "a", number, mtime_ns=int(moved * 1e9))
+            writer.record_run({"ended": str(moved)})
+            generations.append(writer.publish())
+        with stores[0].snapshot() as mine, stores[1].snapshot() as theirs:
+            for snapshot in (mine, theirs):
+                assert sorted(one.title for one in snapshot.documents()) == [f"a v{number}", "b v0"]
+    assert generations == sorted(set(generations))
+    assert stores[0].check() == []
+    for store in stores:
+        store.close()
+
+
 def test_a_standby_answers_and_is_not_written_to(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     (tmp_path / "new.md").write_text("# New", encoding="utf-8")
     with running() as server:
         url = server.url("standby")
         store = store_of(database(url), "ab")
-        expected = answers(store)  # type: ignore[arg-type]
+        expected = answers(store)
         store.close()
         server.end()
         (server.data / "standby.signal").touch()
         server.start()
         store = PostgresStore(database(url))
-        assert answers(store) == expected  # type: ignore[arg-type]
+        assert answers(store) == expected
         with store.writer() as writer, pytest.raises(IndexStateError) as raised:
             put(writer, "c")
         store.close()
@@ -598,7 +718,7 @@ def test_through_pgbouncer_in_transaction_mode(place: Database, postgres: TestSe
         pooled = database(place.url.replace("postgres@/", "postgres@:6543/") + f"&index={place.index}")
         store = store_of(pooled, "abc")
         others = [PostgresStore(pooled) for _ in range(3)]
-        found = [answers(one)["dense"] for one in (store, *others)]  # type: ignore[arg-type]
+        found = [answers(one)["dense"] for one in (store, *others)]
         assert found.count(found[0]) == 4
         assert store.check() == []
         for one in (store, *others):
@@ -667,26 +787,32 @@ def test_writers_and_readers_at_once(place: Database, seconds: float, readers: i
 
 
 WRITING = """
-import random, sys
+import itertools, random, sys
 from index_making import put
 from kosearch.config import database
 from kosearch.index.postgres import PostgresStore
 chance, store = random.Random(int(sys.argv[2])), PostgresStore(database(sys.argv[1]))
 print("writing", flush=True)
 with store.writer() as writer:
-    while True:
+    for version in itertools.count(int(sys.argv[3])):
         with writer.transaction():
-            for name in chance.sample("abcdefgh", 3):
-                put(writer, name, chance.randrange(4), passages=6)
+            names = chance.sample("abcdefgh", 3)
+            for name in names:
+                put(writer, name, version, passages=6)
+        print(version, *names, flush=True)
 """
 
 
-def kill_and_look(server: TestServer, place: Database, number: int) -> None:
-    """Kill the writer, its backend or the server amid its work; documents are whole, and counts exact."""
+def kill_and_look(server: TestServer, place: Database, number: int, committed: dict[str, int]) -> None:
+    """Kill the writer, its backend or the server amid its work.
+
+    Documents are whole and each is there once, counts are exact, and nothing is older than what was `committed`: by
+    name, the version that its writer was told is there.
+    """
     url = f"{place.url}&index={place.index}"
-    chance = random.Random(number)
+    chance, said = random.Random(number), list[str]()
     writer = subprocess.Popen(
-        [sys.executable, "-c", WRITING, url, str(number)],
+        [sys.executable, "-c", WRITING, url, str(number), str(max(committed.values()) + 1)],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -695,7 +821,8 @@ def kill_and_look(server: TestServer, place: Database, number: int) -> None:
     try:
         assert writer.stdout is not None
         assert writer.stdout.readline() == "writing\n"
-        time.sleep(chance.uniform(0.02, 0.3))
+        said = [writer.stdout.readline() for _ in range(number % 4)]  # at least so much is committed
+        time.sleep(chance.uniform(0.0, 0.2))
         victim = ("client", "backend", "server")[number % 3]
         if victim == "client":
             writer.kill()
@@ -713,31 +840,36 @@ def kill_and_look(server: TestServer, place: Database, number: int) -> None:
             assert writer.poll() is None  # it waits, and goes on
     finally:
         writer.kill()
-        writer.wait(10)
-        if writer.stdout:
-            writer.stdout.close()
+        said += writer.communicate(timeout=10)[0].splitlines()
+    for version, *names in (line.split() for line in said if line.count(" ") == 3):
+        committed.update(dict.fromkeys(names, int(version)))
     ends = time.monotonic() + 30
     while True:
         try:
             store = PostgresStore(place)
             found = store.check()
             with store.snapshot() as snapshot:
-                documents = sorted(one.path for one in snapshot.documents())
+                titles = sorted(one.title.split(" v") for one in snapshot.documents())
             break
         except KosearchError:  # it recovers
             assert time.monotonic() < ends
             time.sleep(0.1)
     store.close()
     assert found == []
-    assert len(documents) == len(set(documents)) <= 8
+    assert [name for name, _ in titles] == sorted(committed)
+    for name, version in titles:
+        assert int(version) >= committed[name]
+        committed[name] = int(version)
 
 
 def test_whatever_is_killed_documents_are_whole_and_counts_exact() -> None:
     with running() as server:
         place = database(server.url("killed"))
         store_of(place, "abcdefgh").close()
+        committed = dict.fromkeys("abcdefgh", 0)
         for number in range(10):
-            kill_and_look(server, place, number)
+            kill_and_look(server, place, number, committed)
+        assert max(committed.values()) > 10
 
 
 @pytest.mark.crash
@@ -746,25 +878,69 @@ def test_a_hundred_kills_of_each() -> None:
     with running() as server:
         place = database(server.url("killed"))
         store_of(place, "abcdefgh").close()
+        committed = dict.fromkeys("abcdefgh", 0)
         for number in range(10, 310):
-            kill_and_look(server, place, number)
+            kill_and_look(server, place, number, committed)
 
 
 def test_a_server_that_comes_back_is_asked_again() -> None:
     with running() as server:
         store = store_of(database(server.url("restarted")), "a")
-        expected = answers(store)  # type: ignore[arg-type]
+        expected = answers(store)
         server.end()
         with pytest.raises(IndexStateError, match="does not answer"):
             store.status()
         server.start()
-        assert answers(store) == expected  # type: ignore[arg-type]
+        assert answers(store) == expected
         server.end(signal.SIGQUIT)
         server.start()
         with store.writer() as writer:  # nothing of the connections that were kept is of use
             put(writer, "b")
         assert store.status().documents == 2
         store.close()
+
+
+def test_a_warm_process_answers_from_what_was_committed_last(tmp_path: Path) -> None:
+    """It asks the server with each question, notices one that went and came back, and is told no password."""
+    from kosearch import config, resident
+    from kosearch.cli.query import printed
+    from kosearch.resident import protocol, server
+
+    docs = tmp_path / "docs"
+    docs.mkdir()
+    (docs / "one.md").write_text("A crane in the harbour", encoding="utf-8")
+    environ = {name: value for name, value in os.environ.items() if name in protocol.HOMES or name[:9] == "KOSEARCH_"}
+    environ["KOSEARCH_RESIDENT"] = "on"
+    settings = config.load({}, environ)
+    path = protocol.socket_path(settings, environ)
+    warm = server.Warm(settings)
+    with running() as postgres:
+        url = postgres.url("warm")
+        commands = server.Commands(path, warm, printed)
+
+        def asked(environ: dict[str, str]) -> tuple[object, list[str]]:
+            argv = ["query", "harbour", "--mode", "lexical", "--index", url, "--paths"]
+            found = commands.run(argv, str(tmp_path), environ, terminal=False, questions=None)
+            return found.get("code"), [os.path.basename(one).decode() for one in found.get("stdout", b"").split()]
+
+        with kosearch.open(url) as index:
+            index.index(docs)
+            assert asked(environ) == (0, ["one.md"])
+            (docs / "two.md").write_text("Ships in the harbour", encoding="utf-8")
+            assert asked(environ) == (0, ["one.md"])  # what a server keeps is brought up to date by `index` alone
+            index.index(docs)
+            assert sorted(asked(environ)[1]) == ["one.md", "two.md"]
+        postgres.end()
+        with pytest.raises(IndexStateError, match="does not answer"):
+            asked(environ)
+        assert not warm.drop_gone()
+        postgres.start()
+        assert sorted(asked(environ)[1]) == ["one.md", "two.md"]
+        told = resident.request(["query"], {**environ, "PGPASSWORD": PASSWORD}, terminal=False)
+        assert PASSWORD not in json.dumps(told)
+        assert asked(told["environ"])[0] is None  # type: ignore[arg-type]
+        for library in list(warm._indexes.values()):
+            library.close()
 
 
 def test_psycopg_is_imported_only_for_a_url() -> None:
