@@ -28,7 +28,7 @@ _AT_ONCE = 1 << 13
 """Vectors that are multiplied together: they are in float64 by then."""
 _KEPT = 1 << 14
 """Passages whose terms are kept, each some 2 KB beside the words, which they share."""
-_A_QUESTIONS = 1 << 10
+A_QUESTIONS = 1 << 10
 """So many passages at once are a question's candidates; more are a corpus that is gone through, which keeps nothing."""
 
 Terms = Mapping[str, list[str]]
@@ -44,7 +44,7 @@ class Derived:
         self.lexical: Lexical | None = None
         self.descriptions: Sequence[Description] | None = None
         self.vocabularies: dict[tuple[str, ...], list[Mapping[str, int]]] = {}
-        self.terms = _KeptTerms()
+        self.terms = KeptTerms()
         self.warnings: list[str] = []
         place = files.folder(directory, state.generation)
         try:
@@ -77,7 +77,7 @@ class Derived:
                 self.warn("graph file", error)
 
 
-class _KeptTerms:
+class KeptTerms:
     """The terms of the passages that were candidates latest: a question's are mostly those of others before it.
 
     Reading them anew, unpacked and checked, takes a quarter of a question's time. In one generation they never change.
@@ -223,7 +223,7 @@ class SqliteSnapshot:
 
     def terms(self, ids: Ids) -> list[Terms]:
         """The terms of passages by field, in the passages' order."""
-        if self._derived and len(ids) <= _A_QUESTIONS:
+        if self._derived and len(ids) <= A_QUESTIONS:
             return self._derived.terms.of(ids.tolist(), self._tables.terms)
         return self._tables.terms(ids.tolist())
 

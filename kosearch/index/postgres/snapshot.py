@@ -18,7 +18,7 @@ from kosearch.index.database import damaged
 from kosearch.index.lexical import decode_lines
 from kosearch.index.postgres.schema import State, from_half_vectors, hash_of, in_text
 from kosearch.index.postgres.server import Session
-from kosearch.index.snapshot import fitting, most_points_first, nearest_first
+from kosearch.index.snapshot import A_QUESTIONS, KeptTerms, Terms, fitting, most_points_first, nearest_first
 from kosearch.index.tables import PART, STRUCTURE, Description
 from kosearch.index.vectors import cosines, mapped, unit
 from kosearch.records import Heading, PageStart, Passage, Reason, Statistics
@@ -52,6 +52,7 @@ class Kept:
     generation: int
     descriptions: Sequence[Description] | None = None
     vocabularies: dict[tuple[str, ...], list[Mapping[str, int]]] = field(default_factory=dict)
+    terms: KeptTerms = field(default_factory=KeptTerms)
 
 
 class PostgresSnapshot:
@@ -232,7 +233,7 @@ class PostgresSnapshot:
         """The exact cosines of passages with a query vector (d,), in their order."""
         sql = "SELECT id, halfvec_send(vector) FROM passage WHERE id = ANY(%s)"
         known = self._remembered(self._vectors, ids.tolist(), sql)
-        self._complete(ids, known)
+        self._complete(ids.tolist(), known)
         blobs = [known[number] for number in ids.tolist()]
         return cosines(from_half_vectors(blobs, self.identity.dimensions), unit(query))
 
@@ -265,8 +266,12 @@ class PostgresSnapshot:
             known[tuple(fields)] = [dict(self._session.rows(sql, self.identity.fields.index(name))) for name in fields]
         return known[tuple(fields)]
 
-    def terms(self, ids: Ids) -> list[Mapping[str, list[str]]]:
+    def terms(self, ids: Ids) -> list[Terms]:
         """The terms of passages by field, in the passages' order."""
+        numbers = ids.tolist()
+        return self._kept.terms.of(numbers, self._read_terms) if len(ids) <= A_QUESTIONS else self._read_terms(numbers)
+
+    def _read_terms(self, ids: Sequence[int]) -> list[Terms]:
         fields = self.identity.fields
         return [
             {name: line.split(" ") if line else [] for name, line in zip(fields, decode_lines(blob), strict=True)}
@@ -279,7 +284,7 @@ class PostgresSnapshot:
             f"SELECT p.id, p.place, {DOCUMENT} FROM passage p JOIN document d ON d.id = p.document WHERE p.id = ANY(%s)"
         )
         found = {row[0]: (*placed(row[1]), self._document(row[2:])) for row in self._session.rows(sql, ids.tolist())}
-        self._complete(ids, found)
+        self._complete(ids.tolist(), found)
         self._shown = list(dict.fromkeys(one.id for _, _, one in found.values()))
         texts = self._slices([(one.id, place.start, place.end) for _, place, one in found.values()])
         return [
@@ -290,7 +295,7 @@ class PostgresSnapshot:
     def owners(self, ids: Ids) -> dict[int, int]:
         """Passage id → document id."""
         found = dict(self._session.rows("SELECT id, document FROM passage WHERE id = ANY(%s)", ids.tolist()))
-        self._complete(ids, found)
+        self._complete(ids.tolist(), found)
         return found
 
     def documents(self) -> Iterator[StoredDocument]:
@@ -365,11 +370,11 @@ class PostgresSnapshot:
                 raise damaged(f"the text of document {document}")
         return found
 
-    def _of_passages(self, sql: str, ids: Ids) -> list[bytes]:
+    def _of_passages(self, sql: str, ids: Sequence[int]) -> list[bytes]:
         """A value of each passage, in the order asked for."""
-        found = dict(self._session.rows(sql, ids.tolist()))
+        found = dict(self._session.rows(sql, ids))
         self._complete(ids, found)
-        return [found[number] for number in ids.tolist()]
+        return [found[number] for number in ids]
 
     def _remembered(self, known: dict[int, Any], wanted: Collection[int], sql: str) -> dict[int, Any]:
         """What is known, with what the server has of those that are wanted. Where it has grown large it begins anew."""
@@ -379,8 +384,8 @@ class PostgresSnapshot:
             known.update(self._session.rows(sql, new))
         return known
 
-    def _complete(self, ids: Ids, found: Mapping[int, object]) -> None:
-        for number in ids.tolist():
+    def _complete(self, ids: Sequence[int], found: Mapping[int, object]) -> None:
+        for number in ids:
             if number not in found:
                 raise damaged(f"passage {number}")
 
