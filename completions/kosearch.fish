@@ -44,6 +44,7 @@ complete -c kosearch -n '__fish_seen_subcommand_from index' -l here -d 'Index th
 complete -c kosearch -n '__fish_seen_subcommand_from index' -l retry -d 'Try again what could not be read'
 complete -c kosearch -n '__fish_seen_subcommand_from index' -l reread -d 'Read every file again, changed or not'
 complete -c kosearch -n '__fish_seen_subcommand_from index' -l part -x -d 'Only one of OF parts of the files: several machines take one each'
+complete -c kosearch -n '__fish_seen_subcommand_from index' -l ray -x -d 'Have the nodes of this Ray cluster do it: HOST:PORT, or auto on one of them'
 complete -c kosearch -n '__fish_seen_subcommand_from index' -l ocr -x -a 'auto off force' -d 'Read scanned pages and pictures; force: every page'
 complete -c kosearch -n '__fish_seen_subcommand_from index' -l max-file-size -x -d 'Skip larger files'
 complete -c kosearch -n '__fish_seen_subcommand_from index' -l passage-tokens -x -d 'The most tokens of a passage; set when an index is made'

@@ -351,7 +351,7 @@ class Index(Analysed):
             self._refuse_foreign("the folders that stand in it are not read")
         self.prepare(pull=pull)
         yield from self._notes()
-        yield from self._renew_terms(wait=wait)
+        yield from self.renew_terms(wait=wait)
         max_size = self.settings.max_file_size
         ocr = OcrUse.of(self.settings)
         processor = FileProcessor(self.processor, FileExtractor(max_size, archives, ocr))
@@ -757,7 +757,7 @@ class Index(Analysed):
         identity = self.store.identity
         return (identity.term_rules, identity.fields) == (rules_with(self._words()), FIELDS)
 
-    def _renew_terms(self, *, wait: bool) -> Iterator[IndexProgress | str]:
+    def renew_terms(self, *, wait: bool) -> Iterator[IndexProgress | str]:
         """Bring the terms to the rules of this version, where an earlier one made them. Reads no file."""
         from kosearch.indexing import renew_terms
         from kosearch.processing import TermProcessor

@@ -62,6 +62,14 @@ def index(
             show_default=False,
         ),
     ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Have the nodes of this Ray cluster do it: HOST:PORT, or auto on one of them.",
+            show_default=False,
+        ),
+    ] = None,
     ocr: options.Ocr = None,
     max_file_size: Annotated[
         str | None,
@@ -139,10 +147,10 @@ def index(
 
         library = Index(settings, trust_remote_code=trust_remote_code)
         if into is not None:
-            if roots or include or exclude or archives or retry or reread or part:
+            if roots or include or exclude or archives or retry or reread or part or ray:
                 raise UsageError(
                     "--into reads no files: it takes what the index holds",
-                    "leave out paths, globs, --archives, --retry, --reread and --part",
+                    "leave out paths, globs, --archives, --retry, --reread, --part and --ray",
                 )
             source = library
             model = settings.model or source.store.identity.model
@@ -151,17 +159,29 @@ def index(
         else:
             if endpoint is not None:
                 _check_has_endpoint(library)
-            run = library.indexing(
-                *roots,
-                include=[options.glob(one) for one in include or ()],
-                exclude=[options.glob(one) for one in exclude or ()],
-                archives=archives,
-                retry=retry,
-                reread=reread,
-                part=part,
-                pull=pull,
-                wait=wait,
-            )
+            globs = {
+                name: tuple(map(options.glob, given or ()))
+                for name, given in (("include", include), ("exclude", exclude))
+            }
+            if ray is not None:
+                from kosearch.over_ray import Work, indexing
+
+                if part is not None:
+                    raise UsageError("--ray makes the parts itself", "leave out --part")
+                work = Work(settings, roots, globs, archives, retry, reread)
+                run = indexing(library, ray, work, pull=pull)
+            else:
+                run = library.indexing(
+                    *roots,
+                    include=globs["include"],
+                    exclude=globs["exclude"],
+                    archives=archives,
+                    retry=retry,
+                    reread=reread,
+                    part=part,
+                    pull=pull,
+                    wait=wait,
+                )
         _follow(run, output, progress)
     return _told(run.report, library.status(), library.settings.index, roots, output, json=json, strict=strict)
 

@@ -1,0 +1,71 @@
+"""Processor time of indexing by a Ray cluster, against the plain run.
+
+    python -m tests.benchmarks over_ray [--files N] [--nodes N]
+
+N small files (2,000), half of them Korean, go into two indexes of one PostgreSQL server: by `kosearch index`, and by
+`kosearch index --ray` on a cluster of N nodes (2) on this machine, which stands before. Printed: CPU seconds of all
+processes that the command started or that are the cluster's, without the server's, and their ratio.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from postgres_making import running
+from ray_making import cluster, write_files
+
+PROGRAM = Path(sys.executable).with_name("kosearch")
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def main(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(prog="over_ray", description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--files", type=int, default=2000)
+    parser.add_argument("--nodes", type=int, default=2)
+    options = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory() as folder, running() as server:
+        files = write_files(Path(folder, "files"), options.files)
+        data = {**os.environ, "KOSEARCH_DATA_DIR": str(Path(folder, "data"))}
+        plain = spent(["--index", server.url("plain")], files, data, server.process.pid if server.process else 0)
+        print(f"plain      {plain:.1f} s CPU", flush=True)
+        with cluster(options.nodes) as nodes:
+            by_nodes = ["--ray", nodes.address, "--index", server.url("nodes")]
+            over = spent(by_nodes, files, data, server.process.pid if server.process else 0)
+        print(f"over {options.nodes} nodes {over:.1f} s CPU, {over / plain:.2f} times the plain run's")
+
+
+def spent(arguments: list[str], files: Path, environ: dict[str, str], server: int) -> float:
+    """CPU seconds that all below this process, but for the server, take for a run of indexing."""
+    before = below(os.getpid()) - below(server)
+    subprocess.run([PROGRAM, "index", files, "-q", *arguments], env=environ, check=True)
+    return below(os.getpid()) - below(server) - before
+
+
+def below(process: int) -> float:
+    """CPU seconds of a process, of all that it waited for, and of all below it, as far as they run."""
+    known: dict[int, list[int]] = {}
+    own: dict[int, float] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        except OSError:  # it has ended
+            continue
+        number = int(stat.parent.name)
+        known.setdefault(int(fields[1]), []).append(number)
+        own[number] = sum(map(int, fields[11:15])) / TICKS  # see proc(5): utime, stime, cutime, cstime
+    found, waiting = 0.0, [process]
+    while waiting:
+        number = waiting.pop()
+        found += own.get(number, 0.0)
+        waiting += known.get(number, [])
+    return found
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
