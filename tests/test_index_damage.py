@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import random
 import shutil
 import sqlite3
@@ -14,7 +16,7 @@ import pytest
 from index_making import QUERY, TERMS, answers, document, make, put, quick_folder, source
 
 from kosearch.errors import IndexDamaged, IndexStateError, UsageError
-from kosearch.index import SqliteStore, lexical, vectors
+from kosearch.index import SqliteStore, files, lexical, vectors
 
 
 @pytest.fixture
@@ -60,6 +62,7 @@ def test_any_derived_file_may_break(
     index.close()
     place = whole / "generation-2"
     names = [path.relative_to(place) for path in place.rglob("*") if path.is_file() and path.suffix != ".lock"]
+    names = [name for name in names if name.name != files.VERIFIED]  # what readers note, and do without
     assert {"graph-1.usearch", "graph-2.usearch"} & {str(name) for name in names}
     assert len(names) > 10
     for number, name in enumerate(names):
@@ -79,6 +82,74 @@ def test_any_derived_file_may_break(
         with index.snapshot(warm=True) as snapshot:
             assert snapshot.warnings == ()
         index.close()
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The derived files that were read as a whole; what is written is settled at once."""
+    names: list[str] = []
+    measure = files.measure
+    monkeypatch.setattr(files, "_SAME_TICK", 0.0)
+    monkeypatch.setattr(files, "measure", lambda path, size=None: names.append(path.name) or measure(path, size))
+    return names
+
+
+def seen_anew(directory: Path) -> tuple[Any, tuple[str, ...]]:
+    """What a new process is answered, and warned of."""
+    index = SqliteStore(directory)
+    with index.snapshot() as snapshot:
+        warnings = snapshot.warnings
+    found = answers(index)
+    index.close()
+    return found, warnings
+
+
+def test_a_file_is_read_as_a_whole_once_and_when_it_was_written_to(folder: Path, read: list[str]) -> None:
+    make(folder, "abc").close()
+    read.clear()
+    expected = seen_anew(folder)
+    assert {"rows.i64", "vectors-1.f32", "meta.json"} <= {*read}
+    read.clear()
+    assert seen_anew(folder) == expected
+    assert read == []
+    vectors_file = folder / "generation-1" / "vectors-1.f32"
+    time_ns = vectors_file.stat().st_mtime_ns
+    flip(vectors_file)
+    os.utime(vectors_file, ns=(time_ns, time_ns))  # as a restored file would have it
+    found, (warning,) = seen_anew(folder)
+    assert found == expected[0]
+    assert "vector files are missing or damaged" in warning
+    assert {*read} == {"vectors-1.f32"}
+
+
+def test_a_byte_that_was_lost_without_writing_is_noticed_within_a_day(
+    folder: Path, read: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(folder, "abc").close()
+    expected = seen_anew(folder)
+    damaged = folder / "generation-1" / "rows.i64"
+    flip(damaged)
+    note, found = folder / "generation-1" / files.VERIFIED, damaged.stat()
+    noted = json.loads(note.read_text())
+    noted["rows.i64"][1:4] = [found.st_ctime_ns, found.st_mtime_ns, found.st_ino]
+    note.write_text(json.dumps(noted))  # as if nobody had written to it
+    read.clear()
+    assert SqliteStore(folder).check()
+    monkeypatch.setattr(files, "_VERIFIED_SECONDS", 0.0)
+    found_later, (warning,) = seen_anew(folder)
+    assert found_later == expected[0]
+    assert "vector files are missing or damaged" in warning
+
+
+@pytest.mark.parametrize("note", ["", "{", "[]", "null", "[" * 100_000, '{"rows.i64": 1}', '{"rows.i64": ["a"]}', "ㅋ"])
+def test_a_note_that_makes_no_sense_is_none(folder: Path, read: list[str], note: str) -> None:
+    make(folder, "ab").close()
+    expected = seen_anew(folder)
+    (folder / "generation-1" / files.VERIFIED).write_text(note, encoding="utf-8")
+    read.clear()
+    assert seen_anew(folder) == expected
+    assert "vectors-1.f32" in read
+    assert (folder / "generation-1" / files.VERIFIED).stat().st_mode & 0o077 == 0
 
 
 def test_the_whole_folder_may_vanish(folder: Path) -> None:

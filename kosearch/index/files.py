@@ -6,6 +6,7 @@
       vectors-3.f32, …       vectors (int8: .i8) in the order of rows.i64, in parts named by their first generation
       graph-8.usearch        HNSW over the passages that there were in generation 8, if there were many
       lexical/               Tantivy's files
+      verified.json          when a reader last compared each of them with its CRC, and how the file was then
 
 A file that is the same in the next generation is a hard link there.
 """
@@ -29,6 +30,11 @@ from pathlib import Path
 from kosearch.errors import IndexBusy, IndexStateError
 
 MANIFEST = "manifest.json"
+VERIFIED = "verified.json"
+_VERIFIED_SECONDS = 24 * 60 * 60.0
+"""Every byte is read again after so long, for a disk may lose one without anybody writing."""
+_SAME_TICK = 3.0
+"""What was written less than so many seconds ago may be written again at the same time: clocks of files are coarse."""
 GRAPH_SUFFIX = ".usearch"
 """Of a graph's file. Earlier versions wrote hnswlib's, with another one: such a graph is not read, but built anew."""
 MAX_DEAD = 0.25
@@ -102,6 +108,65 @@ class Manifest:
         except Damaged:
             return False
         return True
+
+
+class Verified:
+    """The files of a generation for a reader: each is read as a whole when it is met, and then once a day.
+
+    In between it is the one that was read where size, inode and times are the same. To read a gigabyte anew takes
+    longer than all else of a question. Who writes the next generation does so all the same, and `kosearch check`.
+    """
+
+    def __init__(self, directory: Path, manifest: Manifest) -> None:
+        self._directory, self._manifest = directory, manifest
+        self._noted = _read_notes(directory)
+
+    def check(self, prefix: str) -> None:
+        """As Manifest.check, of the files that are not known to be whole. Raises Damaged."""
+        now, names = time.time(), [name for name in self._manifest.files if name.startswith(prefix)]
+        states = {name: self._state(name) for name in names}
+        unknown = [name for name in names if not self._is_known(name, states[name], now)]
+        for name in unknown:
+            self._manifest.check(self._directory, name)
+        settled = (now - _SAME_TICK) * 1e9
+        new = {name: [now, *state] for name in unknown if (state := states[name]) and state[0] < settled}
+        if new:
+            self._noted.update(new)
+            _write_notes(self._directory, self._noted)
+
+    def _state(self, name: str) -> list[int]:
+        """By what it is told that a file was written to; empty where it cannot be met."""
+        try:
+            found = os.stat(self._directory / name)
+        except OSError:
+            return []
+        return [found.st_ctime_ns, found.st_mtime_ns, found.st_ino, found.st_size, self._manifest.files[name].crc32]
+
+    def _is_known(self, name: str, state: list[int], now: float) -> bool:
+        noted = self._noted.get(name)
+        return bool(state and noted and noted[1:] == state and 0 <= now - noted[0] < _VERIFIED_SECONDS)
+
+
+def _read_notes(directory: Path) -> dict[str, list[float]]:
+    """What readers have noted of the files that they read; nothing where that makes no sense."""
+    try:
+        found = json.loads((directory / VERIFIED).read_bytes())
+        numbers = [number for noted in found.values() for number in noted]
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+        return {}
+    return found if all(isinstance(number, int | float) for number in numbers) else {}
+
+
+def _write_notes(directory: Path, noted: dict[str, list[float]]) -> None:
+    """Keep that, where this reader may write; if it is lost, files are read once more."""
+    scratch = directory / f".{VERIFIED}-{os.getpid()}-{os.urandom(4).hex()}"
+    with suppress(OSError):
+        try:
+            scratch.write_text(json.dumps(noted), encoding="ascii")
+            scratch.chmod(0o600)
+            scratch.replace(directory / VERIFIED)
+        finally:
+            scratch.unlink(missing_ok=True)
 
 
 def folder(directory: Path, generation: int) -> Path:

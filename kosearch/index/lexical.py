@@ -13,6 +13,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,11 +36,17 @@ _DOCUMENT = "document"
 class Lexical:
     """The terms of one generation."""
 
-    def __init__(self, directory: Path, manifest: Manifest, fields: Sequence[str]) -> None:
-        """Raises Damaged where a file is not what was written."""
+    def __init__(
+        self,
+        directory: Path,
+        manifest: Manifest,
+        fields: Sequence[str],
+        check: Callable[[str], None] | None = None,
+    ) -> None:
+        """Raises Damaged where a file is not what was written, as `check` says or else all of its bytes."""
         import tantivy
 
-        manifest.check(directory, FOLDER)
+        (check or partial(manifest.check, directory))(FOLDER)
         with _panics():
             self._schema = _schema(fields)
             with _lockable(directory / FOLDER) as place:

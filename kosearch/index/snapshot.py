@@ -52,12 +52,13 @@ class Derived:
         except Damaged as error:
             self.warn("search files", error)
             return
+        check = files.Verified(place, manifest).check
         try:
-            self.dense = Dense(place, manifest)
+            self.dense = Dense(place, manifest, check)
         except Damaged as error:
             self.warn("vector files", error)
         try:
-            self.lexical = Lexical(place, manifest, fields)
+            self.lexical = Lexical(place, manifest, fields, check)
         except Damaged as error:
             self.warn("lexical files", error)
 

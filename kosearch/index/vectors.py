@@ -11,8 +11,9 @@ import errno
 import os
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -48,10 +49,11 @@ class Added:
 class Dense:
     """The vectors of one generation, memory-mapped."""
 
-    def __init__(self, directory: Path, manifest: Manifest) -> None:
-        """Raises Damaged where a file is not what was written."""
-        manifest.check(directory, "rows")
-        manifest.check(directory, "vectors")
+    def __init__(self, directory: Path, manifest: Manifest, check: Callable[[str], None] | None = None) -> None:
+        """Raises Damaged where a file is not what was written, as `check` says or else all of its bytes."""
+        self._check = check or partial(manifest.check, directory)
+        self._check("rows")
+        self._check("vectors")
         self.directory = directory
         self.manifest = manifest
         try:
@@ -138,7 +140,7 @@ class Dense:
             if earlier is not None and earlier.manifest.graph == graph:
                 self._graph = earlier._graph
             if self._graph is None and available():
-                self.manifest.check(self.directory, graph.name)
+                self._check(graph.name)
                 self._graph = HnswGraph.load(self.directory / graph.name, self.manifest.dimensions)
         finally:
             self._lock.release()
