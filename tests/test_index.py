@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from index_making import DIMENSIONS, IDENTITY, QUERY, TERMS, answers, document, make, put, source, vector
 
 from kosearch.errors import IndexBusy, IndexDamaged, IndexMismatch, IndexMissing, IndexStateError, UsageError
@@ -87,6 +89,19 @@ def test_statistics_are_exact(tmp_path: Path) -> None:
     for term in ("취약점", "가", "nowhere"):
         assert counts.frequencies["body"][term] == sum(term in one.terms["body"] for one in passages)
     assert counts.frequencies["heading"] == {"제목": len(passages)}
+
+
+@given(
+    st.dictionaries(
+        st.text(st.characters(exclude_characters="\n", codec="utf-8"), min_size=1), st.integers(1, 2**32 - 1)
+    )
+)
+def test_one_count_is_found_without_decoding_all(counts: dict[str, int]) -> None:
+    data = tables.encode_counts(counts)
+    assert tables.decode_counts(data) == counts
+    assert {name: tables.count_of(data, name) for name in counts} == counts
+    others = {"a", "\0", "1", *(name[:-1] for name in counts), *(f"{name}a" for name in counts)} - {"", *counts}
+    assert not any(tables.count_of(data, name) for name in others)
 
 
 def test_the_vocabulary_is_read_once_a_generation(tmp_path: Path) -> None:

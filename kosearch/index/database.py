@@ -495,6 +495,17 @@ def decode_counts(data: bytes) -> dict[str, int]:
     return dict(zip(data[4 : 4 + size].decode().split("\n"), numbers.tolist(), strict=True))
 
 
+def count_of(data: bytes, name: str) -> int:
+    """One of the counts that `encode_counts` took, 0 where it is not there: sooner than decoding them all."""
+    (size,) = struct.unpack_from("<I", data)
+    names = b"\n%b\n" % data[4 : 4 + size]
+    place = names.find(b"\n%b\n" % name.encode())
+    if place < 0:
+        return 0
+    (count,) = struct.unpack_from("<I", data, 4 + size + 4 * names.count(b"\n", 0, place))
+    return int(count)
+
+
 def bucket(name: str) -> int:
     """The row of the table of term counts that holds this name."""
     return zlib.crc32(name.encode()) % BUCKETS

@@ -31,6 +31,7 @@ from kosearch.index.database import (
     Connection,
     bucket,
     checksum,
+    count_of,
     damaged,
     decode_counts,
     format_of,
@@ -320,20 +321,23 @@ class Tables:
             for term in wanted
         }
         frequencies: dict[str, dict[str, int]] = {field: {} for field in terms}
-        rows: dict[int, dict[str, int]] = {}
+        rows: dict[int, bytes] = {}
         for name, (field, term) in names.items():
             number = bucket(name)
             if number not in rows:
-                rows[number] = self.counts(number)
-            frequencies[field][term] = rows[number].get(name, 0)
+                rows[number] = self._counts(number)
+            frequencies[field][term] = count_of(rows[number], name)
         return Statistics(state.passages, state.totals, frequencies)
 
     def counts(self, number: int) -> dict[str, int]:
         """One row of the table of term counts: field number, blank, term → passages."""
+        return decode_counts(self._counts(number))
+
+    def _counts(self, number: int) -> bytes:
         row = self.connection.execute("SELECT counts FROM term WHERE bucket = ?", (number,)).fetchone()
         if row is None:
             raise damaged(f"row {number} of its term counts")
-        return decode_counts(unseal(row[0], "term counts", number))
+        return unseal(row[0], "term counts", number)
 
     def vocabulary(self, fields: Sequence[str]) -> list[Mapping[str, int]]:
         """All terms of fields, and how many passages have each."""
