@@ -66,6 +66,7 @@ NONSENSE = [
     b"9:0:}",
     b"0:}0:}",
     b'4:1:a"}',  # a name without a value
+    b"6:0:]0:~}",  # one that is no text
     b'8:1:a"1:a?}',  # of no kind that there is
     b'8:1:a"1:x#}',
     b'9:1:a"2:\xff\xfe"}',

@@ -296,10 +296,16 @@ def _unpacked(data: bytes, start: int, end: int, deepest: int) -> tuple[Any, int
         while first < last:
             one, first = _unpacked(data, first, last, deepest - 1)
             values.append(one)
-        if kind == b"]":
-            return values, last + 1
-        return dict(zip(values[::2], values[1::2], strict=True)), last + 1
+        return values if kind == b"]" else _named(values), last + 1
     return _plain(kind, data[first:last]), last + 1
+
+
+def _named(values: list[Any]) -> dict[str, Any]:
+    """Values by name, of a list in which each follows its name. Raises ValueError."""
+    names = values[::2]
+    if not all(isinstance(name, str) for name in names):
+        raise ValueError("a name that is no text")
+    return dict(zip(names, values[1::2], strict=True))
 
 
 def _plain(kind: bytes, data: bytes) -> object:
