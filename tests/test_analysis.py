@@ -10,6 +10,7 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +35,7 @@ from kosearch.analysis.duplicates import Kind
 from kosearch.analysis.map import draw
 from kosearch.analysis.neighbours import mutual_nearest, near_pairs
 from kosearch.analysis.pairs import correlations, read_pairs
-from kosearch.analysis.topics import _Tree
+from kosearch.analysis.topics import _levels, _Tree
 from kosearch.cli import main
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # those of other people's imports
@@ -109,6 +110,26 @@ def test_one_tree_serves_every_number_of_topics() -> None:
         assert (len(above), len(below)) == (coarse, fine)
         assert all(sum(tree.lies_below(node, one) for one in above) == 1 for node in below)
         assert sorted(row for node in below for row in tree.documents(node).tolist()) == list(range(200))
+
+
+def test_levels_nest_and_each_document_is_in_the_nearest_topic() -> None:
+    from scipy.cluster import hierarchy
+
+    rows = vectors(400)
+    tree = _Tree(rows, hierarchy, None)
+    cuts = [tree.cut(count) for count in (5, 20, 60)]
+    coarse, *finer = _levels(rows, tree, cuts)
+    centres = corpus.unit(np.stack([rows[coarse == place].sum(axis=0) for place in range(5)]))
+    assert np.array_equal((rows @ centres.T).argmax(axis=1), coarse)
+    begun = np.zeros(400, np.int64)
+    for place, node in enumerate(cuts[0]):
+        begun[tree.documents(node)] = place
+    assert (begun != coarse).any(), "the tree alone leaves some in a farther topic"
+    for above, below in pairwise([coarse, *finer]):
+        assert all(len(np.unique(above[below == place])) == 1 for place in np.unique(below))
+    assert all(
+        np.array_equal(one, other) for one, other in zip(_levels(rows, tree, cuts), [coarse, *finer], strict=True)
+    )
 
 
 def test_equal_documents_are_one_topic() -> None:
