@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from conftest import Program
 from embedding_making import write_small
+from index_making import without_processes
 
+import kosearch
 from kosearch.cli import main
 
 QUESTIONS = """\
@@ -94,6 +96,31 @@ def test_a_collection_is_indexed_once_when_kept(program: Program, collection: Pa
         assert measures["Recall@1"] == 1
     assert "model: " not in result.stderr  # the second time it was there
     assert program.run("status").returncode == 4  # the default index was not touched
+
+
+def test_what_an_interrupted_run_left_is_indexed_before_it_is_measured(
+    collection: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And while another process makes the index, or where it is one of something else, nothing is measured."""
+    monkeypatch.setenv("KOSEARCH_MODEL", str(write_small(tmp_path / "model", width=32, length=128)))
+    without_processes(monkeypatch)
+    command = ["eval", str(collection), "--index", str(tmp_path / "kept"), "--json", "-q"]
+    index = kosearch.open(tmp_path / "kept")
+    index.prepare()
+    with index.store.writer():
+        assert main(command) == 5
+    assert "is being written by" in capsys.readouterr().err
+    assert main(command) == 0
+    first = capsys.readouterr().out
+    assert main(command) == 0
+    assert capsys.readouterr().out == first
+    assert len(index.documents()) == 3
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "a.md").write_text("something else", encoding="utf-8")
+    kosearch.open(tmp_path / "another").index(other)
+    assert main([*command[:3], str(tmp_path / "another"), "-q"]) == 2
+    assert "it has 0 of the 3 documents of" in capsys.readouterr().err
 
 
 def test_models_are_compared_without_reading_the_collection_twice(

@@ -112,7 +112,7 @@ def experiment(
         for name in models or (settings.model,):
             theirs = replace(settings, model=name)
             library = open_until_all_are_asked.enter_context(_library(theirs, collection, kept=kept and not models))
-            if collection.is_dir() and not library.exists:
+            if collection.is_dir() and not _holds(library, collection):
                 yield from library.take_over(first) if first else _index(library, collection)
             first = first or library
             with library.store.snapshot(warm=not library.is_foreign) as snapshot:
@@ -136,6 +136,28 @@ def _library(settings: Settings, collection: Path, *, kept: bool) -> Iterator[In
         return
     with tempfile.TemporaryDirectory(prefix="kosearch-eval-") as folder:
         yield Index(replace(settings, index=f"{folder}/index"))
+
+
+def _holds(library: Index, folder: Path) -> bool:
+    """Whether the index has the whole collection; of a part that an interrupted run left, the rest is to be indexed.
+
+    Raises UsageError for an index of something else: what it lacks would count as not found.
+    """
+    if not library.exists:
+        return False
+    wanted = {document.id for document in read_collection(folder).documents}
+    with library.store.snapshot() as snapshot:
+        held = {document.path for document in snapshot.documents()}
+    if wanted <= held:
+        return True
+    if held - wanted or library.roots():
+        name = library.settings.index
+        raise UsageError(
+            f"the index {name!r} is one of something else: it has {len(wanted & held):,} of the {len(wanted):,}"
+            f" documents of {folder}",
+            "name another one with --index, which is made then",
+        )
+    return False
 
 
 def _index(library: Index, folder: Path) -> Iterator[IndexProgress]:
