@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from itertools import compress
 from math import floor, log, log2
@@ -42,7 +43,8 @@ COVERED, LIFT, MOST_LIFT = 0.6, 0.8, 0.4
 `COVERED`, up to `MOST_LIFT`."""
 
 FEW = 20
-"""Among fewer passages than these the lowest cosine is not that of unrelated texts, and tells nothing."""
+"""Among fewer passages than these the lowest cosine is not that of unrelated texts, and tells nothing; nor does it tell
+that a word is rare or in all of them."""
 _BY_BOTH, _BY_MEANING, _BY_WORDS = (21.0, 8.0, -13.0), (26.0, 0.0, -11.0), (0.0, 10.0, -4.7)
 """Logits of a right first hit against the first hit of a question without an answer: of how far its cosine stands above
 the lowest, of how much of the question it covers, and a constant. `python -m tests.benchmarks confidence` says
@@ -127,6 +129,18 @@ def idf(document_frequency: int, passages: int) -> float:
 def max_idf(passages: int) -> float:
     """The idf of a word that one passage has. Where there are no passages, none has it: idf is above 0 up to n = N."""
     return plain_idf(min(1, passages), passages)
+
+
+def as_of_more(statistics: Statistics) -> Statistics:
+    """The counts by which it is told how much of a question a passage covers: those of `FEW` passages at least.
+
+    In an index of one passage all of its words stand in every passage, and a word of the question that it lacks would
+    be worth seven of those that it has.
+    """
+    if statistics.passages >= FEW or not statistics.passages:
+        return statistics
+    totals = {name: total * FEW // statistics.passages for name, total in statistics.totals.items()}
+    return replace(statistics, passages=FEW, totals=totals)
 
 
 def points(question: Weights, statistics: Statistics) -> dict[str, dict[str, int]]:

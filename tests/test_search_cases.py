@@ -304,6 +304,42 @@ def test_who_asks_for_what_a_file_is_called_gets_that_file(library_of: Callable[
     assert [first(ask(question)) for question in questions] == names
 
 
+def test_a_file_is_found_by_the_words_of_its_name_in_any_order_spacing_and_language(
+    library_of: Callable[..., Ask],
+) -> None:
+    """No file says anything of its name; two that speak of such things have no such name."""
+    names = {
+        "OrderPaymentService.txt": "주문결제|orderpayment|ORDERPAYMENT|order_payment|결제 서비스|orderPayment",
+        "HTTPServerConfig.txt": "서버 설정|서버설정|서버 설정 파일|HTTP 서버|server config|serverconfig",
+        "loginpage.txt": "login page|LoginPage|login-page.txt",
+        "사용자가이드_최종.txt": "user guide|가이드 사용자",
+        "API명세서v2.txt": "api 명세|API specification",
+        "salesReport2024Q3.txt": "sales report|salesreport|2024 sales report",
+        "김철수_이력서.txt": "이력서 김철수|김철수 이력서 찾아줘|resume",
+    }
+    bodies = {
+        "모음.txt": "서버는 날마다 점검한다. 설정은 아무나 바꾸지 않는다. 주문은 전화로 받는다. 이력서는 버린다.",
+        "others.txt": "The server is up. Orders come by phone; pay in cash. Users sign in on a page. Sales are up.",
+    }
+    ask = library_of({**{name: f"빈 글이다. {number}번째." for number, name in enumerate(names)}, **bodies})
+    asked = {question: name for name, questions in names.items() for question in questions.split("|")}
+    assert {question: first(ask(question)) for question in asked} == asked
+    assert ask("orderpayment").searched == "order payment"
+    assert ask("orderpayment", exact=True).searched == "orderpayment"
+    assert first(ask("서버 점검")) == "모음.txt"
+
+
+@pytest.mark.parametrize("others", [0, 2])
+def test_an_index_of_a_few_documents_knows_what_it_answers(library_of: Callable[..., Ask], others: int) -> None:
+    """All words of the only document stand in every one; its right hit was shown as weak for each word it lacks."""
+    leave = "연차 휴가는 한 해에 열다섯 날이다. 쓰지 않은 연차는 다음 해 삼월 말까지 이월할 수 있다."
+    ask = library_of({"휴가.txt": leave, **{f"{number}.txt": SENTENCES[number] for number in range(others)}})
+    answered = ["연차를 몇 월까지 이월할 수 있나요?", "쓰지 않은 연차 이월 기한", "한 해 연차 일수"]
+    unanswered = ["주차 요금은 얼마인가요?", "세금 신고 기간과 방법", "smoking in the garden"]
+    assert {question: ask(question).hits[0].weak for question in answered} == dict.fromkeys(answered, False)
+    assert {question: ask(question).hits[0].weak for question in unanswered} == dict.fromkeys(unanswered, True)
+
+
 def test_what_is_meant_is_found_and_said(library_of: Callable[..., Ask]) -> None:
     ask = library_of(
         {

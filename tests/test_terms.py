@@ -136,6 +136,22 @@ def test_context_is_read_once_each_and_apart(analyzer: Analyzer) -> None:
     assert terms[MORPHEMES] == ["본문"]
 
 
+def test_a_name_has_its_words_again_as_those_of_a_name(analyzer: Analyzer) -> None:
+    assert analyzer.passage_terms("본문", (), "OrderPayment2024 휴가규정")[CONTEXT] == [
+        "orderpayment2024",
+        "휴가",
+        "규정",
+        "order",
+        "payment",
+        "2024",
+        "휴가",
+        "규정",
+        *("/휴가", "/가규", "/규정", "/orderpayment2024", "/order", "/payment"),
+    ]
+    first, second = analyzer.question("payment 휴가.txt 파일 찾아줘").called  # 파일 is where it is looked for
+    assert (first[frozenset(["/payment"])], second[frozenset(["/휴가"])]) == (1, 1)
+
+
 def test_weights_are_the_fields_as_often_as_a_term_is_asked_for(analyzer: Analyzer) -> None:
     terms = analyzer.question("은행 은행 금리").terms
     assert terms[MORPHEMES] == {"은행": 2 * FIELD_WEIGHTS[MORPHEMES], "금리": FIELD_WEIGHTS[MORPHEMES]}

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 
@@ -49,6 +50,8 @@ _JAMO = re.compile("[ㄱ-ㅣ]")
 _MARKS = "?!.,~…·'\"“”‘’()[]{}「」『』<>:;"
 _LEAST_LATIN = 5
 """Letters of a word that may have a slip in it: shorter ones are one letter from too many others."""
+_LEAST_PART, _MOST_PARTS, _MOST_JOINED = 2, 4, 40
+"""Letters of each word that one was joined of (userid), how many such words, and letters in all."""
 _MOST_HANGUL = 12
 """Syllables of one."""
 _CLEARLY = 10.0
@@ -137,6 +140,7 @@ def _bare(question: Question, alone: Question, statistics: Statistics, snapshot:
         others=alone.others,
         latin=alone.latin,
         written=alone.written,
+        called=alone.called,
         alone=True,
         meaning=question.sought,
     )
@@ -350,6 +354,8 @@ class _Corrector:
             if len(word) > 2 and is_syllables(typed) and self.has_all(typed):
                 return typed
         lower = word.casefold()
+        if _LEAST_LATIN <= len(word) <= _MOST_JOINED and (apart := self._apart(lower)):
+            return apart
         broken = min(self._broken((word, lower)))
         if len(word) < _LEAST_LATIN or broken == 1:
             return ""
@@ -362,6 +368,21 @@ class _Corrector:
             if guess and (found := self._word_of(near, broken)):
                 return found
         return ""
+
+    def _apart(self, word: str) -> str:
+        """The words that one of Latin letters is joined of, if a passage or a file's name has them side by side."""
+        spans = {word[start:end] for start in range(len(word)) for end in range(start + _LEAST_PART, len(word) + 1)}
+        known = frozenset(self._known(sorted(spans - {word})))
+        ways = sorted(islice(_splits(word, known), _TRIED), key=len)
+        return next((text for text in map(" ".join, ways) if self._stand_together(text)), "")
+
+    def _stand_together(self, words: str) -> bool:
+        """Whether a passage or a name has these words side by side."""
+        wanted = self._analyzer.question(f'+"{words}"')
+        statistics = self._snapshot.statistics({name: list(terms) for name, terms in wanted.terms.items()})
+        required = [one.alternatives for one in wanted.must]
+        ids = self._snapshot.lexical(points(wanted.terms, statistics), _LOOKED_AT, required=required)
+        return any(matches(wanted, terms) for terms in self._snapshot.terms(ids))
 
     def _stands(self, word: str) -> bool:
         """Whether a word stands in a passage as it is: its stem may be that of another, and it no word at all."""
@@ -442,6 +463,17 @@ class _Corrector:
         for cut in range(2, len(consonants) - 1):
             first, second = starts.get(consonants[:cut], ()), starts.get(consonants[cut:], ())
             yield from (f"{one} {other}" for one in first[:5] for other in second[:5])
+
+
+def _splits(word: str, known: AbstractSet[str], most: int = _MOST_PARTS) -> Iterator[list[str]]:
+    """The ways to write a word as several that are known."""
+    for end in range(_LEAST_PART, len(word) - _LEAST_PART + 1):
+        first, rest = word[:end], word[end:]
+        if first in known:
+            if rest in known:
+                yield [first, rest]
+            if most > 2:
+                yield from ([first, *parts] for parts in _splits(rest, known, most - 1))
 
 
 def _may_have_a_slip(token: str, own: Sequence[str], unknown: AbstractSet[str]) -> bool:

@@ -31,6 +31,7 @@ from kosearch.scoring import (
     K1,
     NAMING,
     NEIGHBOURS,
+    as_of_more,
     bm25_by,
     combine_heads,
     confidence,
@@ -46,7 +47,7 @@ from kosearch.scoring import (
 )
 from kosearch.searching.claims import AGREES, DENIES, Claims, claims
 from kosearch.sources import ReadError, read
-from kosearch.terms import CONTEXT, FORMS, MORPHEMES, Question, is_name_pair, matches
+from kosearch.terms import CONTEXT, FORMS, MORPHEMES, NAME_TERMS, Question, is_of_name, matches
 from kosearch.terms.dictionaries import NEAR, SAME
 from kosearch.terms.loanwords import spellings
 from kosearch.terms.normal_forms import normal_forms
@@ -64,9 +65,9 @@ BESIDE = 0.5
 """What the same word in other letters counts in passages without the question's, where others have that; a word that is
 only near counts for nothing there: meaning finds it."""
 NAMED = K1 + 1 + NEIGHBOURS
-"""What a file whose name has all of the question's pairs of syllables gets, as a share of what the question is worth:
-the most that a text can get which has its words over and over and side by side. Who asks for what a file is called
-wants that file, and not another that speaks of it."""
+"""What a file whose name has all of the question's words gets, as a share of what the question is worth: the most that
+a text can get which has its words over and over and side by side. Who asks for what a file is called wants that file,
+and not another that speaks of it."""
 JUDGED = 20
 """So many of the first passages are looked at for what they say to a question's claims."""
 MOSTLY = 0.5
@@ -127,6 +128,8 @@ class Matches:
     """Each candidate's BM25 of morphemes as a share of what all the question's are worth; None where it has none."""
     full: float = FULL_MATCH
     """How many words weigh as much as a perfect cosine."""
+    tells: Floats | None = None
+    """The same as `covers` where that tells nothing, (n,): by the counts of more passages than this index has."""
 
     @property
     def covered(self) -> float:
@@ -379,7 +382,8 @@ def _with_others(question: Question) -> Mapping[str, Mapping[str, float]]:
     forms = dict(question.terms.get(FORMS, {}))
     for same, written in question.written.items():  # a passage with one of these has them all, whatever it writes
         forms |= {form: forms.get(form, 0.0) + sum(words.get(word, 0.0) for word in written) for form in same}
-    return {**question.terms, MORPHEMES: words, FORMS: forms}
+    names = {term: BESIDE * NAME_TERMS for each in question.called for way in each for term in way}
+    return {**question.terms, MORPHEMES: words, FORMS: forms, CONTEXT: names | dict(question.terms.get(CONTEXT, {}))}
 
 
 def _by_others(question: Question, terms: Sequence[Terms], statistics: Statistics) -> Floats:
@@ -425,6 +429,21 @@ def _by_forms(question: Question, terms: Sequence[Terms], statistics: Statistics
     return found
 
 
+def _called(question: Question, terms: Sequence[Terms], above: Mapping[str, int]) -> Floats:
+    """Whether a passage's file is called as the question, (n,): 1 where its name has all of the words as they were
+    typed, less where it has others for some, and 0 where it has not all."""
+    known = [{way: worth for way, worth in each.items() if all(map(above.get, way))} for each in question.called]
+    found = np.zeros(len(terms))
+    if not known or not all(known):
+        return found
+    for row, passage in enumerate(terms):
+        name = frozenset(filter(is_of_name, passage[CONTEXT]))
+        if name:
+            words = [max((worth for way, worth in each.items() if way <= name), default=0.0) for each in known]
+            found[row] = all(words) and sum(words) / len(words)
+    return found
+
+
 def _frequency(word: str, question: Question, statistics: Statistics) -> int:
     """In how many passages a word stands, or else above how many, or the first of its others that stands in any."""
     frequencies, above = statistics.frequencies[MORPHEMES], statistics.frequencies[CONTEXT]
@@ -440,43 +459,67 @@ def _stands_in(expression: tuple[str, ...], words: Sequence[str]) -> bool:
     return f" {' '.join(expression)} " in f" {' '.join(words)} "
 
 
+def _by_words(question: Question, terms: Sequence[Terms], statistics: Statistics) -> Floats:
+    """BM25 of the question's words, (n,), however a passage writes them."""
+    asked = {MORPHEMES: question.terms[MORPHEMES]}
+    found = np.array(list(map(bm25_by(asked, statistics), terms)), dtype=np.float64)
+    return found + _by_others(question, terms, statistics) + _by_forms(question, terms, statistics)
+
+
+def _covers(
+    question: Question, terms: Sequence[Terms], statistics: Statistics, found: Floats, called: Floats
+) -> Floats | None:
+    """What passages have by words, `found`, as a share of what all of the question's are worth; None where it has none.
+
+    A file's name covers a question as well, by all of it or by a word that hardly another name or heading has.
+    """
+    asked, frequencies = question.terms[MORPHEMES], statistics.frequencies
+    worth = {word: weight * idf(frequencies[MORPHEMES][word], statistics.passages) for word, weight in asked.items()}
+    whole = sum(worth.values())
+    if not whole:
+        return None
+    in_forms = np.array(list(map(bm25_by({FORMS: question.terms.get(FORMS, {})}, statistics), terms)), dtype=np.float64)
+    covers: Floats = np.minimum((found + in_forms) / whole, 1.0)  # 3만원 is covered by 30,000원
+    covers = np.maximum(covers, called)
+    above = frequencies[CONTEXT]
+    in_name = {term: weight for term, weight in question.terms[CONTEXT].items() if is_of_name(term)}
+    rare = {word: weight for word, weight in asked.items() if 0 < above.get(word, 0) <= NAMING}
+    part = sum(worth[word] for word in rare) / whole
+    for weights, share in ((in_name, 1.0), (rare, part)):
+        if any(map(above.get, weights)):
+            most = sum(weight * idf(above[term], statistics.passages) for term, weight in weights.items())
+            names = np.array(list(map(bm25_by({CONTEXT: weights}, statistics), terms)), dtype=np.float64)
+            covers = np.maximum(covers, share * names / most)
+    return covers
+
+
 def _matched(question: Question, terms: Sequence[Terms], statistics: Statistics) -> Matches:
     """BM25, and more where words that are neighbours in the question are neighbours in the passage."""
     asked = question.terms[MORPHEMES]
     words, frequencies = list(asked), statistics.frequencies[MORPHEMES]
     idfs = {word: idf(frequencies[word], statistics.passages) for word in words}
     rest = {name: weights for name, weights in question.terms.items() if name != MORPHEMES}
-    found = np.array(list(map(bm25_by({MORPHEMES: asked}, statistics), terms)), dtype=np.float64)
-    found += _by_others(question, terms, statistics)
-    found += _by_forms(question, terms, statistics)
+    found = _by_words(question, terms, statistics)
     of_rest = bm25_by(rest, statistics)
     others = [of_rest(one) + NEIGHBOURS * proximity(words, one[MORPHEMES], idfs) for one in terms]
-    pairs = {term: weight for term, weight in question.terms[CONTEXT].items() if is_name_pair(term)}
     above, forms = statistics.frequencies[CONTEXT], statistics.frequencies[FORMS]
-    named = any(0 < count <= NAMING for count in (*forms.values(), *(above[pair] for pair in pairs)))
+    called = _called(question, terms, above)
+    pairs = (above[term] for term in question.terms[CONTEXT] if is_of_name(term) and not term.isascii())
+    named = called.any() or any(0 < count <= NAMING for count in (*forms.values(), *pairs))
+    covers, tells = _covers(question, terms, statistics, found, called), None
+    more = as_of_more(statistics)
+    if more is not statistics:
+        tells = _covers(question, terms, more, _by_words(question, terms, more), called)
     whole = sum(weight * idfs[word] for word, weight in asked.items())
-    asked_forms = question.terms.get(FORMS, {})
-    in_forms = np.array(list(map(bm25_by({FORMS: asked_forms}, statistics), terms)), dtype=np.float64)
-    covers = np.minimum((found + in_forms) / whole, 1.0) if whole else None  # 3만원 is covered by 30,000원
-    if covers is not None and any(above[pair] for pair in pairs):  # a file's name that says it covers it as well
-        most = sum(weight * idf(above[pair], statistics.passages) for pair, weight in pairs.items())
-        names = np.array(list(map(bm25_by({CONTEXT: pairs}, statistics), terms)), dtype=np.float64)
-        covers = np.maximum(covers, names / most)
-        found += [NAMED * whole * (not pairs.keys() - one[CONTEXT]) for one in terms]
-    rare = {word: weight for word, weight in asked.items() if 0 < above.get(word, 0) <= NAMING}
-    if covers is not None and rare:  # so does one whose name or heading has a word that hardly another has
-        most = sum(weight * idf(above[word], statistics.passages) for word, weight in rare.items())
-        names = np.array(list(map(bm25_by({CONTEXT: rare}, statistics), terms)), dtype=np.float64)
-        part = sum(weight * idfs[word] for word, weight in rare.items()) / whole
-        covers = np.maximum(covers, part * names / most)
     return Matches(
-        found + np.array(others, dtype=np.float64),
+        found + NAMED * whole * called + np.array(others, dtype=np.float64),
         covers,
         full_match(
             [_frequency(word, question, statistics) for word in words if not is_hanja(word)],
             alone=question.alone,
-            named=named,
+            named=bool(named),
         ),
+        tells,
     )
 
 
@@ -489,7 +532,8 @@ def _ordered(
 ) -> Ranking:
     """Candidates by their fused score. A passage that shares no word with the question is a lexical miss, and
     where the question has no word that the index knows, meaning decides alone."""
-    sure = confidence(cosines, None if matches is None else matches.covers)
+    told = None if matches is None else matches.covers if matches.tells is None else matches.tells
+    sure = confidence(cosines, told)
     if matches is not None and cosines is not None and not matches.scores.any():
         matches = None
     bm25s = None if matches is None else matches.scores

@@ -16,10 +16,10 @@ import os
 import re
 import threading
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
-from itertools import compress
+from itertools import combinations, compress, islice, product
 from typing import TYPE_CHECKING, NamedTuple
 
 from kosearch.system import address_space
@@ -33,21 +33,22 @@ if TYPE_CHECKING:
     from kiwipiepy import Kiwi, Token
 
 
-RULES = "6"
+RULES = "7"
 """Changes whenever a text may give other terms than before: `kosearch index` then makes those of an index anew."""
 
 MORPHEMES, BIGRAMS, CONTEXT, FORMS = "morphemes", "bigrams", "context", "forms"
 FIELDS = (MORPHEMES, BIGRAMS, CONTEXT, FORMS)
 """The kinds of terms kept for a passage; `context` has the morphemes of title, headings and file name, and the name's
-pairs of syllables; `forms` has the normal forms of the passage and of what stands above it."""
+pairs of syllables and words again as terms of a name; `forms` has the normal forms of the passage and of what stands
+above it."""
 FIELD_WEIGHTS = {MORPHEMES: 1.0, BIGRAMS: 0.4, CONTEXT: 0.5, FORMS: 1.0}
 """Measured on five collections, Korean and English; .3 to .6 for pairs and .2 to .7 for context do as well."""
-_NAME_PAIR = "/"
-"""What a name's pairs begin with: beside the morphemes of headings they are terms of their own."""
+_OF_NAME = "/"
+"""What a name's pairs and words begin with: beside the morphemes of headings they are terms of their own."""
 SYNONYM = 0.8
 """What a synonym weighs beside the word that was typed."""
-NAME_PAIRS = 0.3
-"""What a name's pairs of syllables weigh."""
+NAME_TERMS = 0.3
+"""What a name's pairs of syllables and words weigh."""
 
 # Kiwi's tags (https://github.com/bab2min/kiwipiepy#품사-태그), without what follows a hyphen.
 _VERBS = frozenset(("VV", "VA"))
@@ -76,7 +77,10 @@ _DOTS = re.compile("[ㆍ・･‧∙⋅•ᆞ]")
 _CONTROLS = re.compile("[\x00-\x09\x0b-\x1f\x7f]")
 _UNREADABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f]")
 """Controls without the tab, which parts the cells of a table."""
-_CAMEL = re.compile("(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|(?<=[A-Za-z])(?=[가-힣])|(?<=[가-힣])(?=[A-Za-z])")
+_CAMEL = re.compile(
+    "(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|(?<=[A-Za-z])(?=[가-힣])|(?<=[가-힣])(?=[A-Za-z])"
+    r"|(?<=[A-Za-z]{2})(?=\d)"
+)
 """Where a file's name has words without a space between them."""
 _LATIN = re.compile(rf"(?<![^\W가-힣])[A-Za-z]{{{LEAST},}}(?![^\W가-힣])")
 _YEAR_FORM = re.compile(r"d\d{4}")
@@ -92,8 +96,16 @@ _FEW_WORDS = 6
 _UNSEEN = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _JOINING = " \t\n\r\f\v\xa0\u3000·"
+_DIGIT = re.compile(r"\d")
+_LATIN_WORD = re.compile("[A-Za-z]+")
+_EXTENSION = re.compile(r"(?<=\w)\.[A-Za-z]\w{0,4}(?=[\s?!.,]|$)")
+"""What a file's name has behind it, and nobody looks for."""
+_WAYS = 8
+"""In so many ways one word may stand in a name."""
 _LONGEST = 64
 """Code points of a term that count: what is longer is no word."""
+
+Others = Mapping[tuple[str, ...], Mapping[tuple[str, ...], float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,13 +125,16 @@ class Question:
     """For the embedder: without operators, and without what must not be there."""
     terms: Mapping[str, Mapping[str, float]]
     """Field → term → weight, the field's own weight included."""
-    others: Mapping[tuple[str, ...], Mapping[tuple[str, ...], float]] = field(default_factory=dict)
+    others: Others = field(default_factory=dict)
     """Morphemes of the question that stand side by side → others for them, with their weights: loanwords, doublets."""
     latin: Mapping[str, str] = field(default_factory=dict)
     """Stem → the word of Latin letters, which may be a loanword that passages write in Hangul."""
     written: Mapping[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
     """Normal forms of one thing → the morphemes that write it: a passage with one of the forms has them, whatever it
     writes."""
+    called: tuple[Mapping[frozenset[str], float], ...] = ()
+    """For each of its words what the name of a file has that is called so, and what that counts: the terms of the word
+    as it was typed, and those of other words for it."""
     alone: bool = False
     """Whether it is one word, whatever parts that has."""
     sought: str = ""
@@ -196,7 +211,8 @@ class Analyzer:
         whole = "\n".join(dict.fromkeys(filter(None, (*context.split("\n"), name, parts if parts != name else ""))))
         morphemes, _ = self._read(whole)
         pairs = self._read(name)[1] if name else []
-        return [*morphemes, *(_NAME_PAIR + pair for pair in pairs)], normal_forms(f"{context}\n{name}")
+        words = dict.fromkeys(_letters(f"{name} {parts}"))
+        return [*morphemes, *(_OF_NAME + one for one in (*pairs, *words))], normal_forms(f"{context}\n{name}")
 
     def question(self, text: str, *, operators: bool = True, exact: bool = False) -> Question:
         """A question as it is searched for; see `operators` for what a person may demand in it.
@@ -218,6 +234,9 @@ class Analyzer:
         morphemes, bigrams = self._read(plain, asked=True)
         if not morphemes:
             morphemes, bigrams = self._read(plain)
+        others: Others = {} if exact else _others(morphemes)
+        called = self._called(plain, others)
+        words = dict.fromkeys(word for word in _letters(plain) if word in morphemes)
         lone = plain.strip(_MARKS)
         if len(lone) == 1 and _HANGUL.match(lone):
             morphemes = bigrams = [lone]
@@ -227,14 +246,15 @@ class Analyzer:
                 MORPHEMES: _weighed(morphemes, FIELD_WEIGHTS[MORPHEMES]),
                 BIGRAMS: _weighed(bigrams, FIELD_WEIGHTS[BIGRAMS]),
                 CONTEXT: _weighed(morphemes, FIELD_WEIGHTS[CONTEXT])
-                | _weighed([_NAME_PAIR + pair for pair in bigrams], NAME_PAIRS),
+                | _weighed([_OF_NAME + one for one in (*bigrams, *words)], NAME_TERMS),
                 FORMS: {} if exact else _weighed(normal_forms(plain), FIELD_WEIGHTS[FORMS]),
             },
-            others={} if exact else _others(morphemes),
+            others=others,
             latin={}
             if exact
             else {stem: word for word in _LATIN.findall(plain) if (stem := _stem(word.lower())) in morphemes},
             written={} if exact else self._written(plain),
+            called=called,
             alone=len(plain.split()) == 1,
             sought=self._sought(plain),
             must=tuple(demands["+"]),
@@ -262,6 +282,34 @@ class Analyzer:
             if not _YEAR_FORM.fullmatch(exact[0])  # every date of it has that: the year as a word says more
             if (found := tuple(dict.fromkeys(word for place, word in words if start <= place < end)))
         }
+
+    def _called(self, text: str, others: Others) -> tuple[Mapping[frozenset[str], float], ...]:
+        """What a file's name has that is called as a question; see `Question.called`.
+
+        Words that ask or name what is looked through are in no name that is asked for, unless there are no others, and
+        dates and other numbers have forms. Order and spaces are free.
+        """
+        plain = _EXTENSION.sub(lambda found: " " * len(found.group()), text)
+        tokens = self._tokens(plain, asked=True) if _HANGUL.search(plain) else ()
+        placed, _ = self._placed(plain, asked=True)
+        found: list[tuple[str, bool, dict[frozenset[str], float]]] = []
+        for token in re.finditer(r"\S+", plain):
+            start, end = token.span()
+            words = [word for place, word in placed if start <= place < end]
+            runs = [run for _, run in _runs(plain, [one for one in tokens if start <= one[0] < end])]
+            letters = [word for word in _letters(token.group()) if word in words]
+            if _DIGIT.search(token.group()):
+                runs = [run for run in runs if len(run) > 1]
+            if runs or letters:
+                ways = dict(_otherwise(words, others)) | {_of_name(runs, letters): 1.0}
+                found.append((re.sub("[-_]", "", token.group()), LOOKED_THROUGH.issuperset(words), ways))
+        for start, end in combinations(range(min(len(found), _FEW_WORDS) + 1), 2):
+            joined = "".join(token for token, _, _ in found[start:end])
+            if _LATIN_WORD.fullmatch(joined):  # a name may have them without a space: loginpage
+                for _, _, ways in found[start:end]:
+                    ways[_of_name((), _letters(joined))] = 1.0
+        naming = [ways for _, looked_through, ways in found if not looked_through]
+        return tuple(naming or (ways for _, _, ways in found))
 
     def _sought(self, text: str) -> str:
         """What a question of a few words looks for, where that is one of them and the others only ask or say where."""
@@ -306,7 +354,7 @@ class Analyzer:
             (MORPHEMES, morphemes),
             (BIGRAMS, pairs),
             (CONTEXT, morphemes),
-            (CONTEXT, tuple(_NAME_PAIR + pair for pair in pairs)),
+            (CONTEXT, tuple(_OF_NAME + pair for pair in pairs)),
             (FORMS, forms),
         )
         return Wanted(words.strip(), tuple((field, terms) for field, terms in alternatives if terms))
@@ -329,14 +377,7 @@ class Analyzer:
         if has_hanja(text):
             text = read_hanja(text)
         if _HANGUL.search(text):
-            tokens = [
-                (start, end, form, tag)
-                for token in self._tokenize(text)
-                if (tag := token.tag.partition("-")[0]) in _PAIRED
-                for start, end, form in _without_dots(token)
-                if _HANGUL.match(form) or form in self._forms
-                if not asked or (f"{form}다" if tag in _VERBS else form) not in ASKING_KOREAN
-            ]
+            tokens = self._tokens(text, asked=asked)
             words += [
                 (start, f"{form}다" if tag in _VERBS else form.replace(" ", "").casefold())
                 for start, _, form, tag in tokens
@@ -346,6 +387,17 @@ class Analyzer:
             pairs += [pair for start, run in _runs(text, tokens) for pair in _pairs(start, run)]
             pairs.sort(key=_place)
         return [(start, word[:_LONGEST]) for start, word in words], pairs
+
+    def _tokens(self, text: str, *, asked: bool) -> list[tuple[int, int, str, str]]:
+        """Start, end, form and tag of what Kiwi finds in a text and terms are made of."""
+        return [
+            (start, end, form, tag)
+            for token in self._tokenize(text)
+            if (tag := token.tag.partition("-")[0]) in _PAIRED
+            for start, end, form in _without_dots(token)
+            if _HANGUL.match(form) or form in self._forms
+            if not asked or (f"{form}다" if tag in _VERBS else form) not in ASKING_KOREAN
+        ]
 
     def _tokenize(self, text: str) -> Sequence[Token]:
         with self._lock:
@@ -436,9 +488,35 @@ def _english_doublets() -> frozenset[str]:
     return frozenset(filter(str.isascii, words))
 
 
-def is_name_pair(term: str) -> bool:
-    """Whether it is a pair of syllables of a file's name."""
-    return term.startswith(_NAME_PAIR)
+def _letters(text: str) -> Iterator[str]:
+    """The terms of words that have letters other than Hangul and ideographs: a name has them once more."""
+    words = (word[:_LONGEST] for _, word in _other_words(text))
+    return (word for word in words if _ALPHABETIC.search(word) and not word[0].isdigit())
+
+
+def _of_name(runs: Iterable[str], letters: Iterable[str]) -> frozenset[str]:
+    """Terms of a file's name that has these runs of syllables and these words."""
+    pairs = (pair for run in runs for _, pair in _pairs(0, run))
+    return frozenset(_OF_NAME + one for one in (*pairs, *letters))
+
+
+def _otherwise(words: Sequence[str], others: Others) -> Iterator[tuple[frozenset[str], float]]:
+    """Terms of names that have other words for some of these, which stand side by side, and what they count."""
+    options: list[list[tuple[tuple[str, ...], float]]] = []
+    while words:
+        ends = (end for end in range(len(words), 0, -1) if tuple(words[:end]) in others)
+        asked = tuple(words[: next(ends, 1)])
+        options.append([(asked, 1.0), *others.get(asked, {}).items()])
+        words = words[len(asked) :]
+    for choice in islice(product(*options), 1, _WAYS):
+        parts = [part for expression, _ in choice for part in expression]
+        syllables, letters = filter(_HANGUL.match, parts), (part for part in parts if not _HANGUL.match(part))
+        yield _of_name(syllables, letters), min(weight for _, weight in choice)
+
+
+def is_of_name(term: str) -> bool:
+    """Whether it is a pair of syllables or a word of a file's name."""
+    return term.startswith(_OF_NAME)
 
 
 def is_korean(text: str) -> bool:

@@ -31,7 +31,7 @@ _AS_WRITTEN = str.maketrans(
 _UNITS = {
     "원": ("원", "원정", "KRW", "₩", "￦"),
     "달러": ("달러", "불", "USD", "dollars", "dollar", "$"),
-    "유로": ("유로", "EUR", "€"),
+    "유로": ("유로", "EUR", "euros", "euro", "€"),
     "엔": ("엔", "JPY", "¥"),
     "%p": ("%p", "%P", "%포인트", "퍼센트포인트", "퍼센트 포인트", "percentage points"),
     "%": ("%", "퍼센트", "프로", "percent", "per cent", "pct"),
@@ -164,7 +164,8 @@ _TIME = re.compile(
 _AMOUNT = re.compile(
     r"(?P<sign>(?<![\w)\]])[-−]|영하\s?|minus\s)?(?P<currency>[$₩￦€¥]\s?|(?:USD|KRW|EUR|JPY)\s)?"
     r"(?<![\d.,])(?P<n>\d[\d,]*(?:\.\d+)?(?:\s?[십백천만억조]+(?:\s?\d[\d,]*(?:\.\d+)?)?){0,5})"
-    rf"(?:\s?(?P<unit>{_UNIT})|(?=\s?[~∼〜]\s?[-−]?\d[\d,.]*\s?(?P<later>{_UNIT}))|(?=\s?(?:{_COUNTERS}))|(?![가-힣\d]))"
+    rf"(?:\s?(?P<unit>{_UNIT})|(?=\s?[~∼〜]\s?[-−]?\d[\d,.]*\s?(?P<later>{_UNIT}))|(?=\s?(?:{_COUNTERS}))"
+    r"|(?(currency)(?!,?\d)|(?![가-힣]|,?\d)))"  # ₩45,000이다: of 45,000 not the 45 alone
 )
 _SPELLED_AMOUNT = re.compile(
     rf"(?<![가-힣\d])(?:일?금\s?)?(?P<sign>영하\s?)?(?P<n>[{_SINO}]+(?:\s[{_SINO}]*[십백천만억조])*)\s?"
