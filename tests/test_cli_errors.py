@@ -46,7 +46,11 @@ USAGE = [
     (["index", ".", "--passage-tokens", "20", "--passage-overlap", "20"], "cannot overlap", "smaller"),
     (["index", ".", "--passage-tokens", "500"], "do not fit", "--passage-tokens 416 is the most"),
     (["index", ".", "--model", "./no-such-model"], "there is no such directory", "check the path"),
-    (["index", ".", "--model", "someone/never-fetched"], "nothing is downloaded unasked", "add --pull"),
+    (
+        ["index", ".", "--model", "someone/never-fetched"],
+        "nothing is downloaded unasked",
+        "kosearch models pull someone/never-fetched",
+    ),
     (["query", "x"], "there is no index 'default'", "make it: kosearch index PATH"),
     (["status", "--index", "notes"], "there is no index 'notes'", "kosearch index PATH --index notes"),
     (["remove", "."], "there is no index", "kosearch index PATH"),

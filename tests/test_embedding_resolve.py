@@ -97,7 +97,7 @@ def test_prompts_by_the_hub_name(hub: Path, cache_dir: Path) -> None:
 def test_nothing_cached_names_the_ways_out(hub: Path, cache_dir: Path) -> None:
     with pytest.raises(ModelError, match="nothing is downloaded unasked") as caught:
         resolve("BAAI/bge-m3", cache_dir=cache_dir)
-    assert "--pull" in caught.value.hint
+    assert "kosearch models pull BAAI/bge-m3" in caught.value.hint
     assert "directory" in caught.value.hint
     assert ("--model bundled" in caught.value.hint) == (bundled.source() is not None)
 

@@ -304,7 +304,8 @@ def resolve(
     if snapshot is None:
         raise ModelError(
             f"{hub_name} is not on this machine, and nothing is downloaded unasked",
-            f"add --pull to fetch it, or name a directory{', or use --model bundled' if bundled.source() else ''}",
+            f"fetch it: kosearch models pull {hub_name}; or name a directory"  # not every command has --pull
+            + (", or use --model bundled" if bundled.source() else ""),
         )
     why = f"{hub_name} from the hub's cache"
     if name == BUNDLED:
