@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _socket
 import errno
 import os
 import shutil
@@ -140,6 +141,6 @@ class TestTheSocket:
 
     def test_a_system_that_does_not_say_who_it_is(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         for name in ("SO_PEERCRED", "LOCAL_PEERCRED"):
-            monkeypatch.delattr(socket, name, raising=False)
+            monkeypatch.delattr(_socket, name, raising=False)
         with protocol.listen(folder / "a.sock"), pytest.raises(OSError, match="does not say"):
             protocol.connect(folder / "a.sock", 1)
