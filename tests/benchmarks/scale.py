@@ -199,21 +199,21 @@ def asking(index: SqliteStore, asked: Sequence[Asked]) -> Figures:
 
 def hybrid(index: SqliteStore, asked: Asked, *, warm: bool) -> float:
     """Answer a question by both sides, as the product does; milliseconds."""
-    analyzer: Any = _Read(asked)
+    analyzer: Any = Read(asked)
     begun = time.perf_counter()
     with index.snapshot(warm=warm) as snapshot:
         read = partial(read_question, snapshot=snapshot, analyzer=analyzer)
-        (answer,) = answers([Query(asked.question.text)], snapshot, read, lambda _: asked.vector[None], _unasked)
+        (answer,) = answers([Query(asked.question.text)], snapshot, read, lambda _: asked.vector[None], unasked)
     assert answer.hits
     assert not answer.warnings, answer.warnings
     return 1000 * (time.perf_counter() - begun)
 
 
-def _unasked(question: str, texts: Sequence[str]) -> Any:
+def unasked(question: str, texts: Sequence[str]) -> Any:
     raise AssertionError("nothing is reranked")
 
 
-class _Read:
+class Read:
     """Stands in for the analyzer, which would take the made words for names."""
 
     def __init__(self, asked: Asked) -> None:
