@@ -83,13 +83,13 @@ def _connected(address: str) -> Any:
     # Nothing is sent to Ray's makers; and the visible GPUs are as the node has them.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    if "://" in address or address == "local":
+        raise UsageError(f"{address} is no address of a Ray cluster", "name it HOST:PORT, or auto on one of its nodes")
     try:
         import ray
     except ImportError:
         raise UsageError("--ray needs Ray", "pip install 'kosearch[ray]'") from None
     try:
-        if "://" in address or address == "local":
-            raise ConnectionError("it is named by HOST:PORT, or by auto on one of its nodes")
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False)
     except (ConnectionError, RuntimeError, ValueError) as error:
         said = (str(error) or type(error).__name__).splitlines()[0]
