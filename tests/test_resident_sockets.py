@@ -6,7 +6,6 @@ import _socket
 import errno
 import os
 import shutil
-import socket
 import stat
 import subprocess
 import sys
