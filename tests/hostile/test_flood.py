@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -105,11 +106,12 @@ def framed(body: bytes) -> bytes:
 UNKIND = {
     "nothing": [b""] * 20,
     "half a head": [b"\0\0"] * 20,
-    "half a message": [struct.pack(">I", 1000) + b"{" * 500] * 20,
+    "half a message": [struct.pack(">I", 1000) + b"900:" * 100] * 20,
     "four gigabytes announced": [b"\xff\xff\xff\xff" + b"x" * 100_000] * 20,
     "a byte too many": [struct.pack(">I", protocol.MAX_REQUEST + 1)] * 5,
-    "a megabyte of brackets": [framed(b"[" * protocol.MAX_REQUEST)] * 5,
-    "a megabyte of digits": [framed(b'{"do":' + b"9" * 1_000_000 + b"}")] * 3,
+    "a megabyte of lists": [framed(b"900000:" + b"0:]" * 300_000 + b"]")] * 5,
+    "lists in lists": [framed(reduce(lambda inner, _: b"%d:%b]" % (len(inner), inner), range(5_000), b"0:]"))] * 5,
+    "a megabyte of digits": [framed(b"9" * 1_000_000 + b":}"), framed(b'1000014:2:do"1000000:' + b"9" * 10**6 + b"#}")],
     "not a number": [request(seconds=float("nan")), request(seconds=float("inf")), request(seconds=-1)],
     "odd indexes": [request(index=name) for name in ("", "\0", "/etc", "/dev/zero", "/" * 5000, "../..", "\udcff")],
     "odd queries": [request(queries=[{"text": "?" * 900_000, "paths": [], "kinds": []}])]
