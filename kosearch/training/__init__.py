@@ -33,7 +33,7 @@ from kosearch.training.candidates import Candidate, candidate_questions
 from kosearch.training.examples import Example, Examples, read_examples
 from kosearch.training.folder import check_base, check_target, write_head, write_model
 from kosearch.training.gains import FOLDS, Bench, Floats, Gain, Rows, folded, gain
-from kosearch.training.head import BATCH, DECAY, RATE, SCALE, STEPS, NotFinite, fit
+from kosearch.training.head import BATCH, DECAY, RATE, SCALE, SHARE, STEPS, NotFinite, fit
 from kosearch.training.layers import LayerLearner
 from kosearch.training.manual import Manual
 from kosearch.training.whole import Reckoning, WholeLearner, reckoned
@@ -234,7 +234,7 @@ class HeadLearner:
 
     recipe = f"""a linear head behind the base, which is unchanged: a vector is one of the base's, times a matrix near
 the identity, plus a bias. Softmax over the other answers of a batch of {BATCH}, scale {SCALE:g}, AdamW with rate
-{RATE:g} and decay {DECAY:g} towards the identity, {STEPS} steps"""
+{RATE:g} and decay {DECAY:g} towards the identity, {STEPS} steps, and {SHARE:g} of the way from the identity taken"""
     folds = FOLDS
 
     def __init__(self, bench: Bench, base: AnyModel, seed: int) -> None:

@@ -27,6 +27,12 @@ RATE = 1e-3
 """How far a step goes at most in each number…"""
 DECAY = 0.05
 """…and how strongly W is drawn back to the identity: so much of the way, for a rate of 1."""
+SHARE = 0.5
+"""How far from the identity towards what was learnt (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models").
+
+All of the way finds no more of what it was learnt from, and costs texts of another kind: after law, hybrid nDCG@10 of
+English answers about health falls by .017 [.002, .033], and half of the way by .004 [-.007, .017].
+"""
 _FIRST, _SECOND, _TINY = 0.9, 0.999, 1e-8
 """Adam's usual means and its guard against zero."""
 
@@ -86,7 +92,7 @@ def fit(pairs: Pairs, seed: int = 0) -> Head:
         change -= RATE * (towards + DECAY * change)
         if not np.isfinite(change).all():
             raise NotFinite(f"step {step} of {STEPS}")
-    return _head(change)
+    return _head(SHARE * change)
 
 
 def _head(change: NDArray[np.float64]) -> Head:
