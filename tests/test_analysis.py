@@ -35,7 +35,7 @@ from kosearch.analysis.duplicates import Kind
 from kosearch.analysis.map import draw
 from kosearch.analysis.neighbours import mutual_nearest, near_pairs
 from kosearch.analysis.pairs import correlations, read_pairs
-from kosearch.analysis.topics import _levels, _Tree
+from kosearch.analysis.topics import _levels, _rearranged, _Tree
 from kosearch.cli import main
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # those of other people's imports
@@ -108,7 +108,8 @@ def test_one_tree_serves_every_number_of_topics() -> None:
     for coarse, fine in ((1, 2), (3, 8), (8, 30), (30, 200)):
         above, below = tree.cut(coarse), tree.cut(fine)
         assert (len(above), len(below)) == (coarse, fine)
-        assert all(sum(tree.lies_below(node, one) for one in above) == 1 for node in below)
+        wholes = [set(tree.documents(one).tolist()) for one in above]
+        assert all(sum(whole.issuperset(tree.documents(node).tolist()) for whole in wholes) == 1 for node in below)
         assert sorted(row for node in below for row in tree.documents(node).tolist()) == list(range(200))
 
 
@@ -130,6 +131,19 @@ def test_levels_nest_and_each_document_is_in_the_nearest_topic() -> None:
     assert all(
         np.array_equal(one, other) for one, other in zip(_levels(rows, tree, cuts), [coarse, *finer], strict=True)
     )
+
+
+def test_two_topics_in_one_and_one_in_two_are_put_right() -> None:
+    generator = np.random.default_rng(5)
+    centres = corpus.unit(generator.normal(size=(4, 16)).astype(np.float32))
+    truth = np.repeat(np.arange(4), 30)
+    rows = corpus.unit((centres[truth] + 0.1 * generator.normal(size=(120, 16))).astype(np.float32))
+    wrong = np.where(truth == 1, 0, truth)
+    wrong[:15], wrong[90:105] = 0, 1  # topics 0 and 1 are one, and the last is two
+    found = _rearranged(rows, wrong)
+    assert len(np.unique(found)) == 4
+    assert all(len(np.unique(found[truth == place])) == 1 for place in range(4))
+    assert np.array_equal(_rearranged(rows, found), found)
 
 
 def test_equal_documents_are_one_topic() -> None:
