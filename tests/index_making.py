@@ -10,13 +10,14 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from kosearch.index import Identity, NewDocument, NewPassage, SqliteStore, Store, Writer
+from kosearch.index import Identity, NewDocument, NewPassage, SqliteStore, Store, Writer, database
 from kosearch.library import Index
 from kosearch.records import Extracted, Passage, SourceFile
 from kosearch.terms import Analyzer
@@ -158,3 +159,10 @@ def without_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files are cut and analysed in this process, by an analyzer that stays loaded."""
     monkeypatch.setattr(Index, "pool", lambda _self, task: Here(task))
     monkeypatch.setattr("kosearch.processing.Analyzer", ANALYZER)
+
+
+def set_identity(directory: Path, **changes: str) -> None:
+    """Make an index one of another version: by other rules, say."""
+    connection = database.connect(directory, write=True)
+    database.write_meta(connection, "identity", asdict(replace(SqliteStore(directory).identity, **changes)))
+    connection.close()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import Program
 from embedding_making import write_small
-from index_making import without_processes
+from index_making import set_identity, without_processes
 
 import kosearch
 from kosearch.cli import main
@@ -115,6 +115,9 @@ def test_what_an_interrupted_run_left_is_indexed_before_it_is_measured(
     assert main(command) == 0
     assert capsys.readouterr().out == first
     assert len(index.documents()) == 3
+    set_identity(index.directory, term_rules="0")
+    assert main(command) == 0  # what an earlier version took apart is taken apart anew first
+    assert capsys.readouterr().out == first
     other = tmp_path / "other"
     other.mkdir()
     (other / "a.md").write_text("something else", encoding="utf-8")

@@ -8,14 +8,13 @@ import signal
 import sqlite3
 import tarfile
 from collections.abc import Iterator
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import CORPUS, Program, Tally
 from format_making import FORMATS, QUESTIONS, holdings, packed
-from index_making import answers, make, quick_folder
+from index_making import answers, make, quick_folder, set_identity
 
 from kosearch import opening, terms
 from kosearch.cli import main
@@ -183,12 +182,6 @@ def test_a_migration_that_fails_leaves_the_older_format(tmp_path: Path, monkeypa
         with pytest.raises(sqlite3.OperationalError, match="no_such_function"):
             SqliteStore(tmp_path)
     assert answers(SqliteStore(tmp_path)) == expected
-
-
-def set_identity(directory: Path, **changes: str) -> None:
-    connection = database.connect(directory, write=True)
-    database.write_meta(connection, "identity", asdict(replace(SqliteStore(directory).identity, **changes)))
-    connection.close()
 
 
 @pytest.mark.parametrize("kept", VERSIONS[-1:], indirect=True)

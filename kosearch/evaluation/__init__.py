@@ -114,6 +114,8 @@ def experiment(
             library = open_until_all_are_asked.enter_context(_library(theirs, collection, kept=kept and not models))
             if collection.is_dir() and not _holds(library, collection):
                 yield from library.take_over(first) if first else _index(library, collection)
+            if collection.is_dir():
+                yield from _renewed(library)
             first = first or library
             with library.store.snapshot(warm=not library.is_foreign) as snapshot:
                 check_terms(snapshot.identity, library.settings)
@@ -158,6 +160,12 @@ def _holds(library: Index, folder: Path) -> bool:
             "name another one with --index, which is made then",
         )
     return False
+
+
+def _renewed(library: Index) -> Iterator[IndexProgress]:
+    """Bring the terms of a kept index to this version's rules: it was made for the collection, and by nothing else."""
+    for step in library.renew_terms(wait=False):
+        yield step if isinstance(step, IndexProgress) else IndexProgress(0, 0, 0, 0, walking=False, note=step)
 
 
 def _index(library: Index, folder: Path) -> Iterator[IndexProgress]:
