@@ -4,6 +4,7 @@
       manifest.json          size and CRC-32 of every other file; SQLite keeps the manifest's own checksum
       rows.i64               passage id, document id of every vector, ids ascending, negative where dead
       vectors-3.f32, …       vectors (int8: .i8) in the order of rows.i64, in parts named by their first generation
+      codes-3.i8, …          what a scan of a large part reads in its place (codes.py)
       graph-8.usearch        HNSW over the passages that there were in generation 8, if there were many
       lexical/               Tantivy's files
       verified.json          when a reader last compared each of them with its CRC, and how the file was then
@@ -23,7 +24,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -35,6 +36,8 @@ _VERIFIED_SECONDS = 24 * 60 * 60.0
 """Every byte is read again after so long, for a disk may lose one without anybody writing."""
 _SAME_TICK = 3.0
 """What was written less than so many seconds ago may be written again at the same time: clocks of files are coarse."""
+GRAPH, CODES = "graph", "codes"
+"""How the names of files begin without which there still are vectors to scan."""
 GRAPH_SUFFIX = ".usearch"
 """Of a graph's file. Earlier versions wrote hnswlib's, with another one: such a graph is not read, but built anew."""
 MAX_DEAD = 0.25
@@ -99,15 +102,20 @@ class Manifest:
             if name.startswith(prefix) and measure(directory / name, entry.size) != entry:
                 raise Damaged(f"{name} is not what was written")
 
-    def graph_whole(self, directory: Path) -> bool:
-        """Whether the graph, if there is one, is what was written, and of the kind that is written now."""
-        if self.graph and not self.graph.is_current:
+    def whole(self, directory: Path, prefix: str) -> bool:
+        """Whether the files whose path begins so are what was written, and a graph of the kind that is written now."""
+        if prefix == GRAPH and self.graph and not self.graph.is_current:
             return False
         try:
-            self.check(directory, "graph")
+            self.check(directory, prefix)
         except Damaged:
             return False
         return True
+
+    def without(self, prefix: str) -> Manifest:
+        """The same generation as if it had no files whose path begins so: a scan stands in for codes and graph."""
+        kept = {name: entry for name, entry in self.files.items() if not name.startswith(prefix)}
+        return replace(self, graph=None if prefix == GRAPH else self.graph, files=kept)
 
 
 class Verified:

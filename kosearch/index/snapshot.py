@@ -57,6 +57,11 @@ class Derived:
             self.dense = Dense(place, manifest, check)
         except Damaged as error:
             self.warn("vector files", error)
+        if self.dense:
+            try:
+                self.dense.load_codes()
+            except Damaged as error:
+                self.warn("codes of vectors", error)
         try:
             self.lexical = Lexical(place, manifest, fields, check)
         except Damaged as error:

@@ -21,12 +21,14 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from kosearch.index import codes
+from kosearch.index.codes import Codes
 from kosearch.index.contract import Ids, Vectors
-from kosearch.index.files import GRAPH_SUFFIX, MAX_DEAD, Damaged, Graph, Manifest, link, measure
+from kosearch.index.files import CODES, GRAPH_SUFFIX, MAX_DEAD, Damaged, Entry, Graph, Manifest, link, measure
 from kosearch.system import usable_cores
 
 ROWS = "rows.i64"
-_ERROR = np.float32(1e-5)
+_ERROR = 1e-5
 """More than float32 sums over unit vectors of some thousand dimensions err."""
 _MARGIN = 64
 """So many items beyond k are asked of the graph, and scored again."""
@@ -57,11 +59,7 @@ class Dense:
         self.directory = directory
         self.manifest = manifest
         try:
-            kind = np.int8 if manifest.storage == "int8" else np.float32
-            self._parts: list[Quantised] = [
-                np.memmap(directory / name, kind, "r", shape=(rows, manifest.dimensions))
-                for name, rows in manifest.parts
-            ]
+            self._parts = [_mapped_part(directory / name, rows, manifest) for name, rows in manifest.parts]
             table = np.fromfile(directory / ROWS, np.int64).reshape(-1, 2)
         except (OSError, ValueError, OverflowError) as error:
             raise Damaged(f"the vectors cannot be read: {error}") from error
@@ -71,6 +69,7 @@ class Dense:
         self.live: NDArray[np.bool_] = table[:, 0] > 0
         self.ids: Ids = np.abs(table[:, 0])
         self.documents: Ids = np.ascontiguousarray(table[:, 1])
+        self._codes: list[Codes | None] = [None for _ in self._parts]
         self._graph: HnswGraph | None = None
         self._graph_wanted = True
         self._lock = threading.Lock()
@@ -83,8 +82,13 @@ class Dense:
     def search(self, query: Vectors, k: int, documents: Ids | None = None) -> tuple[Ids, Vectors]:
         """The k best passages by exact scan, with cosines; of some documents only, if given."""
         rows = np.flatnonzero(self.live if documents is None else self.live & self._of(documents))
-        scores = self.take(rows) @ query if _FEW * len(rows) < len(self.ids) else self._scan(query)[rows]
-        return self._best(_nearest(rows, scores, k), query, k)
+        if _FEW * len(rows) < len(self.ids):
+            near = _nearest(rows, self.take(rows) @ query, k, _ERROR)
+        else:
+            scores, error = self._scan(query)
+            near = _nearest(rows, scores if len(rows) == len(scores) else scores[rows], k, error)
+            near = self._nearer(near, query, k)
+        return self._best(near, query, k)
 
     def search_graph(self, query: Vectors, k: int) -> tuple[Ids, Vectors] | None:
         """The k best passages by the graph and a scan of what it lacks; None where it cannot say."""
@@ -94,11 +98,26 @@ class Dense:
         near = near[near >= 0]
         start = int(np.searchsorted(self.ids, self.manifest.graph.last, side="right"))
         lacking = np.flatnonzero(self.live[start:])
-        lacking = _nearest(lacking + start, self._scan(query, start)[lacking], k)
+        scores, error = self._scan(query, start)
+        lacking = _nearest(lacking + start, scores[lacking], k, error)
         rows = np.concatenate([near[self.live[near]], lacking])
         if len(rows) < k and len(rows) < np.count_nonzero(self.live):
             return None
         return self._best(rows, query, k)
+
+    def _nearer(self, rows: Ids, query: Vectors, k: int) -> Ids:
+        """Of rows that may be among the k best those that still may, looked at more closely than by a scan."""
+        if not any(self._codes) or not 0 < k < len(rows):
+            return rows
+        scores, errors = np.zeros(len(rows), np.float32), np.full(len(rows), _ERROR, np.float32)
+        for number, mine, places in self._by_part(rows):
+            if (coded := self._codes[number]) is None:
+                scores[mine] = _products(self._parts[number][places], query)
+            else:
+                scores[mine], doubts = coded.closer(places, query)
+                errors[mine] += doubts
+        near: Ids = rows[scores + errors >= np.partition(scores - errors, -k)[-k]]
+        return near
 
     def _best(self, rows: Ids, query: Vectors, k: int) -> tuple[Ids, Vectors]:
         """The k best of these rows, exactly; of equals, however many, those with the lowest ids."""
@@ -124,6 +143,15 @@ class Dense:
         if (rows < 0).any():
             raise Damaged("a passage has no vector")
         return cosines(self.take(rows), query)
+
+    def load_codes(self) -> None:
+        """Scan by codes from now on, where there are some. Raises Damaged."""
+        if not codes.available():
+            return
+        self._check(CODES)
+        for number, (part, _) in enumerate(self.manifest.parts):
+            if (name := codes.name_for(part)) in self.manifest.files:
+                self._codes[number] = Codes(self.directory / name, self._parts[number])
 
     def load_graph(self, earlier: Dense | None) -> None:
         """Load the graph, where there is one, or take it over from a generation that has the same.
@@ -165,11 +193,16 @@ class Dense:
         """Copies of rows, (n, d)."""
         taken = np.empty((len(rows), self.manifest.dimensions), np.float32)
         decode = vectors_of if self.manifest.storage == "int8" else np.asarray
-        places = np.searchsorted(self._starts, rows, side="right") - 1
-        for number in np.flatnonzero(np.bincount(places)):
-            mine = places == number
-            taken[mine] = decode(self._parts[number][rows[mine] - self._starts[number]])
+        for number, mine, places in self._by_part(rows):
+            taken[mine] = decode(self._parts[number][places])
         return taken
+
+    def _by_part(self, rows: Ids) -> Iterator[tuple[int, NDArray[np.bool_], Ids]]:
+        """Each part that has some of the rows: its number, which they are, (n,), and their places in it."""
+        parts = np.searchsorted(self._starts, rows, side="right") - 1
+        for number in np.flatnonzero(np.bincount(parts)).tolist():
+            mine = parts == number
+            yield number, mine, rows[mine] - self._starts[number]
 
     def exact(self, queries: Vectors, k: int) -> Ids:
         """The ids of the k nearest passages of each query, (queries, k), in no order; there are as many."""
@@ -184,16 +217,31 @@ class Dense:
             )
         return ids
 
-    def _scan(self, query: Vectors, start: int = 0) -> Vectors:
-        """The products of all rows from `start` on with a query, as near as float32 can say."""
-        rest = (part[max(start - first, 0) :] for first, part in zip(self._starts, self._parts, strict=False))
-        return np.concatenate([np.zeros(0, np.float32), *(_products(part, query) for part in rest)])
+    def _scan(self, query: Vectors, start: int = 0) -> tuple[Vectors, float]:
+        """About the products of all rows from `start` on with a query, and how far any is from the exact one at most.
+
+        By codes where a part has them and is looked at as a whole: else as near as float32 can say.
+        """
+        found, error = [np.zeros(0, np.float32)], 0.0
+        for first, part, coded in zip(self._starts, self._parts, self._codes, strict=False):
+            if coded is None or start > first:
+                found.append(_products(part[max(start - first, 0) :], query))
+            else:
+                products, doubt = coded.products(query)
+                found.append(products)
+                error = max(error, doubt)
+        return np.concatenate(found), error + _ERROR
 
     def chunks(self, rows: Ids) -> Iterator[tuple[Ids, Ids, Vectors]]:
         """Passage ids, document ids and vectors of rows, some thousands at a time."""
         for start in range(0, len(rows), _CHUNK):
             part = rows[start : start + _CHUNK]
             yield self.ids[part], self.documents[part], self.take(part)
+
+
+def _mapped_part(path: Path, rows: int, manifest: Manifest) -> Quantised:
+    kind = np.int8 if manifest.storage == "int8" else np.float32
+    return np.memmap(path, kind, "r", shape=(rows, manifest.dimensions))
 
 
 def _products(part: Quantised, query: Vectors) -> Vectors:
@@ -240,11 +288,11 @@ def best(ids: Ids, scores: Vectors, k: int) -> tuple[Ids, Vectors]:
     return ids[order], scores[order]
 
 
-def _nearest(rows: Ids, scores: Vectors, k: int) -> Ids:
-    """Those rows, of which these are the scores in float32, that may be among the k best."""
+def _nearest(rows: Ids, scores: Vectors, k: int, error: float) -> Ids:
+    """Those rows, of which these are the scores but for an error, that may be among the k best."""
     if not 0 < k < len(rows):
         return rows
-    near: Ids = rows[scores >= np.partition(scores, -k)[-k] - _ERROR]
+    near: Ids = rows[scores >= np.partition(scores, -k)[-k] - np.float32(2 * error)]
     return near
 
 
@@ -296,7 +344,24 @@ def write_vectors(old: Dense | None, target: Path, manifest: Manifest, dead: Ids
         files[name] = measure(target / name)
     else:
         (target / name).unlink()
+    files |= _write_codes(old, target, manifest, parts)
     return replace(manifest, parts=parts, files=manifest.files | files)
+
+
+def _write_codes(
+    old: Dense | None, target: Path, manifest: Manifest, parts: Sequence[tuple[str, int]]
+) -> dict[str, Entry]:
+    """See that each large part of a generation has its codes: those that the old one had, or new ones."""
+    entries = {}
+    for part, rows in parts:
+        name = codes.name_for(part)
+        if old and name in old.manifest.files:
+            link(old.directory / name, target / name)
+            entries[name] = old.manifest.files[name]
+        elif rows >= codes.MIN_ROWS and codes.available():
+            codes.write(target / name, _mapped_part(target / part, rows, manifest))
+            entries[name] = measure(target / name)
+    return entries
 
 
 def write_graph(old: Dense | None, new: Dense) -> Manifest:

@@ -39,7 +39,7 @@ from kosearch.index.database import (
     write_identity,
     write_meta,
 )
-from kosearch.index.files import Damaged, Manifest, step
+from kosearch.index.files import CODES, GRAPH, Damaged, Manifest, step
 from kosearch.index.lexical import FOLDER, Counts, Lexical, decode_lines, encode_terms, write_lexical
 from kosearch.index.names import Names
 from kosearch.index.tables import (
@@ -454,12 +454,14 @@ class _Old:
         except Damaged:
             return
         self.declined = manifest.declined
-        graph_whole = manifest.graph_whole(self.directory)
+        lost = [prefix for prefix in (GRAPH, CODES) if not manifest.whole(self.directory, prefix)]
+        for prefix in lost:
+            manifest = manifest.without(prefix)
         with suppress(Damaged):
-            self.dense = Dense(self.directory, manifest if graph_whole else replace(manifest, graph=None))
+            self.dense = Dense(self.directory, manifest)
         with suppress(Damaged):
             self.lexical = Lexical(self.directory, manifest, tables.identity.fields)
-        self.whole = bool(graph_whole and self.dense and self.lexical)
+        self.whole = bool(not lost and self.dense and self.lexical)
 
 
 def _verify(tables: Tables, state: State) -> None:
