@@ -50,6 +50,8 @@ class Settings:
     device: str = _AUTOMATIC
     storage: str = "float16"
     """What numbers of vectors are kept in."""
+    ann: str = _AUTOMATIC
+    """How the nearest of very many passages are found: auto, hnsw or exact; see `Store.ann`."""
     passage_tokens: int | None = None
     passage_overlap: int = 32
     """In tokens."""
@@ -384,6 +386,7 @@ _SETTINGS: Mapping[str, _Setting] = {
         _matching(r"auto|cpu|mps|cuda|cuda:[0-9]+(,cuda:[0-9]+)*"), "auto, cpu, cuda, cuda:0, cuda:0,cuda:1 or mps"
     ),
     "storage": _Setting(_matching("float16|int8"), "float16 or int8"),
+    "ann": _Setting(_matching("auto|hnsw|exact"), "auto, hnsw or exact"),
     "passage_tokens": _Setting(_automatic_or(_whole(16, 32_768)), "`auto`, or a whole number from 16 to 32768"),
     "passage_overlap": _Setting(_whole(0, 32_768), "a whole number from 0 to 32768"),
     "max_file_size": _Setting(_size, "a size from 1 byte to 1T, such as 500k, 10M or 1.5G"),

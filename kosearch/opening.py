@@ -182,7 +182,9 @@ class Opened:
             if os.path.isfile(name):
                 hint = f"a file is none; of a backup one is made by kosearch indexes restore {shlex.quote(name)}"
             raise IndexMissing(f"there is no index {name!r}", hint)
-        return kind_of(self.place).open(self.place, self._secret)
+        store: Store = kind_of(self.place).open(self.place, self._secret)
+        store.ann = self.settings.ann
+        return store
 
     @property
     def is_foreign(self) -> bool:

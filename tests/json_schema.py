@@ -197,6 +197,7 @@ STATUS: Mapping[str, Any] = {
     },
     "passage_tokens": int,
     "passage_overlap": int,
+    "graph": ({"width": int, "recall": number}, type(None)),
     "last_run": {"ended": str, "seconds": number, "embedded": int, "publishing?": number},
     "watched": ({"how": str, "behind": int, "looked": number}, type(None)),
     "not_searchable": {"*": int},

@@ -45,6 +45,7 @@ class TestWhereSettingsComeFrom:
             "passage_prompt": "",
             "dimensions": None,
             "storage": "float16",
+            "ann": "auto",
             "mode": "hybrid",
             "weight": 0.5,
             "k": 10,
@@ -77,7 +78,7 @@ class TestWhereSettingsComeFrom:
     @pytest.mark.parametrize("name", NAMES)
     def test_every_setting_can_be_given_everywhere(self, name: str, settings_file: Path) -> None:
         values = {"index": "a", "model": "a", "device": "cpu", "mode": "dense", "weight": "0.25", "resident": "off"}
-        values |= {"endpoint": "http://localhost:8000/v1", "storage": "int8", "ocr": "force"}
+        values |= {"endpoint": "http://localhost:8000/v1", "storage": "int8", "ann": "hnsw", "ocr": "force"}
         values |= {"viewers": "pdf=zathura -P {page} {path}", "log": "on"}
         text = values.get(name, "40")
         settings_file.write_text(f'{name} = "{text}"\n')
@@ -131,6 +132,7 @@ class TestWhatIsRefused:
             ("passage_tokens", [15, 32769, "many", 100.5, True, "1e2"]),
             ("passage_overlap", [-1, "few", 1.5]),
             ("max_file_size", ["0", "10X", "M", "-1", "1 000", "2T", 0, 1.5, True]),
+            ("ann", ["ivf", "HNSW", "", True]),
             ("mode", ["semantic", "", ["dense"]]),
             ("weight", [-0.1, 1.1, "half", float("nan"), True]),
             ("k", [0, -1, 1_000_001, "ten", True, [1]]),

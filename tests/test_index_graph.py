@@ -200,6 +200,31 @@ def test_a_graph_of_another_library_is_built_anew(folder: Path, monkeypatch: pyt
         assert np.array_equal(snapshot.dense(QUERY, 5), found)
 
 
+def test_a_graph_is_made_and_left_as_the_user_says(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing changed: the setting alone has the next run make one, however few passages there are, or drop it."""
+    monkeypatch.setattr(vectors, "MIN_ROWS", 10_000)
+    monkeypatch.setattr(vectors, "LEAST_ROWS", 100)
+    index = make(folder, [f"{number}.txt" for number in range(50)])
+    assert index.status().graph is None
+    for ann, has_one in (("hnsw", True), ("auto", True), ("exact", False), ("auto", False)):
+        index.ann = ann
+        with index.writer() as writer:
+            generation = writer.publish()
+            assert writer.publish() == generation
+        graph = index.status().graph
+        assert bool(graph) == has_one
+        if graph:
+            assert graph["width"] == graph_of(index).ef
+            assert graph["recall"] >= vectors.RECALL
+    index.ann = "hnsw"
+    with index.writer() as writer:
+        writer.publish()
+    index.ann = "exact"
+    assert index.status().graph is None  # there is one, which is not used
+    with index.snapshot(warm=True) as snapshot:
+        assert dense_of(snapshot).search_graph(QUERY, 5) is None
+
+
 def test_what_is_no_graph_is_damage(tmp_path: Path) -> None:
     """Where a file was cut, is something else, or has other vectors, whoever would map or read it says so."""
     graph = HnswGraph(DIMENSIONS)
@@ -242,7 +267,8 @@ def test_a_graph_is_searched_as_wide_as_it_takes(monkeypatch: pytest.MonkeyPatch
     def recall(ef: int) -> Any:
         return np.mean([np.isin(one, thin.search(query, 15, ef)) for query, one in zip(queries, nearest, strict=True)])
 
-    ef = thin.measured_ef(queries, nearest)
+    ef, found = thin.measured_ef(queries, nearest, thin.worth)
+    assert found >= vectors.RECALL
     assert ef > 15
     assert recall(15) < vectors.RECALL <= recall(ef)
 

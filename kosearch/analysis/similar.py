@@ -22,7 +22,8 @@ from kosearch.index import Snapshot, StoredDocument, StoredPassage
 from kosearch.records import Answer, Extracted, PageStart, Query, Statistics
 from kosearch.scoring import bm25, fuse, idf, max_normalise, points
 from kosearch.searching.answering import answer
-from kosearch.searching.ranking import Floats, Ids, Ranking, Side, Vectors
+from kosearch.searching.by_words import Floats
+from kosearch.searching.ranking import Ids, Ranking, Side, Vectors
 from kosearch.terms import BIGRAMS, FIELD_WEIGHTS, MORPHEMES, Question
 
 WEIGHT = 0.5

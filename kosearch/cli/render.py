@@ -254,6 +254,9 @@ def status_rows(
         ("on disk", size_of(state.bytes)),
         ("generation", str(state.generation)),
     ]
+    if state.graph:
+        recall = f", recall {state.graph['recall']:.3f}" if state.graph["recall"] else ""
+        rows.append(("nearest", f"by a graph (HNSW), {state.graph['width']:.0f} wide{recall}"))
     if state.last_run:
         rows.append(("last run", f"{local_time(state.last_run['ended'])}, {duration_of(state.last_run['seconds'])}"))
     if state.pending:
@@ -526,6 +529,7 @@ def status_as_json(state: Status, roots: Mapping[bytes, Globs], name: str, direc
         },
         "passage_tokens": state.identity.passage_tokens,
         "passage_overlap": state.identity.overlap,
+        "graph": dict(state.graph) if state.graph else None,
         "last_run": dict(state.last_run) if state.last_run else None,
         "not_searchable": dict(state.problems),
         "ocr": dict(state.ocr),

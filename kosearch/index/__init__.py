@@ -94,6 +94,7 @@ class SqliteStore:
         """
         self.directory = directory
         self.identity: Identity
+        self.ann = "auto"
         self._secret = secret
         self._database = (0, 0)
         self._derived: Derived | None = None
@@ -247,7 +248,7 @@ class SqliteStore:
         the next run.
         """
         with self._writing(wait=wait, brief=brief) as tables:
-            yield SqliteWriter(self.directory, tables, self._secret)
+            yield SqliteWriter(self.directory, tables, self._secret, self.ann)
             self.identity = tables.identity  # its terms may be by other rules now
 
     def is_own(self) -> bool:
@@ -289,7 +290,13 @@ class SqliteStore:
         with self._reading() as tables:
             tables.connection.execute("BEGIN")
             state = tables.state()
-            return tables.status(state, files.total_size(self.directory))
+            held = tables.status(state, files.total_size(self.directory))
+        graph = None
+        with suppress(Damaged):  # `check` says what is
+            graph = files.read_manifest(files.folder(self.directory, state.generation), state.manifest).graph
+        if graph is None or self.ann == "exact":
+            return held
+        return replace(held, graph={"width": graph.ef, "recall": graph.recall})
 
     def written_since(self) -> datetime | None:
         """When the writer that is at work began; None where there is none."""
@@ -314,7 +321,7 @@ class SqliteStore:
         Raises IndexBusy, and IndexDamaged where the database itself cannot be read.
         """
         with self._writing(wait=wait) as tables:
-            return _repair(self.directory, tables)
+            return _repair(self.directory, tables, self.ann)
 
     def roots(self) -> dict[bytes, Globs]:
         """The roots that `index` without a path goes through, and the globs they were indexed with."""
@@ -359,7 +366,7 @@ class SqliteStore:
             else:
                 derived = Derived(self.directory, state, tables.identity.fields)
                 self._derived = derived
-        if warm:
+        if warm and self.ann != "exact":
             derived.warm(earlier)
         return derived
 
@@ -526,7 +533,7 @@ def _damage_of_sqlite(tables: Tables) -> list[str]:
     return [finding for (finding,) in tables.rows("PRAGMA integrity_check") if finding != "ok"]
 
 
-def _repair(directory: Path, tables: Tables) -> list[str]:
+def _repair(directory: Path, tables: Tables, ann: str) -> list[str]:
     """Make the index whole again; returns the paths of files to be read again.
 
     Derived files and counts are made anew from the passages. A document with a damaged row is given up, and
@@ -554,7 +561,7 @@ def _repair(directory: Path, tables: Tables) -> list[str]:
         write_meta(connection, "state", asdict(replace(_counted(tables, counts, tables.state()), manifest="")))
     if any(_damage_of_sqlite(tables)):  # its map of pages, its list of free ones: what no row has
         connection.execute("VACUUM")
-    publish(directory, tables)
+    publish(directory, tables, ann=ann)
     if left := _damage_of_sqlite(tables):  # rows that are out of order, say, are copied as they are
         raise IndexDamaged(f"the index in {directory} is damaged: {left[0].splitlines()[-1]}", database.REPAIR)
     return sorted(paths)

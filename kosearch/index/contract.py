@@ -207,6 +207,9 @@ class Status:
     ocr: Mapping[str, int] = field(default_factory=dict)
     """Of files with pictures how many are `read` by OCR, `waiting` and `unread`; `pictures` that are kept, and how many
     of them are `unsure`: recognised with a confidence below 0.7. Empty where no file has any."""
+    graph: Mapping[str, int | float] | None = None
+    """The graph by which those who ask often find the nearest: the `width` at which it is searched, and the `recall`
+    that it had when it was written (0 where that is not known). None where vectors are scanned, or a server decides."""
 
 
 Terms = Mapping[str, Sequence[str]]
@@ -396,6 +399,10 @@ class Reanalysis(Protocol):
 
 class Store(Protocol):
     """An index. Readers and writers may use it at the same time, from any process and thread."""
+
+    ann: str
+    """How the nearest of very many passages are found: `auto`, by a graph where it is sooner; `hnsw`, by one from a
+    thousand passages on; `exact`, by a scan. Of a server's index its owner decides."""
 
     @property
     def identity(self) -> Identity:

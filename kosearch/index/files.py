@@ -70,6 +70,8 @@ class Graph:
     """The highest passage id in it: every live passage up to it is in the graph."""
     ef: int = 400
     """How wide it is searched; 0 where no width finds enough, and a scan is the better answer."""
+    recall: float = 0.0
+    """The share of the nearest of 200 questions that were found so when it was written; 0 where that is not known."""
 
     @property
     def is_current(self) -> bool:
@@ -247,6 +249,8 @@ def _require_sense(manifest: Manifest) -> None:
     graph = manifest.graph
     numbers = [manifest.generation, manifest.dimensions, manifest.declined, *(rows for _, rows in manifest.parts)]
     numbers += [graph.items, graph.last, graph.ef] if graph else []
+    if graph and not 0 <= graph.recall <= 1:
+        raise ValueError
     numbers += [number for entry in manifest.files.values() for number in (entry.size, entry.crc32)]
     if not all(type(number) is int and 0 <= number < 1 << 60 for number in numbers):
         raise ValueError

@@ -364,15 +364,15 @@ def _write_codes(
     return entries
 
 
-def write_graph(old: Dense | None, new: Dense) -> Manifest:
-    """Bring the graph up to date with the vectors of `new`, if it pays; returns the manifest with it.
+def write_graph(old: Dense | None, new: Dense, ann: str = "auto") -> Manifest:
+    """Bring the graph up to date with the vectors of `new`, if it pays or `ann` says so; returns the manifest with it.
 
     The old one, which is whole, is linked while it lacks little, and gets what is new until too much of it
     is deleted: an index does not lose its graph by a few deletions at the size from which one is built. At what size
     none paid, stands in the manifest of `new`.
     """
     manifest, ids = new.manifest, new.live_ids
-    if not available():
+    if not available() or ann == "exact":
         return manifest
     known = old.manifest.graph if old else None
     if old and known:
@@ -385,25 +385,31 @@ def write_graph(old: Dense | None, new: Dense) -> Manifest:
         if deleted <= MAX_DELETED * known.items:
             graph = HnswGraph.load(old.directory / known.name, manifest.dimensions, write=True)
             graph.delete(np.setdiff1d(graph.ids(), ids, assume_unique=True))
-            return _save_graph(graph, new, lacking)
-    if len(ids) < max(MIN_ROWS, 2 * manifest.declined):
+            return _save_graph(graph, new, lacking, ann)
+    if not is_wanted(len(ids), manifest.declined, ann):
         return manifest
-    if len(ids) > TRIAL and not _would_pay(new):
+    if ann == "auto" and len(ids) > TRIAL and not _would_pay(new):
         return replace(manifest, declined=len(ids))
-    return _save_graph(HnswGraph(manifest.dimensions), new, ids)
+    return _save_graph(HnswGraph(manifest.dimensions), new, ids, ann)
 
 
-def _save_graph(graph: HnswGraph, new: Dense, missing: Ids) -> Manifest:
+def is_wanted(rows: int, declined: int, ann: str) -> bool:
+    """Whether so many passages are to have a graph, if it pays, where they have none."""
+    return (ann == "hnsw" and rows >= LEAST_ROWS) or (ann == "auto" and rows >= max(MIN_ROWS, 2 * declined))
+
+
+def _save_graph(graph: HnswGraph, new: Dense, missing: Ids, ann: str) -> Manifest:
     for ids, _, vectors in new.chunks(new.rows(missing)):
         graph.add(ids, vectors)
     queries = _like_questions(new, np.flatnonzero(new.live))
-    ef = graph.measured_ef(queries, new.exact(queries, min(NEAREST, len(new.live_ids))))
+    widest = len(graph) if ann == "hnsw" else graph.worth
+    ef, recall = graph.measured_ef(queries, new.exact(queries, min(NEAREST, len(new.live_ids))), widest)
     if not ef:
         return replace(new.manifest, declined=len(new.live_ids))
     name = f"graph-{new.manifest.generation}{GRAPH_SUFFIX}"
     graph.save(new.directory / name)
     files = new.manifest.files | {name: measure(new.directory / name)}
-    return replace(new.manifest, graph=Graph(name, len(graph), int(new.ids[-1]), ef), declined=0, files=files)
+    return replace(new.manifest, graph=Graph(name, len(graph), int(new.ids[-1]), ef, recall), declined=0, files=files)
 
 
 def _would_pay(new: Dense) -> bool:
@@ -418,7 +424,7 @@ def _would_pay(new: Dense) -> bool:
     graph.add(ids, vectors)
     queries = _like_questions(new, rows)
     nearest = np.argpartition(-(queries @ vectors.T), NEAREST, axis=1)[:, :NEAREST]
-    return graph.measured_ef(queries, ids[nearest]) > 0
+    return graph.measured_ef(queries, ids[nearest], graph.worth)[0] > 0
 
 
 def _like_questions(new: Dense, rows: Ids) -> Vectors:
@@ -450,7 +456,9 @@ def _append(stream: BinaryIO, rows: Iterable[tuple[Ids, Ids, Vectors]], manifest
 # is scored again with the exact ones (`python -m tests.benchmarks graph_parameters`).
 
 MIN_ROWS = 100_000
-"""A graph may be built from so many rows on; below, a scan takes less than 18 ms of one core."""
+"""A graph may be built from so many rows on; below, a scan by codes takes less than 8 ms of one core."""
+LEAST_ROWS = 1000
+"""Below, not even a user who wants one gets a graph."""
 TRIAL = 30_000
 """So many of them are tried first: half a minute, and on vectors for which a graph pays not at all (each has 32
 dimensions of its own: tests/benchmarks/speed.md) the whole would take half an hour for a million."""
@@ -475,9 +483,9 @@ that is often the only way to an item (of 200, two threads leave up to two that 
 without this, two with it)."""
 _WIDER = 1.25
 """So many times wider it is searched while too little is found…"""
-_WORTH = 50
-"""…up to this part of the items, where it takes half of a scan's time at most: 2 to 5 µs for each step of width, and
-.17 to .2 for each row (`python -m tests.benchmarks graph_parameters`)."""
+_WORTH = 100
+"""…up to this part of the items, where it takes half of a scan's time at most: 2 to 5 µs for each step of width
+(`python -m tests.benchmarks graph_parameters`), and .07 for each row that is scanned by its codes."""
 _DEVIATIONS = 8
 """A number of a unit vector is cut off, in int8, beyond so many times the root of the mean square of all."""
 
@@ -555,19 +563,24 @@ class HnswGraph:
         self._index.expansion_search = ef
         return np.asarray(self._index.search(self._rounded(query), k, threads=1).keys).astype(np.int64)
 
-    def measured_ef(self, queries: Vectors, nearest: Ids) -> int:
-        """The least width at which the graph finds RECALL of the nearest (queries, k); 0 where none does.
+    @property
+    def worth(self) -> int:
+        """How wide it may be searched and still be sooner than a scan."""
+        return max(_EF, len(self) // _WORTH)
 
-        They are found where they are among those that are scored again.
+    def measured_ef(self, queries: Vectors, nearest: Ids, widest: int) -> tuple[int, float]:
+        """The least width at which the graph finds RECALL of the nearest (queries, k), and what it finds.
+
+        They are found where they are among those that are scored again. Zeros where no width up to `widest` does.
         """
         ef = _EF
-        while ef <= max(_EF, len(self) / _WORTH):
+        while ef <= max(_EF, widest):
             found = [self.search(query, nearest.shape[1] + _MARGIN, ef) for query in queries]
             hits = sum(np.isin(one, ids).sum() for one, ids in zip(nearest, found, strict=True))
             if hits >= RECALL * nearest.size:
-                return ef
+                return ef, float(hits / nearest.size)
             ef = round(ef * _WIDER)
-        return 0
+        return 0, 0.0
 
     def _rounded(self, vectors: Vectors) -> NDArray[np.int8]:
         """Unit vectors in int8, all by one scale, so that their products keep their order."""

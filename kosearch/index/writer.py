@@ -58,7 +58,7 @@ from kosearch.index.tables import (
     is_sealed,
     seal_owner,
 )
-from kosearch.index.vectors import Added, Dense, decode_vectors, encode_vectors, write_graph, write_vectors
+from kosearch.index.vectors import Added, Dense, decode_vectors, encode_vectors, is_wanted, write_graph, write_vectors
 from kosearch.records import MAX_TITLE, Reason, Skipped, SourceFile
 from kosearch.system import shortage
 
@@ -79,9 +79,13 @@ _RECOGNISED = (
 class SqliteWriter:
     """The writer of an index, while it holds the lock."""
 
-    def __init__(self, directory: Path, tables: Tables, secret: bytes | None = None) -> None:
-        """With the user's secret an index that is this user's own stays so when its roots change."""
+    def __init__(self, directory: Path, tables: Tables, secret: bytes | None = None, ann: str = "auto") -> None:
+        """With the user's secret an index that is this user's own stays so when its roots change.
+
+        `ann` is the store's.
+        """
         self._directory = directory
+        self._ann = ann
         self._tables = tables
         self._secret = secret if secret is not None and is_sealed(tables, secret) else None
         self._connection = tables.connection
@@ -210,7 +214,7 @@ class SqliteWriter:
 
     def reanalysis(self, rules: str, fields: tuple[str, ...], words: tuple[str, ...] = ()) -> SqliteReanalysis:
         """Begin to give the passages terms by other rules, or go on with it; the rules' name tells the words, too."""
-        return SqliteReanalysis(self._directory, self._tables, rules, fields, words)
+        return SqliteReanalysis(self._directory, self._tables, rules, fields, words, self._ann)
 
     def publish(self, *, graph: bool = True) -> int:
         """Make all that was written searchable, in one commit; returns the generation that answers now.
@@ -220,7 +224,7 @@ class SqliteWriter:
         Does nothing where nothing changed and the derived files are whole. Raises IndexStateError where the
         disk is full: what was written stays, and the next run publishes it.
         """
-        return publish(self._directory, self._tables, graph=graph)
+        return publish(self._directory, self._tables, ann=self._ann if graph else None)
 
     def _seal(self) -> None:
         if self._secret is not None:
@@ -393,10 +397,10 @@ _FREE_SHARE = 0.25
 """Free pages among all of the database before they are given back to the disk."""
 
 
-def publish(directory: Path, tables: Tables, anew: Identity | None = None, *, graph: bool = True) -> int:
+def publish(directory: Path, tables: Tables, anew: Identity | None = None, *, ann: str | None) -> int:
     """Make what was written since the last generation the next one; returns the current generation.
 
-    Without `graph` vectors are scanned until the generation after it, however many there are.
+    `ann` is the store's; None leaves vectors to be scanned until the generation after it, however many there are.
 
     `anew` is what the index is from then on, where every passage has terms by other rules that wait for that. Else
     nothing is done where nothing changed and the derived files are whole. Raises IndexStateError where the files
@@ -404,7 +408,7 @@ def publish(directory: Path, tables: Tables, anew: Identity | None = None, *, gr
     """
     state = tables.state()
     old = _Old(directory, tables, state)
-    if old.whole and not tables.changed() and not anew:
+    if old.whole and not tables.changed() and not anew and old.suits(state.passages, ann):
         return state.generation
     _verify(tables, state)
     generation = state.generation + 1
@@ -413,7 +417,7 @@ def publish(directory: Path, tables: Tables, anew: Identity | None = None, *, gr
         files.remove(target)
         target.mkdir(mode=0o700)
         step("folder made")
-        manifest = _build(tables, old, target, generation, anew, graph=graph)
+        manifest = _build(tables, old, target, generation, anew, ann)
         _commit(tables, state, generation, manifest, anew)
         tables.identity = anew or tables.identity
     except BaseException as error:
@@ -463,6 +467,12 @@ class _Old:
             self.lexical = Lexical(self.directory, manifest, tables.identity.fields)
         self.whole = bool(not lost and self.dense and self.lexical)
 
+    def suits(self, passages: int, ann: str | None) -> bool:
+        """Whether there is a graph where the user wants one, and none where he wants none."""
+        if self.dense and self.dense.manifest.graph:
+            return ann != "exact"
+        return ann != "hnsw" or not is_wanted(passages, 0, ann)
+
 
 def _verify(tables: Tables, state: State) -> None:
     """See that the rows whose checksums are about to be written anew are what was written.
@@ -476,7 +486,7 @@ def _verify(tables: Tables, state: State) -> None:
         raise damaged("the table of documents")
 
 
-def _build(tables: Tables, old: _Old, target: Path, generation: int, anew: Identity | None, *, graph: bool) -> str:
+def _build(tables: Tables, old: _Old, target: Path, generation: int, anew: Identity | None, ann: str | None) -> str:
     """Write the derived files of a generation; returns the checksum of their manifest."""
     dead = tables.passage_ids(RETIRED)
     which = PENDING if old.dense else NEXT
@@ -484,8 +494,8 @@ def _build(tables: Tables, old: _Old, target: Path, generation: int, anew: Ident
     manifest = Manifest(generation, tables.identity.dimensions, tables.identity.storage, declined=old.declined)
     manifest = write_vectors(old.dense, target, manifest, dead, added)
     step("vectors written")
-    if graph:
-        manifest = write_graph(old.dense, Dense(target, manifest))
+    if ann:
+        manifest = write_graph(old.dense, Dense(target, manifest), ann)
     step("graph written")
     keep = old.lexical is not None and not old.lexical.worn(len(dead)) and not anew
     lines = _lines(tables, PENDING if keep else NEXT, anew=anew is not None)
@@ -618,9 +628,16 @@ class SqliteReanalysis:
     """Begun, or gone on with, by whoever makes one; `finish` makes the new terms those of the index."""
 
     def __init__(
-        self, directory: Path, tables: Tables, rules: str, fields: tuple[str, ...], words: tuple[str, ...]
+        self,
+        directory: Path,
+        tables: Tables,
+        rules: str,
+        fields: tuple[str, ...],
+        words: tuple[str, ...],
+        ann: str,
     ) -> None:
         self._directory = directory
+        self._ann = ann
         self._tables = tables
         self._identity: Identity = replace(tables.identity, term_rules=rules, fields=fields, words=words)
         made_by = {"rules": rules, "fields": list(fields)}
@@ -659,7 +676,7 @@ class SqliteReanalysis:
 
     def finish(self) -> int:
         """Make the new terms those of the index, and publish. Returns the generation that answers now."""
-        return publish(self._directory, self._tables, anew=self._identity)
+        return publish(self._directory, self._tables, anew=self._identity, ann=self._ann)
 
 
 # Names of an index of an earlier format: all were absolute.

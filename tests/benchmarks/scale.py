@@ -146,7 +146,7 @@ def published(writer: Writer) -> Figures:
 
 def disk(folder: Path) -> Figures:
     """Megabytes by part."""
-    kinds = {"SQLite": "index.sqlite*", "flat file": "*/[rv]*", "HNSW": "*/*.hnsw", "Tantivy": "*/lexical/*"}
+    kinds = {"SQLite": "index.sqlite*", "flat file": "*/[crv]*", "HNSW": "*/*.usearch", "Tantivy": "*/lexical/*"}
     sizes = {
         f"disk: {kind}, MB": sum(path.stat().st_size for path in folder.glob(p)) / 1e6 for kind, p in kinds.items()
     }

@@ -41,6 +41,7 @@ class PostgresStore:
 
     def __init__(self, place: Database, secret: bytes | None = None) -> None:
         """Open an index. Raises IndexMissing, IndexMismatch, and IndexStateError where the server does not answer."""
+        self.ann = "auto"
         self.place = place
         self.server = Server(place)
         self._id = ""
