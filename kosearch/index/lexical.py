@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 FOLDER = "lexical"
 _META = ("meta.json", ".managed.json")
 _HEAP = 64_000_000
+_MORE = 8
+"""So many times more passages are asked for than are wanted: so equals of the last are found at once, which takes no
+longer, and to search once more for them took as long again."""
 _PASSAGE = "passage"
 _DOCUMENT = "document"
 
@@ -79,12 +82,12 @@ class Lexical:
             query = self._query(points, documents, required)
             if query is None or not self.passages:
                 return np.zeros(0, np.int64), np.zeros(0, np.int64)
-            limit = k + 1
+            limit = _MORE * k + 1
             while True:
                 found = self._searcher.search(query, min(limit, self.passages), count=False).hits
                 if len(found) < limit or found[-1][0] < found[k - 1][0]:
                     break
-                limit *= 8  # equals beyond what was asked for: which of them come first is not the engine's to say
+                limit *= _MORE  # equals beyond what was asked for: which of them come first is not the engine's to say
             scores = np.array([score for score, _ in found], dtype=np.float64)
             addresses = [address for _, address in found]
             ids = np.array(self._searcher.fast_field_values(_PASSAGE, addresses), dtype=np.int64)
