@@ -133,6 +133,13 @@ class Database:
         """The URL that names it, whatever machine says it."""
         return f"{self.url}{'&' if '?' in self.url else '?'}index={self.index}"
 
+    @property
+    def address(self) -> str:
+        """The same with the name of this machine's files: the index, seen from here, whoever opens it and where."""
+        from urllib.parse import quote
+
+        return f"{self}&source={quote(self.source, safe='')}"
+
 
 IndexPlace = Path | Database
 """Where an index is kept."""
@@ -186,6 +193,11 @@ def database(url: str) -> Database:
 def index_place(name: str, settings: Settings) -> IndexPlace:
     """Where the index of this name is kept: a folder, or a database. Raises UsageError."""
     return database(name) if is_database(name) else index_directory(name, settings)
+
+
+def address_of(place: IndexPlace) -> str:
+    """By what an index is known to processes that stand elsewhere: its folder's real path, or its URL."""
+    return os.path.realpath(place) if isinstance(place, Path) else place.address
 
 
 def index_directory(name: str, settings: Settings) -> Path:

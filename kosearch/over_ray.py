@@ -12,14 +12,18 @@ import os
 import time
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kosearch.config import Database, Settings
 from kosearch.errors import KosearchError, ResourcesError, UsageError
 from kosearch.index.contract import Globs
 from kosearch.library import Index, IndexRun
 from kosearch.records import IndexProgress, IndexReport, Skipped
+
+if TYPE_CHECKING:
+    from kosearch.processing import FilePool, FileProcessor
 
 PARTS = 4
 """Parts for each embedder: the last of them are short, and so is what a node that died has begun."""
@@ -70,8 +74,7 @@ def _steps(index: Index, address: str, work: Work, *, pull: bool) -> Generator[I
         index.prepare(pull=pull)
         yield from index.renew_terms(wait=True)
         # By one name wherever they are seen from: all nodes see the same folders.
-        named = f"{index.place}&source={index.place.source}"
-        nodes = _Nodes(ray, replace(work, settings=replace(work.settings, index=named)))
+        nodes = _Nodes(ray, replace(work, settings=replace(work.settings, index=index.place.address)))
         report = yield from nodes.run()
     finally:
         ray.shutdown()
@@ -100,11 +103,23 @@ def _connected(address: str) -> Any:
     return ray
 
 
+class _NodesIndex(Index):
+    """An index whose workers stay from one part to the next: each of them has loaded Kiwi and a tokenizer."""
+
+    _files: FilePool | None = None
+
+    def file_pool(self, processor: FileProcessor) -> AbstractContextManager[FilePool]:
+        """The first part's: all that a node does in a run is by the same rules."""
+        if self._files is None:
+            self._files = super().file_pool(processor).__enter__()  # their end is the actor's process's: see workers.py
+        return nullcontext(self._files)
+
+
 class Embedder:
     """What Ray makes an actor of: an index, opened on a node, with its model."""
 
     def __init__(self, settings: Settings) -> None:
-        self._index = Index(settings)
+        self._index = _NodesIndex(settings)
 
     def run(self, work: Work, part: str) -> Iterator[Step]:
         """Do a part: how far it is, from time to time; at last what it did, or the error that ended it."""

@@ -1,10 +1,11 @@
 """Processor time of indexing by a Ray cluster, against the plain run.
 
-    python -m tests.benchmarks over_ray [--files N] [--nodes N]
+    python -m tests.benchmarks over_ray [--files N] [--words N] [--nodes N]
 
-N small files (2,000), half of them Korean, go into two indexes of one PostgreSQL server: by `kosearch index`, and by
-`kosearch index --ray` on a cluster of N nodes (2) on this machine, which stands before. Printed: CPU seconds of all
-processes that the command started or that are the cluster's, without the server's, and their ratio.
+N files (2,000) of a line and N words (100), half of them Korean, go into two indexes of one PostgreSQL server: by
+`kosearch index`, and by `kosearch index --ray` on a cluster of N nodes (2) on this machine, which stands before.
+Printed: CPU seconds of all processes that the command started or that are the cluster's, without the server's, and
+their ratio. What more the nodes take is loading, on each of them, so that files of a line each (`--words 0`) show it.
 """
 
 from __future__ import annotations
@@ -28,10 +29,11 @@ TICKS = os.sysconf("SC_CLK_TCK")
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="over_ray", description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--files", type=int, default=2000)
+    parser.add_argument("--words", type=int, default=100)
     parser.add_argument("--nodes", type=int, default=2)
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder, running() as server:
-        files = write_files(Path(folder, "files"), options.files)
+        files = write_files(Path(folder, "files"), options.files, options.words)
         data = {**os.environ, "KOSEARCH_DATA_DIR": str(Path(folder, "data"))}
         plain = spent(["--index", server.url("plain")], files, data, server.process.pid if server.process else 0)
         print(f"plain      {plain:.1f} s CPU", flush=True)
@@ -44,7 +46,8 @@ def main(arguments: list[str]) -> None:
 def spent(arguments: list[str], files: Path, environ: dict[str, str], server: int) -> float:
     """CPU seconds that all below this process, but for the server, take for a run of indexing.
 
-    They are looked at ten times a second: what nobody waits for, such as an actor's processes, takes its count with it.
+    Its own are those of looking, which count for neither. The others are looked at ten times a second: what nobody
+    waits for, such as an actor's processes, takes its count with it.
     """
     latest: dict[tuple[int, int], float] = {}
     look(latest, server)
@@ -78,7 +81,7 @@ def look(latest: dict[tuple[int, int], float], server: int) -> None:
         if number in seen:
             continue
         seen.add(number)
-        if number in own:
+        if number in own and number != os.getpid():
             latest[number, own[number][0]] = own[number][1]
         waiting += children.get(number, [])
 
