@@ -11,10 +11,10 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 24, 52, 56
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Okabe and Ito's, which people with any colour vision can tell apart."""
 _FONT = "'Noto Sans', 'Apple SD Gothic Neo', 'Malgun Gothic', sans-serif"
-_TITLE = "Costs of an index, as multiples of those of the smallest"
+TITLE = "Costs of an index, as multiples of those of the smallest"
 
 
-def growth_plot(sizes: Sequence[int], costs: Mapping[str, Sequence[float]]) -> str:
+def growth_plot(sizes: Sequence[int], costs: Mapping[str, Sequence[float]], title: str = TITLE) -> str:
     """A line for each cost, divided by what it is at the first size; dashed, what grows as the index does."""
     lines = {name: [value / values[0] for value in values] for name, values in costs.items()}
     proportional = [size / sizes[0] for size in sizes]
@@ -36,9 +36,9 @@ def growth_plot(sizes: Sequence[int], costs: Mapping[str, Sequence[float]]) -> s
     )
     parts = [
         head,
-        f"<title>{_TITLE}</title>",
+        f"<title>{title}</title>",
         f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="#fff"/>',
-        f'<text x="{_LEFT}" y="30" font-size="16" font-weight="bold">{_TITLE}</text>',
+        f'<text x="{_LEFT}" y="30" font-size="16" font-weight="bold">{title}</text>',
     ]
     for decade in range(decades + 1):
         _, y = point(sizes[0], 10.0**decade)

@@ -1,23 +1,26 @@
 """An index that a PostgreSQL server keeps as it grows, against one in a folder: a made corpus, as `scale` has it.
 
-    python -m tests.benchmarks postgres_scale [--passages 20000,200000] [--questions N]
+    python -m tests.benchmarks postgres_scale [--passages 20000,200000] [--questions N] [--plot FILE]
 
 Printed for each size: seconds of building, by the clock and of processors (the server's included); bytes a passage;
 for how many hybrid questions the first ten are identical, in order and place, comparing all vectors in both; and what
 a question takes, median, the folder's and the server's in turn: where each opens its index for it (`one-shot`), and
 where it is kept open (`kept`), with processor time beside. Then the server builds the graph of `kosearch docs server`:
-of the 10 and the 200 nearest what part it finds, and what a question takes by it.
+of the 10 and the 200 nearest what part it finds, and the same two again with it, while the folder compares all.
+`--plot` draws how the server's costs grow, as SVG.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from statistics import mean, median
@@ -31,6 +34,7 @@ from kosearch.index.postgres import PostgresStore
 from kosearch.index.postgres import snapshot as snapshots
 from kosearch.records import Answer, Query
 from kosearch.searching.answering import answers, read_question
+from tests.benchmarks._growth import growth_plot
 from tests.benchmarks._synthetic import IDENTITY, Asked, Corpus
 from tests.benchmarks.postgres import DEPTHS, PAGE
 from tests.benchmarks.scale import Read, unasked, write
@@ -38,44 +42,73 @@ from tests.benchmarks.scale import Read, unasked, write
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from postgres_making import TestServer, running
 
-from tests.benchmarks.over_ray import below
+TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog="postgres_scale", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--passages", default="20000,200000", help="sizes, between commas")
     parser.add_argument("--questions", type=int, default=100)
+    parser.add_argument("--plot", type=Path, help="draw how the server's costs grow into this SVG file")
     options = parser.parse_args(arguments)
+    sizes = [int(size) for size in options.passages.split(",")]
+    costs: dict[str, list[float]] = defaultdict(list)
     with running("shared_buffers=1GB", "maintenance_work_mem=1GB", "max_wal_size=4GB") as server:
-        for size in map(int, options.passages.split(",")):
+        for size in sizes:
             with tempfile.TemporaryDirectory() as folder:
-                measure(server, Path(folder, "index"), Corpus(size), options.questions, size)
+                for name, cost in measure(server, Path(folder, "index"), Corpus(size), options.questions, size).items():
+                    costs[name].append(cost)
+            server.sql(f"DROP SCHEMA kosearch_made_{size} CASCADE")
+    if options.plot:
+        title = "Costs of an index on a server, as multiples of those of the smallest"
+        options.plot.write_text(growth_plot(sizes, costs, title), encoding="utf-8")
 
 
-def measure(server: TestServer, folder: Path, corpus: Corpus, questions: int, size: int) -> None:
+def measure(server: TestServer, folder: Path, corpus: Corpus, questions: int, size: int) -> dict[str, float]:
+    """Print what one size costs; the server's costs by name."""
     place = database(server.url(f"made_{size}"))
     stores = {"folder": SqliteStore.create(folder, IDENTITY), "server": PostgresStore.create(place, IDENTITY)}
+    costs: dict[str, float] = {}
     print(f"{size:,} passages, {questions} questions")
     for name, store in stores.items():
         clock, processors = time.perf_counter(), spent(server)
         with store.writer() as writer:
             write(writer, corpus, np.arange(corpus.documents))
             writer.publish()
-        took = f"{time.perf_counter() - clock:.0f} s, {spent(server) - processors:.0f} s CPU"
-        print(f"  {name:7} built in {took}; {store.status().bytes / size:.0f} bytes a passage", flush=True)
+        costs["building, CPU"], costs["bytes on disk"] = spent(server) - processors, store.status().bytes
+        took = f"{time.perf_counter() - clock:.0f} s, {costs['building, CPU']:.0f} s CPU"
+        print(f"  {name:7} built in {took}; {costs['bytes on disk'] / size:.0f} bytes a passage", flush=True)
     server.sql("VACUUM ANALYZE")
     asked = corpus.questions(questions)
     opened = {"folder": partial(SqliteStore, folder), "server": partial(PostgresStore, place)}
-    compare(server, {name: partial(anew, open_) for name, open_ in opened.items()}, asked[: questions // 4], "one-shot")
-    compare(server, {name: partial(hybrid, store) for name, store in stores.items()}, asked, "kept")
-    use_graph(server, stores["server"], place, asked)
+    one_shot = {name: partial(anew, open_) for name, open_ in opened.items()}
+    kept = {name: partial(hybrid, store) for name, store in stores.items()}
+    compare(server, one_shot, asked[: questions // 4], "one-shot")
+    costs["a question, exactly"] = compare(server, kept, asked, "kept")
+    with graph(server, stores["server"], place, asked):
+        compare(server, one_shot, asked[: questions // 4], "one-shot by the graph")
+        costs["a question by the graph"] = compare(server, kept, asked, "kept by the graph")
     for store in stores.values():
         store.close()
+    return costs
 
 
 def spent(server: TestServer) -> float:
     """CPU seconds of this process and of the server's."""
     return time.process_time() + (below(server.process.pid) if server.process else 0.0)
+
+
+def below(process: int) -> float:
+    """CPU seconds of a process, of all that it waited for, and of its children, as far as they run."""
+    found = 0.0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        except OSError:  # it has ended
+            continue
+        if process in (int(stat.parent.name), int(fields[1])):
+            found += sum(map(int, fields[11:15])) / TICKS  # see proc(5): utime, stime, cutime, cstime
+    return found
 
 
 def anew(open_store: Callable[[], Store], asked: Asked) -> Answer:
@@ -94,8 +127,10 @@ def hybrid(store: Store, asked: Asked) -> Answer:
         return answers([Query(asked.question.text)], snapshot, read, lambda _: asked.vector[None], unasked)[0]
 
 
-def compare(server: TestServer, ways: dict[str, Callable[[Asked], Answer]], asked: Sequence[Asked], which: str) -> None:
-    """The same questions both ways in turn, the first few left out of the times."""
+def compare(
+    server: TestServer, ways: dict[str, Callable[[Asked], Answer]], asked: Sequence[Asked], which: str
+) -> float:
+    """The same questions both ways in turn, the first few left out of the times; the server's median milliseconds."""
     identical, furthest = 0, 0.0
     seconds: dict[str, list[float]] = defaultdict(list)
     processors: dict[str, float] = defaultdict(float)
@@ -115,37 +150,37 @@ def compare(server: TestServer, ways: dict[str, Callable[[Asked], Answer]], aske
     used = {name: 1000 * each / len(seconds[name]) for name, each in processors.items()}
     told = ", ".join(f"{name} {times[name]:.1f} ms ({used[name]:.1f} CPU)" for name in sorted(ways))
     print(
-        f"  {which:8} {identical} of {len(asked)} identical, scores within {furthest:.1e}; {told}; server/folder"
+        f"  {which:21} {identical} of {len(asked)} identical, scores within {furthest:.1e}; {told}; server/folder"
         f" {times['server'] / times['folder']:.2f} ({used['server'] / used['folder']:.2f} CPU)",
         flush=True,
     )
+    return times["server"]
 
 
-def use_graph(server: TestServer, store: Store, place: Database, asked: Sequence[Asked]) -> None:
+@contextmanager
+def graph(server: TestServer, store: Store, place: Database, asked: Sequence[Asked]) -> Iterator[None]:
+    """Build the graph of the page, say what it finds, and use it, however few the passages are."""
     with store.snapshot() as snapshot:
         exact = [snapshot.dense(one.vector, max(DEPTHS))[0] for one in asked]
     statement = re.search(r"^CREATE INDEX .*?;", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     assert statement is not None
-    begun = time.perf_counter()
+    begun, processors = time.perf_counter(), spent(server)
     server.sql(statement[0].replace("kosearch_handbook", place.schema))
-    took, kept = time.perf_counter() - begun, snapshots.GRAPH_ROWS
+    took, cpu, kept = time.perf_counter() - begun, spent(server) - processors, snapshots.GRAPH_ROWS
     snapshots.GRAPH_ROWS = 0
     try:
         with store.snapshot() as snapshot:
             found = [snapshot.dense(one.vector, max(DEPTHS))[0] for one in asked]
-        times = []
-        for one in asked:
-            clock = time.perf_counter()
-            hybrid(store, one)
-            times.append(time.perf_counter() - clock)
+        shares = {
+            depth: mean(len(np.intersect1d(a[:depth], b[:depth])) / depth for a, b in zip(exact, found, strict=True))
+            for depth in DEPTHS
+        }
+        (size,) = server.sql(f"SELECT pg_relation_size('{place.schema}.passage_vector')").split()
+        told = ", ".join(f"recall@{depth} {share:.4f}" for depth, share in shares.items())
+        print(f"  graph    built in {took:.0f} s, {cpu:.0f} s CPU; {int(size):,} bytes; {told}", flush=True)
+        yield
     finally:
         snapshots.GRAPH_ROWS = kept
-    shares = {
-        depth: mean(len(np.intersect1d(a[:depth], b[:depth])) / depth for a, b in zip(exact, found, strict=True))
-        for depth in DEPTHS
-    }
-    told = ", ".join(f"recall@{depth} {share:.4f}" for depth, share in shares.items())
-    print(f"  graph    built in {took:.0f} s; {told}; {1000 * median(times):.1f} ms a question", flush=True)
 
 
 if __name__ == "__main__":
