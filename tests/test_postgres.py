@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import CORPUS
+from conftest import CORPUS, until
 from index_making import IDENTITY, QUERY, answers, document, make, put, source, without_processes
 from numpy.typing import NDArray
 from postgres_making import TestServer, running
@@ -305,11 +305,6 @@ def test_the_commands_work_on_it_or_say_that_they_do_not(
     assert run("duplicates")[0] == 1  # it looked, and there are none
     assert run("remove", str(CORPUS / "notes"))[0] == 0
     assert json.loads(run("status", "--json")[1])["documents"] < 8
-    for refused in (["serve", "--watch"], ["serve"], ["serve", "--detach"], ["ui"], ["mcp"]):
-        code, out, err = run(*refused)
-        assert (code, out) == (2, "")
-        assert err.splitlines()[0].startswith("kosearch: that is for an index in a folder")
-        assert len(err.splitlines()) == 2
     moved = tmp_path / "moved"
     for old, new in ((CORPUS, moved), (moved, CORPUS)):
         assert run("indexes", "move", str(old), str(new))[0] == 0
@@ -938,9 +933,159 @@ def test_a_warm_process_answers_from_what_was_committed_last(tmp_path: Path) -> 
         assert sorted(asked(environ)[1]) == ["one.md", "two.md"]
         told = resident.request(["query"], {**environ, "PGPASSWORD": PASSWORD}, terminal=False)
         assert PASSWORD not in json.dumps(told)
-        assert asked(told["environ"])[0] is None  # type: ignore[arg-type]
+        assert asked(told["environ"])[0] is None
         for library in list(warm._indexes.values()):
             library.close()
+
+
+# The doors that stay open: the warm process, the page, and the server for agents.
+
+
+@pytest.fixture
+def shared(postgres: TestServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An index of two machines' files, as one of them sees it: theirs.md of the other, ours.md of this one."""
+    name, folder = f"test_{next(NUMBERS)}", tmp_path / "shared"
+    for whose in ("theirs", "ours"):
+        monkeypatch.setenv("KOSEARCH_DATA_DIR", str(tmp_path / "data" / whose))
+        (folder / whose).mkdir(parents=True)
+        (folder / whose / f"{whose}.md").write_text(f"# {whose}\n\nA crane in the harbour, {whose}", encoding="utf-8")
+        with kosearch.open(postgres.url(name, source=whose)) as index:
+            index.index(folder / whose)
+    return postgres.url(name, source="ours")
+
+
+def test_serve_holds_it_and_is_told_no_password(
+    shared: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from kosearch import config
+    from kosearch.resident import launcher, server
+
+    held: list[tuple[list[str], dict[str, object]]] = []
+
+    def served(*given: object) -> None:
+        _, _, warm, _, commands = given
+        assert isinstance(warm, server.Warm)
+        assert isinstance(commands, server.Commands)
+        argv = ["query", "harbour", "--mode", "lexical", "--paths", "--index", shared]
+        found = commands.run(argv, "/", dict(os.environ), terminal=False, questions=None)
+        held.append((warm.indexes, found))
+        for one in warm._indexes.values():
+            one.close()
+
+    monkeypatch.setattr(server, "serve", served)
+    monkeypatch.setenv("KOSEARCH_RESIDENT", "on")
+    code, out, err = said(["serve", "--index", shared], capsys)
+    assert (code, out) == (0, "")
+    assert "ready for questions" in err
+    [(indexes, found)] = held
+    assert indexes == [database(shared).address]
+    assert found["code"] == 0
+    printed = found["stdout"]
+    assert isinstance(printed, bytes)
+    assert sorted(os.path.basename(one) for one in printed.split()) == [b"ours.md", b"theirs.md"]
+    monkeypatch.setenv("PGSSLMODE", "prefer")
+    monkeypatch.setenv("PGPASSWORD", PASSWORD)
+    environ = launcher._environment(config.load({}))
+    assert (environ["PGSSLMODE"], "PGPASSWORD" in environ) == ("prefer", False)
+    for argv in (["serve"], ["serve", "--detach"], ["serve", "--install"], ["serve", "--watch"]):
+        code, out, err = said([*argv, "--index", shared], capsys)
+        assert (code, out, PASSWORD in err) == (2, "", False)
+        assert "is told no PGPASSWORD" in err
+        assert "~/.pgpass" in err
+
+
+def test_what_is_saved_while_serve_watches_is_found(postgres: TestServer, tmp_path: Path) -> None:
+    from kosearch import config
+    from kosearch.resident import server
+
+    pytest.importorskip("watchfiles")
+    docs = tmp_path / "docs"
+    docs.mkdir()
+    (docs / "one.md").write_text("A crane in the harbour", encoding="utf-8")
+    place = database(postgres.url(f"test_{next(NUMBERS)}"))
+    with kosearch.open(place.address) as index:
+        index.index(docs)
+        warm = server.Warm(config.load({}))
+        warm.watch(place.address)
+        try:
+            assert until(lambda: warm.watchers[0].has_events, 30)
+            (docs / "two.md").write_text("Ships in the harbour", encoding="utf-8")
+            assert until(lambda: index.status().documents == 2, 30)
+        finally:
+            warm.watchers[0].stop()
+            for library in list(warm._indexes.values()):
+                library.close()
+
+
+def test_the_page_shows_it_and_opens_nothing_of_another_machine(shared: str, tmp_path: Path) -> None:
+    """What lies under the same path here is another file: its pages are not drawn, and no program is run for it."""
+    httpx = pytest.importorskip("httpx")
+    pytest.importorskip("starlette")
+    import asyncio
+
+    from starlette.applications import Starlette
+
+    from kosearch import config
+    from kosearch.cli import render
+    from kosearch.ui.server import Page
+
+    page = Page([config.load({"index": shared})], lambda answer: render.answer_as_json(answer, str(tmp_path)))
+
+    async def asked() -> None:
+        transport = httpx.ASGITransport(Starlette(routes=page.routes()))
+        async with httpx.AsyncClient(transport=transport, base_url="http://page") as client:
+            state = (await client.get("/api/status")).json()["indexes"][0]
+            assert (state["documents"], state["name"], len(state["roots"])) == (2, shared, 1)
+            hits = (await client.get("/api/search", params={"q": "harbour", "mode": "lexical"})).json()["hits"]
+            states = {hit["name"]: hit["state"] for hit in hits}
+            assert states == {"ours.md": "current", "theirs.md": "elsewhere"}
+            for hit in hits:
+                named = {name: hit[name] for name in ("index", "id", "key")}
+                shown = (await client.get("/api/document", params=named)).json()
+                assert (shown["state"], shown["view"]) == (hit["state"], "text")
+                if hit["state"] == "elsewhere":
+                    for answer in (
+                        await client.post("/api/open", json={**named, "at": "0"}),
+                        await client.get("/api/page", params={**named, "n": 1, "width": 800}),
+                    ):
+                        assert answer.status_code == 400
+                        assert answer.json()["error"] == "the file lies on another machine"
+
+    try:
+        asyncio.run(asked())
+    finally:
+        page.close()
+
+
+def test_agents_search_and_read_it(shared: str, tmp_path: Path) -> None:
+    pytest.importorskip("mcp")
+    from threading import Event
+
+    from kosearch import config
+    from kosearch.agents.asking import Asker
+    from kosearch.agents.tools import ListFiles, Read, Refresh, Search, Status, Tools
+
+    settings = config.load({"index": shared})
+    tools = Tools(settings, Asker(settings, str(tmp_path)), str(tmp_path))
+    found = tools.search(Search(questions=["harbour"], mode="lexical", path=[], type=[]))
+    assert "ours.md" in found
+    assert re.search(r"theirs\.md.* elsewhere", found)
+    listed = {
+        line.rpartition("/")[2][:4]: line.split()[0]
+        for line in tools.list_files(ListFiles(path=[], type=[])).splitlines()
+    }
+    assert "(on another machine)" in tools.read(Read(id=listed["thei"]))
+    assert "A crane in the harbour, ours" in tools.read(Read(id=listed["ours"]))
+    assert "documents: 2 in 2 files" in tools.status(Status())
+    assert "1 unchanged" in tools.refresh(Refresh(), lambda *_: None, Event())
+
+
+@pytest.mark.parametrize("command", ["serve", "ui", "mcp", "query"])
+def test_a_password_in_a_url_is_refused_by_whoever_takes_one(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    argv = [command, *(["a"] if command == "query" else []), "--index", f"postgresql://me:{PASSWORD}@localhost/db"]
+    code, out, err = said(argv, capsys)
+    assert (code, out, PASSWORD in err) == (2, "", False)
+    assert err.startswith("kosearch: there is a password in the URL of the index")
 
 
 def test_psycopg_is_imported_only_for_a_url() -> None:

@@ -15,7 +15,7 @@ import typer
 
 from kosearch.cli import options, render
 from kosearch.cli.output import Caller, Output, Progress
-from kosearch.config import PROJECT, REFRESH_SECONDS, Settings
+from kosearch.config import PROJECT, REFRESH_SECONDS, Settings, address_of
 from kosearch.errors import NO_HIT, OK, FilesSkipped, IndexStateError, KosearchError, UsageError
 from kosearch.resident import Elsewhere
 
@@ -325,7 +325,7 @@ def status(
     library = Index(settings)
     state = library.status()
     unsearchable = library.problems()
-    watching = _watching(settings, library.place) if isinstance(library.place, Path) and not problems else None
+    watching = None if problems else _watching(settings, address_of(library.place))
     if json:
         value = render.status_as_json(state, library.roots(), settings.index, str(library.place))
         value["watched"] = watching
@@ -344,14 +344,14 @@ def status(
     return OK
 
 
-def _watching(settings: Settings, directory: Path) -> dict[str, Any] | None:
+def _watching(settings: Settings, address: str) -> dict[str, Any] | None:
     """What the warm process that keeps this index up to date says of it, where there is one."""
     from kosearch.resident import launcher
 
     with suppress(OSError):
         for _, said in launcher.residents(settings, patience=1.0):
             for one in said["watching"] if said else ():
-                if one["index"] == os.path.realpath(directory):
+                if one["index"] == address:
                     return {name: one[name] for name in ("how", "behind", "looked")}
     return None
 

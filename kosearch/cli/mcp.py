@@ -20,7 +20,7 @@ def command(context: typer.Context, index: options.Index = None, device: options
     An agent's program starts it; `kosearch docs agents` says how.
     """
     output = options.output_of(context)
-    settings = options.in_folder(options.settings(index=index, device=device))
+    settings = options.of_one_index(options.settings(index=index, device=device))
     if find_spec("mcp") is None:
         raise UsageError("the server for agents needs the package mcp", "pip install 'kosearch[mcp]'")
     if sys.stdin.isatty():

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from kosearch.cli.output import Caller, Output
-from kosearch.config import DEFAULT_INDEX, Settings, index_directory, index_names, load, project_index
+from kosearch.config import DEFAULT_INDEX, Settings, index_names, index_place, load, project_index
 
 
 def _index_names(incomplete: str) -> list[str]:
@@ -150,9 +150,9 @@ def settings(environ: Mapping[str, str] = os.environ, cwd: str | None = None, **
     return found
 
 
-def in_folder(settings: Settings) -> Settings:
-    """The same settings, of an index in a folder: not everything works with a server's. Raises UsageError."""
-    index_directory(settings.index, settings)
+def of_one_index(settings: Settings) -> Settings:
+    """The same settings. Raises UsageError where they name no index, or several."""
+    index_place(settings.index, settings)
     return settings
 
 

@@ -17,10 +17,10 @@ import typer
 
 from kosearch.cli import options, render
 from kosearch.cli.output import Caller, Output
-from kosearch.config import Settings, index_names, named_indexes
+from kosearch.config import Database, Settings, address_of, index_names, index_place, named_indexes
 from kosearch.errors import INTERRUPTED, NO_HIT, OK, TERMINATED, KosearchError, UsageError
 from kosearch.naming import shown_path
-from kosearch.resident import Elsewhere
+from kosearch.resident import PASSWORD, Elsewhere
 
 if TYPE_CHECKING:
     from kosearch.records import Answer, Query
@@ -373,10 +373,19 @@ def serve(
         return _status(settings, output, json=json)
     if stop:
         return _stop(settings, output)
-    options.in_folder(settings)
+    _can_be_asked(settings)
     if install:
         return _install(settings, output)
     return _detach(settings, output, watch=watch) if detach else _serve(settings, output, watch=watch)
+
+
+def _can_be_asked(settings: Settings) -> None:
+    """See that a warm process can answer from the index. Raises UsageError."""
+    if isinstance(index_place(settings.index, settings), Database) and PASSWORD in os.environ:
+        raise UsageError(
+            f"a process that answers for others is told no {PASSWORD}",
+            "put it into ~/.pgpass, or the file that PGPASSFILE names",
+        )
 
 
 def _install(settings: Settings, output: Output) -> int:
@@ -404,12 +413,12 @@ def _serve(settings: Settings, output: Output, *, watch: bool) -> int:
             raise UsageError("one is running already", "kosearch serve --stop ends it") from error
         raise _no_socket(error) from error
     with listener:
-        library = Index(settings)
+        library, address = Index(settings), address_of(index_place(settings.index, settings))
         warm = server.Warm(settings)
         if library.exists:
-            warm.load(str(library.directory))
+            warm.load(address)
         if watch:
-            warm.watch(os.path.realpath(library.directory))
+            warm.watch(address)
             output.note(f"watching the folders of {settings.index}")
         output.note(f"ready for questions ({path}); Ctrl-C ends it")
         ended_by = server.serve(listener, path, warm, settings.resident_idle, server.Commands(path, warm, printed))

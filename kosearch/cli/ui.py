@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kosearch.cli import options, render
-from kosearch.config import Settings, index_names
+from kosearch.config import Settings, index_names, named_indexes
 from kosearch.errors import OK, UsageError
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def command(
     if any(find_spec(name) is None for name in _PACKAGES):
         raise UsageError("the page needs packages of its own", "pip install 'kosearch[ui]'")
     settings = options.settings(index=index[0] if index else None, device=device)
-    shown = [options.in_folder(one) for one in _shown(settings, index or (), everywhere=everywhere)]
+    shown = [options.of_one_index(one) for one in _shown(settings, index or (), everywhere=everywhere)]
     from kosearch.ui import server
 
     listener = server.listen(port)
@@ -66,7 +66,8 @@ def _shown(settings: Settings, names: Sequence[str], *, everywhere: bool) -> lis
     """The settings of each index that is shown."""
     if everywhere and names:
         raise UsageError("--all shows all indexes, and --index some", "leave one of them out")
-    chosen = dict.fromkeys(index_names(settings) if everywhere else names)
+    named = index_names(settings) if everywhere else names or (settings.index,)
+    chosen = dict.fromkeys(one for name in named for one in named_indexes(name))
     return [replace(settings, index=name) for name in chosen] or [settings]
 
 

@@ -29,11 +29,24 @@ from kosearch.resident import protocol
 TYPE_CHECKING = False  # type checkers know the name; see `protocol` for why it is not imported
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from typing import Any
+    from typing import Any, TypedDict
+
+    class Request(TypedDict):
+        """A command line, as a resident is told to run it."""
+
+        do: str
+        argv: list[str]
+        cwd: str
+        environ: dict[str, str]
+        terminal: bool
+        questions: Sequence[str] | None
+
 
 _PREFIX, _SECRET = "KOSEARCH_", "_KEY"
 _LIBPQ = "PG"
 """So begin the names by which libpq is told how to reach a server that keeps an index, and as whom."""
+PASSWORD = "PGPASSWORD"
+"""The one of them that no other process is told."""
 _SOCKETS = ("TMPDIR", "XDG_RUNTIME_DIR")
 _TERMINAL = ("TERM", "COLORTERM", "COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
 _LINKS = ("DOMTERM", "KITTY_WINDOW_ID", "KONSOLE_VERSION", "TERM_PROGRAM", "VTE_VERSION", "WT_SESSION")
@@ -90,7 +103,7 @@ def may_run(argv: Sequence[str]) -> bool:
 
 def request(
     argv: Sequence[str], environ: Mapping[str, str], *, terminal: bool, questions: Sequence[str] | None = None
-) -> dict[str, object]:
+) -> Request:
     """What a resident is told to run."""
     return {
         "do": "run",
@@ -105,7 +118,7 @@ def request(
 def _kept(environ: Mapping[str, str], terminal: bool) -> dict[str, str]:
     """What the resident is told of the environment: no keys, and of a password only that there is one."""
     kept = {
-        name: value if name != "PGPASSWORD" else ""
+        name: value if name != PASSWORD else ""
         for name, value in environ.items()
         if name in _NAMES or name.startswith(_LIBPQ) or (name.startswith(_PREFIX) and not name.endswith(_SECRET))
     }
@@ -114,6 +127,11 @@ def _kept(environ: Mapping[str, str], terminal: bool) -> dict[str, str]:
     if terminal:
         kept["KOSEARCH_SESSION"] = str(os.getsid(0))  # whose last hits `kosearch open` opens
     return kept
+
+
+def ways_to_servers(environ: Mapping[str, str]) -> dict[str, str]:
+    """What of the environment tells libpq how to reach a server, but for a password."""
+    return {name: value for name, value in environ.items() if name.startswith(_LIBPQ) and name != PASSWORD}
 
 
 def _columns() -> str:
@@ -126,9 +144,7 @@ def _columns() -> str:
     return "80"
 
 
-def _reply(
-    request: Mapping[str, object], environ: Mapping[str, str], patience: float
-) -> tuple[bytes, bytes, int] | None:
+def _reply(request: Request, environ: Mapping[str, str], patience: float) -> tuple[bytes, bytes, int] | None:
     """What a resident that has run it printed; None where none wants to."""
     for path in protocol.sockets(environ):
         try:

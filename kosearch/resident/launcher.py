@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from kosearch import __version__, resident, system
-from kosearch.config import Settings, index_directory, index_place
+from kosearch.config import Settings, address_of, index_place
 from kosearch.resident import protocol
 
 _PROGRAM = "from kosearch.cli.query import reside; reside()"
@@ -98,7 +98,7 @@ def watch(settings: Settings) -> dict[str, Any]:
     """
     start(settings)
     with _connected(protocol.socket_path(settings), settings) as connection:
-        request = {"do": "watch", "index": os.path.realpath(index_directory(settings.index, settings))}
+        request = {"do": "watch", "index": address_of(index_place(settings.index, settings))}
         return protocol.exchange(connection, request, protocol.STARTING)
 
 
@@ -203,6 +203,7 @@ def _environment(settings: Settings) -> dict[str, str]:
         # Sharing small products among cores costs more than it brings, and a multiple when one of them is busy.
         "OPENBLAS_NUM_THREADS": "1",
         **system.environment({KEY, *(one.key for one in PROVIDERS.values())}),
+        **resident.ways_to_servers(os.environ),
         **_decisive(settings),
         "KOSEARCH_RESIDENT_IDLE": str(settings.resident_idle),
     }

@@ -358,8 +358,7 @@ class Commands:
         if config.is_database(settings.index):
             if not self._is_for_me(settings, environ) or _to_servers(environ) != _to_servers(os.environ):
                 raise Elsewhere("it is for another process, or the server is reached in another way")
-            place = config.database(settings.index)
-            return f"{place}&source={place.source}"
+            return config.database(settings.index).address
         name = os.path.expanduser(settings.index)
         if os.sep in name or name.startswith("."):
             name = os.path.join(cwd, name)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from kosearch import system
+from kosearch import resident, system
 
 NAME = "kosearch"
 
@@ -16,10 +16,12 @@ NAME = "kosearch"
 def install(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> tuple[Path, str]:
     """Write the file; where it is, and the command that makes the system use it. Raises OSError.
 
-    `arguments` are those of `kosearch` that the system runs. Settings in the environment go with them, but no keys.
+    `arguments` are those of `kosearch` that the system runs. Settings in the environment, and how servers are reached,
+    go with them, but no keys and passwords.
     """
     command = [sys.executable, "-P", "-m", "kosearch", *arguments]
     kept = {name: value for name, value in environ.items() if name.startswith("KOSEARCH_") and "KEY" not in name}
+    kept |= resident.ways_to_servers(environ)
     home = Path(environ.get("HOME") or Path.home())
     if sys.platform == "darwin":
         place = home / "Library/LaunchAgents" / f"{NAME}.plist"

@@ -41,10 +41,11 @@ class Documents:
         """The document of a hit's id, of several with the same text the one with the key. Raises UsageError."""
         if not _ID.fullmatch(id):
             raise UsageError("a document is named by its id")
-        for one in self.index(index).documents_with(id):
-            if key_of(one.path_bytes, one.member) == key:
-                return one
-        raise UsageError("the document is not in the index any more", _GONE)
+        alike = self.index(index).documents_with(id)
+        found = [one for one in alike if key_of(one.path_bytes, one.member) == key]
+        if not found:
+            raise UsageError("the document is not in the index any more", _GONE)
+        return min(found, key=lambda one: one.source != "")  # another machine may have one of that path, too
 
     def full(self, index: str, id: str, key: str) -> tuple[StoredDocument, FullDocument]:
         """The same with all of its text, which may be read from another document with the same one."""
@@ -101,7 +102,7 @@ class Documents:
         """Have the document's program show it at the page or line of an offset. Raises KosearchError."""
         library = self.index(index)
         stored, full = self.full(index, id, key)
-        path = os.fsdecode(stored.path_bytes)
+        path = os.fsdecode(here(stored))
         if not os.path.exists(path):
             raise UsageError("the file is not there any more", "refresh the index")
         if stored.member:
@@ -109,6 +110,13 @@ class Documents:
         page = max((one.number for one in full.pages if one.start <= best), default=None)
         place = {"path": path, "kind": stored.kind, "line": full.text.count("\n", 0, best) + 1, "page": page}
         viewers.run(viewers.viewer(library.settings, place, terminal=False), terminal=False)
+
+
+def here(stored: StoredDocument) -> bytes:
+    """The path of a document's file. Raises UsageError where that is another machine's, whatever lies there on this."""
+    if stored.source:
+        raise UsageError("the file lies on another machine", "what stands here is the text that was indexed there")
+    return stored.path_bytes
 
 
 def names(path: str, member: str) -> dict[str, str]:

@@ -33,7 +33,7 @@ from kosearch.config import Settings
 from kosearch.errors import IndexBusy, IndexMissing, KosearchError, UsageError
 from kosearch.library import Index
 from kosearch.ui import asking, texts
-from kosearch.ui.documents import Documents, shown
+from kosearch.ui.documents import Documents, here, shown
 from kosearch.ui.pictures import WIDTHS, Drawer, Wanted, with_recognised
 from kosearch.ui.refreshing import Refresher
 
@@ -215,8 +215,8 @@ class Page:
         part = texts.window(full.text, *passage)
         return {
             **self._documents.summary(name, stored),
-            "state": full.state,
-            "view": stored.kind if stored.kind in ("pdf", "image") else "text",
+            "state": "elsewhere" if stored.source else full.state,
+            "view": stored.kind if stored.kind in ("pdf", "image") and not stored.source else "text",
             "page": texts.page_of(full, best[0]),
             "outline": [{"title": one.title, "level": one.level, "start": one.start} for one in full.headings[:200]],
             "blocks": texts.blocks(full, part, passage, best),
@@ -234,7 +234,7 @@ class Page:
         stored, full = self._documents.full(name, id, key)
         passage, best = _spans(request.query_params, id, len(full.text))
         text, inside = texts.on_page(full, number, passage, best) if ":" in id else ("", (0, 0))
-        wanted = Wanted(stored.path_bytes, stored.member, stored.kind, number, width, text, inside)
+        wanted = Wanted(here(stored), stored.member, stored.kind, number, width, text, inside)
         drawn = self._drawer.draw(wanted)
         if drawn.pixels and (read := self._documents.index(name).recognised(drawn.pixels)) is not None:
             drawn = with_recognised(drawn, read, wanted)

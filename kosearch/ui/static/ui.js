@@ -45,6 +45,7 @@ const WORDS = {
   smaller: ["Smaller", "작게"],
   changed: ["changed since indexed", "색인한 뒤 바뀜"],
   gone: ["file is gone", "파일이 없어짐"],
+  elsewhere: ["on another machine", "다른 컴퓨터에 있음"],
   ocr: ["read from a picture", "그림에서 읽음"],
   weak: ["weak", "약함"],
   earlier: ["… earlier text", "… 앞의 글"],
@@ -265,7 +266,7 @@ function place(hit) {
 }
 
 function item(hit) {
-  const signs = [hit.state === "changed" ? say("changed") : hit.state === "gone" ? say("gone") : "",
+  const signs = [["changed", "gone", "elsewhere"].includes(hit.state) ? say(hit.state) : "",
     hit.ocr ? say("ocr") : "", hit.confidence < WEAK ? say("weak") : ""].filter(Boolean);
   const title = hit.title && hit.title !== hit.name ? ` · ${hit.title}` : "";
   const where = [place(hit), hit.headings?.at(-1), hit.date, ...signs].filter(Boolean).join(" · ");
