@@ -40,6 +40,7 @@ from kosearch.scoring import (
 )
 from kosearch.searching.by_words import Floats, Matches, Terms, in_hangul, matched, stands_in, with_others
 from kosearch.searching.claims import AGREES, DENIES, Claims, claims
+from kosearch.searching.closeness import Closeness
 from kosearch.sources import ReadError, read
 from kosearch.terms import MORPHEMES, Question, matches
 from kosearch.terms.normal_forms import normal_forms
@@ -164,8 +165,16 @@ def rank(query: Query, question: Question, vector: Vectors | None, snapshot: Sna
     lexical = matched(question, list(having.values()), statistics)
     ranking = _ordered(ids, cosines, lexical, query.weight, snapshot.passages)
     if not query.exact:
+        ranking = _by_closeness(ranking, Closeness(question.text, snapshot))
         ranking = _by_claims(ranking, question, lambda some: [having[one] for one in some.tolist()], snapshot)
     return _ties_settled(ranking, snapshot)
+
+
+def _by_closeness(ranking: Ranking, closeness: Closeness) -> Ranking:
+    """Where both sides have a say, the first passages by how close the question's words stand in them, too."""
+    if ranking.dense is None or ranking.lexical is None:
+        return ranking
+    return ranking.reordered(closeness.added(ranking.ids, ranking.scores))
 
 
 def _by_claims(
@@ -233,6 +242,7 @@ class Words:
             required=_required(question),
             nearest_to=None if question.by_word else vector,
         )
+        self._closeness = Closeness(question.text, snapshot)
         self._found: dict[int, tuple[float, float | None]] = {}
         self._full = FULL_MATCH
 
@@ -253,6 +263,7 @@ class Words:
             ids = ids[[matches(question, one) for one in self._terms(ids)]]
         by_meaning = None if question.by_word else cosines(ids)
         ranking = _ordered(ids, by_meaning, self._matches(ids), weight, snapshot.passages)
+        ranking = _by_closeness(ranking, self._closeness)
         return _ties_settled(_by_claims(ranking, question, self._terms, snapshot), snapshot)
 
     def _matches(self, ids: Ids) -> Matches:
