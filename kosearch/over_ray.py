@@ -94,11 +94,17 @@ def _connected(address: str) -> Any:
         raise UsageError("--ray needs Ray", "pip install 'kosearch[ray]'") from None
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False)
+    except ray.exceptions.AuthenticationError as error:
+        raise UsageError(
+            f"the Ray cluster at {address} wants its token, and none is here",
+            "copy it from a node: ~/.ray/auth_token, or set RAY_AUTH_TOKEN; ray get-auth-token prints it there",
+        ) from error
     except (ConnectionError, RuntimeError, ValueError) as error:
         said = (str(error) or type(error).__name__).splitlines()[0]
         raise UsageError(
             f"there is no Ray cluster at {address}: {said}",
-            "ray start --head on one machine, ray start --address HOST:6379 on the others",
+            "ray start --head on one machine, ray start --address HOST:6379 on the others; where it has a token,"
+            " RAY_AUTH_MODE=token and ~/.ray/auth_token as on its nodes",
         ) from error
     return ray
 

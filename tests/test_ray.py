@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import os
 import random
+import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from conftest import PROGRAM
 from postgres_making import TestServer, running
-from ray_making import cluster, write_files
+from ray_making import cluster, with_tokens, write_files
 
 import kosearch
 from kosearch.cli import main
@@ -80,6 +82,29 @@ def test_a_node_is_killed_and_all_files_are_there_once(tmp_path: Path) -> None:
         (folder / "00" / "0.txt").unlink()
         again = run_over(url, folder, nodes.address)
         assert (again.removed, again.unchanged, again.embedded) == (1, FILES - 1, 0)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_cluster_with_tokens_lets_in_who_has_the_right_one(tmp_path: Path, cache_dir: Path) -> None:
+    """Whoever has none, or a wrong one, is told what to do, and nothing is written."""
+    home, elsewhere = tmp_path / "home", tmp_path / "elsewhere"
+    home.mkdir()
+    elsewhere.mkdir()
+    folder = write_files(tmp_path / "files", 10)
+    with running() as server, with_tokens(home) as (address, environ):
+        url = server.url("tokens")
+        argv = [PROGRAM, "index", folder, "--quiet", "--ray", address, "--index", url]
+        outsiders = {"HOME": str(elsewhere)}, {"RAY_AUTH_TOKEN": "0" * 64}, {"RAY_AUTH_MODE": "disabled"}
+        for outsider in outsiders:
+            done = subprocess.run(argv, env={**environ, **outsider}, capture_output=True, text=True, check=False)
+            assert (done.returncode, done.stdout) == (2, ""), done.stderr
+            what, instead = done.stderr.splitlines()[-2:]  # Ray's own code warns before, whatever it is told
+            assert what.startswith(("kosearch: the Ray cluster at", "kosearch: there is no Ray cluster at"))
+            assert ".ray/auth_token" in instead
+        assert "kosearch_tokens" not in server.sql("SELECT nspname FROM pg_namespace")
+        subprocess.run(argv, env=environ, check=True)
+        assert_all_there(server, url, folder)
 
 
 @pytest.mark.crash
