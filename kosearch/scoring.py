@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import compress
+from itertools import pairwise
 from math import floor, log, log2
 
 import numpy as np
@@ -59,6 +59,7 @@ _MOST_POINTS = 1 << 24
 """Float32 holds whole numbers up to here: below, no order of a sum shows in it."""
 
 Floats = NDArray[np.float64]
+Ids = NDArray[np.int64]
 Weights = Mapping[str, Mapping[str, float]]
 """Field → term → what the term is worth, as a factor."""
 
@@ -66,52 +67,73 @@ RRF = 60
 """Cormack, Clarke and Büttcher 2009, "Reciprocal Rank Fusion Outperforms Condorcet and Individual Rank Learning"."""
 
 
-def bm25(question: Weights, passage: Mapping[str, Sequence[str]], statistics: Statistics) -> float:
-    """A passage's score: 0 where it shares no term with the question. `passage` is field → terms, as stored.
+@dataclass(frozen=True, slots=True)
+class Occurrences:
+    """Where some terms stand in one field of n passages: arrays instead of strings, for hundreds of passages at once.
 
-    Each field is scored by itself (Robertson and Zaragoza 2009, "The Probabilistic Relevance Framework: BM25 and
-    Beyond", eq. 3.15) and the fields' scores are added up.
+    `rows`, `places` and `which` (m,) are of one occurrence each, by row and then place: the passage's row, the place
+    among its terms, and the term, as a column. No row's figures depend on another row, to the last bit.
     """
-    return bm25_by(question, statistics)(passage)
+
+    columns: Mapping[str, int]
+    """Term → its number from 0, for all that were asked for."""
+    lengths: Ids
+    """How many terms each passage has in the field, (n,)."""
+    rows: Ids
+    places: Ids
+    which: Ids
+    counts: Ids
+    """How often each passage has each term, (n, terms)."""
+
+    @classmethod
+    def of(cls, terms: Sequence[str], lengths: Ids, rows: Ids, places: Ids, which: Ids) -> Occurrences:
+        """These, counted."""
+        shape = len(lengths), len(terms)
+        counts = np.bincount(rows * shape[1] + which, minlength=shape[0] * shape[1]).reshape(shape)
+        return cls({term: column for column, term in enumerate(terms)}, lengths, rows, places, which, counts)
+
+    def counted(self, terms: Iterable[str]) -> Ids:
+        """How often each passage has each of these, (n, terms): they were asked for."""
+        # Not [:, columns]: its rows would lie apart, and a sum over them be another by a bit.
+        return np.take(self.counts, [self.columns[term] for term in terms], axis=1)
+
+    def have(self, expression: Sequence[str]) -> NDArray[np.bool_]:
+        """Which passages, (n,), have these terms side by side."""
+        if len(expression) == 1:
+            return self.counts[:, self.columns[expression[0]]] > 0
+        first, *others = (self.columns[term] for term in expression)
+        begins = np.flatnonzero(self.which == first)
+        for step, column in enumerate(others, 1):
+            begins = begins[begins + step < len(self.which)]
+            after = begins + step
+            follows = (self.rows[after] == self.rows[begins]) & (self.places[after] == self.places[begins] + step)
+            begins = begins[follows & (self.which[after] == column)]
+        found = np.zeros(len(self.lengths), dtype=bool)
+        found[self.rows[begins]] = True
+        return found
 
 
-def bm25_by(question: Weights, statistics: Statistics) -> Callable[[Mapping[str, Sequence[str]]], float]:
-    """The same for passage after passage: what they have in common is computed once."""
-    fields = [_Field(name, weights, statistics) for name, weights in question.items() if weights]
-    return lambda passage: sum(field.score(passage.get(field.name, ())) for field in fields)
+def bm25(question: Weights, passages: Mapping[str, Occurrences], statistics: Statistics) -> Floats:
+    """Passages' scores, (n,): 0 where one shares no term with the question.
+
+    `passages` is field → where its terms stand. Each field is scored by itself (Robertson and Zaragoza 2009, "The
+    Probabilistic Relevance Framework: BM25 and Beyond", eq. 3.15) and the fields' scores are added up.
+    """
+    found = (_of_field(name, weights, passages[name], statistics) for name, weights in question.items())
+    return sum(found, np.zeros(len(next(iter(passages.values())).lengths)))
 
 
-class _Field:
-    """A question's terms in one field."""
-
-    def __init__(self, name: str, weights: Mapping[str, float], statistics: Statistics) -> None:
-        self.name = name
-        self._weights, self._statistics = weights, statistics
-        self._gains: dict[str, float] = {}
-
-    def score(self, terms: Sequence[str]) -> float:
-        """What a passage with these terms gets."""
-        met = list(filter(self._weights.__contains__, terms))  # hundreds a passage: nothing of Python's for each
-        if not met:
-            return 0.0
-        damping = self._damping(len(terms))
-        counts: dict[str, int] = {}
-        for term in met:
-            counts[term] = counts.get(term, 0) + 1
-        return sum([self._gain(term) * count / (count + damping) for term, count in counts.items()])
-
-    def _damping(self, length: int) -> float:
-        if self.name in UNMEASURED:
-            return K1
-        mean_length = self._statistics.totals[self.name] / self._statistics.passages
-        return K1 * (1 - B + B * length / mean_length)
-
-    def _gain(self, term: str) -> float:
-        """What a term would add that a passage has over and over."""
-        if (gain := self._gains.get(term)) is None:
-            frequency = self._statistics.frequencies[self.name][term]
-            gain = self._gains[term] = self._weights[term] * idf(frequency, self._statistics.passages) * (K1 + 1)
-        return gain
+def _of_field(name: str, weights: Mapping[str, float], found: Occurrences, statistics: Statistics) -> Floats:
+    if not weights or not len(found.rows):
+        return np.zeros(len(found.lengths))
+    frequencies, counts = statistics.frequencies[name], found.counted(weights)
+    gains = [weight * idf(frequencies[term], statistics.passages) * (K1 + 1) for term, weight in weights.items()]
+    damping = np.full(len(counts), K1)
+    if name not in UNMEASURED:
+        mean_length = statistics.totals[name] / statistics.passages
+        damping = K1 * (1 - B + B * found.lengths / mean_length)
+    scores: Floats = (counts / (counts + damping[:, None]) * gains).sum(axis=1)
+    return scores
 
 
 def plain_idf(document_frequency: int, passages: int) -> float:
@@ -119,7 +141,7 @@ def plain_idf(document_frequency: int, passages: int) -> float:
     return log(1 + (passages - document_frequency + 0.5) / (document_frequency + 0.5))
 
 
-@lru_cache(maxsize=4096)  # asked for with every passage
+@lru_cache(maxsize=4096)  # asked for over and over
 def idf(document_frequency: int, passages: int) -> float:
     """Lucene's idf to the power `RARITY`, in units that leave a word of one passage only what Lucene gives it."""
     most = max_idf(passages)
@@ -168,26 +190,26 @@ def points(question: Weights, statistics: Statistics) -> dict[str, dict[str, int
     }
 
 
-def proximity(words: Sequence[str], passage: Sequence[str], idfs: Mapping[str, float]) -> float:
-    """What neighbouring words of a question add where a passage has them at most `REACH` apart, in either order.
+def proximity(words: Sequence[str], passages: Occurrences, idfs: Mapping[str, float]) -> Floats:
+    """What neighbouring words of a question add where passages, (n,), have them at most `REACH` apart, in either order.
 
-    `words` are the question's, each once and in its order; `passage` are a field's terms in theirs; `idfs` are those
-    of the words. Each pair counts once, for the mean of its two words' idf. Metzler and Croft 2005, "A Markov Random
+    `words` are the question's, each once and in its order, and were asked for; `idfs` are those of the words. Each pair
+    counts once, for the mean of its two words' idf. Metzler and Croft 2005, "A Markov Random
     Field Model for Term Dependencies": its sequential dependence, with the parts' idf in place of the pair's
     own counts, which nobody keeps.
     """
-    ranks = {word: rank for rank, word in enumerate(words)}
-    places = list(compress(range(len(passage)), map(ranks.__contains__, passage)))
-    if len(places) < 2:
-        return 0.0
-    met = [(place, ranks[passage[place]]) for place in places]
-    pairs = {
-        min(rank, other)
-        for i, (place, rank) in enumerate(met)
-        for behind, other in met[i + 1 : i + 1 + REACH]
-        if behind - place <= REACH and abs(rank - other) == 1
-    }
-    return sum((idfs[words[rank]] + idfs[words[rank + 1]]) / 2 for rank in sorted(pairs))
+    near = np.zeros((len(passages.lengths), max(len(words) - 1, 0)), dtype=bool)
+    ranks = np.full(len(passages.columns), -1)
+    ranks[[passages.columns[word] for word in words]] = np.arange(len(words))
+    asked = np.flatnonzero(ranks[passages.which] >= 0)
+    rows, places, met = passages.rows[asked], passages.places[asked], ranks[passages.which[asked]]
+    for step in range(1, REACH + 1):  # each place has one term: a neighbour within reach is one of the next so many
+        close = (rows[step:] == rows[:-step]) & (places[step:] - places[:-step] <= REACH)
+        pairs = np.flatnonzero(close & (np.abs(met[step:] - met[:-step]) == 1))
+        near[rows[pairs], np.minimum(met[pairs], met[pairs + step])] = True
+    worth = [(idfs[word] + idfs[after]) / 2 for word, after in pairwise(words)]
+    added: Floats = (near * worth).sum(axis=1)
+    return added
 
 
 def min_max(scores: Floats) -> Floats:

@@ -123,33 +123,34 @@ def test_the_vocabulary_is_read_once_a_generation(tmp_path: Path) -> None:
 def test_terms_are_read_once_a_generation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     index = make(tmp_path, ["a", "b"])
     read: list[int] = []
-    terms = Tables.terms
-    monkeypatch.setattr(Tables, "terms", lambda tables, ids: read.extend(ids) or terms(tables, ids))
+    lines = Tables.lines
+    monkeypatch.setattr(Tables, "lines", lambda tables, ids: read.extend(ids) or lines(tables, ids))
+    words = {"body": ["a-1-0", "b-3-0", "a-1-1", "b-3-1"]}
     with index.snapshot() as snapshot:
         ids = snapshot.lexical(TERMS, 8)
-        first = snapshot.terms(ids)
-        assert snapshot.terms(ids[::-1]) == first[::-1]
+        first = snapshot.occurrences(ids, words)["body"].counts
+        assert snapshot.occurrences(ids[::-1], words)["body"].counts.tolist() == first[::-1].tolist()
+        assert first.any(axis=0).tolist() == [True, True, False, False]
         assert read == ids.tolist()
     with index.writer() as writer:
         put(writer, "a", version=1)
         put(writer, "b", version=1)
         writer.publish()
     with index.snapshot() as snapshot:
-        ids = snapshot.lexical(TERMS, 8)
-        words = {word for terms in snapshot.terms(ids) for word in terms["body"]}
-    assert {"a-1-1", "b-3-1"} <= words
-    assert not {"a-1-0", "b-3-0"} & words
+        again = snapshot.occurrences(snapshot.lexical(TERMS, 8), words)["body"].counts
+    assert again.any(axis=0).tolist() == [False, False, True, True]
 
 
 def test_the_terms_that_are_kept_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kosearch.index.snapshot._KEPT", 3)
-    index = make(tmp_path, "a")
+    monkeypatch.setattr("kosearch.index.kept_terms._KEPT", 3)
+    index, words = make(tmp_path, "a"), {field: list(terms) for field, terms in TERMS.items()}
     with index.snapshot() as snapshot:
         ids = snapshot.lexical(TERMS, 4)
-        whole = snapshot.terms(ids)
-        assert [snapshot.terms(ids[row : row + 1])[0] for row in (0, 1, 2, 3, 0)] == [*whole, whole[0]]
+        whole = snapshot.occurrences(ids, words)["body"].counts.tolist()
+        found = [snapshot.occurrences(ids[[row]], words)["body"].counts.tolist()[0] for row in (0, 1, 2, 3, 0)]
+        assert found == [*whole, whole[0]]
         assert snapshot._derived
-        assert list(snapshot._derived.terms._terms) == ids[[2, 3, 0]].tolist()
+        assert list(snapshot._derived.terms._kept) == ids[[2, 3, 0]].tolist()
 
 
 def test_lexical_finds_the_passages_that_have_a_term(tmp_path: Path) -> None:

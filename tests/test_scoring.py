@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from math import log
 from random import Random
 
@@ -23,8 +24,8 @@ from kosearch.scoring import (
     RARITY,
     REACH,
     B,
+    Occurrences,
     bm25,
-    bm25_by,
     confidence,
     dense_weight,
     full_match,
@@ -54,8 +55,30 @@ scores = arrays.arrays(
 )
 
 
+def where(asked: Sequence[str], terms: Sequence[Sequence[str]]) -> Occurrences:
+    """Where the terms that are asked for stand in passages, given as their terms."""
+    found = [
+        (row, place, asked.index(term))
+        for row, each in enumerate(terms)
+        for place, term in enumerate(each)
+        if term in asked
+    ]
+    rows, places, which = np.array(found, dtype=np.int64).reshape(-1, 3).T
+    return Occurrences.of(asked, np.array(list(map(len, terms)), dtype=np.int64), rows, places, which)
+
+
+def scored(question: Mapping[str, Mapping[str, float]], terms: Sequence[Mapping[str, Sequence[str]]]) -> list[float]:
+    found = {name: where(list(weights), [one.get(name, ()) for one in terms]) for name, weights in question.items()}
+    given: list[float] = bm25(question, found, STATISTICS).tolist()
+    return given
+
+
 def one(terms: list[str]) -> float:
-    return bm25(ONE_FIELD, {"morphemes": terms}, STATISTICS)
+    return scored(ONE_FIELD, [{"morphemes": terms}])[0]
+
+
+def side_by_side(words: Sequence[str], passage: Sequence[str], idfs: Mapping[str, float]) -> float:
+    return float(proximity(words, where([*words, "y"], [["가"], passage]), idfs)[1])
 
 
 def test_bm25_by_hand() -> None:
@@ -70,21 +93,21 @@ def test_bm25_by_hand() -> None:
 def test_fields_are_scored_by_themselves_and_added_up() -> None:
     question = {"morphemes": {"w0": 1.0}, "bigrams": {"w0": 0.4}}
     passage = {"morphemes": ["w0"], "bigrams": ["w0", "w1"]}
-    parts = [bm25({name: weights}, passage, STATISTICS) for name, weights in question.items()]
-    assert bm25(question, passage, STATISTICS) == pytest.approx(sum(parts))
+    parts = [scored({name: weights}, [passage])[0] for name, weights in question.items()]
+    assert scored(question, [passage]) == pytest.approx([sum(parts)])
 
 
 def test_a_passage_without_the_field_or_a_question_without_terms_scores_zero() -> None:
-    assert bm25(ONE_FIELD, {}, STATISTICS) == 0
-    assert bm25(ONE_FIELD, {"morphemes": []}, STATISTICS) == 0
-    assert bm25({"morphemes": {}}, {"morphemes": ["w0"]}, STATISTICS) == 0
+    assert scored(ONE_FIELD, [{}, {"morphemes": []}]) == [0, 0]
+    assert scored({"morphemes": {}}, [{"morphemes": ["w0"]}]) == [0]
+    assert scored(ONE_FIELD, []) == []
 
 
 @given(st.lists(passages, max_size=5))
-def test_passage_after_passage_gets_what_each_gets_alone(several: list[list[str]]) -> None:
+def test_passages_get_what_each_gets_alone_to_the_last_bit(several: list[list[str]]) -> None:
     question = {"morphemes": {"w0": 1.0, "w1": 0.5}, "bigrams": {"w2": 0.3}}
     given = [{"morphemes": terms, "bigrams": terms[::2]} for terms in several]
-    assert list(map(bm25_by(question, STATISTICS), given)) == [bm25(question, one, STATISTICS) for one in given]
+    assert scored(question, given) == [scored(question, [one])[0] for one in given]
 
 
 @given(passages)
@@ -164,17 +187,41 @@ IDFS = {"가": 1.0, "나": 2.0, "다": 4.0, "라": 8.0}
     ],
 )
 def test_words_side_by_side(passage: str, expected: float) -> None:
-    assert proximity(ASKED, passage.split(), IDFS) == pytest.approx(expected)
-    assert proximity([], passage.split(), {}) == 0
+    assert side_by_side(ASKED, passage.split(), IDFS) == pytest.approx(expected)
+    assert side_by_side([], passage.split(), {}) == 0
 
 
 @given(st.lists(st.sampled_from([*ASKED, "x", "y"]), max_size=20))
 def test_side_by_side_is_symmetric_and_bounded(passage: list[str]) -> None:
-    found = proximity(ASKED, passage, IDFS)
-    assert found == proximity(ASKED, passage[::-1], IDFS) == proximity(ASKED[::-1], passage, IDFS)
+    found = side_by_side(ASKED, passage, IDFS)
+    assert found == side_by_side(ASKED, passage[::-1], IDFS) == side_by_side(ASKED[::-1], passage, IDFS)
     assert 0 <= found <= sum(IDFS.values())
     spread = [word for term in passage for word in (term, *["x"] * REACH)]
-    assert proximity(ASKED, spread, IDFS) == 0
+    assert side_by_side(ASKED, spread, IDFS) == 0
+
+
+texts = st.lists(st.sampled_from([*ASKED, "x", "y"]), max_size=12)
+
+
+@given(st.lists(texts, max_size=5), st.lists(st.sampled_from(ASKED), min_size=1, max_size=3))
+def test_passages_have_what_stands_in_them_side_by_side(passages: list[list[str]], expression: list[str]) -> None:
+    wanted = f" {' '.join(expression)} "
+    assert where(ASKED, passages).have(expression).tolist() == [wanted in f" {' '.join(one)} " for one in passages]
+
+
+@given(st.lists(texts, max_size=5))
+def test_pairs_side_by_side_are_those_that_one_sees(passages: list[list[str]]) -> None:
+    near = [
+        {
+            min(ASKED.index(a), ASKED.index(b))
+            for place, a in enumerate(one)
+            for b in one[place + 1 : place + 1 + REACH]
+            if a in ASKED and b in ASKED and abs(ASKED.index(a) - ASKED.index(b)) == 1
+        }
+        for one in passages
+    ]
+    expected = [sum((IDFS[ASKED[rank]] + IDFS[ASKED[rank + 1]]) / 2 for rank in each) for each in near]
+    assert proximity(ASKED, where([*ASKED, "x"], passages), IDFS).tolist() == pytest.approx(expected)
 
 
 @given(scores)

@@ -449,6 +449,13 @@ def test_synonyms_hold_at_once_and_a_wrong_line_is_named(library_of: Callable[..
         ask("법카")
 
 
+def test_a_date_is_found_whatever_words_that_ask_stand_in_it(library_of: Callable[[Mapping[str, str]], Ask]) -> None:
+    """`of` is no word of the question, and stands between two that write the date."""
+    ask = library_of({"a.txt": "The committee met on 2024-05-03.", "b.txt": "The committee met on 2024-06-03."})
+    for mode in ("lexical", "hybrid"):
+        assert first(ask("the 3rd of May 2024", mode=mode)) == "a.txt"
+
+
 def test_candidates_and_scores_are_those_of_an_engine_that_looks_at_everything(
     rare: tuple[Ask, dict[str, list[tuple[str, str]]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

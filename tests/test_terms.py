@@ -308,6 +308,15 @@ def test_a_demand_and_its_opposite_never_agree(text: str, word: str) -> None:
     assert matches(ANALYZER.question(f"+{word}"), passage) != matches(ANALYZER.question(f"-{word}"), passage)
 
 
+def test_a_question_is_read_by_kiwi_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    analyzer, found, read = Analyzer(), Analyzer._found, list[str]()
+    monkeypatch.setattr(Analyzer, "_found", lambda self, text: read.append(text) or found(self, text))
+    question = analyzer.question("2024년 3월 출장비 규정은?")
+    assert question.called
+    assert question.written
+    assert read == [question.text]
+
+
 def test_text_without_hangul_does_not_load_kiwi() -> None:
     code = (
         "import sys; from kosearch.terms import Analyzer; a = Analyzer();"

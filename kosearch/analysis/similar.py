@@ -138,7 +138,8 @@ def similar(subject: Subject, query: Query, snapshot: Snapshot, *, copies: bool 
     worded = np.isin(ids[rows], snapshot.lexical(points(question.terms, statistics), _CANDIDATES, documents))
     candidates = np.union1d(near, np.flatnonzero(worded))
     words = snapshot.terms(ids[rows[candidates]])
-    lexical = np.array([bm25(question.terms, one, statistics) for one in words], dtype=np.float64)
+    asked = {name: list(weights) for name, weights in question.terms.items()}
+    lexical = bm25(question.terms, snapshot.occurrences(ids[rows[candidates]], asked), statistics)
     foreign = np.array([language_of(one[MORPHEMES]) for one in words]) != language_of(_words(subject.terms))
     ranking = _ranking(ids[rows[candidates]], cosines[candidates], lexical, foreign, float(np.median(cosines)))
     if not copies:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kosearch.records import Extracted, Heading, PageStart, Passage, Reason, Skipped, SourceFile, Statistics
+from kosearch.scoring import Occurrences
 
 Ids = NDArray[np.int64]
 Vectors = NDArray[np.float32]
@@ -280,6 +281,9 @@ class Snapshot(Protocol):
 
     def terms(self, ids: Ids) -> list[Mapping[str, list[str]]]:
         """The terms of passages by field, in the passages' order."""
+
+    def occurrences(self, ids: Ids, terms: Mapping[str, Sequence[str]]) -> Mapping[str, Occurrences]:
+        """Where these terms (field → terms) stand in passages, by field; rows are in the passages' order."""
 
     def stored(self, ids: Ids) -> list[StoredPassage]:
         """Passages with text and document, in the order asked for."""

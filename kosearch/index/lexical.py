@@ -221,7 +221,12 @@ def encode_terms(fields: Sequence[str], terms: Mapping[str, Sequence[str]]) -> b
 
 def decode_lines(data: bytes) -> list[str]:
     """What `encode_terms` made → a line for each field."""
-    return zlib.decompress(data).decode().split("\n")
+    return encoded_lines(data).decode().split("\n")
+
+
+def encoded_lines(data: bytes) -> bytes:
+    """The same as they were encoded, one after the other."""
+    return zlib.decompress(data)
 
 
 class Counts:

@@ -27,6 +27,7 @@ from kosearch.index.contract import (
     Vectors,
 )
 from kosearch.records import Heading, PageStart, Passage, Statistics
+from kosearch.scoring import Occurrences
 
 Found = TypeVar("Found")
 Floats = NDArray[np.floating[Any]]
@@ -106,12 +107,13 @@ class MergedSnapshot:
         ]
         ids = np.concatenate(found)
         if len(ids) > k:
-            have = [
-                sum(points[field][term] for field in points for term in set(terms[field]) & points[field].keys())
-                for terms in self.terms(ids)
-            ]
+            have = np.zeros(len(ids))
+            for field, found_there in self.occurrences(
+                ids, {field: list(worth) for field, worth in points.items()}
+            ).items():
+                have += (found_there.counts > 0) @ np.array(list(points[field].values()), np.float64)
             near = np.zeros(len(ids)) if nearest_to is None else self.cosines(nearest_to, ids)
-            ids = ids[self._best(ids, np.array(have, dtype=np.float64), k, near)]
+            ids = ids[self._best(ids, have, k, near)]
         return np.sort(ids)
 
     def cosines(self, query: Vectors, ids: Ids) -> Vectors:
@@ -146,6 +148,14 @@ class MergedSnapshot:
     def terms(self, ids: Ids) -> list[Mapping[str, list[str]]]:
         """The terms of passages by field, in the passages' order."""
         return self._in_order(ids, lambda part, own: part.terms(own))
+
+    def occurrences(self, ids: Ids, terms: Mapping[str, Sequence[str]]) -> dict[str, Occurrences]:
+        """Where these terms stand in passages, by field; rows are in the passages' order."""
+        rows = [np.flatnonzero(ids % len(self._parts) == place) for place in range(len(self._parts))]
+        found = [
+            part.occurrences(ids[own] // len(self._parts), terms) for part, own in zip(self._parts, rows, strict=True)
+        ]
+        return {field: _one(wanted, rows, [one[field] for one in found]) for field, wanted in terms.items()}
 
     def stored(self, ids: Ids) -> list[StoredPassage]:
         """Passages with text and document, in the order asked for."""
@@ -239,6 +249,18 @@ class MergedSnapshot:
         settled = sorted(order.tolist(), key=lambda row: (-values[row], -seconds[row], places.get(row, ())))
         best: NDArray[np.intp] = np.array(settled[:k], dtype=np.intp)
         return best
+
+
+def _one(terms: Sequence[str], rows: Sequence[NDArray[np.intp]], parts: Sequence[Occurrences]) -> Occurrences:
+    """Occurrences in parts of some passages, each given with its rows among all, as those in all."""
+    lengths = np.zeros(sum(map(len, rows)), np.int64)
+    for own, part in zip(rows, parts, strict=True):
+        lengths[own] = part.lengths
+    row = np.concatenate([own[part.rows] for own, part in zip(rows, parts, strict=True)])
+    order = np.argsort(row, kind="stable")  # each passage is in one part, in the order of its places
+    places = np.concatenate([part.places for part in parts])
+    which = np.concatenate([part.which for part in parts])
+    return Occurrences.of(terms, lengths, row[order], places[order], which[order])
 
 
 def _added(counts: Sequence[Mapping[str, int]]) -> dict[str, int]:

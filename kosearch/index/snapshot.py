@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import sys
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -19,19 +16,15 @@ from kosearch.index import files
 from kosearch.index.contract import Alternatives, FileState, Identity, Ids, StoredDocument, StoredPassage, Vectors
 from kosearch.index.database import REPAIR, damaged
 from kosearch.index.files import Damaged
+from kosearch.index.kept_terms import KeptTerms
 from kosearch.index.lexical import Lexical, decode_lines
 from kosearch.index.tables import PUBLISHED, Description, State, Tables
 from kosearch.index.vectors import Dense, best, cosines, decode_vectors, mapped, unit
 from kosearch.records import Heading, PageStart, Passage, Statistics
+from kosearch.scoring import Occurrences
 
 _AT_ONCE = 1 << 13
 """Vectors that are multiplied together: they are in float64 by then."""
-_KEPT = 1 << 14
-"""Passages whose terms are kept, each some 2 KB beside the words, which they share."""
-A_QUESTIONS = 1 << 10
-"""So many passages at once are a question's candidates; more are a corpus that is gone through, which keeps nothing."""
-
-Terms = Mapping[str, list[str]]
 
 
 class Derived:
@@ -81,34 +74,6 @@ class Derived:
                 self.dense.load_graph(earlier.dense if earlier else None)
             except Damaged as error:
                 self.warn("graph file", error)
-
-
-class KeptTerms:
-    """The terms of the passages that were candidates latest: a question's are mostly those of others before it.
-
-    Reading them anew, unpacked and checked, takes a quarter of a question's time. In one generation they never change.
-    """
-
-    def __init__(self) -> None:
-        self._terms: dict[int, Terms] = {}
-        self._changing = threading.Lock()
-
-    def of(self, ids: Sequence[int], read: Callable[[Sequence[int]], list[Terms]]) -> list[Terms]:
-        """The terms of passages, in their order; those that are not kept are read."""
-        with self._changing:
-            found = {number: self._terms.pop(number) for number in ids if number in self._terms}
-        missing = [number for number in ids if number not in found]
-        found.update(zip(missing, map(_shared, read(missing)) if missing else (), strict=True))
-        with self._changing:
-            self._terms.update(found)
-            for number in list(islice(self._terms, max(0, len(self._terms) - _KEPT))):
-                del self._terms[number]
-        return [found[number] for number in ids]
-
-
-def _shared(terms: Terms) -> Terms:
-    """The same with each word in memory once, however many passages have it."""
-    return {field: list(map(sys.intern, words)) for field, words in terms.items()}
 
 
 class SqliteSnapshot:
@@ -227,11 +192,14 @@ class SqliteSnapshot:
             kept[tuple(fields)] = self._tables.vocabulary(fields)
         return kept[tuple(fields)]
 
-    def terms(self, ids: Ids) -> list[Terms]:
+    def terms(self, ids: Ids) -> list[Mapping[str, list[str]]]:
         """The terms of passages by field, in the passages' order."""
-        if self._derived and len(ids) <= A_QUESTIONS:
-            return self._derived.terms.of(ids.tolist(), self._tables.terms)
         return self._tables.terms(ids.tolist())
+
+    def occurrences(self, ids: Ids, terms: Mapping[str, Sequence[str]]) -> dict[str, Occurrences]:
+        """Where these terms (field → terms) stand in passages, by field; rows are in the passages' order."""
+        kept = self._derived.terms if self._derived else KeptTerms()
+        return kept.occurrences(ids.tolist(), terms, self.identity.fields, self._tables.lines)
 
     def stored(self, ids: Ids) -> list[StoredPassage]:
         """Passages with text and document, in the order asked for."""

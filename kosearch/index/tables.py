@@ -43,7 +43,7 @@ from kosearch.index.database import (
     unseal,
     write_meta,
 )
-from kosearch.index.lexical import decode_lines
+from kosearch.index.lexical import decode_lines, encoded_lines
 from kosearch.index.names import names_of
 from kosearch.index.vectors import decode_vectors
 from kosearch.records import Extracted, Heading, OcrSpan, PageStart, Passage, Reason, Skipped, Statistics
@@ -266,6 +266,10 @@ class Tables:
             {field: line.split(" ") if line else [] for field, line in zip(fields, decode_lines(blob), strict=True)}
             for blob in self._blobs("terms", ids)
         ]
+
+    def lines(self, ids: Sequence[int]) -> list[bytes]:
+        """The same as bytes, a line a field."""
+        return list(map(encoded_lines, self._blobs("terms", ids)))
 
     def scan(self, column: str, which: str, *, anew: bool = False) -> Iterator[tuple[Ids, Ids, list[bytes]]]:
         """Blobs of passages (`column`: vector or terms) in ascending order: passage ids, document ids, blobs.

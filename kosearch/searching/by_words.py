@@ -1,14 +1,15 @@
 """What passages have by words: BM25 of a question's terms, in other words and other letters too, and by their names.
 
-    question, terms of passages, counts → a score each, and how much of the question it covers
+    question, where its terms stand in passages, counts → a score each, and how much of the question it covers
 
 Nothing here knows of meaning, nor of the other candidates: a passage's figures are its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +21,9 @@ from kosearch.scoring import (
     K1,
     NAMING,
     NEIGHBOURS,
+    Occurrences,
     as_of_more,
-    bm25_by,
+    bm25,
     full_match,
     idf,
     proximity,
@@ -32,7 +34,6 @@ from kosearch.terms.loanwords import spellings
 from kosearch.terms.scripts import is_hanja
 
 Floats = NDArray[np.float64]
-Terms = Mapping[str, Sequence[str]]
 
 BESIDE = 0.5
 """What the same word in other letters counts in passages without the question's, where others have that; a word that is
@@ -97,26 +98,28 @@ def with_others(question: Question) -> Mapping[str, Mapping[str, float]]:
     return {**question.terms, MORPHEMES: words, FORMS: forms, CONTEXT: names | dict(question.terms.get(CONTEXT, {}))}
 
 
-def matched(question: Question, terms: Sequence[Terms], statistics: Statistics) -> Matches:
-    """BM25, and more where words that are neighbours in the question are neighbours in the passage."""
+def matched(question: Question, passages: Mapping[str, Occurrences], statistics: Statistics) -> Matches:
+    """BM25, and more where words that are neighbours in the question are neighbours in the passage.
+
+    `passages` is field → where the terms `with_others` stand.
+    """
     asked = question.terms[MORPHEMES]
     words, frequencies = list(asked), statistics.frequencies[MORPHEMES]
     idfs = {word: idf(frequencies[word], statistics.passages) for word in words}
     rest = {name: weights for name, weights in question.terms.items() if name != MORPHEMES}
-    found = _by_words(question, terms, statistics)
-    of_rest = bm25_by(rest, statistics)
-    others = [of_rest(one) + NEIGHBOURS * proximity(words, one[MORPHEMES], idfs) for one in terms]
+    found = _by_words(question, passages, statistics)
+    others = bm25(rest, passages, statistics) + NEIGHBOURS * proximity(words, passages[MORPHEMES], idfs)
     above, forms = statistics.frequencies[CONTEXT], statistics.frequencies[FORMS]
-    called = _called(question, terms, above)
+    called = _called(question, passages[CONTEXT], above)
     pairs = (above[term] for term in question.terms[CONTEXT] if is_of_name(term) and not term.isascii())
     named = called.any() or any(0 < count <= NAMING for count in (*forms.values(), *pairs))
-    covers, tells = _covers(question, terms, statistics, found, called), None
+    covers, tells = _covers(question, passages, statistics, found, called), None
     more = as_of_more(statistics)
     if more is not statistics:
-        tells = _covers(question, terms, more, _by_words(question, terms, more), called)
+        tells = _covers(question, passages, more, _by_words(question, passages, more), called)
     whole = sum(weight * idfs[word] for word, weight in asked.items())
     return Matches(
-        found + NAMED * whole * called + np.array(others, dtype=np.float64),
+        found + NAMED * whole * called + others,
         covers,
         full_match(
             [_frequency(word, question, statistics) for word in words if not is_hanja(word)],
@@ -128,7 +131,7 @@ def matched(question: Question, terms: Sequence[Terms], statistics: Statistics) 
 
 
 def _covers(
-    question: Question, terms: Sequence[Terms], statistics: Statistics, found: Floats, called: Floats
+    question: Question, passages: Mapping[str, Occurrences], statistics: Statistics, found: Floats, called: Floats
 ) -> Floats | None:
     """What passages have by words, `found`, as a share of what all of the question's are worth; None where it has none.
 
@@ -139,7 +142,7 @@ def _covers(
     whole = sum(worth.values())
     if not whole:
         return None
-    in_forms = np.array(list(map(bm25_by({FORMS: question.terms.get(FORMS, {})}, statistics), terms)), dtype=np.float64)
+    in_forms = bm25({FORMS: question.terms.get(FORMS, {})}, passages, statistics)
     covers: Floats = np.minimum((found + in_forms) / whole, 1.0)  # 3만원 is covered by 30,000원
     covers = np.maximum(covers, called)
     above = frequencies[CONTEXT]
@@ -149,21 +152,19 @@ def _covers(
     for weights, share in ((in_name, 1.0), (rare, part)):
         if any(map(above.get, weights)):
             most = sum(weight * idf(above[term], statistics.passages) for term, weight in weights.items())
-            names = np.array(list(map(bm25_by({CONTEXT: weights}, statistics), terms)), dtype=np.float64)
-            covers = np.maximum(covers, share * names / most)
+            covers = np.maximum(covers, share * bm25({CONTEXT: weights}, passages, statistics) / most)
     return covers
 
 
-def _by_words(question: Question, terms: Sequence[Terms], statistics: Statistics) -> Floats:
+def _by_words(question: Question, passages: Mapping[str, Occurrences], statistics: Statistics) -> Floats:
     """BM25 of the question's words, (n,), however a passage writes them."""
-    asked = {MORPHEMES: question.terms[MORPHEMES]}
-    found = np.array(list(map(bm25_by(asked, statistics), terms)), dtype=np.float64)
-    return found + _by_others(question, terms, statistics) + _by_forms(question, terms, statistics)
+    found = bm25({MORPHEMES: question.terms[MORPHEMES]}, passages, statistics)
+    return found + _by_others(question, passages[MORPHEMES], statistics) + _by_forms(question, passages, statistics)
 
 
-def _by_others(question: Question, terms: Sequence[Terms], statistics: Statistics) -> Floats:
+def _by_others(question: Question, words: Occurrences, statistics: Statistics) -> Floats:
     """What passages get, shape (n,), that have other words for the question's, and not the question's own."""
-    frequencies, found = statistics.frequencies[MORPHEMES], np.zeros(len(terms))
+    frequencies, found = statistics.frequencies[MORPHEMES], np.zeros(len(words.lengths))
     for asked, others in question.others.items():
         most = sum(idf(frequencies[part], statistics.passages) for part in asked)
         # Where no passage has the word, there is none that another word for it could outrank.
@@ -176,46 +177,43 @@ def _by_others(question: Question, terms: Sequence[Terms], statistics: Statistic
             if all(frequencies[part] for part in other) and (weight == SAME or not stands)
         }
         if worth:
-            for row, passage in enumerate(terms):
-                words = passage[MORPHEMES]
-                if not stands_in(asked, words):
-                    found[row] += max((value for other, value in worth.items() if stands_in(other, words)), default=0)
+            best = np.max([value * words.have(other) for other, value in worth.items()], axis=0)
+            found += np.where(words.have(asked), 0.0, best)
     return found
 
 
-def _by_forms(question: Question, terms: Sequence[Terms], statistics: Statistics) -> Floats:
+def _by_forms(question: Question, passages: Mapping[str, Occurrences], statistics: Statistics) -> Floats:
     """What passages get, shape (n,), that write a date or an amount in another way, for the words that write it here.
 
     What has the form has those words: it gets those that it lacks, as if they stood there side by side.
     """
-    frequencies, found = statistics.frequencies[MORPHEMES], np.zeros(len(terms))
-    asked = question.terms[MORPHEMES]
-    for forms, written in question.written.items():
-        weights = {word: asked[word] for word in written if word in asked}
+    words, frequencies = passages[MORPHEMES], statistics.frequencies[MORPHEMES]
+    asked, found = question.terms[MORPHEMES], np.zeros(len(words.lengths))
+    for forms, all_written in question.written.items():
+        written = [word for word in all_written if word in asked]  # 3rd of May: not `of`
+        weights = {word: asked[word] for word in sorted(written)}
         if not weights or not any(statistics.frequencies[FORMS].get(form) for form in forms):
             continue
         idfs = {word: idf(frequencies[word], statistics.passages) for word in weights}
-        whole = proximity(written, written, idfs)
-        for row, passage in enumerate(terms):
-            lacks = weights.keys() - passage[MORPHEMES]
-            if lacks and any(form in passage[FORMS] for form in forms):
-                found[row] += sum(weights[word] * idfs[word] for word in sorted(lacks))
-                found[row] += NEIGHBOURS * (whole - proximity(written, passage[MORPHEMES], idfs))
+        whole = sum((idfs[word] + idfs[after]) / 2 for word, after in pairwise(written))
+        lacks = words.counted(weights) == 0
+        instead = (lacks * [weights[word] * idfs[word] for word in weights]).sum(axis=1)
+        instead += NEIGHBOURS * (whole - proximity(written, words, idfs))
+        has_form = passages[FORMS].counted(forms).any(axis=1)
+        found += np.where(lacks.any(axis=1) & has_form, instead, 0.0)
     return found
 
 
-def _called(question: Question, terms: Sequence[Terms], above: Mapping[str, int]) -> Floats:
+def _called(question: Question, names: Occurrences, above: Mapping[str, int]) -> Floats:
     """Whether a passage's file is called as the question, (n,): 1 where its name has all of the words as they were
     typed, less where it has others for some, and 0 where it has not all."""
     known = [{way: worth for way, worth in each.items() if all(map(above.get, way))} for each in question.called]
-    found = np.zeros(len(terms))
     if not known or not all(known):
-        return found
-    for row, passage in enumerate(terms):
-        name = frozenset(filter(is_of_name, passage[CONTEXT]))
-        if name:
-            words = [max((worth for way, worth in each.items() if way <= name), default=0.0) for each in known]
-            found[row] = all(words) and sum(words) / len(words)
+        return np.zeros(len(names.lengths))
+    words = np.array(
+        [np.max([worth * names.counted(way).all(axis=1) for way, worth in each.items()], axis=0) for each in known]
+    )
+    found: Floats = np.where((words > 0).all(axis=0), words.sum(axis=0) / len(known), 0.0)
     return found
 
 
@@ -225,10 +223,3 @@ def _frequency(word: str, question: Question, statistics: Statistics) -> int:
     others = (other for asked, others in question.others.items() if word in asked for other in others)
     counts = (min(map(frequencies.__getitem__, other)) for other in others)
     return frequencies[word] or above.get(word, 0) or next(filter(None, counts), 0)
-
-
-def stands_in(expression: tuple[str, ...], words: Sequence[str]) -> bool:
-    """Whether its parts stand side by side."""
-    if len(expression) == 1:
-        return expression[0] in words
-    return f" {' '.join(expression)} " in f" {' '.join(words)} "

@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
 
@@ -38,11 +38,11 @@ from kosearch.scoring import (
     points,
     scale_both,
 )
-from kosearch.searching.by_words import Floats, Matches, Terms, in_hangul, matched, stands_in, with_others
+from kosearch.searching.by_words import Floats, Matches, in_hangul, matched, with_others
 from kosearch.searching.claims import AGREES, DENIES, Claims, claims
 from kosearch.searching.closeness import Closeness
 from kosearch.sources import ReadError, read
-from kosearch.terms import MORPHEMES, Question, matches
+from kosearch.terms import MORPHEMES, Question, Wanted
 from kosearch.terms.normal_forms import normal_forms
 
 Ids = NDArray[np.int64]
@@ -144,7 +144,7 @@ def rank(query: Query, question: Question, vector: Vectors | None, snapshot: Sna
         vector = None
     question = in_hangul(question, snapshot)
     wanted = with_others(question)
-    statistics = snapshot.statistics({name: list(weights) for name, weights in wanted.items()})
+    statistics = snapshot.statistics(_listed(wanted))
     ids = _candidates(
         question, vector, statistics, snapshot, documents, lexical=query.mode != "dense" or vector is None
     )
@@ -152,22 +152,43 @@ def rank(query: Query, question: Question, vector: Vectors | None, snapshot: Sna
     fits = np.full(len(ids), True)
     if cosines is not None and query.min_score is not None:
         fits &= cosines >= query.min_score
-    terms: Sequence[Terms] = ()
-    # Reading terms is most of a question's cost, and meaning alone needs none.
-    if query.mode != "dense" or vector is None or question.must or question.must_not or question.phrases:
-        terms = snapshot.terms(ids)
-        fits &= np.array([matches(question, one) for one in terms], dtype=bool)
     kept = np.flatnonzero(fits)
+    kept = kept[_fitting(question, ids[kept], snapshot)]
     ids, cosines = ids[kept], None if cosines is None else cosines[kept]
     if query.mode == "dense" and cosines is not None:
         return _ties_settled(_ordered(ids, cosines, None, query.weight, snapshot.passages), snapshot)
-    having = {int(ids[row]): terms[i] for row, i in enumerate(kept.tolist())}
-    lexical = matched(question, list(having.values()), statistics)
+    lexical = matched(question, snapshot.occurrences(ids, _listed(wanted)), statistics)
     ranking = _ordered(ids, cosines, lexical, query.weight, snapshot.passages)
     if not query.exact:
         ranking = _by_closeness(ranking, Closeness(question.text, snapshot))
-        ranking = _by_claims(ranking, question, lambda some: [having[one] for one in some.tolist()], snapshot)
+        ranking = _by_claims(ranking, question, snapshot)
     return _ties_settled(ranking, snapshot)
+
+
+def _listed(wanted: Mapping[str, Mapping[str, float]]) -> dict[str, list[str]]:
+    return {name: list(weights) for name, weights in wanted.items()}
+
+
+def _fitting(question: Question, ids: Ids, snapshot: Snapshot) -> NDArray[np.bool_]:
+    """Which passages, (n,), satisfy the question's operators."""
+    if not (question.must or question.must_not or question.phrases):
+        return np.full(len(ids), True)
+    terms: dict[str, list[str]] = {}
+    for wanted in (*question.must, *question.must_not, *question.phrases):
+        for name, words in wanted.alternatives:
+            terms[name] = list(dict.fromkeys((*terms.get(name, ()), *words)))
+    found = snapshot.occurrences(ids, terms)
+
+    def have(wanted: Wanted) -> NDArray[np.bool_]:
+        those: NDArray[np.bool_] = np.any([found[name].have(words) for name, words in wanted.alternatives], axis=0)
+        return those
+
+    fits = np.full(len(ids), True)
+    for wanted in (*question.must, *question.phrases):
+        fits &= have(wanted)
+    for unwanted in question.must_not:
+        fits &= ~have(unwanted)
+    return fits
 
 
 def _by_closeness(ranking: Ranking, closeness: Closeness) -> Ranking:
@@ -177,19 +198,16 @@ def _by_closeness(ranking: Ranking, closeness: Closeness) -> Ranking:
     return ranking.reordered(closeness.added(ranking.ids, ranking.scores))
 
 
-def _by_claims(
-    ranking: Ranking, question: Question, terms: Callable[[Ids], Sequence[Terms]], snapshot: Snapshot
-) -> Ranking:
+def _by_claims(ranking: Ranking, question: Question, snapshot: Snapshot) -> Ranking:
     """Of the first passages those that deny what the question claims right behind the best that says it, if that one
-    is about the same and no far worse answer; one that has all of the question takes the place of the first of them.
-    `terms` gives those of passages."""
+    is about the same and no far worse answer; one that has all of the question takes the place of the first of them."""
     if not (claimed := claims(question.text)):
         return ranking
     firsts = ranking.ids[:JUDGED]
     said = np.array([claimed.judged(one.text) for one in snapshot.stored(firsts)], dtype=np.int64)
     scores = ranking.scores[: len(firsts)]
     agreeing, denying = np.flatnonzero(said == AGREES), np.flatnonzero(said == DENIES)
-    same = _about_the_same(question, claimed, terms(firsts[agreeing]), snapshot)
+    same = _about_the_same(question, claimed, firsts[agreeing], snapshot)
     near = FAR_WORSE * scores[:1] <= scores[agreeing]
     saying = agreeing[(same > 1 - _HAIR) | ((same >= MOSTLY) & near)]
     if not len(saying) or not len(denying) or denying[0] > saying[0]:
@@ -203,7 +221,7 @@ def _by_claims(
     return ranking.reordered(settled)
 
 
-def _about_the_same(question: Question, claimed: Claims, terms: Sequence[Terms], snapshot: Snapshot) -> Floats:
+def _about_the_same(question: Question, claimed: Claims, ids: Ids, snapshot: Snapshot) -> Floats:
     """The share, (n,), that passages have of what the words of a question are worth beside those that make its claim.
 
     A word may be said in another way: who comes in (들어오다) has 출입. Where the claim is who is what, whoever says so
@@ -213,29 +231,26 @@ def _about_the_same(question: Question, claimed: Claims, terms: Sequence[Terms],
     frequencies = snapshot.statistics({MORPHEMES: asked}).frequencies[MORPHEMES]
     words = [word for word in asked if frequencies[word]]
     if claimed.parties or not words:
-        return np.ones(len(terms))
+        return np.ones(len(ids))
     worth = np.array([idf(frequencies[word], snapshot.passages) for word in words])
     ways = {word: [(word,), *question.others.get((word,), ())] for word in words}
-    has = [[any(stands_in(way, one[MORPHEMES]) for way in ways[word]) for word in words] for one in terms]
-    shares: Floats = np.array(has, dtype=np.float64).reshape(len(terms), len(words)) @ worth / worth.sum()
+    parts = list(dict.fromkeys(part for each in ways.values() for way in each for part in way))
+    found = snapshot.occurrences(ids, {MORPHEMES: parts})[MORPHEMES]
+    has = np.array([np.any([found.have(way) for way in ways[word]], axis=0) for word in words])
+    shares: Floats = has.T @ worth / worth.sum()
     return shares
 
 
 class Words:
     """A question's words, gone through once, so that it can be ranked by the vectors of one model after another."""
 
-    def __init__(
-        self, question: Question, vector: Vectors, snapshot: Snapshot, terms: Callable[[Ids], Sequence[Terms]]
-    ) -> None:
-        """`vector` (d,) is the question's by the index's model, which settles ties among the lexical candidates.
-
-        `terms` gives those of passages, as `Snapshot.terms` does.
-        """
-        self._terms = terms
+    def __init__(self, question: Question, vector: Vectors, snapshot: Snapshot) -> None:
+        """`vector` (d,) is the question's by the index's model, which settles ties among the lexical candidates."""
         self._question = question = in_hangul(question, snapshot)
         self._snapshot = snapshot
         wanted = with_others(question)
-        self._statistics = snapshot.statistics({name: list(weights) for name, weights in wanted.items()})
+        self._wanted = _listed(wanted)
+        self._statistics = snapshot.statistics(self._wanted)
         self.candidates = snapshot.lexical(
             points(wanted, self._statistics),
             CANDIDATES,
@@ -259,17 +274,17 @@ class Words:
         """
         question, snapshot = self._question, self._snapshot
         ids = self.candidates if question.by_word else _union(nearest, self.candidates)
-        if question.must or question.must_not or question.phrases:
-            ids = ids[[matches(question, one) for one in self._terms(ids)]]
+        ids = ids[_fitting(question, ids, snapshot)]
         by_meaning = None if question.by_word else cosines(ids)
         ranking = _ordered(ids, by_meaning, self._matches(ids), weight, snapshot.passages)
         ranking = _by_closeness(ranking, self._closeness)
-        return _ties_settled(_by_claims(ranking, question, self._terms, snapshot), snapshot)
+        return _ties_settled(_by_claims(ranking, question, snapshot), snapshot)
 
     def _matches(self, ids: Ids) -> Matches:
         new = np.array([one for one in ids.tolist() if one not in self._found], dtype=np.int64)
         if len(new):
-            matches = matched(self._question, self._terms(new), self._statistics)
+            passages = self._snapshot.occurrences(new, self._wanted)
+            matches = matched(self._question, passages, self._statistics)
             covers = [None] * len(new) if matches.covers is None else matches.covers.tolist()
             self._found.update(zip(new.tolist(), zip(matches.scores.tolist(), covers, strict=True), strict=True))
             self._full = matches.full

@@ -185,6 +185,8 @@ class Analyzer:
         self._kiwi: Kiwi | None = None
         self._above: tuple[tuple[str, str], Sequence[str], Sequence[str]] = (("", ""), (), ())
         """The latest context, its terms and its forms: a document's passages mostly share it."""
+        self._latest: tuple[str, Sequence[Token]] = ("", ())
+        """The latest text and what Kiwi finds in it: a question is gone through four times."""
 
     def load(self) -> None:
         """Load Kiwi now, so that the first text does not wait for it."""
@@ -400,6 +402,13 @@ class Analyzer:
         ]
 
     def _tokenize(self, text: str) -> Sequence[Token]:
+        latest, tokens = self._latest
+        if latest != text:
+            tokens = self._found(text)
+            self._latest = (text, tokens)
+        return tokens
+
+    def _found(self, text: str) -> Sequence[Token]:
         with self._lock:
             if self._kiwi is None:
                 self._kiwi = _load_kiwi()
@@ -415,7 +424,7 @@ class HastyAnalyzer(Analyzer):
     Finds less than the other: verbs, and nouns with anything else behind them, only by their pairs of syllables.
     """
 
-    def _tokenize(self, text: str) -> Sequence[Token]:
+    def _found(self, text: str) -> Sequence[Token]:
         words = ((found.start(), _PARTICLE.sub("", found.group())) for found in _HANGUL_RUN.finditer(text))
         return [_Noun(start, start + len(word), word) for start, word in words]
 

@@ -7,7 +7,7 @@ groups (Efron and Tibshirani 1993; Sakai 2006 for retrieval), since questions ab
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 
@@ -35,8 +35,6 @@ SAMPLES = 10_000
 NEAR = 30
 """So many passages that either side ranks first, for any question, are embedded anew where a whole index would take
 too long."""
-_KEPT = 5000
-"""Passages whose terms are in memory."""
 _AT_ONCE = 64
 """Questions whose cosines with all passages are in memory together."""
 
@@ -117,9 +115,7 @@ class Bench:
         self._asked = asked
         self._ids, self._vectors = snapshot.vectors()
         self._numbers, self._documents = _documents(snapshot, self._ids)
-        terms = _Terms(snapshot)
-        pairs = zip(questions, asked, strict=True)
-        self._words = [Words(question, vector, snapshot, terms) for question, vector in pairs]
+        self._words = [Words(question, vector, snapshot) for question, vector in zip(questions, asked, strict=True)]
         self._judge(examples, progress)
 
     def nearby(self) -> Rows:
@@ -216,21 +212,6 @@ class Bench:
             ranks = [rank for rank, document in enumerate(found, 1) if document in answers]
             values.append(information_retrieval(ranks, len(answers))[f"nDCG@{NDCG_CUTOFF}"])
         return values
-
-
-class _Terms:
-    """The terms of passages, which question after question has among its candidates: the latest are kept."""
-
-    def __init__(self, snapshot: Snapshot) -> None:
-        self._snapshot = snapshot
-        self._kept: dict[int, Mapping[str, Sequence[str]]] = {}
-
-    def __call__(self, ids: Ids) -> list[Mapping[str, Sequence[str]]]:
-        new = [one for one in ids.tolist() if one not in self._kept]
-        if len(self._kept) + len(new) > _KEPT:
-            self._kept, new = {}, ids.tolist()
-        self._kept.update(zip(new, self._snapshot.terms(np.array(new, dtype=np.int64)), strict=True))
-        return [self._kept[one] for one in ids.tolist()]
 
 
 def _documents(snapshot: Snapshot, ids: Ids) -> tuple[dict[str, int], Rows]:

@@ -132,6 +132,16 @@ def test_what_answers_agrees_with_itself(kind: Kind[Any], named: Named, parts: l
             if any(wanted[field] & set(terms[field]) for field in wanted)
         ]
         assert found.tolist() == having
+        some_rows = everything[::-2]
+        where = snapshot.occurrences(some_rows, {field: [*terms, "nowhere"] for field, terms in TERMS.items()})
+        for field, terms in TERMS.items():
+            lines = [one[field] for one in snapshot.terms(some_rows)]
+            assert where[field].lengths.tolist() == list(map(len, lines))
+            assert where[field].counts.tolist() == [[*map(line.count, terms), 0] for line in lines]
+            met = zip(where[field].rows, where[field].places, where[field].which, strict=True)
+            assert [(row, place, list(terms)[column]) for row, place, column in met] == [
+                (row, place, term) for row, line in enumerate(lines) for place, term in enumerate(line) if term in terms
+            ]
         everywhere = {"heading": {"제목": 1}}
         assert snapshot.lexical(everywhere, 5, nearest_to=QUERY).tolist() == np.sort(ids[:5]).tolist()
         places = sorted((one.document.path, one.ordinal, one.id) for one in snapshot.stored(everything))

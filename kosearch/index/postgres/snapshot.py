@@ -15,13 +15,15 @@ import numpy as np
 
 from kosearch.index.contract import Alternatives, FileState, Identity, Ids, StoredDocument, StoredPassage, Vectors
 from kosearch.index.database import damaged
-from kosearch.index.lexical import decode_lines
+from kosearch.index.kept_terms import KeptTerms
+from kosearch.index.lexical import decode_lines, encoded_lines
 from kosearch.index.postgres.schema import State, from_half_vectors, hash_of, in_text
 from kosearch.index.postgres.server import Session
-from kosearch.index.snapshot import A_QUESTIONS, KeptTerms, Terms, fitting, most_points_first, nearest_first
+from kosearch.index.snapshot import fitting, most_points_first, nearest_first
 from kosearch.index.tables import PART, STRUCTURE, Description
 from kosearch.index.vectors import cosines, mapped, unit
 from kosearch.records import Heading, PageStart, Passage, Reason, Statistics
+from kosearch.scoring import Occurrences
 
 _ROWS = 4096
 """Rows fetched at a time."""
@@ -266,17 +268,23 @@ class PostgresSnapshot:
             known[tuple(fields)] = [dict(self._session.rows(sql, self.identity.fields.index(name))) for name in fields]
         return known[tuple(fields)]
 
-    def terms(self, ids: Ids) -> list[Terms]:
+    def terms(self, ids: Ids) -> list[Mapping[str, list[str]]]:
         """The terms of passages by field, in the passages' order."""
-        numbers = ids.tolist()
-        return self._kept.terms.of(numbers, self._read_terms) if len(ids) <= A_QUESTIONS else self._read_terms(numbers)
-
-    def _read_terms(self, ids: Sequence[int]) -> list[Terms]:
         fields = self.identity.fields
         return [
             {name: line.split(" ") if line else [] for name, line in zip(fields, decode_lines(blob), strict=True)}
-            for blob in self._of_passages("SELECT passage, terms FROM lexicon WHERE passage = ANY(%s)", ids)
+            for blob in self._encoded_terms(ids.tolist())
         ]
+
+    def occurrences(self, ids: Ids, terms: Mapping[str, Sequence[str]]) -> dict[str, Occurrences]:
+        """Where these terms (field → terms) stand in passages, by field; rows are in the passages' order."""
+        return self._kept.terms.occurrences(ids.tolist(), terms, self.identity.fields, self._lines)
+
+    def _lines(self, ids: Sequence[int]) -> list[bytes]:
+        return list(map(encoded_lines, self._encoded_terms(ids)))
+
+    def _encoded_terms(self, ids: Sequence[int]) -> list[bytes]:
+        return self._of_passages("SELECT passage, terms FROM lexicon WHERE passage = ANY(%s)", ids)
 
     def stored(self, ids: Ids) -> list[StoredPassage]:
         """Passages with text and document, in the order asked for."""
