@@ -25,6 +25,8 @@ from kosearch.scoring import Occurrences
 
 _AT_ONCE = 1 << 13
 """Vectors that are multiplied together: they are in float64 by then."""
+_MOST_COUNTS = 1 << 16
+"""So many counts of terms are kept, some 10 MB; then it begins anew."""
 
 
 class Derived:
@@ -38,6 +40,8 @@ class Derived:
         self.descriptions: Sequence[Description] | None = None
         self.vocabularies: dict[tuple[str, ...], list[Mapping[str, int]]] = {}
         self.terms = KeptTerms()
+        self.counts: dict[str, int] = {}
+        """Of terms that were asked for: what reads a question and what ranks by it ask for the same."""
         self.warnings: list[str] = []
         place = files.folder(directory, state.generation)
         try:
@@ -180,7 +184,10 @@ class SqliteSnapshot:
 
     def statistics(self, terms: Mapping[str, Sequence[str]]) -> Statistics:
         """Exact counts for terms by field, as if the index had only ever held what it holds now."""
-        return self._tables.statistics(self._state, terms)
+        known = self._derived.counts if self._derived else {}
+        if len(known) > _MOST_COUNTS:
+            known.clear()
+        return self._tables.statistics(self._state, terms, known)
 
     def vocabulary(self, fields: Sequence[str]) -> list[Mapping[str, int]]:
         """All terms of fields with the number of passages that have them.

@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -317,8 +317,10 @@ class Tables:
         )
         return bool(self.connection.execute(sql).fetchone()[0])
 
-    def statistics(self, state: State, terms: Mapping[str, Sequence[str]]) -> Statistics:
-        """Exact counts for the terms of a question, by field."""
+    def statistics(
+        self, state: State, terms: Mapping[str, Sequence[str]], known: MutableMapping[str, int]
+    ) -> Statistics:
+        """Exact counts for the terms of a question, by field. `known` are counts of this generation; it gets these."""
         names = {
             f"{self.identity.fields.index(field)} {term}": (field, term)
             for field, wanted in terms.items()
@@ -327,10 +329,12 @@ class Tables:
         frequencies: dict[str, dict[str, int]] = {field: {} for field in terms}
         rows: dict[int, bytes] = {}
         for name, (field, term) in names.items():
-            number = bucket(name)
-            if number not in rows:
-                rows[number] = self._counts(number)
-            frequencies[field][term] = count_of(rows[number], name)
+            if (count := known.get(name)) is None:
+                number = bucket(name)
+                if number not in rows:
+                    rows[number] = self._counts(number)
+                known[name] = count = count_of(rows[number], name)
+            frequencies[field][term] = count
         return Statistics(state.passages, state.totals, frequencies)
 
     def counts(self, number: int) -> dict[str, int]:
