@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -71,11 +72,13 @@ def pairs(
     index = Index(load({"index": str(place / "index"), "resident": "off"}))
     vars(index)["embedder"] = NoModel()
     index.index(place / "docs")
-    words_of = (index.analyzer.question(written(one)).terms[MORPHEMES] for group in groups for one, _ in group)
-    parts = [part for each in words_of for part in each]
+    terms_of = {one: tuple(index.analyzer.question(one).terms[MORPHEMES]) for one in words}
+    alike = Counter(terms_of.values())  # host and hosting have one stem: neither can come before the other
+    parts = [part for each in terms_of.values() for part in each]
     with index.store.snapshot() as snapshot:
         known = snapshot.statistics({MORPHEMES: parts}).frequencies[MORPHEMES]
-    as_read = {one for group in groups for one, _ in group if all(known.get(part, 1) for part in one)}
+    drawn = {one for group in groups for one, _ in group if alike[terms_of[written(one)]] == 1}
+    as_read = {one for one in drawn if all(known.get(part, 1) for part in one)}
     assert len(as_read) > 100  # some few are read otherwise amid a sentence
     both = [(one, other) for group in groups for one, w in group for other, v in group if min(w, v) == SAME]
     yield index, [(written(one), written(other)) for one, other in both if {one, other} <= as_read]

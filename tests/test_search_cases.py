@@ -311,10 +311,11 @@ def test_a_file_is_found_by_the_words_of_its_name_in_any_order_spacing_and_langu
     names = {
         "OrderPaymentService.txt": "주문결제|orderpayment|ORDERPAYMENT|order_payment|결제 서비스|orderPayment",
         "HTTPServerConfig.txt": "서버 설정|서버설정|서버 설정 파일|HTTP 서버|server config|serverconfig",
-        "loginpage.txt": "login page|LoginPage|login-page.txt",
-        "사용자가이드_최종.txt": "user guide|가이드 사용자",
+        "loginpage.txt": "login page|LoginPage|login-page.txt|로그인 페이지",
+        "사용자가이드_최종.txt": "user guide|가이드 사용자|userguide|UserGuide",
         "API명세서v2.txt": "api 명세|API specification",
         "salesReport2024Q3.txt": "sales report|salesreport|2024 sales report",
+        "UnifiedFrameworkSpec.docx.txt": "통합 프레임워크 명세|unified framework",
         "김철수_이력서.txt": "이력서 김철수|김철수 이력서 찾아줘|resume",
     }
     bodies = {
@@ -325,6 +326,7 @@ def test_a_file_is_found_by_the_words_of_its_name_in_any_order_spacing_and_langu
     asked = {question: name for name, questions in names.items() for question in questions.split("|")}
     assert {question: first(ask(question)) for question in asked} == asked
     assert ask("orderpayment").searched == "order payment"
+    assert ask("userguide").searched == "user guide"
     assert ask("orderpayment", exact=True).searched == "orderpayment"
     assert first(ask("서버 점검")) == "모음.txt"
 
@@ -369,6 +371,16 @@ def test_what_is_meant_is_found_and_said(library_of: Callable[..., Ask]) -> None
         assert not any("searched for" in warning for warning in exact.warnings)
     for question in ("감사 절차", "여비 신청서", "work", "ㅋㅋㅋ", "vacation"):
         assert ask(question).searched == question
+
+
+def test_a_word_of_the_other_keyboard_is_found_where_it_is_read_as_something_else(
+    library_of: Callable[..., Ask],
+) -> None:
+    """이월은 is read as 이 월은, of the second month."""
+    ask = library_of({"이월.txt": "이월은 다음 해까지다.", "정산.txt": "정산은 열흘 안에 한다. The risk is such."})
+    asked = {"dldnjf": "이월", "wjdtks": "정산", "virus": "virus", "this": "this"}
+    assert {question: ask(question).searched for question in asked} == asked
+    assert first(ask("dldnjf")) == "이월.txt"
 
 
 def test_neighbours_that_changed_places_come_before_a_letter_left_out(library_of: Callable[..., Ask]) -> None:

@@ -52,6 +52,8 @@ _LEAST_LATIN = 5
 """Letters of a word that may have a slip in it: shorter ones are one letter from too many others."""
 _LEAST_PART, _MOST_PARTS, _MOST_JOINED = 2, 4, 40
 """Letters of each word that one was joined of (userid), how many such words, and letters in all."""
+_LEAST_OF_TABLE = 4
+"""Letters of each where it is the table of doublets that knows them, and no passage (userguide: 사용자 가이드)."""
 _MOST_HANGUL = 12
 """Syllables of one."""
 _CLEARLY = 10.0
@@ -359,6 +361,8 @@ class _Corrector:
         broken = min(self._broken((word, lower)))
         if len(word) < _LEAST_LATIN or broken == 1:
             return ""
+        if is_syllables(typed := typed_as_hangul(lower)) and self._has_pairs(typed):
+            return typed
         for ways in (exchanges, slips):
             near = [one for one in ways(lower) if one[0] == lower[0]]
             known = self._known(near)
@@ -370,11 +374,21 @@ class _Corrector:
         return ""
 
     def _apart(self, word: str) -> str:
-        """The words that one of Latin letters is joined of, if a passage or a file's name has them side by side."""
+        """The words that one of Latin letters is joined of, if a passage or a file's name has them side by side, or has
+        other words for them."""
         spans = {word[start:end] for start in range(len(word)) for end in range(start + _LEAST_PART, len(word) + 1)}
         known = frozenset(self._known(sorted(spans - {word})))
         ways = sorted(islice(_splits(word, known), _TRIED), key=len)
-        return next((text for text in map(" ".join, ways) if self._stand_together(text)), "")
+        if together := next((text for text in map(" ".join, ways) if self._stand_together(text)), ""):
+            return together
+        of_table = frozenset(one for one in spans if len(one) >= _LEAST_OF_TABLE and has_doublet(one))
+        ways = sorted(islice(_splits(word, of_table), _TRIED), key=len)
+        return next((" ".join(parts) for parts in ways if all(map(self._is_said, parts))), "")
+
+    def _is_said(self, word: str) -> bool:
+        """Whether the index has another word for one of the table of doublets."""
+        others = self._analyzer.question(word, operators=False).others.values()
+        return bool(self._known(["".join(other) for each in others for other in each]))
 
     def _stand_together(self, words: str) -> bool:
         """Whether a passage or a name has these words side by side."""
@@ -418,6 +432,14 @@ class _Corrector:
     def has_all(self, word: str) -> bool:
         """Whether the index has each of the word's terms."""
         return bool(self._known([word]))
+
+    def _has_pairs(self, word: str) -> bool:
+        """Whether passages have a word of Hangul by its pairs of syllables alone, as other words there: 이월은 is read
+        as 이 월은, the second month."""
+        if list(self._analyzer.question(word, operators=False).terms[MORPHEMES]) != [word]:
+            return False
+        counts = self._counts(BIGRAMS, _pairs(word))
+        return all(counts[pair] for pair in _pairs(word)) and bool(_pairs(word))
 
     def _known(self, words: Sequence[str]) -> list[str]:
         """Those of which the index has each term."""

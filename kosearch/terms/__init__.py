@@ -304,12 +304,14 @@ class Analyzer:
                 runs = [run for run in runs if len(run) > 1]
             if runs or letters:
                 ways = dict(_otherwise(words, others)) | {_of_name(runs, letters): 1.0}
-                found.append((re.sub("[-_]", "", token.group()), LOOKED_THROUGH.issuperset(words), ways))
+                written = re.sub("[-_]", "", token.group()).strip(_MARKS)
+                found.append((written, LOOKED_THROUGH.issuperset(words), ways))
         for start, end in combinations(range(min(len(found), _FEW_WORDS) + 1), 2):
-            joined = "".join(token for token, _, _ in found[start:end])
-            if _LATIN_WORD.fullmatch(joined):  # a name may have them without a space: loginpage
+            in_latin = [_in_latin(token, ways) for token, _, ways in found[start:end]]
+            if all(word for word, _ in in_latin):  # a name may have them without a space: loginpage
+                joined = _of_name((), _letters("".join(word for word, _ in in_latin)))
                 for _, _, ways in found[start:end]:
-                    ways[_of_name((), _letters(joined))] = 1.0
+                    ways.setdefault(joined, min(worth for _, worth in in_latin))
         naming = [ways for _, looked_through, ways in found if not looked_through]
         return tuple(naming or (ways for _, _, ways in found))
 
@@ -521,6 +523,14 @@ def _otherwise(words: Sequence[str], others: Others) -> Iterator[tuple[frozenset
         parts = [part for expression, _ in choice for part in expression]
         syllables, letters = filter(_HANGUL.match, parts), (part for part in parts if not _HANGUL.match(part))
         yield _of_name(syllables, letters), min(weight for _, weight in choice)
+
+
+def _in_latin(token: str, ways: Mapping[frozenset[str], float]) -> tuple[str, float]:
+    """A question's word in Latin letters, as it was typed or else one for it in the table, and what that counts."""
+    if _LATIN_WORD.fullmatch(token):
+        return token, 1.0
+    words = ((next(iter(way)).removeprefix(_OF_NAME), worth) for way, worth in ways.items() if len(way) == 1)
+    return next(((word, worth) for word, worth in words if _LATIN_WORD.fullmatch(word)), ("", 0.0))
 
 
 def is_of_name(term: str) -> bool:
