@@ -138,14 +138,18 @@ class Embedder:
             reread=work.reread,
             part=part,
         )
-        said = 0.0
+        said, unsaid = 0.0, None
         try:
             for state in run:
                 if state.note:
                     yield state.note
                 elif time.monotonic() - said > STEP_SECONDS:
-                    said = time.monotonic()
+                    said, unsaid = time.monotonic(), None
                     yield state
+                else:
+                    unsaid = state
+            if unsaid is not None:  # else a part that is done counts as what was said of it last
+                yield unsaid
             yield run.report
         except KosearchError as error:
             yield error

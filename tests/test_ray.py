@@ -18,7 +18,7 @@ from ray_making import cluster, with_tokens, write_files
 
 import kosearch
 from kosearch.cli import main
-from kosearch.records import IndexReport
+from kosearch.records import IndexProgress, IndexReport
 
 FILES = 320
 KILLS = 20
@@ -66,6 +66,39 @@ def test_it_is_for_a_server_and_for_folders_that_are_named(
         assert main(["index", *arguments]) == 2
         assert what in capsys.readouterr().err
     assert "kosearch_ray_refused" not in postgres.sql("SELECT nspname FROM pg_namespace")
+
+
+def test_a_node_says_that_a_part_is_done_and_keeps_its_workers(
+    tmp_path: Path, postgres: TestServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All files of a part are done when it is, however soon; and what a worker has loaded serves the next part, too."""
+    from kosearch import workers
+    from kosearch.config import load
+    from kosearch.over_ray import Embedder, Work
+
+    begun: list[subprocess.Popen[bytes]] = []
+    start = workers._new_process
+
+    def noted() -> subprocess.Popen[bytes]:
+        begun.append(start())
+        return begun[-1]
+
+    monkeypatch.setattr(workers, "_new_process", noted)
+    settings = load({"index": postgres.url("ray_part"), "workers": 1})
+    embedder = Embedder(settings)
+    for name in ("one", "two"):
+        folder = tmp_path / name
+        folder.mkdir()
+        for number in range(4):
+            (folder / f"{number}.txt").write_text(f"Report {number} of {name} harbour", encoding="utf-8")
+        work = Work(settings, [os.fsencode(folder)], {}, False, False, False)
+        *_, progress, report = embedder.run(work, "1/1")
+        assert isinstance(progress, IndexProgress)
+        assert isinstance(report, IndexReport)
+        assert progress.files_done == report.added == 4
+    assert len(begun) == 1
+    begun[0].kill()
+    begun[0].wait()
 
 
 @pytest.mark.slow
