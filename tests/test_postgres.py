@@ -958,7 +958,7 @@ def test_serve_holds_it_and_is_told_no_password(
     shared: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from kosearch import config
-    from kosearch.resident import launcher, server
+    from kosearch.resident import launcher, server, service
 
     held: list[tuple[list[str], dict[str, object]]] = []
 
@@ -987,6 +987,8 @@ def test_serve_holds_it_and_is_told_no_password(
     monkeypatch.setenv("PGPASSWORD", PASSWORD)
     environ = launcher._environment(config.load({}))
     assert (environ["PGSSLMODE"], "PGPASSWORD" in environ) == ("prefer", False)
+    file, _ = service.install(["serve", "--watch", "--index", shared])
+    assert ("PGSSLMODE=prefer" in file.read_text(), PASSWORD in file.read_text()) == (True, False)
     for argv in (["serve"], ["serve", "--detach"], ["serve", "--install"], ["serve", "--watch"]):
         code, out, err = said([*argv, "--index", shared], capsys)
         assert (code, out, PASSWORD in err) == (2, "", False)
@@ -1078,6 +1080,15 @@ def test_agents_search_and_read_it(shared: str, tmp_path: Path) -> None:
     assert "A crane in the harbour, ours" in tools.read(Read(id=listed["ours"]))
     assert "documents: 2 in 2 files" in tools.status(Status())
     assert "1 unchanged" in tools.refresh(Refresh(), lambda *_: None, Event())
+
+
+def test_several_urls_are_shown_as_one_index(url: str) -> None:
+    from kosearch import config
+    from kosearch.cli import ui
+
+    for named in ((f"{url} {url}2",), (url, f"{url}2")):
+        found = ui._shown(config.load({"index": named[0]}), named, everywhere=False)
+        assert [one.index for one in found] == [url, f"{url}2"]
 
 
 @pytest.mark.parametrize("command", ["serve", "ui", "mcp", "query"])
