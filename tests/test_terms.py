@@ -302,6 +302,12 @@ def test_a_passage_shares_every_term_of_the_same_question(text: str) -> None:
 
 
 @settings(max_examples=100, deadline=None)
+@given(texts | st.sampled_from(["가", "가?", "무엇", "what is", '"은행"']))
+def test_a_questions_morphemes_are_those_of_the_whole_question(text: str) -> None:
+    assert ANALYZER.question_morphemes(text) == list(ANALYZER.question(text, operators=False).terms[MORPHEMES])
+
+
+@settings(max_examples=100, deadline=None)
 @given(texts, st.sampled_from(["은행", "취약점", "3월", "bge"]))
 def test_a_demand_and_its_opposite_never_agree(text: str, word: str) -> None:
     passage = ANALYZER.passage_terms(text, ())

@@ -400,7 +400,7 @@ class _Corrector:
 
     def _stands(self, word: str) -> bool:
         """Whether a word stands in a passage as it is: its stem may be that of another, and it no word at all."""
-        even = {MORPHEMES: dict.fromkeys(self._analyzer.question(word, operators=False).terms[MORPHEMES], 1)}
+        even = {MORPHEMES: dict.fromkeys(self._analyzer.question_morphemes(word), 1)}
         ids = self._snapshot.lexical(even, _LOOKED_AT)
         whole = re.compile(rf"(?<![A-Za-z]){word}(?![A-Za-z])", re.IGNORECASE)
         return any(whole.search(one.text) for one in self._snapshot.stored(ids))
@@ -443,7 +443,7 @@ class _Corrector:
 
     def _known(self, words: Sequence[str]) -> list[str]:
         """Those of which the index has each term."""
-        terms = {word: self._analyzer.question(word, operators=False).terms[MORPHEMES] for word in words}
+        terms = {word: self._analyzer.question_morphemes(word) for word in words}
         wanted = {term for each in terms.values() for term in each}
         below, above = self._counts(MORPHEMES, wanted), self._counts(CONTEXT, wanted)
         return [word for word, each in terms.items() if each and all(below[one] or above[one] for one in each)]

@@ -224,7 +224,7 @@ class Analyzer:
         """
         lines = clean(text, keep_lines=True)
         parsed = parse(lines) if operators else None
-        plain = parsed.plain if parsed else " ".join(lines.replace('"', " ").split())
+        plain = parsed.plain if parsed else _plain(lines)
         demands: dict[str, list[Wanted]] = {"+": [], "-": [], "": []}
         notes = list(parsed.notes if parsed else ())
         for demand in parsed.demands if parsed else ():
@@ -233,14 +233,12 @@ class Analyzer:
                 demands[demand.sign].append(wanted)
             else:
                 notes.append(f"{demand.written} has no word that is kept in the index: it demands nothing")
-        morphemes, bigrams = self._read(plain, asked=True)
-        if not morphemes:
-            morphemes, bigrams = self._read(plain)
+        morphemes, bigrams = self._asked(plain)
         others: Others = {} if exact else _others(morphemes)
         called = self._called(plain, others)
         words = dict.fromkeys(word for word in _letters(plain) if word in morphemes)
         lone = plain.strip(_MARKS)
-        if len(lone) == 1 and _HANGUL.match(lone):
+        if _is_syllable(lone):
             morphemes = bigrams = [lone]
         return Question(
             text=plain,
@@ -268,6 +266,17 @@ class Analyzer:
             or _says_one_thing(lone)
             or not _has_text(lone),
         )
+
+    def question_morphemes(self, text: str) -> list[str]:
+        """The morphemes of a question that is taken as it is, without what else is found for it: half of the time."""
+        plain = _plain(clean(text, keep_lines=True))
+        lone = plain.strip(_MARKS)
+        return [lone] if _is_syllable(lone) else list(dict.fromkeys(self._asked(plain)[0]))
+
+    def _asked(self, text: str) -> tuple[list[str], list[str]]:
+        """As `_read` without the words that ask, unless there are no others."""
+        morphemes, bigrams = self._read(text, asked=True)
+        return (morphemes, bigrams) if morphemes else self._read(text)
 
     def _written(self, text: str) -> dict[tuple[str, ...], tuple[str, ...]]:
         """The exact forms of each span of a clean text, and the morphemes in that span."""
@@ -549,6 +558,15 @@ def clean(text: str, *, keep_lines: bool = False) -> str:
     text = _COMPATIBLE.sub(lambda found: unicodedata.normalize("NFKC", found.group()), text)
     text = _DOTS.sub("·", _UNSEEN.sub("", text))
     return _CONTROLS.sub(" ", text) if keep_lines else text
+
+
+def _plain(lines: str) -> str:
+    """A question that is taken as it is, on one line."""
+    return " ".join(lines.replace('"', " ").split())
+
+
+def _is_syllable(text: str) -> bool:
+    return len(text) == 1 and _HANGUL.match(text) is not None
 
 
 def _weighed(terms: Sequence[str], weight: float) -> dict[str, float]:
