@@ -77,6 +77,27 @@ def address_space() -> int | None:
     return None
 
 
+@contextmanager
+def blas_on_one_core() -> Iterator[None]:
+    """Keep OpenBLAS from sharing tiny products among cores: when another program keeps one of them busy, a
+    product of .2 ms takes 48 ms. Where numpy has another library, nothing happens.
+    """
+    import ctypes
+
+    import numpy as np
+
+    for path in (Path(np.__file__).parents[1] / "numpy.libs").glob("libscipy_openblas*"):
+        library = ctypes.CDLL(str(path))  # numpy has loaded it: this only finds it again
+        before = library.scipy_openblas_get_num_threads64_()
+        library.scipy_openblas_set_num_threads64_(1)
+        try:
+            yield
+        finally:
+            library.scipy_openblas_set_num_threads64_(before)
+        return
+    yield
+
+
 def make_private(folder: Path) -> None:
     """Make a folder, and those above it that are missing, for their user alone whatever the umask says.
 

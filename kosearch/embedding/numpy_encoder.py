@@ -6,7 +6,6 @@ The same encoder as in `torch_encoder.py`, one text at a time on one core, over 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -29,7 +28,7 @@ from kosearch.embedding.head import load_head
 from kosearch.embedding.models import Model, Pooling
 from kosearch.embedding.tokens import few_tokens
 from kosearch.errors import ModelError
-from kosearch.system import shortage
+from kosearch.system import blas_on_one_core, shortage
 
 if TYPE_CHECKING:
     from kosearch.records import Vectors
@@ -106,7 +105,7 @@ class NumpyEmbedder:
         model = self.model
         vectors = np.zeros((len(texts), model.dimensions), np.float32)
         ids = self._tokens.ids(texts)
-        with _problems(model), _blas_on_one_core():
+        with _problems(model), blas_on_one_core():
             for row, one in enumerate(ids):
                 hidden = self._hidden(one)
                 vector = np.concatenate([_POOL[mode](hidden) for mode in model.pooling])[: model.dimensions]
@@ -215,20 +214,3 @@ _ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "gelu_new": _gelu_by_tanh,
     "gelu_pytorch_tanh": _gelu_by_tanh,
 }
-
-
-@contextlib.contextmanager
-def _blas_on_one_core() -> Iterator[None]:
-    """Keep OpenBLAS from sharing tiny products among cores: when another program keeps one of them busy, a
-    product of .2 ms takes 48 ms. Where numpy has another library, nothing happens.
-    """
-    for path in (Path(np.__file__).parents[1] / "numpy.libs").glob("libscipy_openblas*"):
-        library = ctypes.CDLL(str(path))  # numpy has loaded it: this only finds it again
-        before = library.scipy_openblas_get_num_threads64_()
-        library.scipy_openblas_set_num_threads64_(1)
-        try:
-            yield
-        finally:
-            library.scipy_openblas_set_num_threads64_(before)
-        return
-    yield

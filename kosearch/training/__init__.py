@@ -29,6 +29,7 @@ from kosearch.index import Snapshot
 from kosearch.library import Index
 from kosearch.opening import check_terms
 from kosearch.records import Query
+from kosearch.system import blas_on_one_core
 from kosearch.training.candidates import Candidate, candidate_questions
 from kosearch.training.examples import Example, Examples, read_examples
 from kosearch.training.folder import check_base, check_target, write_head, write_model
@@ -113,7 +114,7 @@ def train(
     target = Path(os.path.abspath(os.path.expanduser(os.fspath(out))))
     check_target(target)
     model = _with_files(index) if layers or recipe else _trainable(index)
-    with index.store.snapshot() as snapshot:
+    with blas_on_one_core(), index.store.snapshot() as snapshot:
         found = _examples(index, snapshot, questions, qrels)
         documents = {path for one in found.examples for path in one.answers}
         count = len(found.examples)
