@@ -436,7 +436,7 @@ class _Corrector:
     def _has_pairs(self, word: str) -> bool:
         """Whether passages have a word of Hangul by its pairs of syllables alone, as other words there: 이월은 is read
         as 이 월은, the second month."""
-        if list(self._analyzer.question(word, operators=False).terms[MORPHEMES]) != [word]:
+        if self._analyzer.question_morphemes(word) != [word]:
             return False
         counts = self._counts(BIGRAMS, _pairs(word))
         return all(counts[pair] for pair in _pairs(word)) and bool(_pairs(word))
