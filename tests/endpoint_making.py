@@ -120,7 +120,11 @@ class Server:
                 if server._http is None:
                     self.close_connection = True
                     return
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                try:
+                    body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                except (OSError, ValueError):  # who asked has gone
+                    self.close_connection = True
+                    return
                 asked = Asked(self.path, dict(self.headers), body)
                 with server.counted(), suppress(OSError):
                     self.send(server.reply(asked), asked)
