@@ -37,8 +37,9 @@ def made_here(program: Program, name: str = "project") -> Path:
 
 
 def contents(place: Path) -> dict[str, bytes]:
-    """All files, but those that readers of a database share."""
-    files = (one for one in place.rglob("*") if one.is_file() and not one.name.endswith(("-shm", "-wal")))
+    """All files, but those that readers of a database share, and their note of when they last read all of a file."""
+    theirs = ("-shm", "-wal", "verified.json")
+    files = (one for one in place.rglob("*") if one.is_file() and not one.name.endswith(theirs))
     return {str(one.relative_to(place)): one.read_bytes() for one in files}
 
 
