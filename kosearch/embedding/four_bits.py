@@ -1,0 +1,159 @@
+"""The layers of the bundled model by onnxruntime, over its 4-bit weights as they are: for who asks often.
+
+A question of some twenty tokens passes by all weights, and that is what takes its time. In four bits these are an
+eighth of their bytes in float32, and onnxruntime (MIT) multiplies blocks of them by float32 (`MatMulNBits`); all else
+stays float32, so that vectors differ from those of `numpy_encoder` as those of any two libraries do.
+
+The graph is written here, as ONNX's protocol buffers: a dozen steps a layer, all from onnxruntime's own operators
+(https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kosearch.embedding.bundled import Blocks
+
+Array = NDArray[Any]
+Layers = Callable[[Array], Array]
+"""(tokens, hidden) → (tokens, hidden), float32: from the embeddings, normalised, to the last hidden states."""
+
+_MICROSOFT = "com.microsoft"
+_FLOAT, _BYTE = 1, 2
+"""Of TensorProto.DataType."""
+_INPUT, _OUTPUT = "x", "hidden"
+
+
+def available() -> bool:
+    """Whether onnxruntime is installed."""
+    return find_spec("onnxruntime") is not None
+
+
+def layers(tensors: Mapping[str, Blocks | Array], depth: int, heads: int, epsilon: float) -> Layers:
+    """What computes the layers, on one core. Raises ImportError, and whatever onnxruntime does where it cannot.
+
+    `tensors` are those of `bundled.layer_tensors`: weights in blocks, and vectors in float32.
+    """
+    import onnxruntime
+
+    onnxruntime.disable_telemetry_events()
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    graph = _model(tensors, depth, heads, epsilon)
+    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    return lambda x: np.asarray(session.run([_OUTPUT], {_INPUT: x[None]})[0])[0]
+
+
+def _model(tensors: Mapping[str, Blocks | Array], depth: int, heads: int, epsilon: float) -> bytes:
+    """The graph, serialised."""
+    norm = tensors["0.norm.weight"]
+    assert not isinstance(norm, Blocks)
+    hidden = len(norm)
+    shape = _message((1, _message((1, 1))), (1, _message((2, "tokens"))), (1, _message((1, hidden))))
+    kind = _message((1, _message((1, _FLOAT), (2, shape))))
+    graph = _message(
+        *((1, node) for node in _nodes(tensors, depth, heads, epsilon)),
+        (2, "layers"),
+        *((5, one) for name, tensor in tensors.items() for one in _initialisers(name, tensor)),
+        (11, _message((1, _INPUT), (2, kind))),
+        (12, _message((1, _OUTPUT), (2, kind))),
+    )
+    operators = (("", 20), (_MICROSOFT, 1))
+    return _message((1, 9), (7, graph), *((8, _message((1, domain), (2, version))) for domain, version in operators))
+
+
+def _nodes(tensors: Mapping[str, Blocks | Array], depth: int, heads: int, epsilon: float) -> Iterator[bytes]:
+    def linear(layer: int, part: str, source: str) -> Iterator[bytes]:
+        """The product alone, as `layer.part`."""
+        name = f"{layer}.{part}"
+        blocks = tensors[f"{name}.weight"]
+        assert isinstance(blocks, Blocks)
+        size = {"K": blocks.columns, "N": blocks.rows, "bits": 4, "block_size": blocks.length}
+        inputs = (source, f"{name}.weight", f"{name}.scales")
+        yield _node("MatMulNBits", inputs, f"{name}.product", _MICROSOFT, **size, accuracy_level=1)
+
+    def with_bias(layer: int, part: str, source: str) -> Iterator[bytes]:
+        yield from linear(layer, part, source)
+        yield _node("Add", (f"{layer}.{part}.product", f"{layer}.{part}.bias"), f"{layer}.{part}")
+
+    def normalised(layer: int, part: str, norm: str, beside: str, output: str) -> Iterator[bytes]:
+        inputs = (f"{layer}.{part}.product", beside, *(f"{layer}.{norm}.{one}" for one in ("weight", "bias")))
+        inputs = (*inputs, f"{layer}.{part}.bias")
+        yield _node("SkipLayerNormalization", inputs, output, _MICROSOFT, epsilon=epsilon)
+
+    x = _INPUT
+    for layer in range(depth):
+        for part in ("query", "key", "value"):
+            yield from with_bias(layer, part, x)
+        sides = [f"{layer}.{part}" for part in ("query", "key", "value")]
+        yield _node("MultiHeadAttention", sides, f"{layer}.context", _MICROSOFT, num_heads=heads)
+        yield from linear(layer, "output", f"{layer}.context")
+        yield from normalised(layer, "output", "norm", x, f"{layer}.attended")
+        yield from with_bias(layer, "wide", f"{layer}.attended")
+        yield _node("Gelu", (f"{layer}.wide",), f"{layer}.bent")
+        yield from linear(layer, "narrow", f"{layer}.bent")
+        after = _OUTPUT if layer == depth - 1 else f"{layer}.x"
+        yield from normalised(layer, "narrow", "last_norm", f"{layer}.attended", after)
+        x = after
+
+
+def _initialisers(name: str, tensor: Blocks | Array) -> Iterator[bytes]:
+    if isinstance(tensor, Blocks):
+        yield _tensor(name, tensor.in_pairs(), _BYTE)
+        yield _tensor(f"{name.removesuffix('weight')}scales", tensor.scales, _FLOAT)
+    else:
+        yield _tensor(name, tensor.astype("<f4"), _FLOAT)
+
+
+# Protocol buffers (https://protobuf.dev/programming-guides/encoding), of onnx.proto's messages: the numbers of fields
+# are that file's.
+
+
+def _message(*fields: tuple[int, int | str | bytes]) -> bytes:
+    """Fields by number, in order: integers as varints, all else with its length."""
+    parts = []
+    for number, value in fields:
+        if isinstance(value, int):
+            parts.append(_varint(number << 3) + _varint(value))
+        else:
+            data = value.encode() if isinstance(value, str) else value
+            parts.append(_varint(number << 3 | 2) + _varint(len(data)) + data)
+    return b"".join(parts)
+
+
+def _varint(value: int) -> bytes:
+    data = bytearray()
+    while value > 127:
+        data.append(value & 127 | 128)
+        value >>= 7
+    data.append(value)
+    return bytes(data)
+
+
+def _node(kind: str, inputs: Sequence[str], output: str, domain: str = "", **attributes: int | float) -> bytes:
+    """A NodeProto with one output."""
+    return _message(
+        *((1, one) for one in inputs),
+        (2, output),
+        (4, kind),
+        *((5, _attribute(name, value)) for name, value in attributes.items()),
+        (7, domain),
+    )
+
+
+def _attribute(name: str, value: float) -> bytes:
+    """An AttributeProto: an integer, or a number in float32, which has a wire type of its own."""
+    if isinstance(value, int):
+        return _message((1, name), (3, value), (20, 2))
+    return _message((1, name), (20, 1)) + _varint(2 << 3 | 5) + np.array(value, "<f4").tobytes()
+
+
+def _tensor(name: str, values: Array, kind: int) -> bytes:
+    """A TensorProto with its numbers as they lie in memory."""
+    return _message(*((1, size) for size in values.shape), (2, kind), (8, name), (9, values.tobytes()))
