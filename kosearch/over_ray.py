@@ -96,7 +96,7 @@ def _connected(address: str) -> Any:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False)
     except ray.exceptions.AuthenticationError as error:
         raise UsageError(
-            f"the Ray cluster at {address} wants its token, and none is here",
+            f"the Ray cluster at {address} wants its token, and what is here is none, or another",
             "copy it from a node: ~/.ray/auth_token, or set RAY_AUTH_TOKEN; ray get-auth-token prints it there",
         ) from error
     except (ConnectionError, RuntimeError, ValueError) as error:

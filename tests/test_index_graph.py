@@ -219,10 +219,41 @@ def test_a_graph_is_made_and_left_as_the_user_says(folder: Path, monkeypatch: py
     index.ann = "hnsw"
     with index.writer() as writer:
         writer.publish()
+    monkeypatch.setattr(vectors, "MIN_ROWS", 100)
+    index.ann = "exact"
+    with index.writer() as writer:
+        writer.publish()
+    index.ann = "auto"
+    with index.writer() as writer:
+        writer.publish()
+    assert index.status().graph
     index.ann = "exact"
     assert index.status().graph is None  # there is one, which is not used
     with index.snapshot(warm=True) as snapshot:
         assert dense_of(snapshot).search_graph(QUERY, 5) is None
+
+
+def test_a_graph_that_a_user_wants_is_kept_whatever_it_finds(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And where none can be had, each run is not another try."""
+    monkeypatch.setattr(vectors, "MIN_ROWS", 10_000)
+    monkeypatch.setattr(vectors, "LEAST_ROWS", 100)
+    monkeypatch.setattr(vectors, "RECALL", 1.1)
+    index = make(folder / "one", [f"{number}.txt" for number in range(50)])
+    index.ann = "hnsw"
+    for _ in range(2):
+        with index.writer() as writer:
+            assert writer.publish() == 2
+    graph = index.status().graph
+    assert graph
+    assert vectors._WIDEST / vectors._WIDER < graph["width"] <= vectors._WIDEST
+    monkeypatch.setattr(vectors, "available", lambda: False)
+    monkeypatch.setattr("kosearch.index.available", lambda: False)
+    assert index.status().graph is None
+    other = make(folder / "other", [f"{number}.txt" for number in range(50)])
+    other.ann = "hnsw"
+    for _ in range(2):
+        with other.writer() as writer:
+            assert writer.publish() == 1
 
 
 def test_what_is_no_graph_is_damage(tmp_path: Path) -> None:

@@ -219,12 +219,17 @@ def test_the_kind_of_file_system_is_that_of_the_innermost_mount(tmp_path: Path) 
 
 
 def test_the_service_is_a_unit_that_systemd_reads(program: Program) -> None:
+    others = {"PGHOST": "db.example", "PGADMIN_DEFAULT_PASSWORD": "hunter2", "KOSEARCH_OPENAI_API_KEY": "hunter3"}
+    program.environment.update(others)
     result = program.run("serve", "--install", "--index", 'my "50%" notes')
     assert result.returncode == 0, result.stderr
     unit = program.home / ".config/systemd/user/kosearch.service"
+    assert unit.stat().st_mode & 0o777 == 0o600
     assert str(unit) in result.stderr
     assert "systemctl --user daemon-reload && systemctl --user enable --now kosearch" in result.stderr
     text = unit.read_text()
+    assert 'Environment="PGHOST=db.example"\n' in text
+    assert "hunter" not in text
     assert '"-m" "kosearch" "serve" "--watch" "--index" "my \\"50%%\\" notes"\n' in text
     assert f'Environment="KOSEARCH_CACHE_DIR={program.environment["KOSEARCH_CACHE_DIR"]}"\n' in text
     if shutil.which("systemd-analyze"):

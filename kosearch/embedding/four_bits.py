@@ -41,7 +41,7 @@ def layers(tensors: Mapping[str, Blocks | Array], depth: int, heads: int, epsilo
     """
     import onnxruntime
 
-    onnxruntime.disable_telemetry_events()
+    onnxruntime.disable_telemetry_events()  # there are some on Windows
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3

@@ -163,7 +163,10 @@ def _holds(library: Index, folder: Path) -> bool:
 
 
 def _renewed(library: Index) -> Iterator[IndexProgress]:
-    """Bring the terms of a kept index to this version's rules: it was made for the collection, and by nothing else."""
+    """Bring the terms of an index that was kept of a collection to this version's rules; not of one of the user's
+    folders, or of somebody else's, which is not ours to change here."""
+    if library.roots() or library.is_foreign:
+        return
     for step in library.renew_terms(wait=False):
         yield step if isinstance(step, IndexProgress) else IndexProgress(0, 0, 0, 0, walking=False, note=step)
 

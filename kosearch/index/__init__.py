@@ -51,7 +51,7 @@ from kosearch.index.lexical import FOLDER, Counts, Lexical, decode_lines
 from kosearch.index.names import folder_around, note
 from kosearch.index.snapshot import Derived, SqliteSnapshot
 from kosearch.index.tables import PUBLISHED, State, Tables, is_sealed, mend_owner, seal_owner
-from kosearch.index.vectors import Dense, decode_vectors
+from kosearch.index.vectors import Dense, available, decode_vectors
 from kosearch.index.writer import SqliteWriter, change_vectors, name_from, publish, write_counts
 from kosearch.records import Skipped
 from kosearch.system import make_private
@@ -294,7 +294,7 @@ class SqliteStore:
         graph = None
         with suppress(Damaged):  # `check` says what is
             graph = files.read_manifest(files.folder(self.directory, state.generation), state.manifest).graph
-        if graph is None or self.ann == "exact":
+        if graph is None or not graph.is_used or self.ann == "exact" or not available():
             return held
         return replace(held, graph={"width": graph.ef, "recall": graph.recall})
 

@@ -67,7 +67,7 @@ class Codes:
         self._mean, self._longest = numbers[:dimensions], float(numbers[dimensions])
         self._scales, self._rests = numbers[dimensions + 1 :].reshape(2, rows)
         self._rest = float(self._rests.max(initial=0))
-        if not (0 <= self._longest < np.inf and 0 <= self._rest < np.inf):
+        if not (np.isfinite(numbers).all() and min(self._longest, self._rests.min(initial=0)) >= 0):
             raise Damaged(f"{path.name} makes no sense")
 
     def products(self, query: Vectors) -> tuple[Vectors, float]:

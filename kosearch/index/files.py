@@ -74,6 +74,11 @@ class Graph:
     """The share of the nearest of 200 questions that were found so when it was written; 0 where that is not known."""
 
     @property
+    def is_used(self) -> bool:
+        """Whether it is searched."""
+        return self.is_current and self.ef > 0
+
+    @property
     def is_current(self) -> bool:
         """Whether it is of the kind that is read and written now."""
         return self.name.endswith(GRAPH_SUFFIX)

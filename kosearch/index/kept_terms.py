@@ -19,6 +19,7 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
+from kosearch.index.database import damaged
 from kosearch.scoring import Occurrences
 
 _KEPT = 1 << 14
@@ -75,7 +76,10 @@ class KeptTerms:
         with self._changing:
             found = {number: self._kept.pop(number) for number in ids if number in self._kept}
         missing = [number for number in ids if number not in found]
-        found.update(zip(missing, _hashed(read(missing), fields) if missing else (), strict=True))
+        passages = read(missing) if missing else ()
+        if any(lines.count(b"\n") != fields - 1 for lines in passages):
+            raise damaged("the terms of a passage")
+        found.update(zip(missing, _hashed(passages, fields), strict=True))
         with self._changing:
             self._kept.update(found)
             for number in list(islice(self._kept, max(0, len(self._kept) - _KEPT))):

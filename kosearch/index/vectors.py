@@ -159,7 +159,7 @@ class Dense:
         Whoever asks while it is being loaded goes on without it. Raises Damaged.
         """
         graph = self.manifest.graph
-        if graph is None or not graph.is_current or not graph.ef or not self._graph_wanted:
+        if graph is None or not graph.is_used or not self._graph_wanted:
             return
         if not self._lock.acquire(blocking=False):
             return
@@ -372,7 +372,7 @@ def write_graph(old: Dense | None, new: Dense, ann: str = "auto") -> Manifest:
     none paid, stands in the manifest of `new`.
     """
     manifest, ids = new.manifest, new.live_ids
-    if not available() or ann == "exact":
+    if ann == "exact" or not available():
         return manifest
     known = old.manifest.graph if old else None
     if old and known:
@@ -395,16 +395,17 @@ def write_graph(old: Dense | None, new: Dense, ann: str = "auto") -> Manifest:
 
 def is_wanted(rows: int, declined: int, ann: str) -> bool:
     """Whether so many passages are to have a graph, if it pays, where they have none."""
-    return (ann == "hnsw" and rows >= LEAST_ROWS) or (ann == "auto" and rows >= max(MIN_ROWS, 2 * declined))
+    least = {"hnsw": LEAST_ROWS, "auto": max(MIN_ROWS, 2 * declined)}.get(ann)
+    return least is not None and rows >= least and available()
 
 
 def _save_graph(graph: HnswGraph, new: Dense, missing: Ids, ann: str) -> Manifest:
     for ids, _, vectors in new.chunks(new.rows(missing)):
         graph.add(ids, vectors)
     queries = _like_questions(new, np.flatnonzero(new.live))
-    widest = len(graph) if ann == "hnsw" else graph.worth
+    widest = _WIDEST if ann == "hnsw" else graph.worth
     ef, recall = graph.measured_ef(queries, new.exact(queries, min(NEAREST, len(new.live_ids))), widest)
-    if not ef:
+    if recall < RECALL and ann != "hnsw":
         return replace(new.manifest, declined=len(new.live_ids))
     name = f"graph-{new.manifest.generation}{GRAPH_SUFFIX}"
     graph.save(new.directory / name)
@@ -424,7 +425,7 @@ def _would_pay(new: Dense) -> bool:
     graph.add(ids, vectors)
     queries = _like_questions(new, rows)
     nearest = np.argpartition(-(queries @ vectors.T), NEAREST, axis=1)[:, :NEAREST]
-    return graph.measured_ef(queries, ids[nearest], graph.worth)[0] > 0
+    return graph.measured_ef(queries, ids[nearest], graph.worth)[1] >= RECALL
 
 
 def _like_questions(new: Dense, rows: Ids) -> Vectors:
@@ -481,6 +482,8 @@ _FIRST = 4_000
 """So many items are added by one thread: two that link to the same item lose one of the links, and in a small graph
 that is often the only way to an item (of 200, two threads leave up to two that no search finds; of 20,000, twelve
 without this, two with it)."""
+_WIDEST = 10_000
+"""The most for a user who wants a graph, whatever it costs: some 30 ms a question."""
 _WIDER = 1.25
 """So many times wider it is searched while too little is found…"""
 _WORTH = 100
@@ -571,16 +574,18 @@ class HnswGraph:
     def measured_ef(self, queries: Vectors, nearest: Ids, widest: int) -> tuple[int, float]:
         """The least width at which the graph finds RECALL of the nearest (queries, k), and what it finds.
 
-        They are found where they are among those that are scored again. Zeros where no width up to `widest` does.
+        They are found where they are among those that are scored again. Where no width up to `widest` finds so many, it
+        is the last that was tried.
         """
-        ef = _EF
+        ef, last, recall = _EF, _EF, 0.0
         while ef <= max(_EF, widest):
             found = [self.search(query, nearest.shape[1] + _MARGIN, ef) for query in queries]
             hits = sum(np.isin(one, ids).sum() for one, ids in zip(nearest, found, strict=True))
-            if hits >= RECALL * nearest.size:
-                return ef, float(hits / nearest.size)
+            last, recall = ef, float(hits / nearest.size)
+            if recall >= RECALL:
+                break
             ef = round(ef * _WIDER)
-        return 0, 0.0
+        return last, recall
 
     def _rounded(self, vectors: Vectors) -> NDArray[np.int8]:
         """Unit vectors in int8, all by one scale, so that their products keep their order."""

@@ -471,7 +471,7 @@ class _Old:
         """Whether there is a graph where the user wants one, and none where he wants none."""
         if self.dense and self.dense.manifest.graph:
             return ann != "exact"
-        return ann != "hnsw" or not is_wanted(passages, 0, ann)
+        return ann is None or not is_wanted(passages, self.declined, ann)
 
 
 def _verify(tables: Tables, state: State) -> None:

@@ -43,14 +43,52 @@ if TYPE_CHECKING:
 
 
 _PREFIX, _SECRET = "KOSEARCH_", "_KEY"
-_LIBPQ = "PG"
-"""So begin the names by which libpq is told how to reach a server that keeps an index, and as whom."""
+_LIBPQ = frozenset(
+    (
+        "PGHOST",
+        "PGHOSTADDR",
+        "PGPORT",
+        "PGDATABASE",
+        "PGUSER",
+        "PGPASSFILE",
+        "PGSERVICE",
+        "PGSERVICEFILE",
+        "PGSYSCONFDIR",
+        "PGOPTIONS",
+        "PGAPPNAME",
+        "PGCLIENTENCODING",
+        "PGCONNECT_TIMEOUT",
+        "PGTARGETSESSIONATTRS",
+        "PGLOADBALANCEHOSTS",
+        "PGREQUIREAUTH",
+        "PGREQUIREPEER",
+        "PGCHANNELBINDING",
+        "PGSSLMODE",
+        "PGSSLNEGOTIATION",
+        "PGSSLCERT",
+        "PGSSLKEY",
+        "PGSSLCERTMODE",
+        "PGSSLROOTCERT",
+        "PGSSLCRL",
+        "PGSSLCRLDIR",
+        "PGSSLSNI",
+        "PGSSLMINPROTOCOLVERSION",
+        "PGSSLMAXPROTOCOLVERSION",
+        "PGGSSENCMODE",
+        "PGKRBSRVNAME",
+        "PGGSSLIB",
+        "PGGSSDELEGATION",
+    )
+)
+"""By these libpq is told how to reach a server that keeps an index, and as whom
+(https://www.postgresql.org/docs/18/libpq-envars.html); others that begin so are other programs', who may keep a
+password in one."""
 PASSWORD = "PGPASSWORD"
-"""The one of them that no other process is told."""
+"""What no other process is told."""
 _SOCKETS = ("TMPDIR", "XDG_RUNTIME_DIR")
 _TERMINAL = ("TERM", "COLORTERM", "COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
 _LINKS = ("DOMTERM", "KITTY_WINDOW_ID", "KONSOLE_VERSION", "TERM_PROGRAM", "VTE_VERSION", "WT_SESSION")
-_NAMES = frozenset((*protocol.HOMES, *_SOCKETS, *_TERMINAL, *_LINKS))
+_TOLD = frozenset((*protocol.HOMES, *_SOCKETS, *_TERMINAL, *_LINKS, *_LIBPQ, PASSWORD))
 """What of the environment decides about settings and places, and how a terminal is written to."""
 _OWN = ("--no-resident", "--device", "--batch", "--help", "-h")
 """Options with which a command is not for the resident, or not for the one that it is asked for."""
@@ -120,7 +158,7 @@ def _kept(environ: Mapping[str, str], terminal: bool) -> dict[str, str]:
     kept = {
         name: value if name != PASSWORD else ""
         for name, value in environ.items()
-        if name in _NAMES or name.startswith(_LIBPQ) or (name.startswith(_PREFIX) and not name.endswith(_SECRET))
+        if name in _TOLD or (name.startswith(_PREFIX) and not name.endswith(_SECRET))
     }
     if terminal and not kept.get("COLUMNS", "").isdigit():
         kept["COLUMNS"] = _columns()
@@ -131,7 +169,7 @@ def _kept(environ: Mapping[str, str], terminal: bool) -> dict[str, str]:
 
 def ways_to_servers(environ: Mapping[str, str]) -> dict[str, str]:
     """What of the environment tells libpq how to reach a server, but for a password."""
-    return {name: value for name, value in environ.items() if name.startswith(_LIBPQ) and name != PASSWORD}
+    return {name: value for name, value in environ.items() if name in _LIBPQ}
 
 
 def _columns() -> str:

@@ -216,4 +216,5 @@ def _decisive(settings: Settings) -> dict[str, str]:
         "KOSEARCH_MODEL": settings.model or "auto",
         "KOSEARCH_ENDPOINT": settings.endpoint or "auto",
         "KOSEARCH_DEVICE": settings.device,
+        "KOSEARCH_ANN": settings.ann,
     }

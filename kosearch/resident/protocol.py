@@ -51,13 +51,13 @@ _LONGEST_PATH = 103
 def socket_path(settings: Settings, environ: Mapping[str, str] = os.environ) -> Path:
     """The socket of the resident for these settings.
 
-    It is one for each installation, home, cache, forced model, endpoint and device: what decides which vectors a
-    question gets, apart from the index, which every request names. Raises OSError where no folder's name is short
-    enough.
+    It is one for each installation, home, cache, forced model, endpoint, device and way to find the nearest: what
+    decides which vectors a question gets and which are near, apart from the index, which every request names. Raises
+    OSError where no folder's name is short enough.
     """
     from pathlib import Path
 
-    decisive = [str(settings.cache_dir), settings.model, settings.endpoint, settings.device]
+    decisive = [str(settings.cache_dir), settings.model, settings.endpoint, settings.device, settings.ann]
     name = f"{_owner(environ)}-{zlib.crc32(packed(decisive)):08x}.sock"
     for folder in folders(environ):
         path = Path(folder, name)

@@ -33,6 +33,7 @@ def install(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -
         then = f"systemctl --user daemon-reload && systemctl --user enable --now {NAME}"
     system.make_private(place.parent)
     with system.replacing(place) as file:
+        Path(file.name).chmod(0o600)
         file.write(data)
     return place, then
 

@@ -3,7 +3,8 @@
     dense, lexical → candidates → cosine and BM25 of each → scaled to 0..1 → weight · dense + (1 - weight) · lexical
 
 Which passages become candidates is the engines' choice. Their scores are computed here from the vectors, terms and
-counts that SQLite holds, so they depend on the documents and on nothing that happened to the index.
+counts that SQLite holds, so they depend on the documents and on nothing that happened to the index. Of the first ones
+a part is how close together the question stands in their texts (closeness.py), but where a model reads them again.
 
 Of the ranked passages each is shown once, however many copies of it there are. A copy says the same in the same order,
 whatever its layout: one word less, a number or a name more, and it says something else. Texts that were cut at other
