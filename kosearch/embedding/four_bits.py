@@ -1,4 +1,4 @@
-"""The layers of the bundled model by onnxruntime, over its 4-bit weights as they are: for who asks often.
+"""The layers of the bundled model by onnxruntime, over its 4-bit weights as they are.
 
 A question of some twenty tokens passes by all weights, and that is what takes its time. In four bits these are an
 eighth of their bytes in float32, and onnxruntime (MIT) multiplies blocks of them by float32 (`MatMulNBits`); all else
@@ -24,7 +24,7 @@ Layers = Callable[[Array], Array]
 """(tokens, hidden) → (tokens, hidden), float32: from the embeddings, normalised, to the last hidden states."""
 
 _MICROSOFT = "com.microsoft"
-_FLOAT, _BYTE = 1, 2
+_FLOAT, _BYTE, _INTEGER = 1, 2, 7
 """Of TensorProto.DataType."""
 _INPUT, _OUTPUT = "x", "hidden"
 
@@ -61,6 +61,7 @@ def _model(tensors: Mapping[str, Blocks | Array], depth: int, heads: int, epsilo
         *((1, node) for node in _nodes(tensors, depth, heads, epsilon)),
         (2, "layers"),
         *((5, one) for name, tensor in tensors.items() for one in _initialisers(name, tensor)),
+        *((5, _tensor(f"order {count}", order, _INTEGER)) for count, order in _orders(tensors).items()),
         (11, _message((1, _INPUT), (2, kind))),
         (12, _message((1, _OUTPUT), (2, kind))),
     )
@@ -69,13 +70,17 @@ def _model(tensors: Mapping[str, Blocks | Array], depth: int, heads: int, epsilo
 
 
 def _nodes(tensors: Mapping[str, Blocks | Array], depth: int, heads: int, epsilon: float) -> Iterator[bytes]:
+    def ordered(source: str, columns: int) -> bytes:
+        """The columns in the order of the weights that they are multiplied by."""
+        return _node("Gather", (source, f"order {columns}"), f"{source} ordered", axis=2)
+
     def linear(layer: int, part: str, source: str) -> Iterator[bytes]:
-        """The product alone, as `layer.part`."""
+        """The product alone."""
         name = f"{layer}.{part}"
         blocks = tensors[f"{name}.weight"]
         assert isinstance(blocks, Blocks)
         size = {"K": blocks.columns, "N": blocks.rows, "bits": 4, "block_size": blocks.length}
-        inputs = (source, f"{name}.weight", f"{name}.scales")
+        inputs = (f"{source} ordered", f"{name}.weight", f"{name}.scales")
         yield _node("MatMulNBits", inputs, f"{name}.product", _MICROSOFT, **size, accuracy_level=1)
 
     def with_bias(layer: int, part: str, source: str) -> Iterator[bytes]:
@@ -87,25 +92,36 @@ def _nodes(tensors: Mapping[str, Blocks | Array], depth: int, heads: int, epsilo
         inputs = (*inputs, f"{layer}.{part}.bias")
         yield _node("SkipLayerNormalization", inputs, output, _MICROSOFT, epsilon=epsilon)
 
+    hidden, wide = _orders(tensors)
     x = _INPUT
     for layer in range(depth):
+        yield ordered(x, hidden)
         for part in ("query", "key", "value"):
             yield from with_bias(layer, part, x)
         sides = [f"{layer}.{part}" for part in ("query", "key", "value")]
         yield _node("MultiHeadAttention", sides, f"{layer}.context", _MICROSOFT, num_heads=heads)
+        yield ordered(f"{layer}.context", hidden)
         yield from linear(layer, "output", f"{layer}.context")
         yield from normalised(layer, "output", "norm", x, f"{layer}.attended")
+        yield ordered(f"{layer}.attended", hidden)
         yield from with_bias(layer, "wide", f"{layer}.attended")
         yield _node("Gelu", (f"{layer}.wide",), f"{layer}.bent")
+        yield ordered(f"{layer}.bent", wide)
         yield from linear(layer, "narrow", f"{layer}.bent")
         after = _OUTPUT if layer == depth - 1 else f"{layer}.x"
         yield from normalised(layer, "narrow", "last_norm", f"{layer}.attended", after)
         x = after
 
 
+def _orders(tensors: Mapping[str, Blocks | Array]) -> dict[int, Array]:
+    """The order of the weights of a row, by how many there are: of hidden states, and of the wide ones between."""
+    blocks = [tensors[f"0.{part}.weight"] for part in ("wide", "narrow")]
+    return {one.columns: one.order for one in blocks if isinstance(one, Blocks)}
+
+
 def _initialisers(name: str, tensor: Blocks | Array) -> Iterator[bytes]:
     if isinstance(tensor, Blocks):
-        yield _tensor(name, tensor.in_pairs(), _BYTE)
+        yield _tensor(name, tensor.weights, _BYTE)
         yield _tensor(f"{name.removesuffix('weight')}scales", tensor.scales, _FLOAT)
     else:
         yield _tensor(name, tensor.astype("<f4"), _FLOAT)
@@ -115,15 +131,15 @@ def _initialisers(name: str, tensor: Blocks | Array) -> Iterator[bytes]:
 # are that file's.
 
 
-def _message(*fields: tuple[int, int | str | bytes]) -> bytes:
+def _message(*fields: tuple[int, int | str | bytes | memoryview]) -> bytes:
     """Fields by number, in order: integers as varints, all else with its length."""
-    parts = []
+    parts: list[bytes | memoryview] = []
     for number, value in fields:
         if isinstance(value, int):
             parts.append(_varint(number << 3) + _varint(value))
         else:
             data = value.encode() if isinstance(value, str) else value
-            parts.append(_varint(number << 3 | 2) + _varint(len(data)) + data)
+            parts += _varint(number << 3 | 2) + _varint(len(data)), data
     return b"".join(parts)
 
 
@@ -156,4 +172,4 @@ def _attribute(name: str, value: float) -> bytes:
 
 def _tensor(name: str, values: Array, kind: int) -> bytes:
     """A TensorProto with its numbers as they lie in memory."""
-    return _message(*((1, size) for size in values.shape), (2, kind), (8, name), (9, values.tobytes()))
+    return _message(*((1, size) for size in values.shape), (2, kind), (8, name), (9, values.data.cast("B")))

@@ -1,7 +1,7 @@
 """A few texts in a fresh process: numpy instead of torch, whose import alone takes a second.
 
 The same encoder as in `torch_encoder.py`, one text at a time on one core, over weights that stay in the mapped file;
-after some texts the layers are onnxruntime's, where the model is one for `four_bits.py`.
+the layers of the bundled model are onnxruntime's (`four_bits.py`).
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,13 +52,6 @@ _CONVERSION = 150
 """Operations in whose time a weight that is stored in another width becomes float32, for each text: some 5 ns."""
 
 
-_OFTEN = 4
-"""Texts after which a process is taken for one that is asked often: onnxruntime takes .2 s to load, and saves a
-hundredth a question."""
-_SAME = 1e-4
-"""How far hidden states, numbers below 1, may be apart: by another library they are some 1e-6."""
-
-
 def supports(model: Model) -> bool:
     """Whether the model's texts can be embedded here: BERT's kind, and after pooling nothing to compute but a head."""
     config = read_json(model.directory / "config.json")
@@ -90,8 +84,6 @@ class NumpyEmbedder:
         self._overhead = _CALLS + _CONVERSION * sum(array.size for array in weights if array.dtype != np.float32)
         """For a text, in operations."""
         self._operations_left = _FEW_OPERATIONS
-        self._embedded = 0
-        self._layers: Callable[[Array], Array] = self._by_numpy
 
     def accept(self, texts: Sequence[str]) -> bool:
         """Whether these texts are still so few that torch would not be ready sooner. Then they count."""
@@ -147,11 +139,17 @@ class NumpyEmbedder:
 
     def _hidden(self, ids: list[int]) -> Array:
         """Hidden states of one text, (tokens, hidden)."""
-        hidden = self._layers(self._embeddings(ids))
-        self._embedded += 1
-        if self._embedded == _OFTEN:
-            self._layers = self._sooner(ids, hidden)
-        return hidden
+        return self._layers(self._embeddings(ids))
+
+    @cached_property
+    def _layers(self) -> Callable[[Array], Array]:
+        """The layers by onnxruntime, if it is there and the model's weights have four bits; else by NumPy."""
+        if four_bits.available() and (tensors := layer_tensors(self.model.directory)):
+            try:
+                return four_bits.layers(tensors, self._depth, self._heads, self._epsilon)
+            except Exception:  # noqa: BLE001 - whatever it raises on a processor that nobody tried, NumPy does the same
+                return self._by_numpy
+        return self._by_numpy
 
     def _embeddings(self, ids: list[int]) -> Array:
         """What the layers begin with, (tokens, hidden)."""
@@ -160,18 +158,6 @@ class NumpyEmbedder:
         x = x + self._floats("embeddings.position_embeddings.weight", places)
         x = x + self._floats("embeddings.token_type_embeddings.weight", 0)
         return self._normalise(x, "embeddings.LayerNorm")
-
-    def _sooner(self, ids: list[int], expected: Array) -> Callable[[Array], Array]:
-        """The layers by onnxruntime, if it is there, the model's weights have four bits, and it gives the same for a
-        text, whose hidden states are known: what it does on a processor that nobody tried is seen there."""
-        if not four_bits.available() or not (tensors := layer_tensors(self.model.directory)):
-            return self._by_numpy
-        try:
-            found = four_bits.layers(tensors, self._depth, self._heads, self._epsilon)
-            same = np.allclose(found(self._embeddings(ids)), expected, rtol=0, atol=_SAME)
-        except Exception:  # noqa: BLE001 - whatever it raises, NumPy does the same
-            same = False
-        return found if same else self._by_numpy
 
     def _by_numpy(self, x: Array) -> Array:
         """The layers, (tokens, hidden) → (tokens, hidden)."""
