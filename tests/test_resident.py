@@ -288,10 +288,12 @@ class TestWhoDoesNotBehave:
 
     def test_is_refused_as_another_user(self, start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
         resident = start()
-        connection = resident.connect()
         monkeypatch.setattr(protocol, "peer_uid", lambda _: os.geteuid() + 1)
-        with connection, pytest.raises((ConnectionError, OSError)):
-            protocol.exchange(connection, {"do": "status"}, 2.0)
+        with protocol.Connection(socket.AF_UNIX) as connection:
+            connection.settimeout(5.0)
+            connection.connect(os.fspath(resident.path))  # `protocol.connect` looks at the peer, too
+            with pytest.raises((ConnectionError, OSError)):
+                protocol.exchange(connection, {"do": "status"}, 2.0)
         monkeypatch.undo()
 
 
