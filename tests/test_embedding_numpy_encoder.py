@@ -206,11 +206,16 @@ def test_the_bundled_model_is_computed_in_four_bits(cache_dir: Path, monkeypatch
     assert by_numpy._layers == by_numpy._by_numpy
 
 
-def test_where_onnxruntime_cannot_numpy_does_it(cache_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def layers(*_: Any) -> Any:
+@pytest.mark.parametrize("what", ["kosearch.embedding.four_bits.layers", "kosearch.embedding.bundled._read"])
+def test_where_four_bits_cannot_be_had_numpy_does_it(
+    what: str, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A processor that onnxruntime does not know, a package that was damaged after it was unpacked."""
+
+    def fail(*_: Any, **__: Any) -> Any:
         raise RuntimeError("no such instruction")
 
-    monkeypatch.setattr(four_bits, "layers", layers)
+    monkeypatch.setattr(what, fail)
     embedder = NumpyEmbedder(resolve("bundled", cache_dir=cache_dir))
     embedder.embed_queries(TEXTS)
     assert embedder._layers == embedder._by_numpy

@@ -262,18 +262,23 @@ def _write_weights(packed: _Packed, target: Path) -> None:
                 file.write(part.astype("<f2" if "word_embeddings" in name else "<f4").tobytes())
 
 
-def _values(data: npt.NDArray[np.uint8], tensor: _Tensor) -> Iterator[npt.NDArray[np.float32]]:
-    """The tensor's weights in order, some blocks at a time."""
-    import numpy as np
-
+def _stored(data: npt.NDArray[np.uint8], tensor: _Tensor) -> npt.NDArray[np.uint8]:
+    """The tensor's bytes, (blocks, bytes) where it is quantised. Raises ValueError where the file ends before."""
     size = tensor.count // _BLOCK * _BLOCK_BYTES if tensor.quantised else 4 * tensor.count
     stored = data[tensor.offset : tensor.offset + size]
     if len(stored) != size:
         raise ValueError("it ends too early")
+    return stored.reshape(-1, _BLOCK_BYTES) if tensor.quantised else stored
+
+
+def _values(data: npt.NDArray[np.uint8], tensor: _Tensor) -> Iterator[npt.NDArray[np.float32]]:
+    """The tensor's weights in order, some blocks at a time."""
+    import numpy as np
+
+    blocks = _stored(data, tensor)
     if not tensor.quantised:
-        yield stored.view("<f4")
+        yield blocks.view("<f4")
         return
-    blocks = stored.reshape(-1, _BLOCK_BYTES)
     for start in range(0, len(blocks), _BLOCKS_AT_ONCE):
         part = blocks[start : start + _BLOCKS_AT_ONCE]
         scales = np.ascontiguousarray(part[:, :2]).view("<f2").astype(np.float32)
@@ -331,12 +336,9 @@ def layer_tensors(model: Path) -> dict[str, Blocks | npt.NDArray[np.float32]] | 
     found: dict[str, Blocks | npt.NDArray[np.float32]] = {}
     for layer, part, kind, short, shape in _layer_weights(packed):
         tensor = packed.tensors[short]
-        if tensor.quantised:
-            size = tensor.count // _BLOCK * _BLOCK_BYTES
-            stored = data[tensor.offset : tensor.offset + size].reshape(-1, _BLOCK_BYTES)
-            found[f"{layer}.{part}.{kind}"] = Blocks(shape[0], shape[1], _BLOCK, stored)
-        else:
-            found[f"{layer}.{part}.{kind}"] = data[tensor.offset : tensor.offset + 4 * tensor.count].view("<f4")
+        stored = _stored(data, tensor)
+        blocks = Blocks(shape[0], shape[-1], _BLOCK, stored) if tensor.quantised else stored.view("<f4")
+        found[f"{layer}.{part}.{kind}"] = blocks
     return found
 
 

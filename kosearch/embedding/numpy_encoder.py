@@ -144,11 +144,10 @@ class NumpyEmbedder:
     @cached_property
     def _layers(self) -> Callable[[Array], Array]:
         """The layers by onnxruntime, if it is there and the model's weights have four bits; else by NumPy."""
-        if four_bits.available() and (tensors := layer_tensors(self.model.directory)):
-            try:
+        # Whatever a damaged package or a processor that nobody tried raises: NumPy does the same.
+        with contextlib.suppress(Exception):
+            if four_bits.available() and (tensors := layer_tensors(self.model.directory)):
                 return four_bits.layers(tensors, self._depth, self._heads, self._epsilon)
-            except Exception:  # noqa: BLE001 - whatever it raises on a processor that nobody tried, NumPy does the same
-                return self._by_numpy
         return self._by_numpy
 
     def _embeddings(self, ids: list[int]) -> Array:
