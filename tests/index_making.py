@@ -26,7 +26,7 @@ DIMENSIONS = 16
 WORDS = [*"가나다라마바사아자차카타파하", "취약점", "보안", "휴가", "이월", "bge-m3", "3.5%"]
 IDENTITY = Identity("model", "fingerprint", "", DIMENSIONS, "passages-1", 320, 64, "terms-1", ("body", "heading"))
 QUERY = np.random.default_rng(7).normal(size=DIMENSIONS).astype(np.float32)
-TERMS = {"body": {"취약점": 2.0, "가": 1.0, "bge-m3": 0.5}, "heading": {"제목": 1.0}}
+TERMS = {"body": {"취약점": 4, "가": 2, "bge-m3": 1}, "heading": {"제목": 2}}
 
 
 def source(name: str, mtime_ns: int = 1) -> SourceFile:

@@ -81,10 +81,7 @@ def test_candidates_that_no_filter_lets_through_are_none(folder: Path) -> None:
         ids, _ = snapshot.dense(QUERY, 100, some)
         assert {one.document.path for one in snapshot.stored(ids)} == {"/문서/c.txt"}
         assert snapshot.find_documents(["/elsewhere"]) is not None
-        assert snapshot.lexical(TERMS_AS_POINTS, 100, np.zeros(0, np.int64)).size == 0
-
-
-TERMS_AS_POINTS = {field: {term: int(weight * 2) for term, weight in terms.items()} for field, terms in TERMS.items()}
+        assert snapshot.lexical(TERMS, 100, np.zeros(0, np.int64)).size == 0
 
 
 def test_through_the_command_line(program: Program) -> None:

@@ -25,7 +25,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import CORPUS, until
-from index_making import IDENTITY, QUERY, answers, document, make, put, source, without_processes
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from index_making import IDENTITY, QUERY, WORDS, answers, document, make, put, source, without_processes
 from numpy.typing import NDArray
 from postgres_making import TestServer, running
 
@@ -34,7 +36,7 @@ from kosearch.cli import main
 from kosearch.config import Database, database
 from kosearch.errors import IndexMismatch, IndexStateError, KosearchError, ResourcesError, UsageError
 from kosearch.index import kind_of
-from kosearch.index.postgres import PostgresStore
+from kosearch.index.postgres import PostgresStore, postings, segments
 from kosearch.index.postgres import server as connections
 from kosearch.index.postgres import snapshot as snapshots
 from kosearch.index.postgres.server import Session
@@ -356,6 +358,7 @@ def test_files_of_another_machine_are_elsewhere(postgres: TestServer, tmp_path: 
     assert states == [("a v0", "elsewhere"), ("a v1", "gone"), ("b v0", "elsewhere")]
 
 
+@pytest.mark.usefixtures("small_segments")
 def test_the_roles_of_the_page_may_what_they_are_for(postgres: TestServer, capsys: pytest.CaptureFixture[str]) -> None:
     """The SQL of `kosearch docs server`, as it stands there."""
     found = re.search(r"```sql\n(.*?)```", (DOCS / "server.md").read_text(encoding="utf-8"), re.DOTALL)
@@ -367,16 +370,111 @@ def test_the_roles_of_the_page_may_what_they_are_for(postgres: TestServer, capsy
     writer = PostgresStore(database(postgres.url("handbook", user="writes")), b"w" * 32)
     with writer.writer() as one:
         one.add_root(b"/root")
-        put(one, "b")
+        for name in "bcd":
+            put(one, name)
         put(one, "a", 1)
         one.remove([source("b").path_bytes])
+        one.publish()
     reader = PostgresStore(database(postgres.url("handbook", user="asks")), b"r" * 32)
     assert answers(reader)["documents"] == answers(writer)["documents"]
+    counted_alike(reader, random.Random(2), 3)
     assert reader.check() == []
     with reader.writer() as one, pytest.raises(IndexStateError, match="permission denied"):
         put(one, "c")
     with pytest.raises(IndexStateError, match="must be owner"):
         PostgresStore.delete(writer.place)
+
+
+# Lists of who has a term.
+
+
+@pytest.fixture
+def small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Segments are made soon, and made anew often."""
+    for name, value in {"TAIL": 9, "FEW": 5, "SPAN": 50}.items():
+        monkeypatch.setattr(segments, name, value)
+
+
+def counted_alike(store: PostgresStore, chance: random.Random, rounds: int = 30) -> None:
+    """By segments and by the GIN index the same passages have the most points."""
+    terms = {"body": [*WORDS, "nowhere", "a-1-0"], "heading": ["제목", "nothing"]}
+    with store.snapshot() as snapshot:
+        assert snapshot._state.segments
+        documents = np.array([one.id for one in snapshot.documents()])
+        for number in range(rounds):
+            points = {
+                name: {one: chance.randint(1, 9) for one in chance.sample(words, chance.randint(0, len(words)))}
+                for name, words in terms.items()
+            }
+            some = np.sort(chance.sample(documents.tolist(), 3)) if number % 3 == 1 else None
+            required = [[("body", chance.sample(WORDS, 2)), ("body", [chance.choice(WORDS)])]] if number % 5 > 2 else []
+            asked = points, chance.choice([1, 3, 10, 1000]), some, required
+            by_lists = snapshot.lexical(*asked, nearest_to=QUERY)
+            with pytest.MonkeyPatch.context() as patched:
+                patched.setattr(type(snapshot), "_tail", lambda _: None)
+                assert snapshot.lexical(*asked, nearest_to=QUERY).tolist() == by_lists.tolist()
+
+
+@pytest.mark.usefixtures("small_segments")
+@pytest.mark.parametrize("seed", range(3))
+def test_words_are_found_by_lists_as_by_the_index_of_the_server(place: Database, seed: int) -> None:
+    """Whatever came and left, and whoever wrote."""
+    chance, stores = random.Random(seed), [store_of(place, "ab"), PostgresStore(place)]
+    names = [chr(0xAC00 + number) for number in range(12)]
+    for version in range(12):
+        with stores[version % 2].writer() as writer:
+            with writer.transaction():
+                for name in chance.sample(names, 5):
+                    put(writer, name, version, passages=chance.randint(1, 6))
+            writer.remove([source(name).path_bytes for name in chance.sample(names, 2)])
+            if version % 3 == 2:
+                writer.publish()
+        if version > 4:
+            counted_alike(stores[0], chance, 10)
+    with stores[0].writer() as writer:
+        writer.publish()
+    counted_alike(stores[1], chance)
+    with stores[1].snapshot() as snapshot:
+        made = snapshot._state.segments
+        assert all(one.high - one.low <= 50 for one in made)
+        assert sum(one.passages for one in made) <= 2 * snapshot.passages
+    assert stores[0].check() == []
+    for store in stores:
+        store.close()
+
+
+@pytest.mark.usefixtures("small_segments")
+def test_lists_that_are_not_what_was_written_are_made_anew(place: Database, postgres: TestServer) -> None:
+    store = store_of(place, "abcdefgh")
+    expected = answers(store)
+    for change in (
+        "DELETE FROM {0}.posting WHERE first = (SELECT max(first) FROM {0}.posting)",
+        "UPDATE {0}.posting SET body = set_byte(body, 8, 1 + get_byte(body, 8) % 200)",
+    ):
+        with store.writer() as writer:
+            writer.publish()
+        assert store.check() == []
+        counted_alike(store, random.Random(1), 3)
+        postgres.sql(change.format(place.schema))
+        (said,) = store.check()
+        assert "lists" in said
+        assert store.repair() == []
+        assert store.check() == []
+        assert answers(store) == expected
+    store.close()
+
+
+@settings(deadline=None)
+@given(st.lists(st.lists(st.integers(-3, 3) | st.integers(-(2**63), 2**63 - 1), unique=True, max_size=40), max_size=90))
+def test_lists_hold_what_they_were_made_of(terms: list[list[int]]) -> None:
+    """Few passages of a term as their places, many as bits."""
+    places = np.repeat(np.arange(len(terms)), list(map(len, terms))).astype(np.uint16)
+    hashes = np.array([one for each in terms for one in each], np.int64)
+    rows = list(postings.rows_of(hashes, places, max(len(terms), 1)))
+    assert [first for first, _ in rows] == sorted(first for first, _ in rows)
+    found, at = postings.terms_of([body for _, body in rows], max(len(terms), 1))
+    expected = sorted(zip(hashes.tolist(), places.tolist(), strict=True))
+    assert list(zip(found.tolist(), at.tolist(), strict=True)) == expected
 
 
 # Secrets.
@@ -509,6 +607,7 @@ def test_tables_of_an_older_version_are_brought_up_to_date_by_their_owner(
     store = store_of(place, "abc")
     expected = answers(store)
     store.close()
+    postgres.sql(f"DROP TABLE {place.schema}.segment, {place.schema}.posting")
     postgres.sql(f"ALTER INDEX {place.schema}.lexicon_hashed SET (fastupdate = on)")
     postgres.sql(f"UPDATE {place.schema}.meta SET value = '1' WHERE key = 'format'")
     postgres.sql(
@@ -592,7 +691,10 @@ def test_whom_rows_are_hidden_from_finds_the_nearest_of_the_others(
             for table in ("passage", "lexicon", "text")
         )
     )
+    with store.writer() as writer:
+        writer.publish()
     with store.snapshot() as snapshot:
+        assert snapshot._state.segments
         every = snapshot.dense(QUERY, 600)[0]
         seen = [one.id for one in snapshot.stored(every) if re.search("[각-갯]", one.document.path)]
         assert 100 < len(seen) < 300
@@ -604,6 +706,10 @@ def test_whom_rows_are_hidden_from_finds_the_nearest_of_the_others(
         assert sorted(words.tolist()) == sorted(seen)
         assert len(snapshot.stored(words)) == len(seen)
         assert len(list(snapshot.documents())) == len(seen) // 4
+    hidden = (
+        f"SET ROLE limited; SELECT (SELECT count(*) FROM {schema}.segment), (SELECT count(*) FROM {schema}.posting)"
+    )
+    assert postgres.sql(hidden).split()[-1] == "0|0"  # the words of what they may not read
     store.close()
 
 
@@ -726,6 +832,7 @@ def test_through_pgbouncer_in_transaction_mode(place: Database, postgres: TestSe
 # Several at once, and what is killed.
 
 
+@pytest.mark.usefixtures("small_segments")
 @pytest.mark.parametrize(
     ("seconds", "readers"), [(4, 4), pytest.param(60, 8, marks=[pytest.mark.crash, pytest.mark.timeout(600)])]
 )
@@ -785,7 +892,8 @@ WRITING = """
 import itertools, random, sys
 from index_making import put
 from kosearch.config import database
-from kosearch.index.postgres import PostgresStore
+from kosearch.index.postgres import PostgresStore, segments
+segments.TAIL, segments.SPAN = 9, 90  # segments are made amid it, too
 chance, store = random.Random(int(sys.argv[2])), PostgresStore(database(sys.argv[1]))
 print("writing", flush=True)
 with store.writer() as writer:

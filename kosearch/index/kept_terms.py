@@ -54,7 +54,7 @@ class KeptTerms:
         places = [fields.index(field) for field in terms]
         lines = "\n".join(" ".join(terms.get(field, ())) for field in fields)
         ((asked, _),) = _hashed([lines.encode()], len(fields))
-        at, met = _found(np.concatenate([asked[:0], *hashes]), asked)
+        at, met = found_among(np.concatenate([asked[:0], *hashes]), asked)
         lengths = np.array(counts, dtype=np.int64).reshape(-1, len(fields))
         row = np.repeat(np.arange(len(ids)), lengths.sum(axis=1))[at]
         starts = (np.cumsum(lengths) - lengths.ravel()).reshape(lengths.shape)
@@ -88,7 +88,7 @@ class KeptTerms:
         return [hashes for hashes, _ in kept], [counts for _, counts in kept]
 
 
-def _found(hashes: Hashes, asked: Hashes) -> tuple[Ids, Ids]:
+def found_among(hashes: Hashes, asked: Hashes) -> tuple[Ids, Ids]:
     """Where those that are asked for stand among many, and which of them each is, by its place."""
     if not len(asked):
         return np.zeros(0, np.int64), np.zeros(0, np.int64)

@@ -19,7 +19,8 @@ from kosearch.errors import IndexMismatch, IndexMissing, IndexStateError, UsageE
 from kosearch.index.contract import FileState, Globs, Identity, Status, StoredFile, Vectors
 from kosearch.index.lexical import Counts, decode_lines
 from kosearch.index.postgres import schema
-from kosearch.index.postgres.schema import State, read_state
+from kosearch.index.postgres.schema import State, lock_out, read_state
+from kosearch.index.postgres.segments import drop_segments, wrong_segments
 from kosearch.index.postgres.server import Server, Session
 from kosearch.index.postgres.snapshot import DOCUMENT, FILE, Kept, PostgresSnapshot, document_of, file_state, placed
 from kosearch.index.postgres.writer import (
@@ -27,7 +28,6 @@ from kosearch.index.postgres.writer import (
     PostgresWriter,
     count_anew,
     known_files,
-    lock_out,
     roots_of,
     text_of,
 )
@@ -242,7 +242,7 @@ class PostgresStore:
         """Verify everything that was written; a sentence for each thing that is wrong."""
         with self._reading() as (session, state):
             broken = [f"{path}: {what}" for _, path, what in _broken(session, state)]
-            return broken or list(_wrong_counts(session, state))
+            return broken or [*_wrong_counts(session, state), *wrong_segments(session, state)]
 
     def repair(self, *, wait: bool = False) -> list[str]:
         """Count anew, and give up documents that are not what was written; the paths of files to be read again."""
@@ -258,8 +258,12 @@ class PostgresStore:
             session.run("DELETE FROM document WHERE id = ANY(%s)", numbers)
             if numbers or any(_wrong_counts(session, state)):
                 count_anew(session, state.identity.fields)
+            if any(wrong_segments(session, state)):
+                drop_segments(session)
 
         self.server.again(work)
+        with self.writer() as writer:
+            writer.publish()
         return lost
 
     def backup(self, target: Path) -> None:

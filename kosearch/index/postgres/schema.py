@@ -16,6 +16,7 @@ from hashlib import blake2b
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kosearch.config import Database
 from kosearch.errors import IndexMismatch
@@ -92,10 +93,46 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     # What a list of what is to come into the index later would save a writer, each question would pay, once for each of
     # its terms, until somebody vacuums.
     ("ALTER INDEX lexicon_hashed SET (fastupdate = off)", "SELECT gin_clean_pending_list('lexicon_hashed')"),
+    # What the passages with ids above `low` up to `high` have: see postings.py. `rules` made the terms.
+    (
+        (
+            "CREATE TABLE segment (low bigint PRIMARY KEY, high bigint NOT NULL, passages int NOT NULL,"
+            " rules text NOT NULL)"
+        ),
+        (
+            "CREATE TABLE posting (segment bigint NOT NULL, first bigint NOT NULL, body bytea NOT NULL,"
+            " PRIMARY KEY (segment, first))"
+        ),
+        "ALTER TABLE posting ALTER body SET STORAGE EXTERNAL",
+        # Whom rows of passages are hidden from would learn their words here.
+        "ALTER TABLE segment ENABLE ROW LEVEL SECURITY",
+        "ALTER TABLE posting ENABLE ROW LEVEL SECURITY",
+        "CREATE POLICY whole ON segment USING (NOT row_security_active('lexicon'::regclass::oid))",
+        "CREATE POLICY whole ON posting USING (NOT row_security_active('lexicon'::regclass::oid))",
+        # Who may do something with the tables of an older version may do it with these.
+        (
+            "DO $$ DECLARE one record; BEGIN"
+            " FOR one IN SELECT a.* FROM pg_class c, aclexplode(c.relacl) a WHERE c.oid = 'lexicon'::regclass LOOP"
+            " EXECUTE 'GRANT ' || one.privilege_type || ' ON segment, posting TO '"
+            " || CASE one.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(one.grantee)) END;"
+            " END LOOP; END $$"
+        ),
+    ),
 )
 VERSION = len(MIGRATIONS)
+_SEGMENTS = "(SELECT json_agg(json_build_array(low, high, passages, rules) ORDER BY low) FROM segment)"
 GRAPH = "passage_vector"
 """The name of the HNSW graph that an owner may have the server build: `kosearch docs server` says how."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Passages whose terms stand in `posting`: those with ids above `low` up to `high`."""
+
+    low: int
+    high: int
+    passages: int
+    """So many there were when it was made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +149,8 @@ class State:
     run: Mapping[str, Any] | None
     has_graph: bool = False
     """Whether an index over the vectors finds the nearest, as its owner had the server make one."""
+    segments: tuple[Segment, ...] = ()
+    """By their ids; none where some have terms by other rules, and for whom rows of passages may be hidden from."""
 
 
 def create(session: Session, identity: Identity) -> None:
@@ -156,9 +195,10 @@ def read_meta(session: Session, key: str) -> Any:
 
 def read_state(session: Session, place: Database) -> State:
     """The index as this transaction sees it. Raises IndexMismatch where another version made its tables."""
-    meta, slots, has_graph = session.row(
+    meta, slots, made, has_graph = session.row(
         "SELECT (SELECT json_object_agg(key, value) FROM meta),"
         " (SELECT json_agg(json_build_array(generation, documents, passages, totals)) FROM slot),"
+        f" {_SEGMENTS},"
         f" coalesce((SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('{GRAPH}')), false)"
     )
     version = int(meta["format"])
@@ -179,8 +219,34 @@ def read_state(session: Session, place: Database) -> State:
         )
         for field, count in zip(identity.fields, counts, strict=True):
             totals[field] += count
-    run = json.loads(meta["run"])
-    return State(json.loads(meta["id"]), identity, generation, documents, passages, totals, run, has_graph)
+    segments = tuple(Segment(*numbers) for *numbers, rules in made or () if rules == identity.term_rules)
+    return State(
+        json.loads(meta["id"]),
+        identity,
+        generation,
+        documents,
+        passages,
+        totals,
+        json.loads(meta["run"]),
+        has_graph,
+        segments if len(segments) == len(made or ()) else (),
+    )
+
+
+def lock_out(session: Session) -> None:
+    """Let no other transaction write until this one has ended."""
+    session.run("SELECT pg_advisory_xact_lock(hashtextextended(current_schema(), 0))")
+
+
+def lock_in(session: Session) -> None:
+    """Write beside others, and not beside who locks all out."""
+    session.run("SELECT pg_advisory_xact_lock_shared(hashtextextended(current_schema(), 0))")
+
+
+def is_taken(session: Session, number: int) -> bool:
+    """Whether another transaction has this number; else it is this one's until its end."""
+    sql = "SELECT NOT pg_try_advisory_xact_lock(hashtext(current_schema()), %s)"
+    return bool(session.row(sql, number)[0])
 
 
 def hash_of(field: str, term: str) -> int:
@@ -230,6 +296,13 @@ def bigints(numbers: Sequence[int]) -> bytes:
     items = np.empty(len(numbers), _ITEM)
     items["length"], items["value"] = 8, numbers
     return struct.pack(">iiiii", 1, 0, _BIGINT, len(numbers), 1) + items.tobytes()
+
+
+def hashes_of(arrays: Sequence[bytes]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """What `bigints` made, many → all of their numbers, one after the other, and how many each has."""
+    counts = np.array([int.from_bytes(one[12:16], "big") for one in arrays], np.int64)  # none of an empty one
+    items = np.frombuffer(b"".join(one[20:] for one in arrays), _ITEM)
+    return items["value"].astype(np.int64), counts
 
 
 def half_vectors(vectors: Vectors, storage: str) -> list[bytes]:

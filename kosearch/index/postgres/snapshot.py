@@ -17,6 +17,7 @@ from kosearch.index.contract import Alternatives, FileState, Identity, Ids, Stor
 from kosearch.index.database import damaged
 from kosearch.index.kept_terms import KeptTerms
 from kosearch.index.lexical import decode_lines, encoded_lines
+from kosearch.index.postgres.postings import Lists, Tail, most_points, read_tail
 from kosearch.index.postgres.schema import State, from_half_vectors, hash_of, in_text
 from kosearch.index.postgres.server import Session
 from kosearch.index.snapshot import fitting, most_points_first, nearest_first
@@ -55,6 +56,8 @@ class Kept:
     descriptions: Sequence[Description] | None = None
     vocabularies: dict[tuple[str, ...], list[Mapping[str, int]]] = field(default_factory=dict)
     terms: KeptTerms = field(default_factory=KeptTerms)
+    tails: dict[int, Tail | None] = field(default_factory=dict)
+    """By where it begins, what was read of the passages that no segment covers."""
 
 
 class PostgresSnapshot:
@@ -176,21 +179,40 @@ class PostgresSnapshot:
         """
         if k < 1 or not (required or any(points.values())):
             return np.zeros(0, np.int64)
-        rows = self._with_points(points, k, documents, required)
-        ids, scores = np.array([row[0] for row in rows], np.int64), np.array([row[1] for row in rows], np.int64)
+        worth = {hash_of(name, term): value for name, values in points.items() for term, value in values.items()}
+        tail = self._tail()
+        if tail is None:
+            ids, scores = self._counted(worth, k, documents, required)
+        else:
+            wanted = [hash_of(name, term) for each in required for name, terms in each for term in terms]
+            lists = Lists(self._session, self._state.segments, tail, list({*worth, *wanted}))
+            among = None if documents is None else self._passages_of(documents)
+            ids, scores = most_points(lists, worth, k, required, among, self._live)
         last = np.sort(scores)[-min(k, len(scores))] if len(scores) else 0
         near = None if nearest_to is None else partial(self.cosines, nearest_to)
         return most_points_first(ids[scores > last], np.sort(ids[scores == last]), k, near, self._first_by_path)
 
-    def _with_points(
-        self,
-        points: Mapping[str, Mapping[str, int]],
-        k: int,
-        documents: Ids | None,
-        required: Sequence[Alternatives],
-    ) -> list[tuple[int, int]]:
-        """The k passages with the most points, and all that have as many as the last of them."""
-        worth = {hash_of(name, term): value for name, values in points.items() for term, value in values.items()}
+    def _tail(self) -> Tail | None:
+        """The passages that no segment covers; None where the GIN index is to be asked."""
+        if not self._state.segments:
+            return None
+        begin, tails = self._state.segments[-1].high, self._kept.tails
+        if begin not in tails:
+            tails[begin] = read_tail(self._session, begin)
+        return tails[begin]
+
+    def _passages_of(self, documents: Ids) -> Ids:
+        rows = self._session.rows("SELECT id FROM passage WHERE document = ANY(%s) ORDER BY id", documents.tolist())
+        return np.array([number for (number,) in rows], np.int64)
+
+    def _live(self, ids: Ids) -> Ids:
+        rows = self._session.rows("SELECT passage FROM lexicon WHERE passage = ANY(%s)", ids.tolist())
+        return np.array([number for (number,) in rows], np.int64)
+
+    def _counted(
+        self, worth: Mapping[int, int], k: int, documents: Ids | None, required: Sequence[Alternatives]
+    ) -> tuple[Ids, Ids]:
+        """The k passages with the most points, and all that have as many as the last of them, by the GIN index."""
         given: list[object] = [list(worth), list(worth.values())]
         of_terms = (
             "SELECT l.passage, sum(q.points)::bigint AS points"
@@ -218,7 +240,8 @@ class PostgresSnapshot:
             "SELECT passage, points FROM (SELECT passage, points, rank() OVER (ORDER BY points DESC) AS place"
             f" FROM ({of_terms}) found) ranked WHERE place <= %s"
         )
-        return self._session.rows(sql, *given, k)
+        rows = self._session.rows(sql, *given, k)
+        return np.array([row[0] for row in rows], np.int64), np.array([row[1] for row in rows], np.int64)
 
     def _first_by_path(self, ids: Ids, count: int) -> Ids:
         """The first `count` of some passages, given ascending, by their documents' paths and their own positions."""

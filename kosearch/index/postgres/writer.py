@@ -31,11 +31,15 @@ from kosearch.index.postgres.schema import (
     half_vectors,
     hash_of,
     integer,
+    is_taken,
+    lock_in,
+    lock_out,
     read_meta,
     read_state,
     write_identity,
     write_meta,
 )
+from kosearch.index.postgres.segments import drop_segments, lack_segments, make_segments
 from kosearch.index.postgres.server import Server, Session
 from kosearch.index.postgres.snapshot import FILE, file_state, placed
 from kosearch.index.tables import PART, STRUCTURE
@@ -209,6 +213,7 @@ class PostgresWriter:
 
     def publish(self) -> int:
         """The generation that answers: every commit was searchable at once."""
+        make_segments(self._server, self._state, tidy=True)
         with self._server.reading() as session:
             return read_state(session, self._server.place).generation
 
@@ -225,13 +230,14 @@ class PostgresWriter:
     def _commit(self, gathered: Sequence[tuple[tuple[bytes, ...], Change]]) -> None:
         raws = sorted({raw for names, _ in gathered for raw in names})
 
-        def work(session: Session) -> None:
+        def work(session: Session) -> bool:
             transaction = Transaction(session, self._server, self._state, raws)
             for _, change in gathered:
                 change(transaction)
-            transaction.finish()
+            return transaction.finish()
 
-        self._server.again(work)
+        if self._server.again(work):
+            make_segments(self._server, self._state)
         self._recent = dict(list(self._recent.items())[-_ROWS:])
 
 
@@ -341,16 +347,18 @@ class Transaction:
         """Locks the files' rows. Raises IndexMismatch where terms are by other rules by now, IndexMissing."""
         self.session = session
         self._source = server.place.source
-        session.run("SELECT pg_advisory_xact_lock_shared(hashtextextended(current_schema(), 0))")
+        lock_in(session)
         now = read_state(session, server.place)
         if now.id != state.id:
             raise IndexMissing(f"the index in {server.place} is another one by now", "run the command again")
         if now.identity != state.identity:
             raise IndexMismatch(f"another run changed the rules of the index in {server.place}", "run it again")
+        self._state = now
         self._fields = now.identity.fields
         self._slot = _free_slot(session)
         self._counts = Counted(self._fields)
         self._visible = False
+        self._adds = False
         self._added: list[tuple[int, int, Prepared]] = []
         """Number of the file, number of the document, and what it is: not written yet."""
         sql = "SELECT 1 FROM file WHERE source = %s AND raw = ANY(%s::bytea[]) ORDER BY raw FOR UPDATE"
@@ -437,10 +445,11 @@ class Transaction:
             self.drop_documents(number)
             self.session.run("DELETE FROM file WHERE id = %s", number)
 
-    def finish(self) -> None:
-        """Write what was gathered, and the counts."""
+    def finish(self) -> bool:
+        """Write what was gathered, and the counts; whether many passages have no segment now."""
         self._write_added()
         self._counts.write(self.session, self._slot, visible=self._visible)
+        return self._adds and lack_segments(self.session, self._state)
 
     def _number(self, raw: bytes) -> int | None:
         found = self.session.row("SELECT id FROM file WHERE source = %s AND raw = %s", self._source, raw)
@@ -458,6 +467,7 @@ class Transaction:
         ]
         if not flat:
             return
+        self._adds = True
         sql = "SELECT nextval('passage_id') FROM generate_series(1, %s)"
         ids = [bigint(number) for (number,) in self.session.rows(sql, len(flat))]
         passages = [(number, *row[:4]) for number, row in zip(ids, flat, strict=True)]
@@ -476,7 +486,7 @@ def _seen(source: SourceFile) -> tuple[Any, ...]:
 def _free_slot(session: Session) -> int:
     """The first number that no other transaction counts under: it is this one's until its end."""
     number = 0
-    while not session.row("SELECT pg_try_advisory_xact_lock(hashtext(current_schema()), %s)", number)[0]:
+    while is_taken(session, number):
         number += 1
     return number
 
@@ -543,11 +553,6 @@ def count_anew(session: Session, fields: Sequence[str]) -> None:
     session.run("DELETE FROM frequency")
     counts.write(session, 0, visible=True)
     session.run("UPDATE slot SET generation = %s", generation + 1)
-
-
-def lock_out(session: Session) -> None:
-    """Let no other transaction write until this one has ended."""
-    session.run("SELECT pg_advisory_xact_lock(hashtextextended(current_schema(), 0))")
 
 
 _LACKING = (
@@ -628,6 +633,7 @@ class PostgresReanalysis:
             "INSERT INTO new_terms SELECT id, %s FROM passage ON CONFLICT (passage) DO NOTHING",
             nothing,
         )
+        drop_segments(session)
         session.run("DELETE FROM lexicon")
         sql = "SELECT n.passage, p.document, n.terms FROM new_terms n JOIN passage p ON p.id = n.passage ORDER BY 1"
         for rows in session.stream(sql, _ROWS):
