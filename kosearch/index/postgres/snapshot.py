@@ -129,21 +129,26 @@ class PostgresSnapshot:
         if self._state.has_graph and self.passages >= GRAPH_ROWS:
             return self._near_by_graph(query, k, documents)
         narrowed = "" if documents is None else "WHERE document = ANY(%s)"
-        # A vector of nothing has no direction: its distance is NaN, and its cosine is 0.
+        # A vector of nothing has no direction: its distance is NaN, and its cosine is 0. Vectors are sent of those that
+        # are near alone: named beside the sorting they would be made ready of all, for twice the time of comparing.
         sql = (
-            "SELECT id, coalesce(nullif(vector::vector <=> %s::vector, 'NaN'), 1) AS distance, halfvec_send(vector)"
-            f" FROM passage {narrowed} ORDER BY distance LIMIT %s"
+            "SELECT id, distance, halfvec_send(vector) FROM"
+            " (SELECT id, coalesce(nullif(vector <=> %s::halfvec, 'NaN'), 1) AS distance"
+            f" FROM passage {narrowed} ORDER BY distance LIMIT %s) near JOIN passage USING (id) ORDER BY distance"
         )
+        # In 16 bits, like the vectors, it is compared in two thirds of the time, and is a little another.
+        rounded = unit(query).astype(np.float16).astype(np.float32)
+        error = _ERROR + 2 * float(np.linalg.norm(unit(rounded) - unit(query)))
         wanted = k + _MARGIN
         while True:
             rows = self._session.rows(
-                sql, in_text(unit(query)), *([] if documents is None else [documents.tolist()]), wanted
+                sql, in_text(rounded), *([] if documents is None else [documents.tolist()]), wanted
             )
             ids, distances = np.array([row[0] for row in rows], np.int64), np.array([row[1] for row in rows])
             self._vectors.update((number, vector) for number, _, vector in rows)
             if len(ids) <= k:
                 return ids
-            last = distances[k - 1] + _ERROR
+            last = distances[k - 1] + error
             if len(ids) < wanted or distances[-1] > last:
                 near: Ids = ids[distances <= last]
                 return near
