@@ -1,12 +1,13 @@
 """Which passages have a term, as lists of places: what a question's words are looked up in.
 
-By the GIN index the server reads, joins and counts a row for each passage that has one of a question's terms, 2.6 for
-each passage of an index. Here it hands out a few pages of bytes, which NumPy adds up in a hundredth of the time.
+By the GIN index the server reads, joins and counts a row for each term of a question and each passage that has it:
+53,000 for a made question among 20,000 passages, 41 ms of processor time. Here it hands out some rows of bytes, which
+NumPy adds up: 5 ms, and the same passages to the last.
 
-A segment is made of what was committed, and never changed: it covers the passages with ids above its `low` up to its
-`high`. Newer ones, the tail, are read with their terms. Passages that have left since stay in its lists: who asks
-looks which of the best are still there. `posting` holds a segment's terms in the order of their hashes, some pages of a
-book each: a row has those from its `first` on.
+A segment is made of what was committed (segments.py), and never changed: it covers the passages with ids above its
+`low` up to its `high`. Newer ones, the tail, are read with their terms. Passages that have left since stay in its
+lists: it is looked which of the best are still there. The table `posting` holds a segment's terms in the order of their
+hashes, as many in a row as fit; a row has those from its `first` on.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Makes the segments of postings.py of what was committed, as whoever writes does now and then.
 
 While one is made, others ask and write: it takes nothing away, and what it covers are passages that nobody can add to
-any more. Small ones are made anew together with what comes after them, each passage some seven times in all.
+any more.
 """
 
 from __future__ import annotations
@@ -32,6 +32,9 @@ _MAKER = -1
 """The number that whoever makes segments takes; those of slots are from 0 up."""
 FEW = 64
 """Nor so many when a run is over."""
+_ALIKE = 3
+"""After so many segments of about its size, or less, one is made together with them: a passage is written some four
+times in all, and a question looks into a dozen of small segments at most."""
 _ROWS = 4096
 
 
@@ -119,10 +122,14 @@ def _make_one(session: Session, server: Server, state: State, until: int) -> boo
     low = new[0] - 1
     high = min(until, low + SPAN)
     count = int(np.searchsorted(new, high, side="right"))
-    while kept and kept[-1].passages <= count and high - kept[-1].low <= SPAN:
-        last = kept.pop()
-        low, count = last.low, count + last.passages
-        _drop(session, last)
+    while len(alike := [one for one in kept[-_ALIKE:] if one.passages < 2 * count]) == _ALIKE:
+        joined = [one for one in alike if high - one.low <= SPAN]
+        if not joined:
+            break
+        low, count = joined[0].low, count + sum(one.passages for one in joined)
+        for one in joined:
+            kept.remove(one)
+            _drop(session, one)
     _write(session, low, high, state.identity.term_rules)
     return bool(high < until)
 

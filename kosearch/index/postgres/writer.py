@@ -622,7 +622,9 @@ class PostgresReanalysis:
         """
         self._server.again(self._finish)
         with self._server.reading() as session:
-            return read_state(session, self._server.place).generation
+            state = read_state(session, self._server.place)
+        make_segments(self._server, state, tidy=True)
+        return state.generation
 
     def _finish(self, session: Session) -> None:
         lock_out(session)
