@@ -11,7 +11,7 @@ import os
 import shlex
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -26,6 +26,7 @@ from kosearch.records import TokenCounter
 from kosearch.system import usable_cores
 
 if TYPE_CHECKING:
+    from kosearch.embedding.kept import KeptVectors
     from kosearch.processing import DocumentProcessor, FilePool, FileProcessor, OcrUse, PictureFound, PictureJob
     from kosearch.records import Vectors
     from kosearch.terms import Analyzer
@@ -358,6 +359,17 @@ class Opened:
     def embed_queries(self, texts: Sequence[str]) -> Vectors:
         """The same for questions."""
         return (self.query_embedder if are_few(texts) else self.embedder).embed_queries(texts)
+
+    @contextmanager
+    def kept_vectors(self) -> Iterator[KeptVectors]:
+        """What embeds texts that are asked for run after run: those that an earlier run has embedded need no model."""
+        from kosearch.embedding.kept import KeptVectors
+
+        kept = KeptVectors(self, self.settings.cache_dir)
+        try:
+            yield kept
+        finally:
+            kept.keep()
 
     def rescore(self, question: str, texts: Sequence[str]) -> Vectors:
         """Dense, sparse and multi-vector scores of what the model sees of passages: (n, 3)."""

@@ -80,9 +80,10 @@ def asked(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def index(small: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Index:
-    """The documents indexed by planted vectors."""
+def index(small: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Index:
+    """The documents indexed by planted vectors, of which none is kept for another test."""
     monkeypatch.setenv("KOSEARCH_MODEL", str(small))
+    monkeypatch.setenv("KOSEARCH_CACHE_DIR", str(tmp_path / "cache"))
     without_processes(monkeypatch)
 
     def embed(self: Opened, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> np.ndarray:
@@ -344,8 +345,9 @@ def test_an_index_goes_on_after_it_was_derived(index: Index, folder: Path, tmp_p
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     """An endpoint that gives planted vectors."""
+    monkeypatch.setenv("KOSEARCH_CACHE_DIR", str(tmp_path / "cache"))
     without_processes(monkeypatch)
 
     def answer(asked: Asked) -> Reply:

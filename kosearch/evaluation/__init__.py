@@ -117,11 +117,11 @@ def experiment(
             if collection.is_dir():
                 yield from _renewed(library)
             first = first or library
-            with library.store.snapshot(warm=not library.is_foreign) as snapshot:
+            with library.store.snapshot(warm=not library.is_foreign) as snapshot, library.kept_vectors() as known:
                 check_terms(snapshot.identity, library.settings)
                 task = _task(collection, qrels, snapshot)
                 systems = (settings.mode,) if models else tuple(names)
-                asked = (library.reader(snapshot), library.embed_queries, library.rescore)
+                asked = (library.reader(snapshot), known.embed_queries, library.rescore)
                 total = len(task.texts) * len(systems)
                 results = ask(task, systems, settings.weight, snapshot, *asked)
                 for done, (question, system, ranked) in enumerate(results, 1):

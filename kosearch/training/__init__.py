@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kosearch import __version__
-from kosearch.embedding import AnyModel, Endpoint, Model, resolve
+from kosearch.embedding import AnyModel, Embedder, Endpoint, Model, resolve
 from kosearch.errors import ModelError, UsageError
 from kosearch.index import Snapshot
 from kosearch.library import Index
@@ -114,7 +114,7 @@ def train(
     target = Path(os.path.abspath(os.path.expanduser(os.fspath(out))))
     check_target(target)
     model = _with_files(index) if layers or recipe else _trainable(index)
-    with blas_on_one_core(), index.store.snapshot() as snapshot:
+    with blas_on_one_core(), index.kept_vectors() as kept, index.store.snapshot() as snapshot:
         found = _examples(index, snapshot, questions, qrels)
         documents = {path for one in found.examples for path in one.answers}
         count = len(found.examples)
@@ -123,11 +123,11 @@ def train(
         )
         if count < LEAST:
             return replace(result, why=f"{count} questions; at least {LEAST} are needed")
-        bench, examples = _bench(index, snapshot, found.examples, told)
+        bench, examples = _bench(index, kept, snapshot, found.examples, told)
         if len(set(bench.groups.tolist())) < FOLDS:
             why = f"the answers stand in too few documents: {FOLDS} groups of questions that share none are needed"
             return replace(result, why=why)
-        manual = Manual(index.embed_queries, index.embed_passages, model.fingerprint, index.settings.cache_dir)
+        manual = Manual(kept)
         place, device = index.settings.cache_dir / "training", index.settings.device
         learner: Learner
         if isinstance(model, Endpoint) or not (layers or recipe):
@@ -153,9 +153,9 @@ def reckon(
     """
     told = progress or (lambda _what, _done, _total: None)
     model = _with_files(index)
-    with index.store.snapshot() as snapshot:
+    with index.kept_vectors() as kept, index.store.snapshot() as snapshot:
         found = _examples(index, snapshot, questions, qrels)
-        bench, examples = _bench(index, snapshot, found.examples, told)
+        bench, examples = _bench(index, kept, snapshot, found.examples, told)
         return reckoned(model, bench, examples, index.settings.device)
 
 
@@ -188,13 +188,13 @@ def _examples(
 
 
 def _bench(
-    index: Index, snapshot: Snapshot, given: Sequence[Example], told: Progress
+    index: Index, embedder: Embedder, snapshot: Snapshot, given: Sequence[Example], told: Progress
 ) -> tuple[Bench, Sequence[Example]]:
     """What measures, and the examples as a search takes their questions: corrected, and without operators."""
     read, count = index.reader(snapshot), len(given)
     questions = [read(Query(one.text)) for one in given]
     examples = [replace(one, text=question.meant) for one, question in zip(given, questions, strict=True)]
-    asked, weight = _embedded(index, examples, told), index.settings.weight
+    asked, weight = _embedded(embedder, examples, told), index.settings.weight
     bench = Bench(snapshot, questions, examples, asked, weight, lambda done: told("questions ranked", done, count))
     return bench, examples
 
@@ -281,11 +281,11 @@ def _judged(
     return result
 
 
-def _embedded(index: Index, examples: Sequence[Example], told: Progress) -> Vectors:
+def _embedded(embedder: Embedder, examples: Sequence[Example], told: Progress) -> Vectors:
     texts = [one.text for one in examples]
     parts = []
     for start in range(0, len(texts), _EMBEDDED_AT_ONCE):
-        parts.append(index.embed_queries(texts[start : start + _EMBEDDED_AT_ONCE]))
+        parts.append(embedder.embed_queries(texts[start : start + _EMBEDDED_AT_ONCE]))
         told("questions embedded", min(start + _EMBEDDED_AT_ONCE, len(texts)), len(texts))
     return np.concatenate(parts)
 

@@ -6,22 +6,17 @@ and in English. What a model has learnt from a user's documents should not cost 
 
 from __future__ import annotations
 
-import hashlib
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
 from importlib.resources import files
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kosearch.embedding import Head
-from kosearch.system import make_private, replacing
+from kosearch.embedding import Embedder, Head
 from kosearch.training.gains import Gain, gain
 
 Vectors = NDArray[np.float32]
-Embed = Callable[[Sequence[str]], Vectors]
 
 MOST = 100
 """Paragraphs of a language."""
@@ -59,23 +54,11 @@ def _pairs(page: str) -> Iterator[tuple[str, str]]:
 class Manual:
     """The manual's vectors by a model, and how well its sentences find their paragraphs."""
 
-    def __init__(self, embed_queries: Embed, embed_passages: Embed, fingerprint: str, cache_dir: Path) -> None:
-        """The vectors are kept among what can be made anew, for the next time."""
-        pairs = paragraphs()
-        asked, given = zip(*pairs, strict=True)
+    def __init__(self, embedder: Embedder) -> None:
+        asked, given = zip(*paragraphs(), strict=True)
         self.texts: tuple[Sequence[str], Sequence[str]] = (asked, given)
         """First sentences, and the rest of their paragraphs."""
-        texts = hashlib.sha256(repr(pairs).encode()).hexdigest()
-        file = cache_dir / "manual" / f"{hashlib.sha256(f'{fingerprint} {texts}'.encode()).hexdigest()}.npy"
-        with suppress(OSError, ValueError):
-            self._vectors: Vectors = np.load(file, allow_pickle=False)
-            if self._vectors.shape[:2] == (2, len(pairs)):
-                return
-        self._vectors = np.stack([embed_queries(asked), embed_passages(given)])
-        with suppress(OSError):
-            make_private(file.parent)
-            with replacing(file) as stream:
-                np.save(stream, self._vectors)
+        self._vectors: Vectors = np.stack([embedder.embed_queries(asked), embedder.embed_passages(given)])
 
     def after(self, head: Head) -> Gain:
         """nDCG@10 by meaning alone, before and after a head."""

@@ -99,9 +99,8 @@ def trained(arguments: argparse.Namespace, stack: ExitStack) -> None:
     for folder in arguments.collections:
         index = stack.enter_context(Index(load({"index": str(arguments.indexes / folder.name)})))
         found[folder.name] = one = collection(index, folder, stack)
-        manual = manual or Manual(
-            index.embed_queries, index.embed_passages, one.model.fingerprint, index.settings.cache_dir
-        )
+        with index.kept_vectors() as kept:
+            manual = manual or Manual(kept)
     assert manual is not None
     for name in arguments.on or found:
         with tempfile.TemporaryDirectory() as place:
@@ -115,7 +114,8 @@ def collection(index: Index, folder: Path, stack: ExitStack) -> Collection:
     given = read_examples(folder, snapshot).examples
     questions = [read(Query(one.text)) for one in given]
     examples = [replace(one, text=as_read.meant) for one, as_read in zip(given, questions, strict=True)]
-    asked = questions_of(index, folder.name, examples)
+    with index.kept_vectors() as kept:
+        asked = kept.embed_queries([one.text for one in examples])
     with spent() as seconds:
         bench = Bench(snapshot, questions, examples, asked, index.settings.weight, lambda _: None)
     print(
@@ -170,14 +170,6 @@ def spent() -> Iterator[Spent]:
     found, begun = Spent(), time.process_time()
     yield found
     found.seconds = time.process_time() - begun
-
-
-def questions_of(index: Index, name: str, examples: Sequence[Example]) -> np.ndarray:
-    """Vectors of questions, kept beside the index for the next time."""
-    file = index.directory.with_name(f"{name}.questions.npy")
-    if not file.exists():
-        np.save(file, np.concatenate([index.embed_queries([one.text]) for one in examples]))
-    return np.load(file)
 
 
 def derived(count: int, width: int = 384, of_a_document: int = 20) -> None:
