@@ -98,7 +98,7 @@ def trained(arguments: argparse.Namespace, stack: ExitStack) -> None:
     found, manual = {}, None
     for folder in arguments.collections:
         index = stack.enter_context(Index(load({"index": str(arguments.indexes / folder.name)})))
-        found[folder.name] = one = collection(index, folder, stack)
+        found[folder.name] = collection(index, folder, stack)
         with index.kept_vectors() as kept:
             manual = manual or Manual(kept)
     assert manual is not None
