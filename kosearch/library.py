@@ -528,6 +528,7 @@ class Index(Analysed):
             analyzer=self.analyzer_by(snapshot.identity.words),
             synonyms=read_synonyms(self.dictionaries if dictionaries is None else dictionaries),
             pieces=self.token_count,
+            meant={},
         )
 
     def _named(self, answer: Answer, warnings: Sequence[str]) -> Answer:

@@ -92,14 +92,18 @@ def found_among(hashes: Hashes, asked: Hashes) -> tuple[Ids, Ids]:
     """Where those that are asked for stand among many, and which of them each is, by its place."""
     if not len(asked):
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    top = np.uint64(48)
     may_be = np.zeros(1 << 16, dtype=bool)  # by their first 16 bits: nearly all are of no word of the question
-    may_be[asked >> top] = True
-    at = np.flatnonzero(may_be[hashes >> top])
+    may_be[_top(asked)] = True
+    at = np.flatnonzero(may_be[_top(hashes)])
     order = np.argsort(asked)
     place = np.minimum(np.searchsorted(asked[order], hashes[at]), len(asked) - 1)
     same = asked[order[place]] == hashes[at]
     return at[same], order[place[same]]
+
+
+def _top(hashes: Hashes) -> Ids:
+    """The first 16 bits, in the type of indices: others are converted first, which takes longer than all the rest."""
+    return (hashes >> np.uint64(48)).view(np.int64)
 
 
 def _hashed(passages: Sequence[bytes], fields: int) -> Iterator[tuple[Hashes, Ids]]:

@@ -16,6 +16,7 @@ from kosearch.index import files
 from kosearch.index.contract import Alternatives, FileState, Identity, Ids, StoredDocument, StoredPassage, Vectors
 from kosearch.index.database import REPAIR, damaged
 from kosearch.index.files import Damaged
+from kosearch.index.kept_passages import KeptPassages
 from kosearch.index.kept_terms import KeptTerms
 from kosearch.index.lexical import Lexical, decode_lines
 from kosearch.index.tables import PUBLISHED, Description, State, Tables
@@ -88,6 +89,7 @@ class SqliteSnapshot:
         self._warnings = warnings
         self._state = state
         self._derived = derived
+        self._kept = KeptPassages(tables.stored)
 
     @property
     def generation(self) -> int:
@@ -210,7 +212,7 @@ class SqliteSnapshot:
 
     def stored(self, ids: Ids) -> list[StoredPassage]:
         """Passages with text and document, in the order asked for."""
-        return self._tables.stored(ids.tolist())
+        return self._kept.stored(ids.tolist())
 
     def owners(self, ids: Ids) -> dict[int, int]:
         """Passage id → document id, without reading the passages."""

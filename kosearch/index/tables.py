@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import json
 import os
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -326,26 +326,26 @@ class Tables:
             for field, wanted in terms.items()
             for term in wanted
         }
+        buckets = {name: bucket(name) for name in names if name not in known}
+        rows = self._counts(set(buckets.values()))
+        known.update((name, count_of(rows[number], name)) for name, number in buckets.items())
         frequencies: dict[str, dict[str, int]] = {field: {} for field in terms}
-        rows: dict[int, bytes] = {}
         for name, (field, term) in names.items():
-            if (count := known.get(name)) is None:
-                number = bucket(name)
-                if number not in rows:
-                    rows[number] = self._counts(number)
-                known[name] = count = count_of(rows[number], name)
-            frequencies[field][term] = count
+            frequencies[field][term] = known[name]
         return Statistics(state.passages, state.totals, frequencies)
 
     def counts(self, number: int) -> dict[str, int]:
         """One row of the table of term counts: field number, blank, term → passages."""
-        return decode_counts(self._counts(number))
+        return decode_counts(self._counts({number})[number])
 
-    def _counts(self, number: int) -> bytes:
-        row = self.connection.execute("SELECT counts FROM term WHERE bucket = ?", (number,)).fetchone()
-        if row is None:
-            raise damaged(f"row {number} of its term counts")
-        return unseal(row[0], "term counts", number)
+    def _counts(self, numbers: Collection[int]) -> dict[int, bytes]:
+        """These rows by their numbers, as `encode_counts` made them."""
+        sql = "SELECT bucket, counts FROM term WHERE bucket IN (SELECT value FROM json_each(?))"
+        found = dict(self.rows(sql, json.dumps(list(numbers)))) if numbers else {}
+        for number in numbers:
+            if number not in found:
+                raise damaged(f"row {number} of its term counts")
+        return {number: unseal(row, "term counts", number) for number, row in found.items()}
 
     def vocabulary(self, fields: Sequence[str]) -> list[Mapping[str, int]]:
         """All terms of fields, and how many passages have each."""

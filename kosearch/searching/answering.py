@@ -68,6 +68,8 @@ _LOOKED_AT = 50
 _TRIED = 60
 _ALIKE = 24
 """So many words with the same initials are tried, the most frequent."""
+Meant = dict[tuple[str, bool], str]
+"""What a token was meant to be, and whether it might have been guessed: of one index, and empty where it may stay."""
 Read = Callable[[Query], Question]
 """`read_question` by the passages, words and synonyms of an index: who asks it and who measures it have the same."""
 
@@ -92,18 +94,21 @@ def read_question(
     analyzer: Analyzer,
     synonyms: Synonyms = NO_SYNONYMS,
     pieces: TokenCounter | None = None,
+    meant: Meant | None = None,
 ) -> Question:
-    """The question, corrected where its words stand nowhere, and with what its words mean here."""
+    """The question, corrected where its words stand nowhere, and with what its words mean here.
+
+    `meant` is what was found for the tokens of questions before it, in the same snapshot, and gets those of this one.
+    """
     question = analyzer.question(query.text, exact=query.exact)
     if query.exact or not question.text:
         return question
     alone, statistics = _looked_up(question, analyzer, snapshot)
     others = synonyms.others(question.text)
-    if not others and (text := corrected(question, statistics, analyzer, snapshot, pieces)):
+    if not others and (text := corrected(question, statistics, analyzer, snapshot, pieces, meant)):
         note = f"no passage has every word of the question as it was typed: searched for {text}; --exact does not"
-        meant = analyzer.question(text, operators=False)
         question = replace(
-            meant,
+            analyzer.question(text, operators=False),
             by_word=False,
             notes=(*question.notes, note),
             must=question.must,
@@ -292,6 +297,7 @@ def corrected(
     analyzer: Analyzer,
     snapshot: Snapshot,
     pieces: TokenCounter | None = None,
+    meant: Meant | None = None,
 ) -> str:
     """The question's text as it was meant; empty where every word stands in a passage, or nothing better is known.
 
@@ -300,7 +306,7 @@ def corrected(
     """
     if _SPACED.fullmatch(question.text):
         joined = question.text.replace(" ", "")
-        return joined if snapshot.passages and _Corrector(analyzer, snapshot, None).has_all(joined) else ""
+        return joined if snapshot.passages and _Corrector(analyzer, snapshot).has_all(joined) else ""
     counts = statistics.frequencies
     words = question.terms[MORPHEMES]
     known = {word for word in words if counts[MORPHEMES][word] + counts[CONTEXT][word] > 0}
@@ -310,14 +316,21 @@ def corrected(
     unknown = words.keys() - known
     if not (unknown or _JAMO.search(question.text)) or not snapshot.passages:
         return ""
-    return _Corrector(analyzer, snapshot, pieces).corrected(question.text, unknown, guess=not known)
+    return _Corrector(analyzer, snapshot, pieces, meant).corrected(question.text, unknown, guess=not known)
 
 
 class _Corrector:
     """The words of one index, for one question."""
 
-    def __init__(self, analyzer: Analyzer, snapshot: Snapshot, pieces: TokenCounter | None) -> None:
+    def __init__(
+        self,
+        analyzer: Analyzer,
+        snapshot: Snapshot,
+        pieces: TokenCounter | None = None,
+        meant: Meant | None = None,
+    ) -> None:
         self._pieces = pieces
+        self._known_before: Meant = {} if meant is None else meant
         self._analyzer = analyzer
         self._snapshot = snapshot
 
@@ -329,11 +342,17 @@ class _Corrector:
         tokens = text.split()
         words = self._analyzer.words_of(text)
         meant = [
-            (_may_have_a_slip(token, own, unknown) and self._meant(token, guess=guess)) or token
+            (_may_have_a_slip(token, own, unknown) and self._meant_before(token, guess=guess)) or token
             for token, own in zip(tokens, words, strict=True)
         ]
         meant = self._by_initials(meant)
         return " ".join(meant) if meant != tokens else ""
+
+    def _meant_before(self, token: str, *, guess: bool) -> str:
+        key = token, guess
+        if key not in self._known_before:
+            self._known_before[key] = self._meant(token, guess=guess)
+        return self._known_before[key]
 
     def _meant(self, token: str, *, guess: bool) -> str:
         """What one token was meant to be; empty where it may stay."""

@@ -10,7 +10,8 @@ letters have no pairs: as every word is made of the same few, theirs say nothing
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,8 +70,13 @@ def pairs(question: str) -> list[str]:
 
 def together(wanted: Sequence[str], text: str) -> int:
     """How many of these pairs stand within `WITHIN` characters of a text at most, whatever stands between its words."""
-    words = " ".join(_WORD.findall(text))
-    found = sorted((place, number) for number, pair in enumerate(wanted) for place in _places(pair, words))
+    words, found = _words(text), []
+    for number, pair in enumerate(wanted):
+        place = words.find(pair)
+        while place >= 0:
+            found.append((place, number))
+            place = words.find(pair, place + 1)
+    found.sort()
     counts = [0] * len(wanted)
     most = present = first = 0
     for place, number in found:
@@ -84,8 +90,6 @@ def together(wanted: Sequence[str], text: str) -> int:
     return most
 
 
-def _places(pair: str, text: str) -> Iterator[int]:
-    place = text.find(pair)
-    while place >= 0:
-        yield place
-        place = text.find(pair, place + 1)
+@lru_cache(maxsize=1 << 10)  # many questions find the same passages
+def _words(text: str) -> str:
+    return " ".join(_WORD.findall(text))

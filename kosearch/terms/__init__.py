@@ -104,6 +104,8 @@ _WAYS = 8
 """In so many ways one word may stand in a name."""
 _LONGEST = 64
 """Code points of a term that count: what is longer is no word."""
+_SHORT, _MOST_SHORT = 16, 1 << 12
+"""Code points of a text that is no more than a word or two, and of so many what Kiwi found is kept, some 4 MB."""
 
 Others = Mapping[tuple[str, ...], Mapping[tuple[str, ...], float]]
 
@@ -187,6 +189,8 @@ class Analyzer:
         """The latest context, its terms and its forms: a document's passages mostly share it."""
         self._latest: tuple[str, Sequence[Token]] = ("", ())
         """The latest text and what Kiwi finds in it: a question is gone through four times."""
+        self._short: dict[str, Sequence[Token]] = {}
+        """The same of short texts: a word that may have a slip in it is taken for many others, and comes again."""
 
     def load(self) -> None:
         """Load Kiwi now, so that the first text does not wait for it."""
@@ -315,8 +319,9 @@ class Analyzer:
                 ways = dict(_otherwise(words, others)) | {_of_name(runs, letters): 1.0}
                 written = re.sub("[-_]", "", token.group()).strip(_MARKS)
                 found.append((written, LOOKED_THROUGH.issuperset(words), ways))
-        for start, end in combinations(range(min(len(found), _FEW_WORDS) + 1), 2):
-            in_latin = [_in_latin(token, ways) for token, _, ways in found[start:end]]
+        latin = [_in_latin(token, ways) for token, _, ways in found[:_FEW_WORDS]]
+        for start, end in combinations(range(len(latin) + 1), 2):
+            in_latin = latin[start:end]
             if all(word for word, _ in in_latin):  # a name may have them without a space: loginpage
                 joined = _of_name((), _letters("".join(word for word, _ in in_latin)))
                 for _, _, ways in found[start:end]:
@@ -414,9 +419,16 @@ class Analyzer:
 
     def _tokenize(self, text: str) -> Sequence[Token]:
         latest, tokens = self._latest
-        if latest != text:
-            tokens = self._found(text)
-            self._latest = (text, tokens)
+        if latest == text:
+            return tokens
+        if (short := self._short.get(text)) is not None:
+            return short
+        tokens = self._found(text)
+        self._latest = (text, tokens)
+        if len(text) <= _SHORT:
+            if len(self._short) == _MOST_SHORT:
+                self._short = {}
+            self._short[text] = tokens
         return tokens
 
     def _found(self, text: str) -> Sequence[Token]:

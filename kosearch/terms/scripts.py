@@ -86,6 +86,14 @@ def composed(jamo: str) -> str:
     return _TYPED_SYLLABLE.sub(lambda found: _syllable(found[0]), jamo)
 
 
+def _whole_syllables(jamo: str) -> str:
+    """The same where nothing but syllables comes of them, else nothing."""
+    if not _TYPED_SYLLABLES.fullmatch(jamo):  # most are none, and joining takes long
+        return ""
+    parts = _TYPED_SYLLABLE.findall(jamo)
+    return "".join(map(_syllable, parts)) if sum(map(len, parts)) == len(jamo) else ""
+
+
 @cache
 def _syllable(typed: str) -> str:
     """The jamo of one syllable → that syllable."""
@@ -128,10 +136,8 @@ def _made(word: str, edits: Callable[[str, str], Iterator[str]]) -> Iterator[str
     hangul = any("ㄱ" <= character <= "힣" for character in word)
     typed = strokes(word) if hangul else word
     for one in dict.fromkeys(edits(typed, _ALL_JAMO if hangul else _ALPHABET)):
-        if hangul and not _TYPED_SYLLABLES.fullmatch(one):  # most are not, and joining takes long
-            continue
-        made = composed(one) if hangul else one
-        if made != word and (not hangul or is_syllables(made)):
+        made = _whole_syllables(one) if hangul else one
+        if made and made != word:
             yield made
 
 

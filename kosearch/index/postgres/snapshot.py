@@ -15,6 +15,7 @@ import numpy as np
 
 from kosearch.index.contract import Alternatives, FileState, Identity, Ids, StoredDocument, StoredPassage, Vectors
 from kosearch.index.database import damaged
+from kosearch.index.kept_passages import KeptPassages
 from kosearch.index.kept_terms import KeptTerms
 from kosearch.index.lexical import decode_lines, encoded_lines
 from kosearch.index.postgres.postings import Lists, Tail, most_points, read_tail
@@ -72,6 +73,7 @@ class PostgresSnapshot:
         # Each statement is a way to the server and back: a question asks for most things more than once.
         self._vectors: dict[int, bytes] = {}
         self._counts: dict[int, int] = {}
+        self._passages = KeptPassages(self._stored)
         self._shown: list[int] = []
         """Documents whose passages were asked for last: of one of them more is asked, and soon of all."""
         self._structures: dict[int, bytes] = {}
@@ -316,16 +318,20 @@ class PostgresSnapshot:
 
     def stored(self, ids: Ids) -> list[StoredPassage]:
         """Passages with text and document, in the order asked for."""
+        found = self._passages.stored(ids.tolist())
+        self._shown = list(dict.fromkeys(one.document.id for one in found))
+        return found
+
+    def _stored(self, ids: Sequence[int]) -> list[StoredPassage]:
         sql = (
             f"SELECT p.id, p.place, {DOCUMENT} FROM passage p JOIN document d ON d.id = p.document WHERE p.id = ANY(%s)"
         )
-        found = {row[0]: (*placed(row[1]), self._document(row[2:])) for row in self._session.rows(sql, ids.tolist())}
-        self._complete(ids.tolist(), found)
-        self._shown = list(dict.fromkeys(one.id for _, _, one in found.values()))
+        found = {row[0]: (*placed(row[1]), self._document(row[2:])) for row in self._session.rows(sql, list(ids))}
+        self._complete(ids, found)
         texts = self._slices([(one.id, place.start, place.end) for _, place, one in found.values()])
         return [
             StoredPassage(number, ordinal, place, texts[document.id, place.start, place.end], document)
-            for number, (ordinal, place, document) in ((number, found[number]) for number in ids.tolist())
+            for number, (ordinal, place, document) in ((number, found[number]) for number in ids)
         ]
 
     def owners(self, ids: Ids) -> dict[int, int]:
