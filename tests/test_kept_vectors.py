@@ -61,7 +61,7 @@ def asked(embedder: Counting, cache: Path, *texts: str) -> np.ndarray:
 
 
 def file_of(embedder: Counting, cache: Path) -> Path:
-    return cache / "vectors" / f"{embedder.model.fingerprint}.vectors"
+    return cache / "kept-vectors" / f"{embedder.model.fingerprint}.vectors"
 
 
 def test_what_one_run_embedded_another_one_has(model: Model, cache: Path) -> None:
@@ -133,12 +133,12 @@ def test_there_is_an_end_to_it(model: Model, cache: Path, monkeypatch: pytest.Mo
     assert embedder.asked == texts[:15]
     for number in range(5):
         asked(Counting(replace(model, fingerprint=str(number))), cache, "가")
-    assert sorted(os.listdir(cache / "vectors")) == ["2.vectors", "3.vectors", "4.vectors"]
+    assert sorted(os.listdir(cache / "kept-vectors")) == ["2.vectors", "3.vectors", "4.vectors"]
 
 
 def test_a_cache_that_cannot_be_written_costs_no_more_than_time(model: Model, cache: Path) -> None:
     cache.mkdir(exist_ok=True)
-    (cache / "vectors").write_text("a file where the folder belongs", encoding="utf-8")
+    (cache / "kept-vectors").write_text("a file where the folder belongs", encoding="utf-8")
     embedder = Counting(model)
     for _ in range(2):
         asked(embedder, cache, "가")

@@ -26,6 +26,7 @@ MOST_BYTES = 32 << 20
 """Of a file: some 21,000 texts of the bundled model. Those that were asked for last stay."""
 MOST_FILES = 8
 """Those that were written last stay."""
+_SUFFIX = ".vectors"
 _DIGEST = hashlib.sha256().digest_size
 
 
@@ -35,7 +36,7 @@ class KeptVectors:
     def __init__(self, embedder: Embedder, cache_dir: Path) -> None:
         """Nothing is read, and no model looked at, before the first text."""
         self._embedder = embedder
-        self._folder = cache_dir / "vectors"
+        self._folder = cache_dir / "kept-vectors"
         self._known: dict[bytes, Vectors] | None = None
         self._asked: dict[bytes, Vectors] = {}
         self._has_more = False
@@ -67,7 +68,7 @@ class KeptVectors:
             with replacing(self._file) as stream:
                 stream.write(hashlib.sha256(content).digest() + content)
             self._has_more = False
-            latest_first = sorted(self._folder.iterdir(), key=lambda one: -one.stat().st_mtime_ns)
+            latest_first = sorted(self._folder.glob(f"*{_SUFFIX}"), key=lambda one: -one.stat().st_mtime_ns)
             for old in latest_first[MOST_FILES:]:
                 old.unlink()
 
@@ -84,12 +85,13 @@ class KeptVectors:
 
     @property
     def _file(self) -> Path:
-        return self._folder / f"{self.model.fingerprint}.vectors"
+        return self._folder / f"{self.model.fingerprint}{_SUFFIX}"
 
     def _read(self) -> dict[bytes, Vectors]:
         """Key → vector (d,), the latest last; none where the file is not there, or not what was written."""
         try:
-            data = self._file.read_bytes()
+            with self._file.open("rb") as stream:
+                data = stream.read(_DIGEST + MOST_BYTES + 1)
         except OSError:
             return {}
         content, row = data[_DIGEST:], _row(self.model.dimensions)
