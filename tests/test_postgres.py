@@ -621,7 +621,7 @@ def test_tables_of_an_older_version_are_brought_up_to_date_by_their_owner(
     assert answers(store) == expected
     store.close()
     options = f"SELECT reloptions FROM pg_class WHERE oid = '{place.schema}.lexicon_hashed'::regclass"
-    assert postgres.sql(options).strip() == "{fastupdate=off}"
+    assert postgres.sql(options).strip() == "{fastupdate=on,gin_pending_list_limit=1024}"
     PostgresStore(database(postgres.url(place.index, user="older"))).close()
 
 

@@ -24,7 +24,7 @@ from kosearch.index.kept_terms import found_among
 from kosearch.index.postgres.schema import Segment, hash_of, hashes_of
 from kosearch.index.postgres.server import Session
 
-_MOST_TAIL = 1 << 12
+MOST_TAIL = 1 << 12
 """Of more passages without a segment the GIN index is asked: somebody writes very much, or may make no segments."""
 _ROW = 1800
 """Bytes that a row of `posting` has, about: it stays in its page, four to one."""
@@ -51,8 +51,8 @@ class Tail:
 def read_tail(session: Session, begin: int) -> Tail | None:
     """The passages with ids above one; None where they are too many to be read."""
     sql = "SELECT passage, array_send(hashed) FROM lexicon WHERE passage > %s ORDER BY passage LIMIT %s"
-    read = session.rows(sql, begin, _MOST_TAIL + 1)
-    if len(read) > _MOST_TAIL:
+    read = session.rows(sql, begin, MOST_TAIL + 1)
+    if len(read) > MOST_TAIL:
         return None
     hashes, counts = hashes_of([terms for _, terms in read])
     ids = np.array([number for number, _ in read], np.int64)
@@ -64,6 +64,7 @@ class Lists:
 
     def __init__(self, session: Session, segments: Sequence[Segment], tail: Tail, hashes: Sequence[int]) -> None:
         """Reads them. `hashes` are the terms'."""
+        segments = segments or (Segment(0, 0, 0),)
         self._lows = np.array([one.low for one in segments], np.int64)
         self._spans = np.array([one.high - one.low for one in segments], np.int64)
         self._begins = np.cumsum(self._spans) - self._spans
@@ -78,10 +79,10 @@ class Lists:
         spans = zip(self._begins.tolist(), self._spans.tolist(), strict=True)
         where = {one.low: span for one, span in zip(segments, spans, strict=True)}
         sql = (
-            "SELECT s.low, q.hash, p.body FROM segment s CROSS JOIN unnest(%s::bigint[]) AS q(hash) CROSS JOIN LATERAL"
+            "SELECT s.low, q.hash, p.body FROM unnest(%s::bigint[]) AS s(low), unnest(%s::bigint[]) AS q(hash), LATERAL"
             " (SELECT body FROM posting WHERE segment = s.low AND first <= q.hash ORDER BY first DESC LIMIT 1) p"
         )
-        for low, one, body in session.rows(sql, list(hashes)):
+        for low, one, body in session.rows(sql, self._lows.tolist(), list(hashes)):
             if places := _places(body, one):
                 self._lists[one].append((*where[low], places))
 

@@ -18,7 +18,7 @@ from kosearch.index.database import damaged
 from kosearch.index.kept_passages import KeptPassages
 from kosearch.index.kept_terms import KeptTerms
 from kosearch.index.lexical import decode_lines, encoded_lines
-from kosearch.index.postgres.postings import Lists, Tail, most_points, read_tail
+from kosearch.index.postgres.postings import MOST_TAIL, Lists, Tail, most_points, read_tail
 from kosearch.index.postgres.schema import State, from_half_vectors, hash_of, in_text
 from kosearch.index.postgres.server import Session
 from kosearch.index.snapshot import fitting, most_points_first, nearest_first
@@ -201,9 +201,10 @@ class PostgresSnapshot:
 
     def _tail(self) -> Tail | None:
         """The passages that no segment covers; None where the GIN index is to be asked."""
-        if not self._state.segments:
+        segments, tails = self._state.segments, self._kept.tails
+        begin = segments[-1].high if segments else 0
+        if not segments and self.passages > MOST_TAIL:
             return None
-        begin, tails = self._state.segments[-1].high, self._kept.tails
         if begin not in tails:
             tails[begin] = read_tail(self._session, begin)
         return tails[begin]
