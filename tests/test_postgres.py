@@ -34,7 +34,7 @@ from postgres_making import TestServer, running
 import kosearch
 from kosearch.cli import main
 from kosearch.config import Database, database
-from kosearch.errors import IndexMismatch, IndexStateError, KosearchError, ResourcesError, UsageError
+from kosearch.errors import IndexDamaged, IndexMismatch, IndexStateError, KosearchError, ResourcesError, UsageError
 from kosearch.index import kind_of
 from kosearch.index.postgres import PostgresStore, postings, segments
 from kosearch.index.postgres import server as connections
@@ -475,6 +475,15 @@ def test_lists_hold_what_they_were_made_of(terms: list[list[int]]) -> None:
     found, at = postings.terms_of([body for _, body in rows], max(len(terms), 1))
     expected = sorted(zip(hashes.tolist(), places.tolist(), strict=True))
     assert list(zip(found.tolist(), at.tolist(), strict=True)) == expected
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=90), st.integers(1, 300), st.integers(0, 4))
+def test_lists_that_somebody_else_wrote_are_read_or_refused(body: bytes, span: int, count: int) -> None:
+    for one in (body, count.to_bytes(4, "little") + body):
+        with suppress(IndexDamaged):
+            _, places = postings.terms_of([one], span)
+            assert places.max(initial=0) < span
 
 
 # Secrets.

@@ -31,6 +31,8 @@ _ROW = 1800
 _HEAD = np.dtype([("hash", "<i8"), ("end", "<u4")])
 """Of a term: where its places end among those of its row."""
 
+_LIST = "a list of who has a term"
+
 Hashes = NDArray[np.int64]
 Places = NDArray[np.uint16]
 Numbers = NDArray[np.int32]
@@ -193,8 +195,8 @@ def _places(body: bytes, hash_: int) -> bytes:
 
 def _head(body: bytes) -> NDArray[np.void]:
     count = int.from_bytes(body[:4], "little")
-    if len(body) < 4 + count * _HEAD.itemsize:
-        raise damaged("a list of passages by their terms")
+    if 4 + count * _HEAD.itemsize >= len(body):
+        raise damaged(_LIST)
     return np.frombuffer(body, _HEAD, count, 4)
 
 
@@ -238,7 +240,10 @@ def terms_of(bodies: Sequence[bytes], span: int) -> tuple[Hashes, Places]:
 def _decoded(places: bytes, span: int) -> Ids:
     if len(places) == _bitmap_bytes(span):
         return np.flatnonzero(_bits(places, span))
-    return np.frombuffer(places, "<u2").astype(np.int64)
+    found = np.frombuffer(places, "<u2", len(places) // 2).astype(np.int64)
+    if found.max(initial=0) >= span:
+        raise damaged(_LIST)
+    return found
 
 
 def _bits(places: bytes, span: int) -> NDArray[np.uint8]:

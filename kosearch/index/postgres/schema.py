@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from kosearch.config import Database
 from kosearch.errors import IndexMismatch
 from kosearch.index.contract import Identity, Vectors
+from kosearch.index.database import damaged
 from kosearch.index.postgres.server import Session
 from kosearch.index.vectors import quantise, vectors_of
 
@@ -122,6 +123,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     ),
 )
 VERSION = len(MIGRATIONS)
+MOST_SPAN = 1 << 16
+"""A segment covers so many ids at most: a place in it has 16 bits."""
 _SEGMENTS = "(SELECT json_agg(json_build_array(low, high, passages, rules) ORDER BY low) FROM segment)"
 GRAPH = "passage_vector"
 """The name of the HNSW graph that an owner may have the server build: `kosearch docs server` says how."""
@@ -222,6 +225,8 @@ def read_state(session: Session, place: Database) -> State:
         for field, count in zip(identity.fields, counts, strict=True):
             totals[field] += count
     segments = tuple(Segment(*numbers) for *numbers, rules in made or () if rules == identity.term_rules)
+    if not all(0 < one.high - one.low <= MOST_SPAN for one in segments):
+        raise damaged("the table of segments")
     return State(
         json.loads(meta["id"]),
         identity,

@@ -14,6 +14,7 @@ import numpy as np
 from kosearch.index.contract import Ids
 from kosearch.index.postgres.postings import Hashes, Places, rows_of, terms_of
 from kosearch.index.postgres.schema import (
+    MOST_SPAN,
     Segment,
     State,
     hashes_of,
@@ -24,8 +25,8 @@ from kosearch.index.postgres.schema import (
 )
 from kosearch.index.postgres.server import Server, Session
 
-SPAN = 1 << 16
-"""A segment covers so many ids at most: a place in it has 16 bits."""
+SPAN = MOST_SPAN
+"""A segment covers so many ids."""
 TAIL = 1 << 10
 """So many passages are not left without a segment when they are committed."""
 _MAKER = -1
