@@ -46,12 +46,21 @@ def _run_here() -> int:
     from contextlib import suppress
 
     signal.signal(signal.SIGTERM, _terminated)
+    from kosearch import kiwi
+
+    if resident.is_question_for_here(sys.argv[1:], os.environ) and any(map(kiwi.is_korean, sys.argv[2:])):
+        kiwi.start()
     from kosearch.cli import main
 
-    code = main()
-    if code > _SIGNALLED:  # what goes on in another thread is not waited for, and may not be disturbed
+    try:
+        code = main()
+    finally:
+        kiwi.end()
+    # What goes on in another thread when a signal came is not waited for, and may not be disturbed; and what Python
+    # tidies up after a question is a twentieth of its time.
+    if code > _SIGNALLED or sys.argv[1:2] == ["query"]:
+        _let_go()
         with suppress(OSError, ValueError):
-            sys.stdout.flush()
             sys.stderr.flush()
         os._exit(code)
     return code

@@ -513,8 +513,15 @@ class Index(Analysed):
             if not snapshot.passages:
                 why = (*warnings, self.why_empty())
                 return [Answer(one.text, one.mode, (), snapshot.generation, why) for one in queries]
+            self._load_meanwhile(queries, snapshot.identity)
             found = answers(queries, snapshot, self.reader(snapshot), self.embed_queries, self.rescore)
             return [self._named(one, warnings) for one in found]
+
+    def _load_meanwhile(self, queries: Sequence[Query], identity: Identity) -> None:
+        """Load the model while Kiwi is loaded in another process, by a first text; what it makes of it is not kept."""
+        texts = [one.text for one in queries if one.mode != "lexical"]
+        if texts and are_few(texts) and identity.endpoint is None and self.analyzer_by(identity.words).is_coming:
+            self.embed_queries(texts[:1])
 
     def reader(self, snapshot: Snapshot, dictionaries: Iterable[Path] | None = None) -> Read:
         """What reads questions as they are asked of this snapshot: corrected, and with the synonyms of these folders,

@@ -131,6 +131,12 @@ def run(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> int | N
     return code
 
 
+def is_question_for_here(argv: Sequence[str], environ: Mapping[str, str]) -> bool:
+    """Whether it is a question that this process answers by itself, as far as that can be told without settings."""
+    off = environ.get("KOSEARCH_RESIDENT", "").lower() == "off"
+    return argv[:1] == ["query"] and (off or "--no-resident" in argv)
+
+
 def may_run(argv: Sequence[str]) -> bool:
     """Whether it is a command that a resident may run: one that asks, or a plain `index`, which may be of few files."""
     options = (one for one in argv[1:] if one.startswith("-"))

@@ -17,12 +17,20 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from kosearch import __version__, resident, system
+from kosearch import __version__, kiwi, resident, system
 from kosearch.config import Settings, address_of, index_place
 from kosearch.resident import protocol
 
-_PROGRAM = "from kosearch.cli.query import reside; reside()"
+_PROGRAM = """\
+import sys
+if sys.argv[2:]:
+    from kosearch import kiwi
+    kiwi.start()
+from kosearch.cli.query import reside
+reside()"""
 """What the process is: it runs commands, which are above this room."""
+_KOREAN = "korean"
+"""Its second argument, where the first question has Hangul."""
 MAX_QUESTIONS = 1000
 """More would keep others waiting for minutes."""
 SECONDS_A_QUESTION = 0.5
@@ -68,7 +76,7 @@ def run(
             told["KOSEARCH_CONFIG"] = str(settings.config_file)
         request = resident.request(argv, told, terminal=terminal, questions=questions)
         patience += SECONDS_A_QUESTION * len(questions or ())
-        reply = _ask(protocol.socket_path(settings), settings, request, patience)
+        reply = _ask(protocol.socket_path(settings), settings, request, patience, [*argv[1:], *(questions or ())])
         if reply.get("version") != __version__:
             raise Unavailable(f"the resident is of version {reply.get('version')}")
         for reason in ("cannot", "elsewhere"):
@@ -141,8 +149,10 @@ def stop(path: Path, *, patience: float = protocol.PATIENCE) -> bool:
     return True
 
 
-def _ask(path: Path, settings: Settings, request: Mapping[str, Any], patience: float) -> dict[str, Any]:
-    with _connected(path, settings) as connection:
+def _ask(
+    path: Path, settings: Settings, request: Mapping[str, Any], patience: float, texts: Sequence[str]
+) -> dict[str, Any]:
+    with _connected(path, settings, texts) as connection:
         age = time.time() - path.stat().st_mtime
         patience = max(patience, protocol.STARTING - age)
         try:
@@ -155,23 +165,25 @@ def _ask(path: Path, settings: Settings, request: Mapping[str, Any], patience: f
             raise
 
 
-def _connected(path: Path, settings: Settings) -> protocol.Connection:
-    """A connection to the resident, which is started if need be."""
+def _connected(path: Path, settings: Settings, texts: Sequence[str] = ()) -> protocol.Connection:
+    """A connection to the resident, which is started if need be; these texts are what it will be asked first."""
     try:
         return protocol.connect(path, protocol.PATIENCE)
     except (FileNotFoundError, ConnectionRefusedError):
         pass
     try:
         with protocol.listen(path) as listener:
-            _spawn(listener, path, settings)
+            _spawn(listener, path, settings, is_korean=any(map(kiwi.is_korean, texts)))
     except OSError as error:
         if error.errno != errno.EADDRINUSE:  # else somebody was faster
             raise
     return protocol.connect(path, protocol.PATIENCE)
 
 
-def _spawn(listener: socket.socket, path: Path, settings: Settings) -> None:
+def _spawn(listener: socket.socket, path: Path, settings: Settings, *, is_korean: bool) -> None:
     """Start a resident that takes over the listening socket, and nothing else of this process.
+
+    One that will be asked in Korean has that loaded while it starts.
 
     Raises OSError, where this process is limited too: a resident works for others, and would be as limited.
     """
@@ -187,7 +199,7 @@ def _spawn(listener: socket.socket, path: Path, settings: Settings) -> None:
     # -P: the working folder, which may be anybody's, is no place for modules.
     os.posix_spawn(
         sys.executable,
-        [sys.executable, "-P", "-c", _PROGRAM, str(path)],
+        [sys.executable, "-P", "-c", _PROGRAM, str(path), *([_KOREAN] if is_korean else [])],
         _environment(settings),
         file_actions=files,
         setsigmask=(),

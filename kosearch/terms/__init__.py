@@ -20,17 +20,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 from itertools import combinations, compress, islice, product
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from kosearch.system import address_space
+from kosearch.kiwi import Morpheme, Reader
 from kosearch.terms import dictionaries
 from kosearch.terms.loanwords import LEAST
 from kosearch.terms.normal_forms import normal_forms, placed_forms
 from kosearch.terms.operators import parse
 from kosearch.terms.scripts import has_hanja, read_hanja
-
-if TYPE_CHECKING:
-    from kiwipiepy import Kiwi, Token
 
 
 RULES = "7"
@@ -184,13 +181,18 @@ class Analyzer:
         self.words = words
         self._forms = frozenset(words)
         self._lock = threading.Lock()
-        self._kiwi: Kiwi | None = None
+        self._kiwi: Reader | None = None
         self._above: tuple[tuple[str, str], Sequence[str], Sequence[str]] = (("", ""), (), ())
         """The latest context, its terms and its forms: a document's passages mostly share it."""
-        self._latest: tuple[str, Sequence[Token]] = ("", ())
+        self._latest: tuple[str, Sequence[Morpheme]] = ("", ())
         """The latest text and what Kiwi finds in it: a question is gone through four times."""
         self._short: dict[str, Sequence[Token]] = {}
         """The same of short texts: a word that may have a slip in it is taken for many others, and comes again."""
+
+    @property
+    def is_coming(self) -> bool:
+        """Whether Kiwi is being loaded beside this process: what else is to be loaded may be so meanwhile."""
+        return self._reader().is_coming
 
     def load(self) -> None:
         """Load Kiwi now, so that the first text does not wait for it."""
@@ -417,7 +419,7 @@ class Analyzer:
             if not asked or (f"{form}다" if tag in _VERBS else form) not in ASKING_KOREAN
         ]
 
-    def _tokenize(self, text: str) -> Sequence[Token]:
+    def _tokenize(self, text: str) -> Sequence[Morpheme]:
         latest, tokens = self._latest
         if latest == text:
             return tokens
@@ -431,14 +433,14 @@ class Analyzer:
             self._short[text] = tokens
         return tokens
 
-    def _found(self, text: str) -> Sequence[Token]:
+    def _found(self, text: str) -> Sequence[Morpheme]:
+        return self._reader()(text)
+
+    def _reader(self) -> Reader:
         with self._lock:
             if self._kiwi is None:
-                self._kiwi = _load_kiwi()
-                for word in self.words:
-                    self._kiwi.add_user_word(word)
-        tokens: list[Token] = self._kiwi.tokenize(text)
-        return tokens
+                self._kiwi = Reader(self.words)
+            return self._kiwi
 
 
 class HastyAnalyzer(Analyzer):
@@ -447,44 +449,9 @@ class HastyAnalyzer(Analyzer):
     Finds less than the other: verbs, and nouns with anything else behind them, only by their pairs of syllables.
     """
 
-    def _found(self, text: str) -> Sequence[Token]:
+    def _found(self, text: str) -> Sequence[Morpheme]:
         words = ((found.start(), _PARTICLE.sub("", found.group())) for found in _HANGUL_RUN.finditer(text))
-        return [_Noun(start, start + len(word), word) for start, word in words]
-
-
-class _Noun(NamedTuple):
-    """What is read of Kiwi's tokens."""
-
-    start: int
-    end: int
-    form: str
-    tag: str = "NNG"
-    score: float = 0.0
-
-
-def _load_kiwi() -> Kiwi:
-    """Kiwi, with no more address space than it needs. Raises MemoryError, where it would end the process."""
-    left = address_space()
-    if left is not None and left < _KIWI_BYTES:
-        raise MemoryError(f"reading Korean takes {_KIWI_BYTES >> 20} MB of address space")
-    before = os.environ.get(_RESERVE)
-    os.environ[_RESERVE] = "64M"  # or its allocator reserves a GiB, half of what a worker may have
-    try:
-        from kiwipiepy import Kiwi
-
-        # The dictionary of foreign names takes two seconds more to load, and no figure was better for it.
-        return Kiwi(num_workers=1, load_multi_dict=False)
-    finally:
-        if before is None:
-            del os.environ[_RESERVE]
-        else:
-            os.environ[_RESERVE] = before
-
-
-_KIWI_BYTES = 640 << 20
-"""What loading takes and what is left for reading, with some more for either."""
-_RESERVE = "MIMALLOC_ARENA_RESERVE"
-"""See https://microsoft.github.io/mimalloc/environment.html."""
+        return [Morpheme(start, start + len(word), word) for start, word in words]
 
 
 def _others(words: Sequence[str]) -> dict[tuple[str, ...], dict[tuple[str, ...], float]]:
@@ -616,7 +583,7 @@ def _other_words(text: str) -> Iterator[tuple[int, str]]:
             yield start, _stem(word)
 
 
-def _without_dots(token: Token | _Noun) -> Iterator[tuple[int, int, str]]:
+def _without_dots(token: Morpheme) -> Iterator[tuple[int, int, str]]:
     """Start, end and form of a token; of one that Kiwi takes for a noun with a dot in it (시·도지사), of its parts."""
     if "·" not in token.form:
         yield token.start, token.end, token.form
