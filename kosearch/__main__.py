@@ -11,9 +11,6 @@ TYPE_CHECKING = False  # type checkers know the name; what is not imported here,
 if TYPE_CHECKING:
     from types import FrameType
 
-_SIGNALLED = 128
-"""Codes above it say by which signal a command was ended."""
-
 
 def run() -> None:
     """Run the command line: in a resident if one can, which spares most imports, else here."""
@@ -21,9 +18,6 @@ def run() -> None:
     _stand_somewhere()
     try:
         code = resident.run(sys.argv[1:])
-        if code is not None:
-            _let_go()
-            os._exit(code)  # all is said: what Python tidies up at its end takes a tenth of its time
     except resident.NoAnswerError:
         os.environ["KOSEARCH_RESIDENT"] = "off"  # it was asked, and waited for: not once more
         code = None
@@ -37,13 +31,12 @@ def run() -> None:
     if code is None:
         code = _run_here()
     _let_go()
-    sys.exit(code)
+    os._exit(code)  # all is said and done: what Python tidies up at its end takes up to a tenth of a second
 
 
 def _run_here() -> int:
     """Run the command line in this process; its exit code."""
     import signal
-    from contextlib import suppress
 
     signal.signal(signal.SIGTERM, _terminated)
     from kosearch import kiwi
@@ -53,25 +46,18 @@ def _run_here() -> int:
     from kosearch.cli import main
 
     try:
-        code = main()
+        return main()
     finally:
         kiwi.end()
-    # What goes on in another thread when a signal came is not waited for, and may not be disturbed; and what Python
-    # tidies up after a question is a twentieth of its time.
-    if code > _SIGNALLED or sys.argv[1:2] == ["query"]:
-        _let_go()
-        with suppress(OSError, ValueError):
-            sys.stderr.flush()
-        os._exit(code)
-    return code
 
 
 def _let_go() -> None:
-    """Forget output that found no room: its loss was said, and Python would try again at its end, and end with 120."""
-    try:
-        sys.stdout.flush()
-    except (OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    """Print what is left. Of output that found no room the loss was said."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            continue
 
 
 def _open_streams() -> None:

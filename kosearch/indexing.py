@@ -28,7 +28,8 @@ from kosearch.index import (
 )
 from kosearch.naming import display_path, lies_under
 from kosearch.ocr import Found, decoded, encoded
-from kosearch.processing import FAILURES, FilePool, Job, PictureFound, PictureJob, Processed, ProcessedDocument
+from kosearch.processing import FilePool
+from kosearch.reading import FAILURES, Job, PictureFound, PictureJob, Processed, ProcessedDocument
 from kosearch.records import Changes, IndexProgress, IndexReport, Reason, Skipped, SourceFile
 from kosearch.sources import WHOLE, Part, Unseen, WalkRules, find
 from kosearch.workers import Failure, Pool

@@ -100,9 +100,11 @@ class _Beside:
         self.has_answered = True
         return found
 
-    def end(self) -> None:
-        """Kill it, and wait for nothing."""
+    def end(self, *, wait: bool = True) -> None:
+        """Kill it. Where this process ends too, nothing is waited for."""
         self._process.kill()
+        if wait:
+            self._process.communicate()
 
 
 _beside: _Beside | None = None
@@ -126,9 +128,17 @@ def start() -> None:
 
 
 def end() -> None:
-    """End what was started, whether it has loaded Kiwi or not."""
+    """End what was started, whether it has loaded Kiwi or not: this process is about to end."""
     if _beside is not None:
+        _beside.end(wait=False)
+
+
+def end_unasked() -> None:
+    """End what was started, if nobody has asked it: no `Reader` here will be wanted after all."""
+    global _beside  # noqa: PLW0603 - see above
+    if _beside is not None and not _beside.is_asked:
         _beside.end()
+        _beside = None
 
 
 def _unasked() -> _Beside | None:

@@ -123,7 +123,7 @@ def read(
     pictures are read, and pages that have a text as well. The file is read in a process of its own, so that one that
     crashes or eats memory costs nothing else. Raises FilesSkipped, which says why, where nothing can be read.
     """
-    from kosearch.processing import FileReader, OcrUse
+    from kosearch.reading import FileReader, OcrUse
 
     settings = load({"max_file_size": max_file_size, "timeout": timeout, "ocr": ocr})
     return _read_by(FileReader(settings.max_file_size, archives, OcrUse.of(settings)), file, settings)
@@ -134,7 +134,7 @@ def attachment(file: StrPath, member: str) -> bytes | None:
 
     It is read as `read` does, and raises as it does.
     """
-    from kosearch.processing import MemberReader
+    from kosearch.reading import MemberReader
 
     settings = load({})
     return _read_by(MemberReader(settings.max_file_size, member), file, settings)
@@ -142,7 +142,7 @@ def attachment(file: StrPath, member: str) -> bytes | None:
 
 def _read_by(task: Callable[[bytes], Result | Skipped], file: StrPath, settings: Settings) -> Result:
     """What a worker finds in one file. Raises FilesSkipped, which says why, where it finds nothing."""
-    from kosearch.processing import read_alone
+    from kosearch.reading import read_alone
 
     shown = display_path(os.fsencode(file))
     return read_alone(task, canonical(_file_name(file)), settings.timeout, shown=shown)
@@ -342,7 +342,8 @@ class Index(Analysed):
         Raises UsageError where nothing of what is named is there, or ever was.
         """
         from kosearch.indexing import Again, Run
-        from kosearch.processing import FileExtractor, FileProcessor, OcrUse
+        from kosearch.processing import FileProcessor
+        from kosearch.reading import FileExtractor, OcrUse
 
         named = [canonical(root) for root in roots]
         if named and not any(os.path.lexists(one) or self._knows(one) for one in named):

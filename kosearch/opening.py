@@ -12,6 +12,7 @@ import shlex
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -27,7 +28,8 @@ from kosearch.system import usable_cores
 
 if TYPE_CHECKING:
     from kosearch.embedding.kept import KeptVectors
-    from kosearch.processing import DocumentProcessor, FilePool, FileProcessor, OcrUse, PictureFound, PictureJob
+    from kosearch.processing import DocumentProcessor, FilePool, FileProcessor
+    from kosearch.reading import OcrUse, PictureFound, PictureJob
     from kosearch.records import Vectors
     from kosearch.terms import Analyzer
     from kosearch.workers import Pool
@@ -320,7 +322,17 @@ class Opened:
 
     def file_pool(self, processor: FileProcessor) -> AbstractContextManager[FilePool]:
         """What reads, cuts and analyses files, each at nobody else's cost."""
-        return self.pool(processor)
+        from kosearch.processing import FewHere
+        from kosearch.workers import Pool
+
+        here = self.processor.sharing(self.analyzer, embedding.token_offsets(self.model))
+        reader = Pool(processor.extractor, 1, deadline=self.settings.timeout)
+        return FewHere(replace(processor, processor=here), self.pool(processor), reader, self._load_first_embedder)
+
+    def _load_first_embedder(self) -> None:
+        """Load what embeds a few texts, if that is a model of this machine, while Kiwi is loaded in another process."""
+        if self.analyzer.is_coming and self._first_embedder is not None and "embedder" not in vars(self):
+            self._first_embedder.embed_passages(["."])
 
     def pool(self, task: Callable[[Item], Result]) -> Pool[Item, Result]:
         """Worker processes for a task: half the cores, since embedding wants the others."""
@@ -334,7 +346,7 @@ class Opened:
     ) -> Pool[PictureJob, PictureFound | None]:
         """Worker processes that read pictures, each page with a time of its own; those that are known are not read."""
         from kosearch.ocr import PAGE_SECONDS
-        from kosearch.processing import PictureReader
+        from kosearch.reading import PictureReader
         from kosearch.workers import Pool
 
         count = self.settings.workers or usable_cores()

@@ -17,7 +17,8 @@ from kosearch import sources
 from kosearch.extract import READERS, outdated, version
 from kosearch.index import SqliteStore, Writer
 from kosearch.indexing import BATCH, Again, Run
-from kosearch.processing import Job, Processed, ProcessedDocument, ProcessedPassage, input_hash
+from kosearch.processing import input_hash
+from kosearch.reading import Job, Processed, ProcessedDocument, ProcessedPassage
 from kosearch.records import Extracted, IndexReport, Passage, Reason, Skipped, SourceFile
 from kosearch.searching import ranking
 from kosearch.sources import WHOLE, Part, WalkRules

@@ -139,7 +139,7 @@ class Analysed(Opened):
     def _subject(self, thing: StrPath, snapshot: Snapshot) -> Subject:
         """What is asked about: from the index where it is there, else read now."""
         from kosearch.analysis import similar
-        from kosearch.processing import FileReader, OcrUse, read_alone
+        from kosearch.reading import FileReader, OcrUse, read_alone
 
         name = os.fsdecode(thing)
         if similar.is_hit(name):

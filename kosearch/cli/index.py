@@ -189,7 +189,7 @@ def index(
 def _warm(opened: Open, settings: Settings, roots: Sequence[bytes], output: Output, *, json: bool) -> int:
     """The same in a warm process, where it is little work. Raises Elsewhere where it is not."""
     from kosearch.library import IndexRun
-    from kosearch.processing import OcrUse
+    from kosearch.reading import OcrUse
 
     with opened(settings) as library:
         limits = (library.settings.max_file_size, library.settings.timeout)

@@ -36,7 +36,8 @@ from kosearch.index import Snapshot
 from kosearch.indexing import Run
 from kosearch.library import Index
 from kosearch.opening import check_terms
-from kosearch.processing import DocumentProcessor, Processed
+from kosearch.processing import DocumentProcessor
+from kosearch.reading import Processed
 from kosearch.records import Extracted, IndexProgress, Query, SourceFile
 from kosearch.scoring import RRF
 from kosearch.searching.answering import Read, embed_questions

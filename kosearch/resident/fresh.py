@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from kosearch.processing import Extracts, FileExtractor, FileProcessor, Job, Processed
-from kosearch.workers import Failure, Pool
+from kosearch.processing import CuttingPool, FileProcessor
+from kosearch.reading import Extracts, FileExtractor, Job, Processed
+from kosearch.workers import Pool
 
 LOOKS = 2.0
 """Seconds between two walks for questions."""
@@ -67,26 +68,6 @@ class Reader:
         if self._pool is not None:
             self._pool.close()
         self._pool = None
-
-
-class CuttingPool:
-    """Takes files from the process that reads them, and cuts and analyses them here."""
-
-    def __init__(self, pool: Pool[Job, Extracts | Processed], processor: FileProcessor) -> None:
-        self.limits = pool.limits
-        self._pool = pool
-        self._processor = processor
-
-    def map(self, items: Iterable[Job]) -> Iterator[tuple[Job, Processed | Failure]]:
-        """As `Pool.map`."""
-        for job, found in self._pool.map(items):
-            yield job, found if isinstance(found, Failure) else self._cut(found)
-
-    def _cut(self, found: Extracts | Processed) -> Processed | Failure:
-        try:
-            return self._processor.cut(found)
-        except Exception as error:  # noqa: BLE001 - as in a worker: one file must not end the run
-            return Failure("error", f"{type(error).__name__}: {error}")
 
 
 class Freshness:

@@ -23,10 +23,10 @@ from kosearch.config import REFRESH_SECONDS, Settings
 from kosearch.errors import KosearchError, UsageError
 from kosearch.joined import join
 from kosearch.library import Index, behind_by
-from kosearch.processing import DocumentProcessor, FileProcessor
+from kosearch.processing import CuttingPool, DocumentProcessor, FileProcessor
 from kosearch.records import Answer, Query
 from kosearch.resident import Elsewhere, protocol
-from kosearch.resident.fresh import CuttingPool, Freshness, Reader
+from kosearch.resident.fresh import Freshness, Reader
 from kosearch.resident.watching import Watcher
 from kosearch.terms import Analyzer
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import threading
 import unicodedata
@@ -20,7 +19,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 from itertools import combinations, compress, islice, product
-from typing import NamedTuple
 
 from kosearch.kiwi import Morpheme, Reader
 from kosearch.terms import dictionaries
@@ -28,7 +26,6 @@ from kosearch.terms.loanwords import LEAST
 from kosearch.terms.normal_forms import normal_forms, placed_forms
 from kosearch.terms.operators import parse
 from kosearch.terms.scripts import has_hanja, read_hanja
-
 
 RULES = "7"
 """Changes whenever a text may give other terms than before: `kosearch index` then makes those of an index anew."""

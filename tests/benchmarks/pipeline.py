@@ -48,7 +48,8 @@ from kosearch.index import Writer, vectors
 from kosearch.indexing import Run
 from kosearch.library import Index
 from kosearch.naming import canonical
-from kosearch.processing import FileProcessor, Job, OcrUse, Processed
+from kosearch.processing import FileProcessor
+from kosearch.reading import Job, OcrUse, Processed
 from kosearch.records import Extracted, SourceFile
 from kosearch.sources import WalkRules, find
 from kosearch.terms import Analyzer

@@ -1,0 +1,120 @@
+"""Kiwi in a process beside this one reads what it reads here, and is nobody's loss when it ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kosearch import kiwi, system
+from kosearch.kiwi import Reader
+from kosearch.terms import Analyzer
+
+TEXTS = (
+    "연차는 며칠까지 이월할 수 있나요",
+    "",
+    " \n\t",
+    "가",
+    "시·도지사가 정한 바에 따른다 1억 2천만원",
+    "한글과 𝟘 😀 섞어 쓰기\x00끝",
+    "보안취약점 점검표를 2024년 3월 5일까지 " * 400,
+)
+
+
+@pytest.fixture
+def beside(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(kiwi, "_beside", None)
+    monkeypatch.setattr(system, "usable_cores", lambda: 2)
+    monkeypatch.setattr(system, "address_space", lambda: None)
+    kiwi.start()
+    yield
+    if kiwi._beside is not None:
+        kiwi._beside.end()
+
+
+def pid() -> int:
+    assert kiwi._beside is not None
+    return kiwi._beside._process.pid
+
+
+def read(reader: Reader, text: str) -> list[tuple[int, int, str, str, float]]:
+    return [(one.start, one.end, one.form, one.tag, one.score) for one in reader(text)]
+
+
+def test_it_reads_what_is_read_here(beside: None) -> None:
+    there, here = Reader(()), Reader(())
+    assert there.is_coming
+    assert not here.is_coming, "who comes second has Kiwi of its own"
+    for text in TEXTS:
+        assert read(there, text) == read(here, text)
+    assert not there.is_coming
+
+
+def test_words_of_the_users_own_are_known_there_too(beside: None) -> None:
+    words = ("통합프레임워크", "쿠버네티스")
+    there, here = Reader(words), Reader(words)
+    text = "통합프레임워크와 쿠버네티스의 설정"
+    assert read(there, text) == read(here, text)
+    assert "통합프레임워크" in {form for _, _, form, _, _ in read(there, text)}
+
+
+@pytest.mark.parametrize("when", ["before it has loaded", "after an answer"])
+def test_where_it_is_killed_kiwi_is_loaded_here(beside: None, when: str) -> None:
+    analyzer = Analyzer()
+    if when == "after an answer":
+        analyzer.question("출산 지원금")
+    os.kill(pid(), signal.SIGKILL)
+    assert list(analyzer.question("연차를 이월할 수 있나요").terms["morphemes"]) == ["연차", "이월"]
+    assert list(analyzer.question("육아 휴직").terms["morphemes"]) == ["육아", "휴직"]
+
+
+def test_it_is_started_where_it_gains_something(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kiwi, "_beside", None)
+    monkeypatch.setattr(system, "usable_cores", lambda: 1)
+    kiwi.start()
+    assert kiwi._beside is None
+    monkeypatch.setattr(system, "usable_cores", lambda: 2)
+    monkeypatch.setattr(system, "address_space", lambda: 1 << 30)
+    kiwi.start()
+    assert kiwi._beside is None
+
+
+def test_what_nobody_asked_ends_and_may_be_started_again(beside: None) -> None:
+    first = pid()
+    kiwi.end_unasked()
+    assert kiwi._beside is None
+    kiwi.start()
+    assert pid() != first
+    reader = Reader(())
+    kiwi.end_unasked()
+    assert read(reader, "연차"), "what somebody asks stays"
+
+
+@pytest.mark.parametrize("ending", ["os.kill(os.getpid(), 9)", "os._exit(0)", "time.sleep(1.5); os.kill(os.getpid(), 9)"])
+def test_it_ends_with_the_process_that_started_it(ending: str) -> None:
+    program = (
+        "import os, time\nfrom kosearch import kiwi, system\nsystem.usable_cores = lambda: 2\nkiwi.start()\n"
+        f"print(kiwi._beside._process.pid, flush=True)\n{ending}"
+    )
+    # Its output is a pipe, whose end this waits for: what runs on must not hold it.
+    began = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert time.monotonic() - began < 10
+    number = int(done.stdout)
+    ends = time.monotonic() + 20
+    while time.monotonic() < ends and _runs(number):
+        time.sleep(0.05)
+    assert not _runs(number)
+
+
+def _runs(number: int) -> bool:
+    try:
+        return Path(f"/proc/{number}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
