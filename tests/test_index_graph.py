@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -302,6 +304,12 @@ def test_a_graph_is_searched_as_wide_as_it_takes(monkeypatch: pytest.MonkeyPatch
     assert found >= vectors.RECALL
     assert ef > 15
     assert recall(15) < vectors.RECALL <= recall(ef)
+
+
+def test_what_embeds_questions_may_come_after_a_graph() -> None:
+    """As in a warm process, whose graph is opened before its first question is embedded."""
+    program = "from kosearch.index.vectors import HnswGraph; HnswGraph(8); import onnxruntime"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
 def test_the_exact_nearest_of_many_queries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

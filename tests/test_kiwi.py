@@ -96,7 +96,9 @@ def test_what_nobody_asked_ends_and_may_be_started_again(beside: None) -> None:
     assert read(reader, "연차"), "what somebody asks stays"
 
 
-@pytest.mark.parametrize("ending", ["os.kill(os.getpid(), 9)", "os._exit(0)", "time.sleep(1.5); os.kill(os.getpid(), 9)"])
+@pytest.mark.parametrize(
+    "ending", ["os.kill(os.getpid(), 9)", "os._exit(0)", "time.sleep(1.5); os.kill(os.getpid(), 9)"]
+)
 def test_it_ends_with_the_process_that_started_it(ending: str) -> None:
     program = (
         "import os, time\nfrom kosearch import kiwi, system\nsystem.usable_cores = lambda: 2\nkiwi.start()\n"

@@ -14,8 +14,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -32,6 +33,9 @@ _HEAP = 64_000_000
 _MORE = 8
 """So many times more passages are asked for than are wanted: so equals of the last are found at once, which takes no
 longer, and to search once more for them took as long again."""
+_RARE = 20
+"""Of so many times more passages than are wanted the rarest terms are looked at first: a second look is seldom
+needed."""
 _PASSAGE = "passage"
 _DOCUMENT = "document"
 
@@ -79,48 +83,92 @@ class Lexical:
         narrow: a passage needs all terms of one of each requirement's alternatives. Raises Damaged.
         """
         with _panics():
-            query = self._query(points, documents, required)
-            if query is None or not self.passages:
+            terms = self._rarest_first(points)
+            if not self.passages or not (terms or required):
                 return np.zeros(0, np.int64), np.zeros(0, np.int64)
-            limit = _MORE * k + 1
-            while True:
-                found = self._searcher.search(query, min(limit, self.passages), count=False).hits
-                if len(found) < limit or found[-1][0] < found[k - 1][0]:
-                    break
-                limit *= _MORE  # equals beyond what was asked for: which of them come first is not the engine's to say
+            rare = len(terms) if documents is not None or required else _few(terms, _RARE * k)
+            found = self._best(self._query(terms, rare, documents, required), k)
+            least = found[k - 1][0] if len(found) >= k else 0.0
+            if (enough := _enough(terms, least)) > rare:
+                found = self._best(self._query(terms, enough, documents, required), k)
             scores = np.array([score for score, _ in found], dtype=np.float64)
             addresses = [address for _, address in found]
             ids = np.array(self._searcher.fast_field_values(_PASSAGE, addresses), dtype=np.int64)
             last = scores[min(k, len(scores)) - 1] if len(scores) else 0.0
             return np.sort(ids[scores > last]), np.sort(ids[scores == last])
 
+    def _rarest_first(self, points: Mapping[str, Mapping[str, int]]) -> list[_Term]:
+        return sorted(
+            _Term(self._searcher.doc_freq(_field(field), term), field, term, value)
+            for field, values in points.items()
+            for term, value in values.items()
+        )
+
+    def _best(self, query: tantivy.Query, k: int) -> list[tuple[float, tantivy.DocAddress]]:
+        """The k best passages and more, by score, among them all that are equal to the k-th."""
+        limit = _MORE * k + 1
+        while True:
+            found: list[Any] = self._searcher.search(query, min(limit, self.passages), count=False).hits
+            if len(found) < limit or found[-1][0] < found[k - 1][0]:
+                return found
+            limit *= _MORE  # equals beyond what was asked for: which of them come first is not the engine's to say
+
     def _query(
-        self, points: Mapping[str, Mapping[str, int]], documents: Ids | None, required: Sequence[Alternatives]
-    ) -> tantivy.Query | None:
+        self, terms: Sequence[_Term], rare: int, documents: Ids | None, required: Sequence[Alternatives]
+    ) -> tantivy.Query:
+        """Passages that have one of the first so many terms, with the points of all that they have."""
         from tantivy import Occur, Query
 
         def has(field: str, term: str, score: float) -> tantivy.Query:
             # A constant for having the term: Tantivy's own scores depend on the index's history.
             return Query.const_score_query(Query.term_query(self._schema, _field(field), term, "basic"), score)
 
-        clauses = [
-            (Occur.Should, has(field, term, float(value)))
-            for field, values in points.items()
-            for term, value in values.items()
-        ]
+        clauses = [(Occur.Should, has(one.field, one.term, float(one.points))) for one in terms[:rare]]
         for alternatives in required:
             each = [
                 (Occur.Should, Query.boolean_query([(Occur.Must, has(field, term, 0.0)) for term in terms]))
                 for field, terms in alternatives
             ]
             clauses.append((Occur.Must, Query.boolean_query(each)))
-        if not clauses:
-            return None
         query = Query.boolean_query(clauses)
+        for one in terms[rare:]:  # one within the other: of each only what the passages found so far have is looked up
+            addition = has(one.field, one.term, float(one.points))
+            query = Query.boolean_query([(Occur.Must, query), (Occur.Should, addition)])
         if documents is None:
             return query
         among = Query.const_score_query(Query.term_set_query(self._schema, _DOCUMENT, documents.tolist()), 0.0)
         return Query.boolean_query([(Occur.Must, query), (Occur.Must, among)])
+
+
+class _Term(NamedTuple):
+    """A term of a question; the rarest come first."""
+
+    passages: int
+    """About so many have it: deleted ones still count."""
+    field: str
+    term: str
+    points: int
+
+
+def _few(terms: Sequence[_Term], passages: int) -> int:
+    """The first so many terms are those of so many passages, or all."""
+    for number, counted in enumerate(accumulate(one.passages for one in terms), 1):
+        if counted >= passages:
+            return number
+    return len(terms)
+
+
+def _enough(terms: Sequence[_Term], least: float) -> int:
+    """Who has none of the first so many terms has less than `least` points (Turtle and Flood's MaxScore, 1995).
+
+    The frequent terms that are left are most of what there is to read, and worth little.
+    """
+    left = 0
+    for number in range(len(terms), 0, -1):
+        left += terms[number - 1].points
+        if left >= least:
+            return number
+    return 0
 
 
 def write_lexical(

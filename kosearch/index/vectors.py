@@ -12,6 +12,7 @@ import os
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
@@ -508,6 +509,10 @@ class HnswGraph:
 
     def __init__(self, dimensions: int) -> None:
         """An empty graph. Raises ImportError where usearch is not installed."""
+        # usearch opens numkong's library to all, and onnxruntime (1.24 to 1.32, Linux), if it comes after that, takes
+        # C++'s standard library from there, which ends the process.
+        with suppress(ImportError):
+            import onnxruntime  # noqa: F401
         from usearch.index import Index as Graph
 
         self._dimensions = dimensions

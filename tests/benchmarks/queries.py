@@ -9,7 +9,7 @@ names a folder where the index stays, and is used again if it is there.
 
 Then the installed `kosearch query QUESTION --jsonl` is run, a process a question, measured from outside:
 
-    cold       --no-resident: Python, Kiwi and the model start for each question
+    cold       --no-resident: Python, Kiwi and the model start for each question; CPU with the process beside it
     first      the question that finds no resident, starts one and waits for it
     empty      Python that does nothing, in turn with the next: hosts differ by half, their ratio hardly
     resident   every further question
@@ -24,6 +24,7 @@ cold 1.2 s or 80 times an empty process, resident p50 60 ms or 4 times an empty 
 from __future__ import annotations
 
 import argparse
+import ctypes
 import hashlib
 import importlib.metadata
 import json
@@ -36,7 +37,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -54,6 +55,7 @@ from kosearch.resident import launcher
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "eval"
 COLLECTIONS = ("msmarco_ko", "korquad1_dev", "welfare_ko", "cranfield_en", "autorag_ko_embed")
 PROGRAM = Path(sys.executable).with_name("kosearch")
+_SUBREAPER = 36
 WORDS = Path(__file__).resolve().parents[1] / "data" / "corpus"
 
 
@@ -199,12 +201,29 @@ def measure(questions: Sequence[str], settings: config.Settings, cold: int) -> N
 def asked(questions: Sequence[str], settings: config.Settings, *flags: str) -> Times:
     """A process a question."""
     wall = []
-    with children() as cpu:
+    with children() as cpu, adopting() if flags else nullcontext():
         for question in questions:
             begun = time.perf_counter()
             run([str(PROGRAM), "query", "--jsonl", *flags, "--", question], settings)
             wall.append(time.perf_counter() - begun)
     return Times(wall, sum(cpu))
+
+
+@contextmanager
+def adopting() -> Iterator[None]:
+    """Wait in the end for what the programs run have started and left behind, so that its CPU time counts (Linux).
+
+    See PR_SET_CHILD_SUBREAPER in prctl(2).
+    """
+    prctl = getattr(ctypes.CDLL(None), "prctl", lambda *_: None)
+    prctl(_SUBREAPER, 1, 0, 0, 0)
+    try:
+        yield
+        with suppress(ChildProcessError):
+            while True:
+                os.wait()
+    finally:
+        prctl(_SUBREAPER, 0, 0, 0, 0)
 
 
 def in_turn(questions: Sequence[str], settings: config.Settings) -> tuple[Times, Times]:
