@@ -307,7 +307,7 @@ def test_a_graph_is_searched_as_wide_as_it_takes(monkeypatch: pytest.MonkeyPatch
 
 
 def test_what_embeds_questions_may_come_after_a_graph() -> None:
-    """As in a warm process, whose graph is opened before its first question is embedded."""
+    """As in a program that asks for what is similar to a passage, and then a question."""
     program = "from kosearch.index.vectors import HnswGraph; HnswGraph(8); import onnxruntime"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
