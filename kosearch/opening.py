@@ -24,7 +24,7 @@ from kosearch.errors import IndexMismatch, IndexMissing, IndexStateError, Kosear
 from kosearch.index import Identity, Store, kind_of, user_secret
 from kosearch.passages import CONTEXT
 from kosearch.records import TokenCounter
-from kosearch.system import usable_cores
+from kosearch.system import address_space, usable_cores
 
 if TYPE_CHECKING:
     from kosearch.embedding.kept import KeptVectors
@@ -325,6 +325,8 @@ class Opened:
         from kosearch.processing import FewHere
         from kosearch.workers import Pool
 
+        if address_space() is not None:  # by which a worker may do what this process, with its model, has no room for
+            return self.pool(processor)
         here = self.processor.sharing(self.analyzer, embedding.token_offsets(self.model))
         reader = Pool(processor.extractor, 1, deadline=self.settings.timeout)
         return FewHere(replace(processor, processor=here), self.pool(processor), reader, self._load_first_embedder)
