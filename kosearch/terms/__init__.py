@@ -183,7 +183,7 @@ class Analyzer:
         """The latest context, its terms and its forms: a document's passages mostly share it."""
         self._latest: tuple[str, Sequence[Morpheme]] = ("", ())
         """The latest text and what Kiwi finds in it: a question is gone through four times."""
-        self._short: dict[str, Sequence[Token]] = {}
+        self._short: dict[str, Sequence[Morpheme]] = {}
         """The same of short texts: a word that may have a slip in it is taken for many others, and comes again."""
 
     @property
