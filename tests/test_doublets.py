@@ -53,6 +53,19 @@ def test_what_else_might_be_said(analyzer: Analyzer) -> None:
     assert not analyzer.question("비밀번호", exact=True).others
 
 
+def test_a_word_of_the_table_inside_a_compound_is_that_word(analyzer: Analyzer) -> None:
+    """Kiwi takes it for several there; syllables that only happen to make one stay what they are."""
+    for compound, word, other in (
+        ("통합프레임워크", "프레임워크", "framework"),
+        ("결제게이트웨이", "게이트웨이", "gateway"),
+        ("게임스크린샷", "스크린샷", "screenshot"),
+    ):
+        others = analyzer.question(compound).others
+        assert {"".join(asked): list(each) for asked, each in others.items()}[word][0] == (other,)
+    for question in ("보충식품비 자부담", "희망사다리Ⅰ유형 장학금"):
+        assert all(len(asked) == 1 for asked in analyzer.question(question).others)
+
+
 @pytest.fixture(scope="module")
 def pairs(
     tmp_path_factory: pytest.TempPathFactory, analyzer: Analyzer

@@ -315,7 +315,8 @@ def test_a_file_is_found_by_the_words_of_its_name_in_any_order_spacing_and_langu
         "사용자가이드_최종.txt": "user guide|가이드 사용자|userguide|UserGuide",
         "API명세서v2.txt": "api 명세|API specification",
         "salesReport2024Q3.txt": "sales report|salesreport|2024 sales report",
-        "UnifiedFrameworkSpec.docx.txt": "통합 프레임워크 명세|unified framework",
+        "UnifiedFrameworkSpec.docx.txt": "통합 프레임워크 명세|통합프레임워크 명세|unified framework",
+        "PaymentGateway.txt": "결제게이트웨이|결제 게이트웨이",
         "김철수_이력서.txt": "이력서 김철수|김철수 이력서 찾아줘|resume",
     }
     bodies = {

@@ -94,6 +94,8 @@ _DIGIT = re.compile(r"\d")
 _LATIN_WORD = re.compile("[A-Za-z]+")
 _EXTENSION = re.compile(r"(?<=\w)\.[A-Za-z]\w{0,4}(?=[\s?!.,]|$)")
 """What a file's name has behind it, and nobody looks for."""
+_SPLIT = 3
+"""Words that one of the table of doublets may be taken for."""
 _WAYS = 8
 """In so many ways one word may stand in a name."""
 _LONGEST = 64
@@ -452,12 +454,24 @@ class HastyAnalyzer(Analyzer):
 
 
 def _others(words: Sequence[str]) -> dict[tuple[str, ...], dict[tuple[str, ...], float]]:
-    """What else might be said, by the table of doublets, for words that stand side by side."""
-    table, found = _doublets(), {}
-    for start, word in enumerate(words):
-        for expression in table.get(word, ()):
+    """What else might be said, by the table of doublets, for words that stand side by side.
+
+    A word of the table that Kiwi takes for several, as 게이트웨이 inside a compound, is that word; 비 and 자 behind it
+    are none.
+    """
+    table, whole = _doublets(), _whole_words()
+    found: dict[tuple[str, ...], dict[tuple[str, ...], float]] = {}
+    start = 0
+    while start < len(words):
+        ends = range(min(start + _SPLIT, len(words)), start + 1, -1)
+        if len(words[start]) > 1 and (end := next((end for end in ends if "".join(words[start:end]) in whole), 0)):
+            found[tuple(words[start:end])] = whole["".join(words[start:end])]
+            start = end
+            continue
+        for expression in table.get(words[start], ()):
             if tuple(words[start : start + len(expression)]) == expression:
-                found[expression] = table[word][expression]
+                found[expression] = table[words[start]][expression]
+        start += 1
     return found
 
 
@@ -471,6 +485,17 @@ def _doublets() -> dict[str, dict[tuple[str, ...], dict[tuple[str, ...], float]]
             others = table.setdefault(expression[0], {}).setdefault(expression, {})
             others |= {other: min(weight, its) for other, its in stemmed if other != expression}
     return table
+
+
+@cache
+def _whole_words() -> dict[str, dict[tuple[str, ...], float]]:
+    """Hangul words of the table of doublets that are one there → others → weight."""
+    return {
+        expression[0]: others
+        for expressions in _doublets().values()
+        for expression, others in expressions.items()
+        if len(expression) == 1 and _HANGUL.match(expression[0])
+    }
 
 
 def has_doublet(word: str) -> bool:
