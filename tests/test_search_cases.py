@@ -332,6 +332,24 @@ def test_a_file_is_found_by_the_words_of_its_name_in_any_order_spacing_and_langu
     assert first(ask("서버 점검")) == "모음.txt"
 
 
+def test_a_word_in_ing_for_what_is_asked_is_no_other_word_with_its_stem_in_a_name(
+    library_of: Callable[..., Ask],
+) -> None:
+    """설정 is setting, 회의 meeting and 주차 parking: none of them is what has set, meet or park in its name."""
+    names = {
+        "data_set.txt": "data set|dataset",
+        "AppSettings.txt": "설정|앱 설정|settings|setting",
+        "meet_up.txt": "meet up",
+        "team-meeting.txt": "회의|meetings",
+        "park_map.txt": "park map",
+        "parkingLot.txt": "주차|parking",
+        "training_data.txt": "training data|train data",
+    }
+    ask = library_of({name: f"빈 글이다. {number}번째." for number, name in enumerate(names)})
+    asked = {question: name for name, questions in names.items() for question in questions.split("|")}
+    assert {question: first(ask(question)) for question in asked} == asked
+
+
 @pytest.mark.parametrize("others", [0, 2])
 def test_an_index_of_a_few_documents_knows_what_it_answers(library_of: Callable[..., Ask], others: int) -> None:
     """All words of the only document stand in every one; its right hit was shown as weak for each word it lacks."""

@@ -15,6 +15,7 @@ import json
 import re
 import threading
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
@@ -27,7 +28,7 @@ from kosearch.terms.normal_forms import normal_forms, placed_forms
 from kosearch.terms.operators import parse
 from kosearch.terms.scripts import has_hanja, read_hanja
 
-RULES = "7"
+RULES = "8"
 """Changes whenever a text may give other terms than before: `kosearch index` then makes those of an index anew."""
 
 MORPHEMES, BIGRAMS, CONTEXT, FORMS = "morphemes", "bigrams", "context", "forms"
@@ -55,6 +56,7 @@ _HANGUL = re.compile("[가-힣]")
 _HANGUL_RUN = re.compile("[가-힣]+")
 _PARTICLE = re.compile("(?<=[가-힣]{2})(?:에서|으로|부터|까지|에게|[은는이가을를의에와과도로만])$")
 _CAPITALS = re.compile("[A-Z]{2}")
+_IN_ING = re.compile(r"(?<![^\W_])([a-z]+ing)s?(?![^\W_])")
 _IDEOGRAPHS = "\u3005-\u3007\u3041-\u30ff\u31f0-\u31ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _IDEOGRAPH_RUN = re.compile(f"[{_IDEOGRAPHS}]+")
 _OTHER_WORD = re.compile(
@@ -218,7 +220,7 @@ class Analyzer:
         whole = "\n".join(dict.fromkeys(filter(None, (*context.split("\n"), name, parts if parts != name else ""))))
         morphemes, _ = self._read(whole)
         pairs = self._read(name)[1] if name else []
-        words = dict.fromkeys(_letters(f"{name} {parts}"))
+        words = dict.fromkeys((*_letters(f"{name} {parts}"), *_in_ing(f"{name} {parts}")))
         return [*morphemes, *(_OF_NAME + one for one in (*pairs, *words))], normal_forms(f"{context}\n{name}")
 
     def question(self, text: str, *, operators: bool = True, exact: bool = False) -> Question:
@@ -318,10 +320,14 @@ class Analyzer:
                 runs = [run for run in runs if len(run) > 1]
             if runs or letters:
                 ways = dict(_otherwise(words, others)) | {_of_name(runs, letters): 1.0}
+                if len(in_ing := _in_ing(token.group())) == len(letters) == 1:
+                    ways |= {_of_name(runs, letters): dictionaries.NEAR, _of_name(runs, in_ing): 1.0}
                 written = re.sub("[-_]", "", token.group()).strip(_MARKS)
                 found.append((written, LOOKED_THROUGH.issuperset(words), ways))
         latin = [_in_latin(token, ways) for token, _, ways in found[:_FEW_WORDS]]
         for start, end in combinations(range(len(latin) + 1), 2):
+            if end - start == 1 and not _LATIN_WORD.fullmatch(found[start][0]):
+                continue  # other words for one stand among its ways as they are
             in_latin = latin[start:end]
             if all(word for word, _ in in_latin):  # a name may have them without a space: loginpage
                 joined = _of_name((), _letters("".join(word for word, _ in in_latin)))
@@ -515,6 +521,19 @@ def _letters(text: str) -> Iterator[str]:
     return (word for word in words if _ALPHABETIC.search(word) and not word[0].isdigit())
 
 
+def _in_ing(text: str) -> list[str]:
+    """Words in -ing, which a name has besides as they are written: 설정 is called `settings`, and not `data_set`."""
+    return _IN_ING.findall(text.casefold())
+
+
+@cache
+def _written_in_ing() -> dict[str, str]:
+    """Stem → the word in -ing of the table of doublets that alone there has that stem."""
+    words = {part.casefold() for group in dictionaries.doublets() for parts, _ in group for part in parts}
+    sharing = Counter(map(_stem, words))
+    return {stem: word for word in words if _IN_ING.fullmatch(word) and sharing[stem := _stem(word)] == 1}
+
+
 def _of_name(runs: Iterable[str], letters: Iterable[str]) -> frozenset[str]:
     """Terms of a file's name that has these runs of syllables and these words."""
     pairs = (pair for run in runs for _, pair in _pairs(0, run))
@@ -524,6 +543,7 @@ def _of_name(runs: Iterable[str], letters: Iterable[str]) -> frozenset[str]:
 def _otherwise(words: Sequence[str], others: Others) -> Iterator[tuple[frozenset[str], float]]:
     """Terms of names that have other words for some of these, which stand side by side, and what they count."""
     options: list[list[tuple[tuple[str, ...], float]]] = []
+    written = _written_in_ing()
     while words:
         ends = (end for end in range(len(words), 0, -1) if tuple(words[:end]) in others)
         asked = tuple(words[: next(ends, 1)])
@@ -531,7 +551,8 @@ def _otherwise(words: Sequence[str], others: Others) -> Iterator[tuple[frozenset
         words = words[len(asked) :]
     for choice in islice(product(*options), 1, _WAYS):
         parts = [part for expression, _ in choice for part in expression]
-        syllables, letters = filter(_HANGUL.match, parts), (part for part in parts if not _HANGUL.match(part))
+        syllables = filter(_HANGUL.match, parts)
+        letters = (written.get(part, part) for part in parts if not _HANGUL.match(part))
         yield _of_name(syllables, letters), min(weight for _, weight in choice)
 
 
