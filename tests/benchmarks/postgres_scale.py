@@ -7,7 +7,7 @@ for how many hybrid questions the first ten are identical, in order and place, c
 a question takes, median, the folder's and the server's in turn: where each opens its index for it (`one-shot`), and
 where it is kept open (`kept`), with processor time beside. Then the server builds the graph of `kosearch docs server`:
 of the 10 and the 200 nearest what part it finds, and the same two again with it, while the folder compares all.
-`--plot` draws how the server's costs grow, as SVG.
+`--plot` draws how the server's costs grow, those of questions in processor time, as SVG.
 """
 
 from __future__ import annotations
@@ -84,10 +84,10 @@ def measure(server: TestServer, folder: Path, corpus: Corpus, questions: int, si
     one_shot = {name: partial(anew, open_) for name, open_ in opened.items()}
     kept = {name: partial(hybrid, store) for name, store in stores.items()}
     compare(server, one_shot, asked[: questions // 4], "one-shot")
-    costs["a question, exactly"] = compare(server, kept, asked, "kept")
+    costs["a question, CPU"] = compare(server, kept, asked, "kept")
     with graph(server, stores["server"], place, asked):
         compare(server, one_shot, asked[: questions // 4], "one-shot by the graph")
-        costs["a question by the graph"] = compare(server, kept, asked, "kept by the graph")
+        costs["a question by the graph, CPU"] = compare(server, kept, asked, "kept by the graph")
     for store in stores.values():
         store.close()
     return costs
@@ -130,7 +130,7 @@ def hybrid(store: Store, asked: Asked) -> Answer:
 def compare(
     server: TestServer, ways: dict[str, Callable[[Asked], Answer]], asked: Sequence[Asked], which: str
 ) -> float:
-    """The same questions both ways in turn, the first few left out of the times; the server's median milliseconds."""
+    """The same questions both ways in turn, the first few left out of the times; what the server's take of processors."""
     identical, furthest = 0, 0.0
     seconds: dict[str, list[float]] = defaultdict(list)
     processors: dict[str, float] = defaultdict(float)
@@ -154,7 +154,7 @@ def compare(
         f" {times['server'] / times['folder']:.2f} ({used['server'] / used['folder']:.2f} CPU)",
         flush=True,
     )
-    return times["server"]
+    return used["server"]
 
 
 @contextmanager
