@@ -438,10 +438,10 @@ class _Corrector:
             return ""
         likelihood = self._analyzer.likelihood(word)
         for ways in (exchanges, slips):
-            near = dict.fromkeys(ways(word))
-            counts = self._counts(BIGRAMS, {pair for one in (word, *near) for pair in _pairs(one)})
-            known = {one: sum(counts[pair] > 0 for pair in _pairs(one)) for one in (word, *near)}
-            nearest = sorted((one for one in near if known[one] > known[word]), key=known.__getitem__)[-_TRIED:]
+            pairs = {one: _pairs(one) for one in (word, *ways(word))}
+            counts = self._counts(BIGRAMS, {pair for each in pairs.values() for pair in each})
+            known = {one: sum(counts[pair] > 0 for pair in each) for one, each in pairs.items()}
+            nearest = sorted((one for one in pairs if known[one] > known[word]), key=known.__getitem__)[-_TRIED:]
             best = max(((self._analyzer.likelihood(one), one) for one in self._known(nearest)), default=(0.0, ""))
             if best[1] and best[0] - likelihood >= _CLEARLY:
                 return best[1]

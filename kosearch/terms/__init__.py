@@ -187,6 +187,8 @@ class Analyzer:
         """The latest context, its terms and its forms: a document's passages mostly share it."""
         self._latest: tuple[str, Sequence[Morpheme]] = ("", ())
         """The latest text and what Kiwi finds in it: a question is gone through four times."""
+        self._latest_placed: tuple[tuple[str, bool], tuple[Sequence[tuple[int, str]], Sequence[tuple[int, str]]]]
+        self._latest_placed = ("", False), ((), ())
         self._short: dict[str, Sequence[Morpheme]] = {}
         """The same of short texts: a word that may have a slip in it is taken for many others, and comes again."""
 
@@ -392,8 +394,15 @@ class Analyzer:
         words, pairs = self._placed(text, asked=asked)
         return [word for _, word in words], [pair for _, pair in pairs]
 
-    def _placed(self, text: str, *, asked: bool = False) -> tuple[list[tuple[int, str]], list[tuple[int, str]]]:
-        """The same, each with its place."""
+    def _placed(self, text: str, *, asked: bool = False) -> tuple[Sequence[tuple[int, str]], Sequence[tuple[int, str]]]:
+        """The same, each with its place. The latest is kept, for a question asks for it three times."""
+        (latest, latest_asked), found = self._latest_placed
+        if latest != text or latest_asked != asked:
+            found = self._placed_anew(text, asked=asked)
+            self._latest_placed = (text, asked), found
+        return found
+
+    def _placed_anew(self, text: str, *, asked: bool) -> tuple[list[tuple[int, str]], list[tuple[int, str]]]:
         words = list(_other_words(text))
         if asked and not _HANGUL.search(text):
             named = [word not in _asking_stems() or _CAPITALS.match(text, start) for start, word in words]
