@@ -157,7 +157,8 @@ ANALYZER = functools.cache(Analyzer)
 
 def without_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files are cut and analysed in this process, by an analyzer that stays loaded."""
-    monkeypatch.setattr(Index, "pool", lambda _self, task: Here(task))
+    for name in ("pool", "file_pool"):
+        monkeypatch.setattr(Index, name, lambda _self, task: Here(task))
     monkeypatch.setattr("kosearch.processing.Analyzer", ANALYZER)
 
 
