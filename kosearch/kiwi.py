@@ -24,10 +24,15 @@ if TYPE_CHECKING:
 
 _BYTES = 640 << 20
 """What loading takes and what is left for reading, with some more for either."""
+_MOST_BYTES = 2 << 30
+"""The most that the process beside may allocate, as a worker may."""
 _RESERVE = "MIMALLOC_ARENA_RESERVE"
 """See https://microsoft.github.io/mimalloc/environment.html."""
 # Neither the user's site nor the working folder: its path is that of the process that starts it.
 _BOOTSTRAP = "import sys; sys.path[:] = sys.argv[1:]; from kosearch.kiwi import serve; serve()"
+_GONE = (OSError, EOFError, ValueError, TypeError, MemoryError)
+"""What comes of reading from a process that has ended."""
+_ENDED = "the process that takes Korean apart has ended"
 
 
 class Morpheme(NamedTuple):
@@ -40,33 +45,44 @@ class Morpheme(NamedTuple):
     score: float = 0.0
 
 
+class EndedError(Exception):
+    """The process beside ended while it read a text."""
+
+
 class Reader:
     """Takes texts apart, with words of the user's own. Threads may share it.
 
-    What was started beside this process serves the first who asks; Kiwi is loaded here where there is nothing, and
-    where that ends.
+    By the process beside this one where there is one, and no other words are known there; Kiwi is loaded here where
+    there is none, and where that ends before it has answered.
     """
 
-    def __init__(self, words: Sequence[str]) -> None:
-        self._words = words
-        self._lock = threading.Lock()
-        self._beside = _unasked()
+    def __init__(self, words: Sequence[str], *, is_careful: bool = False) -> None:
+        """One that is careful reads what others wrote: what has ended the process beside is not read here."""
+        self._words = tuple(words)
+        self._is_careful = is_careful
+        self._has_ended = False
+        self._loading = threading.Lock()
         self._kiwi: Kiwi | None = None
 
     @property
     def is_coming(self) -> bool:
         """Whether Kiwi is being loaded beside this process, which may do something else meanwhile."""
-        return self._beside is not None and not self._beside.has_answered
+        return self._kiwi is None and _beside is not None and not _beside.has_answered and _beside.knows(self._words)
 
     def __call__(self, text: str) -> Sequence[Morpheme]:
-        """The morphemes of a text. Raises MemoryError where Kiwi finds no room."""
-        with self._lock:
-            if self._beside is not None:
-                try:
-                    return self._beside.read(self._words, text)
-                except (OSError, EOFError, ValueError, TypeError):  # it was ended, or has no room
-                    self._beside.end()
-                    self._beside = None
+        """The morphemes of a text. Raises MemoryError where Kiwi finds no room, and EndedError if it is careful."""
+        if self._has_ended:
+            raise EndedError(_ENDED)
+        beside = _beside
+        if self._kiwi is None and beside is not None and beside.knows(self._words):
+            answered = beside.has_answered
+            try:
+                return beside.read(self._words, text)
+            except _GONE as error:
+                if answered and self._is_careful:
+                    self._has_ended = True
+                    raise EndedError(_ENDED) from error
+        with self._loading:
             if self._kiwi is None:
                 self._kiwi = _loaded(self._words)
         found: Sequence[Morpheme] = self._kiwi.tokenize(text)
@@ -77,7 +93,10 @@ class _Beside:
     """The process that loads Kiwi. It ends with its input, and so with this process."""
 
     def __init__(self) -> None:
-        self.is_asked = self.has_answered = False
+        self.has_answered = False
+        self._owner = os.getpid()
+        self._words: tuple[str, ...] | None = None
+        self._asking = threading.Lock()
         self._process = subprocess.Popen(
             [sys.executable, "-I", "-S", "-c", _BOOTSTRAP, *map(os.path.abspath, sys.path)],
             cwd=os.sep,
@@ -88,27 +107,45 @@ class _Beside:
             process_group=0 if os.name == "posix" else None,  # Ctrl-C is this process's to handle
         )
 
-    def read(self, words: Sequence[str], text: str) -> list[Morpheme]:
-        """Raises OSError, EOFError, ValueError, TypeError where it has come to an end."""
+    def knows(self, words: tuple[str, ...]) -> bool:
+        """Whether it reads by these words: by those of the first who asks it. Not in a process that was forked."""
+        return self._owner == os.getpid() and self._words in (None, words)
+
+    def read(self, words: tuple[str, ...], text: str) -> list[Morpheme]:
+        """Raises one of `_GONE` where it has come to an end, or is asked with other words by now."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        if not self.has_answered:
-            marshal.dump(tuple(words), self._process.stdin)
-        marshal.dump(text, self._process.stdin)
-        self._process.stdin.flush()
-        found = [Morpheme(*one) for one in marshal.load(self._process.stdout)]
-        self.has_answered = True
-        return found
+        with self._asking:
+            if not self.knows(words):
+                raise ValueError(words)
+            try:
+                if self._words is None:
+                    marshal.dump(words, self._process.stdin)
+                    self._words = words
+                marshal.dump(text, self._process.stdin)
+                self._process.stdin.flush()
+                found = [Morpheme(*one) for one in marshal.load(self._process.stdout)]
+            except BaseException:  # whatever it was, what comes next would be the answer to something else
+                self.end()
+                raise
+            self.has_answered = True
+            return found
 
-    def end(self, *, wait: bool = True) -> None:
-        """Kill it. Where this process ends too, nothing is waited for."""
+    def end(self) -> None:
+        """Kill it. Nobody waits until it is gone."""
+        _forget(self)
         self._process.kill()
-        if wait:
+        threading.Thread(target=self._clear, daemon=True).start()
+
+    def _clear(self) -> None:
+        with suppress(OSError, ValueError):
             self._process.communicate()
 
 
 _beside: _Beside | None = None
-"""The one that was started."""
+"""The one that was started…"""
+_starting = threading.Lock()
+"""…and who may change that."""
 
 
 def is_korean(text: str) -> bool:
@@ -116,37 +153,41 @@ def is_korean(text: str) -> bool:
     return any("가" <= letter <= "힣" for letter in text)
 
 
-def start() -> None:
-    """Have Kiwi loaded beside this process, for the first `Reader` that is made.
+def start() -> bool:
+    """Have Kiwi loaded beside this process; whether that was not so before.
 
     Nothing is done on a single core, where it would gain nothing, and where this process may not take more memory.
     """
     global _beside  # noqa: PLW0603 - it belongs to the process, which has not imported those who will ask yet
-    if _beside is None and system.usable_cores() > 1 and system.address_space() is None:
+    with _starting:
+        if _beside is not None or system.usable_cores() == 1 or system.is_short_of_memory():
+            return False
         with suppress(OSError):  # it is loaded here, then
             _beside = _Beside()
+            return True
+        return False
 
 
 def end() -> None:
-    """End what was started, whether it has loaded Kiwi or not: this process is about to end."""
-    if _beside is not None:
-        _beside.end(wait=False)
+    """End what was started, whether it has loaded Kiwi or not."""
+    if (beside := _beside) is not None:
+        beside.end()
 
 
-def end_unasked() -> None:
-    """End what was started, if nobody has asked it: no `Reader` here will be wanted after all."""
+def _forget(beside: _Beside) -> None:
     global _beside  # noqa: PLW0603 - see above
-    if _beside is not None and not _beside.is_asked:
-        _beside.end()
-        _beside = None
+    with _starting:
+        if _beside is beside:
+            _beside = None
 
 
-def _unasked() -> _Beside | None:
-    """What was started, for the first who asks."""
-    if _beside is None or _beside.is_asked:
-        return None
-    _beside.is_asked = True
-    return _beside
+def _forked() -> None:
+    global _beside, _starting
+    _beside, _starting = None, threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
 
 
 def serve() -> None:
@@ -155,7 +196,9 @@ def serve() -> None:
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)
     os.dup2(null, 1)
+    system.reset_signals()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    system.limit_memory(_MOST_BYTES)
     kiwi = _loaded(())
     kiwi.tokenize("가")
     try:

@@ -24,7 +24,7 @@ from kosearch.errors import IndexMismatch, IndexMissing, IndexStateError, Kosear
 from kosearch.index import Identity, Store, kind_of, user_secret
 from kosearch.passages import CONTEXT
 from kosearch.records import TokenCounter
-from kosearch.system import address_space, usable_cores
+from kosearch.system import is_short_of_memory, usable_cores
 
 if TYPE_CHECKING:
     from kosearch.embedding.kept import KeptVectors
@@ -323,17 +323,24 @@ class Opened:
     def file_pool(self, processor: FileProcessor) -> AbstractContextManager[FilePool]:
         """What reads, cuts and analyses files, each at nobody else's cost."""
         from kosearch.processing import FewHere
+        from kosearch.terms import Analyzer
         from kosearch.workers import Pool
 
-        if address_space() is not None:  # by which a worker may do what this process, with its model, has no room for
+        if is_short_of_memory():  # a worker has room for what this process, with its model, has none
             return self.pool(processor)
-        here = self.processor.sharing(self.analyzer, embedding.token_offsets(self.model))
+        analyzer = Analyzer(self.store.identity.words, is_careful=True)
+        here = self.processor.sharing(analyzer, embedding.token_offsets(self.model))
         reader = Pool(processor.extractor, 1, deadline=self.settings.timeout)
-        return FewHere(replace(processor, processor=here), self.pool(processor), reader, self._load_first_embedder)
+
+        def meanwhile() -> None:
+            if analyzer.is_coming:
+                self._load_first_embedder()
+
+        return FewHere(replace(processor, processor=here), self.pool(processor), reader, meanwhile)
 
     def _load_first_embedder(self) -> None:
-        """Load what embeds a few texts, if that is a model of this machine, while Kiwi is loaded in another process."""
-        if self.analyzer.is_coming and self._first_embedder is not None and "embedder" not in vars(self):
+        """Load what embeds a few texts, if that is a model of this machine."""
+        if self._first_embedder is not None and "embedder" not in vars(self):
             self._first_embedder.embed_passages(["."])
 
     def pool(self, task: Callable[[Item], Result]) -> Pool[Item, Result]:

@@ -152,7 +152,8 @@ class FewHere(AbstractContextManager["FewHere"]):
     """Files, read in other processes: cut and analysed here while they are few, by workers where they are more.
 
     A worker that does all of it has to load what this process loads anyway. So a few files go through one that reads
-    alone, which is there at once, and Kiwi is loaded beside both.
+    alone, which is there at once, and Kiwi is loaded beside both. What goes wrong here, or is longer than it should be
+    where no time is limited, is for a worker, which can say what it was.
     """
 
     def __init__(
@@ -168,10 +169,13 @@ class FewHere(AbstractContextManager["FewHere"]):
         self._reader = reader
         self._here = CuttingPool(reader, processor)
         self._meanwhile: Callable[[], object] | None = meanwhile
+        self._started = False
+        """Whether Kiwi is beside this process for these files."""
 
     def __exit__(self, *_: object) -> None:
         self._reader.close()
         self._workers.close()
+        self._end_kiwi()
 
     def map(self, items: Iterable[Job]) -> Iterator[tuple[Job, Processed | Failure]]:
         """As `Pool.map`."""
@@ -179,27 +183,41 @@ class FewHere(AbstractContextManager["FewHere"]):
         few, size = list[Job](), 0
         for job in jobs:
             if not few:
-                kiwi.start()
+                self._started = kiwi.start() or self._started
             few.append(job)
             size += job.source.size
             if len(few) > _FEW or size > _FEW_BYTES:
-                kiwi.end_unasked()
+                self._end_kiwi()
                 yield from self._workers.map(chain(few, jobs))
                 return
+        left = _FEW_CHARACTERS
         for job, found in self._reader.map(few):
             if self._meanwhile is not None and isinstance(found, Extracts):
                 self._meanwhile()
                 self._meanwhile = None
-            if isinstance(found, Extracts) and _length(found) > _FEW_BYTES:  # what is packed may be of any size
-                yield from self._workers.map([job])
+            if isinstance(found, Failure):
+                yield job, found
+                continue
+            if isinstance(found, Extracts):
+                left -= _length(found)
+            cut = self._here.cut(found) if left >= 0 else None
+            if isinstance(cut, Processed):
+                yield job, cut
             else:
-                yield job, found if isinstance(found, Failure) else self._here.cut(found)
+                yield from self._workers.map([job])
+
+    def _end_kiwi(self) -> None:
+        if self._started:
+            kiwi.end()
+            self._started = False
 
 
 _FEW = 8
 """Files that are cut and analysed in this process: so many are done before a worker has started."""
 _FEW_BYTES = 1 << 20
-"""The most bytes of them, and characters of one."""
+"""The most bytes of them…"""
+_FEW_CHARACTERS = 100_000
+"""…and characters: what is packed may be of any length."""
 
 
 def _length(found: Extracts) -> int:

@@ -11,6 +11,7 @@ import io
 import os
 import select
 import signal
+import sys
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -75,6 +76,16 @@ def address_space() -> int | None:
             pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
             return max(0, limit - pages * resource.getpagesize())
     return None
+
+
+def is_short_of_memory() -> bool:
+    """Whether `ulimit` (-v, -d) says how much memory this process may have."""
+    with suppress(ImportError):
+        import resource
+
+        kinds = (resource.RLIMIT_AS, resource.RLIMIT_DATA)
+        return any(resource.getrlimit(kind)[0] != resource.RLIM_INFINITY for kind in kinds)
+    return False
 
 
 @contextmanager
@@ -304,6 +315,18 @@ def _may_be_as_fast_as_others() -> bool:
         return True
     usual = 20
     return hasattr(resource, "RLIMIT_NICE") and not 0 <= resource.getrlimit(resource.RLIMIT_NICE)[0] < usual
+
+
+def limit_memory(most: int) -> None:
+    """Let this process allocate so many bytes at most, and none of its memory be dumped (Linux)."""
+    if sys.platform != "linux":
+        return
+    import resource
+
+    # What is allocated, not what is mapped: threads reserve address space that they never use.
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def lift_limits() -> None:

@@ -426,7 +426,7 @@ def serve() -> None:
     threading.Thread(target=_read_ahead, args=(requests, inbox), daemon=True).start()
     try:
         memory_limit, deadline, pickled_task = pickle.loads(inbox.get())
-        _limit(memory_limit)
+        system.limit_memory(memory_limit)
         with _limited_time(_START_SECONDS):
             task = pickle.loads(pickled_task)
             getattr(task, "warm", _nothing)()
@@ -460,7 +460,7 @@ def _limited_time(seconds: float) -> Iterator[None]:
 
 def off_the_clock() -> contextlib.AbstractContextManager[None]:
     """For a task: what goes on inside is loaded once for many items, and none of them pays for it."""
-    return own_time(0.0)
+    return own_time(0.0) if _deadline else contextlib.nullcontext()
 
 
 @contextlib.contextmanager
@@ -507,17 +507,6 @@ def _answer(task: Callable[[object], object], item: bytes) -> bytes:
 def _line(error: BaseException) -> bytes:
     text = " ".join(traceback.format_exception_only(error)[-1].split())
     return text[:500].encode("utf-8", "backslashreplace")
-
-
-def _limit(memory: int) -> None:
-    if sys.platform != "linux":
-        return
-    import resource
-
-    # What is allocated, not what is mapped: threads reserve address space that they never use.
-    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    resource.setrlimit(resource.RLIMIT_DATA, (memory if hard == resource.RLIM_INFINITY else min(memory, hard), hard))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def _die_with_parent() -> None:

@@ -75,6 +75,14 @@ def test_a_few_passages_need_no_torch(program: Program, folder: Path) -> None:
     assert " torch\n" in timed.run("index", folder, "-q").stderr
 
 
+def test_all_that_is_committed_is_in_one_file_when_a_command_ends(program: Program, folder: Path) -> None:
+    """Who copies index.sqlite alone misses nothing: SQLite's log is folded in and gone."""
+    assert program.run("index", folder).returncode == 0
+    assert program.run("query", "연차").returncode in (0, 1)
+    left = [path.name for path in program.home.rglob("index.sqlite*")]
+    assert left == ["index.sqlite"]
+
+
 def test_only_what_changed_is_embedded(program: Program, folder: Path) -> None:
     paragraphs = long_text()
     long = folder / "long.txt"

@@ -8,7 +8,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,13 +31,12 @@ TEXTS = (
 
 @pytest.fixture
 def beside(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(kiwi, "_beside", None)
+    kiwi.end()
     monkeypatch.setattr(system, "usable_cores", lambda: 2)
-    monkeypatch.setattr(system, "address_space", lambda: None)
-    kiwi.start()
+    monkeypatch.setattr(system, "is_short_of_memory", lambda: False)
+    assert kiwi.start()
     yield
-    if kiwi._beside is not None:
-        kiwi._beside.end()
+    kiwi.end()
 
 
 def pid() -> int:
@@ -48,20 +49,61 @@ def read(reader: Reader, text: str) -> list[tuple[int, int, str, str, float]]:
 
 
 def test_it_reads_what_is_read_here(beside: None) -> None:
-    there, here = Reader(()), Reader(())
+    there, too, here = Reader(()), Reader(()), Reader(())
+    here._kiwi = kiwi._loaded(())
     assert there.is_coming
-    assert not here.is_coming, "who comes second has Kiwi of its own"
     for text in TEXTS:
-        assert read(there, text) == read(here, text)
+        assert read(there, text) == read(here, text) == read(too, text)
     assert not there.is_coming
+    assert there._kiwi is None
 
 
 def test_words_of_the_users_own_are_known_there_too(beside: None) -> None:
     words = ("통합프레임워크", "쿠버네티스")
-    there, here = Reader(words), Reader(words)
+    there, here, other = Reader(words), Reader(words), Reader(())
+    here._kiwi = kiwi._loaded(words)
     text = "통합프레임워크와 쿠버네티스의 설정"
     assert read(there, text) == read(here, text)
     assert "통합프레임워크" in {form for _, _, form, _, _ in read(there, text)}
+    assert "통합프레임워크" not in {form for _, _, form, _, _ in read(other, text)}, "others have a Kiwi of their own"
+
+
+def test_an_interrupted_answer_is_nobody_elses(beside: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, load = Reader(()), kiwi.marshal.load
+
+    def interrupted(_: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(kiwi.marshal, "load", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        reader("출산 지원금")
+    monkeypatch.setattr(kiwi.marshal, "load", load)
+    assert [one.form for one in reader("육아 휴직")] == ["육아", "휴직"]
+
+
+def test_threads_and_forks_have_their_own_answers(beside: None) -> None:
+    texts = [f"{word} {number}호" for number, word in enumerate(["연차", "휴직", "출산", "보안"] * 30)]
+    alone = kiwi._loaded(())
+    expected = [[one.form for one in alone.tokenize(text)] for text in texts]
+    shared = Reader(())
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(lambda text: [one.form for one in shared(text)], texts)) == expected
+    child = os.fork()
+    if not child:
+        found = [[one.form for one in shared(text)] for text in texts]
+        os._exit(0 if found == expected and shared._kiwi is not None else 1)
+    assert [[one.form for one in shared(text)] for text in texts] == expected
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_what_ends_it_is_not_read_here_by_who_is_careful(beside: None) -> None:
+    careful = Reader((), is_careful=True)
+    careful("연차")
+    os.kill(pid(), signal.SIGKILL)
+    for _ in range(2):
+        with pytest.raises(kiwi.EndedError):
+            careful("휴직")
+    assert careful._kiwi is None
 
 
 @pytest.mark.parametrize("when", ["before it has loaded", "after an answer"])
@@ -75,25 +117,23 @@ def test_where_it_is_killed_kiwi_is_loaded_here(beside: None, when: str) -> None
 
 
 def test_it_is_started_where_it_gains_something(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kiwi, "_beside", None)
+    kiwi.end()
+    monkeypatch.setattr(system, "is_short_of_memory", lambda: False)
     monkeypatch.setattr(system, "usable_cores", lambda: 1)
-    kiwi.start()
-    assert kiwi._beside is None
+    assert not kiwi.start()
     monkeypatch.setattr(system, "usable_cores", lambda: 2)
-    monkeypatch.setattr(system, "address_space", lambda: 1 << 30)
-    kiwi.start()
+    monkeypatch.setattr(system, "is_short_of_memory", lambda: True)
+    assert not kiwi.start()
     assert kiwi._beside is None
 
 
-def test_what_nobody_asked_ends_and_may_be_started_again(beside: None) -> None:
+def test_what_was_ended_may_be_started_again(beside: None) -> None:
     first = pid()
-    kiwi.end_unasked()
+    assert not kiwi.start(), "there is one"
+    kiwi.end()
     assert kiwi._beside is None
-    kiwi.start()
+    assert kiwi.start()
     assert pid() != first
-    reader = Reader(())
-    kiwi.end_unasked()
-    assert read(reader, "연차"), "what somebody asks stays"
 
 
 @pytest.mark.parametrize(

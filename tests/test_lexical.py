@@ -82,3 +82,14 @@ def test_frequent_terms_are_left_out_of_the_first_look(index: Lexical, monkeypat
     index.search({"body": {"w1": 1, "w2": 2, "w40": 100, "w50": 100, "w60": 100}}, 3)
     assert asked[0] == 1, "w60 is in sixty passages and more"
     assert max(asked[1:]) <= 3, "what has neither w40, w50 nor w60 has no more than 3 points"
+
+
+def test_a_question_of_thousands_of_words_is_answered(index: Lexical) -> None:
+    """A pasted page: one query in another for each word took seconds, and ended the process from a thousand on."""
+    points = {
+        "body": {f"w{number}": 1 for number in range(5000)},
+        "heading": {f"w{number}": 1 for number in range(400)},
+    }
+    above, equal = index.search(points, 1)
+    assert len(above) == 0
+    assert len(equal) > 0

@@ -36,6 +36,8 @@ longer, and to search once more for them took as long again."""
 _RARE = 20
 """Of so many times more passages than are wanted the rarest terms are looked at first: a second look is seldom
 needed."""
+_NESTED = 12
+"""So many of a question's most frequent terms are looked up in what the others have found."""
 _PASSAGE = "passage"
 _DOCUMENT = "document"
 
@@ -86,7 +88,9 @@ class Lexical:
             terms = self._rarest_first(points)
             if not self.passages or not (terms or required):
                 return np.zeros(0, np.int64), np.zeros(0, np.int64)
-            rare = len(terms) if documents is not None or required else _few(terms, _RARE * k)
+            # The last are most of what there is to read; of more, one within the other, looking up costs more.
+            least_rare = len(terms) if documents is not None or required else max(0, len(terms) - _NESTED)
+            rare = max(least_rare, _few(terms, _RARE * k))
             found = self._best(self._query(terms, rare, documents, required), k)
             least = found[k - 1][0] if len(found) >= k else 0.0
             if (enough := _enough(terms, least)) > rare:

@@ -24,7 +24,8 @@ from kosearch.resident import protocol
 _PROGRAM = """\
 import sys
 if sys.argv[2:]:
-    from kosearch import kiwi
+    from kosearch import kiwi, system
+    system.lift_limits()
     kiwi.start()
 from kosearch.cli.query import reside
 reside()"""

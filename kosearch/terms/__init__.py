@@ -177,9 +177,13 @@ def rules_with(words: tuple[str, ...]) -> str:
 class Analyzer:
     """Turns text into terms. Kiwi is loaded (one to three seconds) with the first Hangul; threads may share it."""
 
-    def __init__(self, words: tuple[str, ...] = ()) -> None:
-        """`words` are words of Hangul beside those that Kiwi knows, as `dictionaries.read_words` gives them."""
+    def __init__(self, words: tuple[str, ...] = (), *, is_careful: bool = False) -> None:
+        """`words` are words of Hangul beside those that Kiwi knows, as `dictionaries.read_words` gives them.
+
+        For one that is careful see `kiwi.Reader`.
+        """
         self.words = words
+        self._is_careful = is_careful
         self._forms = frozenset(words)
         self._lock = threading.Lock()
         self._kiwi: Reader | None = None
@@ -453,7 +457,7 @@ class Analyzer:
     def _reader(self) -> Reader:
         with self._lock:
             if self._kiwi is None:
-                self._kiwi = Reader(self.words)
+                self._kiwi = Reader(self.words, is_careful=self._is_careful)
             return self._kiwi
 
 
