@@ -49,8 +49,8 @@ def _run_here() -> int:
         return main()
     finally:
         kiwi.end()
-        if (index := sys.modules.get("kosearch.index")) is not None:
-            index.close_all()
+        if (database := sys.modules.get("kosearch.index.database")) is not None:
+            database.close_all()
 
 
 def _let_go() -> None:

@@ -20,7 +20,6 @@ from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-from weakref import WeakSet
 
 import numpy as np
 
@@ -84,15 +83,6 @@ LOCK = "lock"
 _READ_ONLY = "the index cannot be written where it lies: it is read as it is, and nothing new will come into it"
 
 
-_open: WeakSet[SqliteStore] = WeakSet()
-
-
-def close_all() -> None:
-    """Close what the indexes of this process keep open, as its usual end would: SQLite folds its log into the file."""
-    for store in list(_open):
-        store.close()
-
-
 class SqliteStore:
     """An index directory. Readers and one writer may use it at the same time, from any process and thread."""
 
@@ -113,7 +103,6 @@ class SqliteStore:
         _ours(directory)
         self._around = folder_around(directory)
         self._opened = database.file_of(directory)
-        _open.add(self)
         self._upgrade()
         with self._reading():
             pass

@@ -9,10 +9,11 @@ import sqlite3
 import struct
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 from numpy.typing import NDArray
@@ -109,6 +110,20 @@ class Connection(sqlite3.Connection):
     """Whether the index could be written by somebody who wants to."""
     frozen: Mapping[Path, tuple[int, int] | None] | None = None
     """Where nothing can be written, not even what readers share: the files that are read, as they were."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        _open_ones.add(self)
+
+
+_open_ones: WeakSet[Connection] = WeakSet()
+
+
+def close_all() -> None:
+    """Close what this process has open, as its usual end would: SQLite then folds its log into the file."""
+    for connection in list(_open_ones):
+        with suppress(sqlite3.Error):
+            connection.close()
 
 
 @contextmanager
