@@ -177,6 +177,9 @@ def test_a_panic_in_tantivy_is_damage(folder: Path, monkeypatch: pytest.MonkeyPa
     class Searcher:
         num_docs = 12
 
+        def doc_freq(self, *_: Any) -> int:
+            return 1
+
         def search(self, *_: Any, **__: Any) -> Any:
             raise PanicException("index out of bounds")
 

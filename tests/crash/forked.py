@@ -188,11 +188,11 @@ def load() -> None:
     )
     offsets()("가" * 60_000)  # so long a text loads the whole vocabulary, which a child would load for itself
     processing.token_offsets = lambda _: offsets()
-    processing.Analyzer = terms.Analyzer = lambda *_: analyzer  # type: ignore[assignment,misc]
+    processing.Analyzer = terms.Analyzer = lambda *_, **__: analyzer  # type: ignore[assignment,misc]
     embedding.load = lambda model, *_: _Words(model)  # type: ignore[assignment]
     embedding.load_for_queries = lambda model, *_: _Words(model)  # type: ignore[assignment]
     embedding.load_for_few = lambda *_: None  # type: ignore[assignment]
-    library.Index.pool = lambda _, task: _Here(task)  # type: ignore[assignment,method-assign]
+    library.Index.pool = library.Index.file_pool = lambda _, task: _Here(task)  # type: ignore[assignment,method-assign]
 
 
 @contextmanager
