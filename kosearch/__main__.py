@@ -39,16 +39,18 @@ def _run_here() -> int:
     import signal
 
     signal.signal(signal.SIGTERM, _terminated)
-    from kosearch import kiwi
+    if resident.is_question_for_here(sys.argv[1:], os.environ):
+        from kosearch import kiwi
 
-    if resident.is_question_for_here(sys.argv[1:], os.environ) and any(map(kiwi.is_korean, sys.argv[2:])):
-        kiwi.start()
+        if any(map(kiwi.has_hangul, sys.argv[2:])):
+            kiwi.start()
     from kosearch.cli import main
 
     try:
         return main()
     finally:
-        kiwi.end()
+        if (begun := sys.modules.get("kosearch.kiwi")) is not None:
+            begun.end()
         if (database := sys.modules.get("kosearch.index.database")) is not None:
             database.close_all()
 

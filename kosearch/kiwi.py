@@ -148,8 +148,8 @@ _starting = threading.Lock()
 """…and who may change that."""
 
 
-def is_korean(text: str) -> bool:
-    """Whether there is Hangul in it, without which nobody needs Kiwi."""
+def has_hangul(text: str) -> bool:
+    """Whether a question needs Kiwi; see `terms.is_korean` for texts."""
     return any("가" <= letter <= "힣" for letter in text)
 
 

@@ -174,7 +174,7 @@ def _connected(path: Path, settings: Settings, texts: Sequence[str] = ()) -> pro
         pass
     try:
         with protocol.listen(path) as listener:
-            _spawn(listener, path, settings, is_korean=any(map(kiwi.is_korean, texts)))
+            _spawn(listener, path, settings, is_korean=any(map(kiwi.has_hangul, texts)))
     except OSError as error:
         if error.errno != errno.EADDRINUSE:  # else somebody was faster
             raise
