@@ -103,8 +103,7 @@ def load(flags: Mapping[str, object], environ: Mapping[str, str] = os.environ) -
             values[name] = _checked(name, value, option)
     settings = Settings(**values)
     for name in named_indexes(settings.index):
-        if is_database(name):
-            database(name)  # a password in it is refused before anything shows it
+        _refuse_url(name)  # before anything shows it: there may be a password in it
     if settings.passage_tokens is not None and settings.passage_overlap >= settings.passage_tokens:
         raise ConfigError(
             f"passages of {settings.passage_tokens} tokens cannot overlap by {settings.passage_overlap}",
@@ -144,14 +143,17 @@ class Database:
 IndexPlace = Path | Database
 """Where an index is kept."""
 _HOST = r"(?:\[[0-9a-fA-F:.]+\]|[^\s\[\]:,/@?#]*)(?::[0-9]*)?"
-_URL = re.compile(rf"postgres(?:ql)?://(?:[^\s:@/?#]*@)?{_HOST}(?:,{_HOST})*(?:/[^\s/@?#]*)?")
+_SCHEME = re.compile("postgres(?:ql)?://", re.IGNORECASE)
+_STRANGE = re.compile(r"://|(?:^|\s)(?:jdbc|postgres(?:ql)?):", re.IGNORECASE)
+"""What other URLs have, or begin with."""
+_SERVER = re.compile(rf"(?:[^\s:@/?#]*@)?{_HOST}(?:,{_HOST})*(?:/[^\s/@?#]*)?")
 _INDEX_NAME = re.compile("[a-z][a-z0-9_]{0,47}")
 _FORM = "postgresql://USER@HOST/DATABASE?index=NAME"
 
 
 def is_database(name: str) -> bool:
     """Whether a name of an index is a URL of PostgreSQL's."""
-    return name.startswith(("postgresql://", "postgres://"))
+    return _SCHEME.match(name.lstrip()) is not None
 
 
 def named_indexes(name: str) -> list[str]:
@@ -165,19 +167,20 @@ def database(url: str) -> Database:
     Raises UsageError, which repeats nothing of the URL: there may be a password in it.
     """
     import socket
-    from urllib.parse import parse_qsl, urlencode
+    from urllib.parse import parse_qsl, quote, urlencode
 
-    server, _, query = url.partition("?")
-    given = parse_qsl(query, keep_blank_values=True)
+    url = url.strip()
+    server, _, query = _SCHEME.sub("", url, count=1).partition("?")
+    given = parse_qsl(query.replace("+", "%2B"), keep_blank_values=True)  # to libpq it is no space
     secret = any(word in name.lower() for name, _ in given for word in ("password", "secret"))
-    if secret or ("@" in server and ":" in server.partition("//")[2].rpartition("@")[0]):
+    if secret or ("@" in server and ":" in server.rpartition("@")[0]):
         raise UsageError(
             "there is a password in the URL of the index: everybody sees what a command was called with",
             "leave it out: it comes from ~/.pgpass (or the file that PGPASSFILE names), a service file or PGPASSWORD",
         )
     if len(url.split()) > 1:
         raise UsageError("that is for one index, and several are named", "name one URL; kosearch query asks several")
-    if not _URL.fullmatch(server):
+    if not _SERVER.fullmatch(server):
         raise UsageError("the URL of the index makes no sense", _FORM)
     ours = dict(given)
     index = ours.get("index", DEFAULT_INDEX)
@@ -186,8 +189,17 @@ def database(url: str) -> Database:
             f"{index!r} cannot be the name of an index in a database",
             "use letters from a to z, digits and _, at most 48",
         )
-    rest = urlencode([(name, value) for name, value in given if name not in ("index", "source")], safe="/,")
-    return Database(server + (f"?{rest}" if rest else ""), index, ours.get("source") or socket.gethostname())
+    libpqs = [(name, value) for name, value in given if name not in ("index", "source")]
+    rest = f"?{urlencode(libpqs, safe='/,', quote_via=quote)}" if libpqs else ""
+    return Database(f"postgresql://{server}{rest}", index, ours.get("source") or socket.gethostname())
+
+
+def _refuse_url(name: str) -> None:
+    """Raises UsageError, which repeats nothing of it, for a URL that no index can have."""
+    if is_database(name):
+        database(name)
+    elif _STRANGE.search(name):
+        raise UsageError("the name of the index is a URL, and none of PostgreSQL's", _FORM)
 
 
 def index_place(name: str, settings: Settings) -> IndexPlace:
@@ -208,6 +220,7 @@ def index_directory(name: str, settings: Settings) -> Path:
     """
     if is_database(name):
         raise UsageError("that is for an index in a folder, and a server keeps this one", "name another: --index NAME")
+    _refuse_url(name)
     path = Path(os.path.expanduser(name))
     is_path = any(separator in name for separator in (os.sep, os.altsep) if separator)
     if "\0" not in name and (is_path or (name.startswith(".") and path.is_dir())):

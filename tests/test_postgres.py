@@ -524,6 +524,59 @@ def test_a_url_that_makes_no_sense(wrong: str) -> None:
         database(wrong)
 
 
+@pytest.mark.parametrize(
+    "strange",
+    [
+        f"mysql://me:{PASSWORD}@localhost/db",
+        f"postgresql+psycopg://me:{PASSWORD}@localhost/db",
+        f"jdbc:postgresql://localhost/db?password={PASSWORD}",
+        f"jdbc:oracle:me/{PASSWORD}@localhost",
+        f"postgres:/me:{PASSWORD}@localhost/db",
+        f"notes postgresql://me:{PASSWORD}@localhost/db",
+        f"Postgresql://me:{PASSWORD}@localhost/db",
+        f" postgresql://me:{PASSWORD}@localhost/db",
+    ],
+)
+def test_no_other_url_is_taken_for_a_folder(
+    strange: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Nor one with a password, however its scheme is written: neither is it shown, nor is anything made."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "one.md").write_text("A crane", encoding="utf-8")
+    make(tmp_path / ".local/share/kosearch/indexes/default", "a").close()
+    commands = (
+        ["status", "--index", strange],
+        ["index", "one.md", "--index", strange],
+        ["index", "--into", strange],
+        ["query", "a", "--index", "default", "--index", strange],
+        ["indexes", "rename", "default", strange],
+        ["indexes", "remove", strange],
+    )
+    for command in commands:
+        code, out, err = said(command, capsys)
+        assert (code, out, len(err.splitlines())) == (2, "", 2)
+        assert PASSWORD not in err
+    assert [one.name for one in tmp_path.iterdir() if one.suffix != ".md" and not one.name.startswith(".")] == []
+    with pytest.raises(UsageError, match=r"is a URL, and none of PostgreSQL's|password"):
+        kosearch.open(strange)
+
+
+def test_what_stands_in_a_url_reaches_libpq_as_it_stands(postgres: TestServer) -> None:
+    """A space is %20 to it, and + is +; blanks around the URL and capitals in its scheme mean nothing."""
+    from psycopg.conninfo import conninfo_to_dict
+
+    wanted = {"options": "-c statement_timeout=5000", "sslrootcert": "/my certs/a+b,c%.pem"}
+    written = "options=-c%20statement_timeout%3D5000&sslrootcert=/my%20certs/a+b,c%25.pem"
+    for scheme in ("postgresql", "postgres", " PostgreSQL"):
+        found = database(f"{scheme}://me@h/db?{written}&index=x&source=a+b%20c ")
+        assert conninfo_to_dict(found.url) == {"user": "me", "host": "h", "dbname": "db", **wanted}
+        assert (found.index, found.source) == ("x", "a+b c")
+        assert database(found.address) == found
+    place = database(postgres.url(f"test_{next(NUMBERS)}", options="-c%20statement_timeout%3D5000"))
+    with store_of(place).server.reading() as session:
+        assert session.row("SHOW statement_timeout") == ("5s",)
+
+
 def test_passwords_come_from_libpqs_own_places_and_stay_there(
     postgres: TestServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
