@@ -13,8 +13,9 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
-from contextlib import suppress
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from kosearch import system
@@ -32,6 +33,10 @@ _RESERVE = "MIMALLOC_ARENA_RESERVE"
 _BOOTSTRAP = "import sys; sys.path[:] = sys.argv[1:]; from kosearch.kiwi import serve; serve()"
 _GONE = (OSError, EOFError, ValueError, TypeError, MemoryError)
 """What comes of reading from a process that has ended."""
+_MOST_AHEAD = 1 << 10
+"""Characters of a text that is sent before its answer is wanted…"""
+_SENT_AHEAD = 2
+"""…and how many such: pipes hold them and what comes back, so that neither side waits for the other to read."""
 _ENDED = "the process that takes Korean apart has ended"
 
 
@@ -88,6 +93,13 @@ class Reader:
         found: Sequence[Morpheme] = self._kiwi.tokenize(text)
         return found
 
+    def ahead(self, text: str) -> None:
+        """Have the process beside begin with a text that comes next, if there is one; it is asked for as any other."""
+        beside = _beside
+        if self._kiwi is None and beside is not None and beside.knows(self._words) and len(text) <= _MOST_AHEAD:
+            with suppress(*_GONE):  # who asks for the text finds it out
+                beside.send(self._words, text)
+
 
 class _Beside:
     """The process that loads Kiwi. It ends with its input, and so with this process."""
@@ -97,6 +109,10 @@ class _Beside:
         self._owner = os.getpid()
         self._words: tuple[str, ...] | None = None
         self._asking = threading.Lock()
+        self._sent = deque[str]()
+        """What it has not answered yet, in order…"""
+        self._ahead: dict[str, list[Morpheme]] = {}
+        """…and answers that nobody has asked for yet."""
         self._process = subprocess.Popen(
             [sys.executable, "-I", "-S", "-c", _BOOTSTRAP, *map(os.path.abspath, sys.path)],
             cwd=os.sep,
@@ -111,25 +127,54 @@ class _Beside:
         """Whether it reads by these words: by those of the first who asks it. Not in a process that was forked."""
         return self._owner == os.getpid() and self._words in (None, words)
 
+    def send(self, words: tuple[str, ...], text: str) -> None:
+        """Let it read a text that will be asked for; raises as `read` does."""
+        with self._asking, self._ended_by_failure():
+            if len(self._sent) < _SENT_AHEAD:
+                self._send(words, text)
+
     def read(self, words: tuple[str, ...], text: str) -> list[Morpheme]:
         """Raises one of `_GONE` where it has come to an end, or is asked with other words by now."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
         with self._asking:
             if not self.knows(words):
                 raise ValueError(words)
-            try:
-                if self._words is None:
-                    marshal.dump(words, self._process.stdin)
-                    self._words = words
-                marshal.dump(text, self._process.stdin)
-                self._process.stdin.flush()
-                found = [Morpheme(*one) for one in marshal.load(self._process.stdout)]
-            except BaseException:  # whatever it was, what comes next would be the answer to something else
-                self.end()
-                raise
+            if (found := self._ahead.pop(text, None)) is not None:
+                return found
+            with self._ended_by_failure():
+                if text not in self._sent:
+                    self._send(words, text)
+                while (answered := self._received())[0] != text:
+                    self._keep(*answered)
             self.has_answered = True
-            return found
+            return answered[1]
+
+    @contextmanager
+    def _ended_by_failure(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:  # whatever it was, what comes next would be the answer to something else
+            self.end()
+            raise
+
+    def _send(self, words: tuple[str, ...], text: str) -> None:
+        assert self._process.stdin is not None
+        if self._words is None:
+            marshal.dump(words, self._process.stdin)
+            self._words = words
+        marshal.dump(text, self._process.stdin)
+        self._process.stdin.flush()
+        self._sent.append(text)
+
+    def _received(self) -> tuple[str, list[Morpheme]]:
+        """The next answer, and to what."""
+        assert self._process.stdout is not None
+        found = [Morpheme(*one) for one in marshal.load(self._process.stdout)]
+        return self._sent.popleft(), found
+
+    def _keep(self, text: str, found: list[Morpheme]) -> None:
+        self._ahead[text] = found
+        for one in list(self._ahead)[:-_SENT_AHEAD]:
+            del self._ahead[one]
 
     def end(self) -> None:
         """Kill it. Nobody waits until it is gone."""

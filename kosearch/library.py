@@ -527,16 +527,14 @@ class Index(Analysed):
     def reader(self, snapshot: Snapshot, dictionaries: Iterable[Path] | None = None) -> Read:
         """What reads questions as they are asked of this snapshot: corrected, and with the synonyms of these folders,
         which are the index's own unless others are named. Raises UsageError for a wrong line there."""
-        from kosearch.searching.answering import read_question
+        from kosearch.searching.answering import Read
         from kosearch.terms.dictionaries import read_synonyms
 
-        return partial(
-            read_question,
-            snapshot=snapshot,
-            analyzer=self.analyzer_by(snapshot.identity.words),
-            synonyms=read_synonyms(self.dictionaries if dictionaries is None else dictionaries),
-            pieces=self.token_count,
-            meant={},
+        return Read(
+            snapshot,
+            self.analyzer_by(snapshot.identity.words),
+            read_synonyms(self.dictionaries if dictionaries is None else dictionaries),
+            self.token_count,
         )
 
     def _named(self, answer: Answer, warnings: Sequence[str]) -> Answer:

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,46 @@ def test_threads_and_forks_have_their_own_answers(beside: None) -> None:
         os._exit(0 if found == expected and shared._kiwi is not None else 1)
     assert [[one.form for one in shared(text)] for text in texts] == expected
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_what_is_sent_ahead_is_read_as_ever(beside: None) -> None:
+    texts = [f"{word} {number}호" for number, word in enumerate(["연차", "휴직", "출산", "보안"] * 5)]
+    here, there = kiwi._loaded(()), Reader(())
+
+    def same(text: str) -> bool:
+        return [one.form for one in there(text)] == [one.form for one in here.tokenize(text)]
+
+    for text, coming in pairwise(texts):
+        there.ahead(coming)
+        assert same(text)
+    for text in texts:  # more than it takes, some asked for never, and in another order
+        there.ahead(text)
+    there.ahead("휴가 " * 10_000)
+    assert all(map(same, reversed(texts)))
+    assert not there.is_coming
+    assert there._kiwi is None
+    assert kiwi._beside is not None
+    assert len(kiwi._beside._sent) + len(kiwi._beside._ahead) <= 2 * kiwi._SENT_AHEAD
+
+
+def test_what_was_sent_ahead_to_one_that_ends_is_read_here(beside: None) -> None:
+    reader = Reader(())
+    reader("연차")
+    reader.ahead("육아 휴직")
+    os.kill(pid(), signal.SIGKILL)
+    for _ in range(50):
+        reader.ahead("출산 지원금")
+    assert [one.form for one in reader("육아 휴직")] == ["육아", "휴직"]
+
+
+def test_questions_in_turn_are_those_one_by_one(beside: None) -> None:
+    texts = ["연차 이월", "what is leave?", "", "연차 이월", '"출산 지원금" -휴가', "ㅇㅊ", "商法 제3조", "육아휴직"]
+    alone, together = Analyzer(), Analyzer()
+    alone._kiwi = Reader(())
+    alone._kiwi._kiwi = kiwi._loaded(())
+    for text in together.in_turn(texts):
+        assert together.question(text) == alone.question(text)
+    assert list(together.in_turn([])) == []
 
 
 def test_what_ends_it_is_not_read_here_by_who_is_careful(beside: None) -> None:

@@ -275,7 +275,7 @@ def _asked(
     rest = iter(texts.items())
     while some := dict(islice(rest, _EMBEDDED_AT_ONCE)):
         queries = [Query(text=text, mode=mode) for text in some.values()]
-        questions = [read(query) for query in queries]
+        questions = read.all(queries)
         vectors = embed_questions(queries, questions, embed)
         yield from zip(some, queries, questions, vectors, strict=True)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from itertools import islice
@@ -70,13 +70,57 @@ _ALIKE = 24
 """So many words with the same initials are tried, the most frequent."""
 Meant = dict[tuple[str, bool], str]
 """What a token was meant to be, and whether it might have been guessed: of one index, and empty where it may stay."""
-Read = Callable[[Query], Question]
-"""`read_question` by the passages, words and synonyms of an index: who asks it and who measures it have the same."""
+
+
+class Read:
+    """Reads questions by the passages, words and synonyms of an index: who asks it and who measures it have the same.
+
+    A question is corrected where its words stand nowhere, and gets what its words mean here.
+    """
+
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        analyzer: Analyzer,
+        synonyms: Synonyms = NO_SYNONYMS,
+        pieces: TokenCounter | None = None,
+    ) -> None:
+        self._snapshot, self._analyzer, self._synonyms, self._pieces = snapshot, analyzer, synonyms, pieces
+        self._meant: Meant = {}
+        """What was found for the tokens of the questions so far."""
+
+    def all(self, queries: Sequence[Query]) -> list[Question]:
+        """Each of the questions."""
+        turns = self._analyzer.in_turn([query.text for query in queries])
+        return [self(query) for query, _ in zip(queries, turns, strict=True)]
+
+    def __call__(self, query: Query) -> Question:
+        analyzer, snapshot = self._analyzer, self._snapshot
+        question = analyzer.question(query.text, exact=query.exact)
+        if query.exact or not question.text:
+            return question
+        alone, statistics = _looked_up(question, analyzer, snapshot)
+        others = self._synonyms.others(question.text)
+        if not others and (text := corrected(question, statistics, analyzer, snapshot, self._pieces, self._meant)):
+            note = f"no passage has every word of the question as it was typed: searched for {text}; --exact does not"
+            question = replace(
+                analyzer.question(text, operators=False),
+                by_word=False,
+                notes=(*question.notes, note),
+                must=question.must,
+                must_not=question.must_not,
+                phrases=question.phrases,
+            )
+            others = self._synonyms.others(text)
+            alone, statistics = _looked_up(question, analyzer, snapshot)
+        if alone and not others:
+            question = _bare(question, alone, statistics, snapshot)
+        return analyzer.widened(question, others) if others else question
 
 
 def answers(queries: Sequence[Query], snapshot: Snapshot, read: Read, embed: Embed, rescore: Rescore) -> list[Answer]:
     """The best passages of one generation for each question."""
-    questions = [read(query) for query in queries]
+    questions = read.all(queries)
     vectors = embed_questions(queries, questions, embed)
     found = []
     for query, question, vector in zip(queries, questions, vectors, strict=True):
@@ -86,40 +130,6 @@ def answers(queries: Sequence[Query], snapshot: Snapshot, read: Read, embed: Emb
         noted = question if len(ranking.ids) else _without_demands(query, question, vector, snapshot)
         found.append(answer(query, noted, ranking, snapshot))
     return found
-
-
-def read_question(
-    query: Query,
-    snapshot: Snapshot,
-    analyzer: Analyzer,
-    synonyms: Synonyms = NO_SYNONYMS,
-    pieces: TokenCounter | None = None,
-    meant: Meant | None = None,
-) -> Question:
-    """The question, corrected where its words stand nowhere, and with what its words mean here.
-
-    `meant` is what was found for the tokens of questions before it, in the same snapshot, and gets those of this one.
-    """
-    question = analyzer.question(query.text, exact=query.exact)
-    if query.exact or not question.text:
-        return question
-    alone, statistics = _looked_up(question, analyzer, snapshot)
-    others = synonyms.others(question.text)
-    if not others and (text := corrected(question, statistics, analyzer, snapshot, pieces, meant)):
-        note = f"no passage has every word of the question as it was typed: searched for {text}; --exact does not"
-        question = replace(
-            analyzer.question(text, operators=False),
-            by_word=False,
-            notes=(*question.notes, note),
-            must=question.must,
-            must_not=question.must_not,
-            phrases=question.phrases,
-        )
-        others = synonyms.others(text)
-        alone, statistics = _looked_up(question, analyzer, snapshot)
-    if alone and not others:
-        question = _bare(question, alone, statistics, snapshot)
-    return analyzer.widened(question, others) if others else question
 
 
 def _looked_up(question: Question, analyzer: Analyzer, snapshot: Snapshot) -> tuple[Question | None, Statistics]:
@@ -462,7 +472,7 @@ class _Corrector:
 
     def _known(self, words: Sequence[str]) -> list[str]:
         """Those of which the index has each term."""
-        terms = {word: self._analyzer.question_morphemes(word) for word in words}
+        terms = {word: self._analyzer.question_morphemes(word) for word in self._analyzer.in_turn(words)}
         wanted = {term for each in terms.values() for term in each}
         below, above = self._counts(MORPHEMES, wanted), self._counts(CONTEXT, wanted)
         return [word for word, each in terms.items() if each and all(below[one] or above[one] for one in each)]

@@ -19,7 +19,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
-from itertools import combinations, compress, islice, product
+from itertools import combinations, compress, islice, product, zip_longest
 
 from kosearch.kiwi import Morpheme, Reader
 from kosearch.terms import dictionaries
@@ -279,6 +279,13 @@ class Analyzer:
             or _says_one_thing(lone)
             or not _has_text(lone),
         )
+
+    def in_turn(self, texts: Sequence[str]) -> Iterator[str]:
+        """These questions or words: while one is read, Kiwi takes the next apart where it has a process of its own."""
+        for text, coming in zip_longest(texts, texts[1:]):
+            if coming is not None and coming not in self._short and _HANGUL.search(coming):
+                self._reader().ahead(parse(clean(coming, keep_lines=True)).plain)
+            yield text
 
     def question_morphemes(self, text: str) -> list[str]:
         """The morphemes of a question that is taken as it is, without what else is found for it: half of the time."""

@@ -191,8 +191,8 @@ def _bench(
     index: Index, embedder: Embedder, snapshot: Snapshot, given: Sequence[Example], told: Progress
 ) -> tuple[Bench, Sequence[Example]]:
     """What measures, and the examples as a search takes their questions: corrected, and without operators."""
-    read, count = index.reader(snapshot), len(given)
-    questions = [read(Query(one.text)) for one in given]
+    count = len(given)
+    questions = index.reader(snapshot).all([Query(one.text) for one in given])
     examples = [replace(one, text=question.meant) for one, question in zip(given, questions, strict=True)]
     asked, weight = _embedded(embedder, examples, told), index.settings.weight
     bench = Bench(snapshot, questions, examples, asked, weight, lambda done: told("questions ranked", done, count))

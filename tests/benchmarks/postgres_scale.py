@@ -33,7 +33,8 @@ from kosearch.index import SqliteStore, Store
 from kosearch.index.postgres import PostgresStore
 from kosearch.index.postgres import snapshot as snapshots
 from kosearch.records import Answer, Query
-from kosearch.searching.answering import answers, read_question
+from kosearch.searching.answering import Read as Questions
+from kosearch.searching.answering import answers
 from tests.benchmarks._growth import growth_plot
 from tests.benchmarks._synthetic import IDENTITY, Asked, Corpus
 from tests.benchmarks.postgres import DEPTHS, PAGE
@@ -123,7 +124,7 @@ def hybrid(store: Store, asked: Asked) -> Answer:
     """The best ten by both sides, as the product finds them, by comparing all vectors."""
     analyzer: Any = Read(asked)
     with store.snapshot() as snapshot:
-        read = partial(read_question, snapshot=snapshot, analyzer=analyzer)
+        read = Questions(snapshot, analyzer)
         return answers([Query(asked.question.text)], snapshot, read, lambda _: asked.vector[None], unasked)[0]
 
 

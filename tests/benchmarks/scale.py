@@ -29,7 +29,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from functools import partial
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
@@ -39,7 +38,8 @@ import numpy as np
 
 from kosearch.index import SqliteStore, Writer, files, vectors
 from kosearch.records import Query
-from kosearch.searching.answering import answers, read_question
+from kosearch.searching.answering import Read as Questions
+from kosearch.searching.answering import answers
 from kosearch.searching.ranking import CANDIDATES
 from tests.benchmarks import _synthetic
 from tests.benchmarks._growth import growth_plot
@@ -202,7 +202,7 @@ def hybrid(index: SqliteStore, asked: Asked, *, warm: bool) -> float:
     analyzer: Any = Read(asked)
     begun = time.perf_counter()
     with index.snapshot(warm=warm) as snapshot:
-        read = partial(read_question, snapshot=snapshot, analyzer=analyzer)
+        read = Questions(snapshot, analyzer)
         (answer,) = answers([Query(asked.question.text)], snapshot, read, lambda _: asked.vector[None], unasked)
     assert answer.hits
     assert not answer.warnings, answer.warnings
