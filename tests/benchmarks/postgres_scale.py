@@ -1,13 +1,15 @@
 """An index that a PostgreSQL server keeps as it grows, against one in a folder: a made corpus, as `scale` has it.
 
-    python -m tests.benchmarks postgres_scale [--passages 20000,200000] [--questions N] [--plot FILE]
+    python -m tests.benchmarks postgres_scale [--passages 20000,200000] [--questions N] [--alone] [--plot FILE]
 
 Printed for each size: seconds of building, by the clock and of processors (the server's included); bytes a passage;
 for how many hybrid questions the first ten are identical, in order and place, comparing all vectors in both; and what
 a question takes, median, the folder's and the server's in turn: where each opens its index for it (`one-shot`), and
 where it is kept open (`kept`), with processor time beside. Then the server builds the graph of `kosearch docs server`:
 of the 10 and the 200 nearest what part it finds, and the same two again with it, while the folder compares all.
-`--plot` draws how the server's costs grow, those of questions in processor time, as SVG.
+With `--alone` there is no folder, and nothing is compared: a million passages, say, written 4,096 in a transaction, and
+what a question takes where all vectors are compared and by the graph. `--plot` draws how the server's costs grow, those
+of questions in processor time, as SVG.
 """
 
 from __future__ import annotations
@@ -38,18 +40,21 @@ from kosearch.searching.answering import answers
 from tests.benchmarks._growth import growth_plot
 from tests.benchmarks._synthetic import IDENTITY, Asked, Corpus
 from tests.benchmarks.postgres import DEPTHS, PAGE
-from tests.benchmarks.scale import Read, unasked, write
+from tests.benchmarks.scale import BATCH, Read, unasked, write
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from postgres_making import TestServer, running
 
 TICKS = os.sysconf("SC_CLK_TCK")
+MANY = 512
+"""Documents of a transaction, where the server is alone."""
 
 
 def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog="postgres_scale", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--passages", default="20000,200000", help="sizes, between commas")
     parser.add_argument("--questions", type=int, default=100)
+    parser.add_argument("--alone", action="store_true", help="the server alone, without a folder to compare with")
     parser.add_argument("--plot", type=Path, help="draw how the server's costs grow into this SVG file")
     options = parser.parse_args(arguments)
     sizes = [int(size) for size in options.passages.split(",")]
@@ -57,7 +62,8 @@ def main(arguments: Sequence[str]) -> None:
     with running("shared_buffers=1GB", "maintenance_work_mem=1GB", "max_wal_size=4GB") as server:
         for size in sizes:
             with tempfile.TemporaryDirectory() as folder:
-                for name, cost in measure(server, Path(folder, "index"), Corpus(size), options.questions, size).items():
+                beside = None if options.alone else Path(folder, "index")
+                for name, cost in measure(server, beside, Corpus(size), options.questions, size).items():
                     costs[name].append(cost)
             server.sql(f"DROP SCHEMA kosearch_made_{size} CASCADE")
     if options.plot:
@@ -65,23 +71,26 @@ def main(arguments: Sequence[str]) -> None:
         options.plot.write_text(growth_plot(sizes, costs, title), encoding="utf-8")
 
 
-def measure(server: TestServer, folder: Path, corpus: Corpus, questions: int, size: int) -> dict[str, float]:
+def measure(server: TestServer, folder: Path | None, corpus: Corpus, questions: int, size: int) -> dict[str, float]:
     """Print what one size costs; the server's costs by name."""
     place = database(server.url(f"made_{size}"))
-    stores = {"folder": SqliteStore.create(folder, IDENTITY), "server": PostgresStore.create(place, IDENTITY)}
+    stores: dict[str, Store] = {} if folder is None else {"folder": SqliteStore.create(folder, IDENTITY)}
+    stores["server"] = PostgresStore.create(place, IDENTITY)
     costs: dict[str, float] = {}
     print(f"{size:,} passages, {questions} questions")
     for name, store in stores.items():
         clock, processors = time.perf_counter(), spent(server)
         with store.writer() as writer:
-            write(writer, corpus, np.arange(corpus.documents))
+            write(writer, corpus, np.arange(corpus.documents), at_once=BATCH if folder else MANY)
             writer.publish()
         costs["building, CPU"], costs["bytes on disk"] = spent(server) - processors, store.status().bytes
         took = f"{time.perf_counter() - clock:.0f} s, {costs['building, CPU']:.0f} s CPU"
         print(f"  {name:7} built in {took}; {costs['bytes on disk'] / size:.0f} bytes a passage", flush=True)
     server.sql("VACUUM ANALYZE")
     asked = corpus.questions(questions)
-    opened = {"folder": partial(SqliteStore, folder), "server": partial(PostgresStore, place)}
+    opened: dict[str, Callable[[], Store]] = {"server": partial(PostgresStore, place)}
+    if folder is not None:
+        opened["folder"] = partial(SqliteStore, folder)
     one_shot = {name: partial(anew, open_) for name, open_ in opened.items()}
     kept = {name: partial(hybrid, store) for name, store in stores.items()}
     compare(server, one_shot, asked[: questions // 4], "one-shot")
@@ -143,18 +152,19 @@ def compare(
             if number >= min(5, len(asked) // 2):
                 seconds[name].append(time.perf_counter() - begun)
                 processors[name] += spent(server) - before
-        first, other = ([(hit.path, hit.passage.start) for hit in found[name].hits] for name in sorted(ways))
-        identical += first == other
-        pairs = zip(found["folder"].hits, found["server"].hits, strict=True) if first == other else ()
-        furthest = max([furthest, *(abs(a.score - b.score) for a, b in pairs)])
+        first, *others = ([(hit.path, hit.passage.start) for hit in found[name].hits] for name in sorted(ways))
+        if others == [first]:
+            identical += 1
+            pairs = zip(found["folder"].hits, found["server"].hits, strict=True)
+            furthest = max([furthest, *(abs(a.score - b.score) for a, b in pairs)])
     times = {name: 1000 * median(each) for name, each in seconds.items()}
     used = {name: 1000 * each / len(seconds[name]) for name, each in processors.items()}
     told = ", ".join(f"{name} {times[name]:.1f} ms ({used[name]:.1f} CPU)" for name in sorted(ways))
-    print(
-        f"  {which:21} {identical} of {len(asked)} identical, scores within {furthest:.1e}; {told}; server/folder"
-        f" {times['server'] / times['folder']:.2f} ({used['server'] / used['folder']:.2f} CPU)",
-        flush=True,
-    )
+    if len(ways) > 1:
+        same = f"{identical} of {len(asked)} identical, scores within {furthest:.1e}"
+        ratio = f"{times['server'] / times['folder']:.2f} ({used['server'] / used['folder']:.2f} CPU)"
+        told = f"{same}; {told}; server/folder {ratio}"
+    print(f"  {which:21} {told}", flush=True)
     return used["server"]
 
 

@@ -111,11 +111,13 @@ def build(folder: Path, size: int) -> Figures:
     return figures
 
 
-def write(writer: Writer, corpus: Corpus, numbers: _synthetic.Numbers, version: int = 0) -> float:
-    """Put documents, a transaction for each 256 passages; the seconds that it took, without making them."""
+def write(
+    writer: Writer, corpus: Corpus, numbers: _synthetic.Numbers, version: int = 0, *, at_once: int = BATCH
+) -> float:
+    """Put documents, a transaction for so many, 256 passages; the seconds that it took, without making them."""
     spent = 0.0
     made = corpus.make(numbers, version)
-    while batch := list(islice(made, BATCH)):
+    while batch := list(islice(made, at_once)):
         begun = time.perf_counter()
         writer.vectors([one.input_hash for _, document in batch for one in document.passages])
         with writer.transaction():
@@ -221,6 +223,8 @@ class Read:
 
     def question(self, text: str, **_: Any) -> Any:
         return self._asked.question
+
+    in_turn = staticmethod(iter)
 
 
 def nearest(folder: Path, index: SqliteStore, asked: Sequence[Asked], when: str) -> Figures:

@@ -22,7 +22,7 @@ from kosearch.config import Database
 from kosearch.errors import IndexMismatch
 from kosearch.index.contract import Identity, Vectors
 from kosearch.index.database import damaged
-from kosearch.index.postgres.server import Session
+from kosearch.index.postgres.server import Bigints, Session
 from kosearch.index.vectors import quantise, vectors_of
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
@@ -256,14 +256,10 @@ def is_taken(session: Session, number: int) -> bool:
     return bool(session.row(sql, number)[0])
 
 
+@lru_cache(maxsize=1 << 17)
 def hash_of(field: str, term: str) -> int:
     """The number that stands for a term of a field: 64 bits, so that two of a billion terms hardly ever share one."""
-    return _hashed(f"{field} {term}")
-
-
-@lru_cache(maxsize=1 << 16)
-def _hashed(name: str) -> int:
-    return int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "big", signed=True)
+    return int.from_bytes(blake2b(f"{field} {term}".encode(), digest_size=8).digest(), "big", signed=True)
 
 
 # Rows in the form that COPY takes.
@@ -296,13 +292,13 @@ def integer(number: int) -> bytes:
     return struct.pack(">i", number)
 
 
-def bigints(numbers: Sequence[int]) -> bytes:
+def bigints(numbers: Sequence[int]) -> Bigints:
     """A bigint[]'s binary form."""
     if not numbers:
-        return struct.pack(">iii", 0, 0, _BIGINT)
+        return Bigints(struct.pack(">iii", 0, 0, _BIGINT))
     items = np.empty(len(numbers), _ITEM)
     items["length"], items["value"] = 8, numbers
-    return struct.pack(">iiiii", 1, 0, _BIGINT, len(numbers), 1) + items.tobytes()
+    return Bigints(struct.pack(">iiiii", 1, 0, _BIGINT, len(numbers), 1) + items.tobytes())
 
 
 def hashes_of(arrays: Sequence[bytes]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 
 import psycopg
 from psycopg import Connection, Cursor
+from psycopg.adapt import Dumper
+from psycopg.pq import Format
 
 from kosearch.config import Database
 from kosearch.errors import IndexBusy, IndexMismatch, IndexMissing, IndexStateError, KosearchError, ResourcesError
@@ -32,6 +34,17 @@ _CUT = ("57P01", "57P02", "57P03", "08000", "08003", "08006")
 """The server ended the connection, or does not take any just now."""
 _MET = ("40001", "40P01")
 """Two writers met, and one has to do it again."""
+
+
+class Bigints(bytes):
+    """A bigint[] in its binary form: of a list psycopg goes through the numbers one by one, and writes them as text."""
+
+
+class _BigintsDumper(Dumper):
+    format, oid = Format.BINARY, 1016  # of pg_type.dat
+
+    def dump(self, obj: Bigints) -> Bigints:
+        return obj
 
 
 class Session:
@@ -174,6 +187,7 @@ class Server:
             connect_timeout=CONNECT_SECONDS,
             application_name="kosearch",
         )
+        connection.adapters.register_dumper(Bigints, _BigintsDumper)
         try:
             if connection.info.server_version < OLDEST_SERVER * 10_000:
                 raise IndexMismatch(

@@ -528,17 +528,15 @@ class Counted:
         )
         if not rows:
             return
-        hashes, places, terms, counts = map(list, zip(*rows, strict=True))
+        hashes, places, terms, counts = zip(*rows, strict=True)
         session.run(
             "INSERT INTO frequency AS f SELECT u.hash, %s, u.field, u.term, u.count"
-            " FROM unnest(%s::bigint[], %s::smallint[], %s::text[], %s::bigint[]) AS u(hash, field, term, count)"
+            " FROM unnest(%s, %s, string_to_array(%s, ' '), %s) AS u(hash, field, term, count)"
             " ON CONFLICT (hash, slot) DO UPDATE SET count = f.count + excluded.count",
-            *(slot, hashes, places, terms, counts),
+            *(slot, bigints(hashes), bigints(places), " ".join(terms), bigints(counts)),
         )
-        if any(count < 0 for count in counts):
-            session.run(
-                "DELETE FROM frequency WHERE slot = %s AND hash = ANY(%s::bigint[]) AND count = 0", slot, hashes
-            )
+        if min(counts) < 0:
+            session.run("DELETE FROM frequency WHERE slot = %s AND hash = ANY(%s) AND count = 0", slot, bigints(hashes))
 
 
 def count_anew(session: Session, fields: Sequence[str]) -> None:
