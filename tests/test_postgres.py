@@ -20,6 +20,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +35,15 @@ from postgres_making import TestServer, running
 import kosearch
 from kosearch.cli import main
 from kosearch.config import Database, database
-from kosearch.errors import IndexDamaged, IndexMismatch, IndexStateError, KosearchError, ResourcesError, UsageError
+from kosearch.errors import (
+    IndexDamaged,
+    IndexMismatch,
+    IndexMissing,
+    IndexStateError,
+    KosearchError,
+    ResourcesError,
+    UsageError,
+)
 from kosearch.index import kind_of
 from kosearch.index.postgres import PostgresStore, postings, segments
 from kosearch.index.postgres import server as connections
@@ -856,39 +865,85 @@ def small_disk(server: TestServer, size: str) -> Iterator[None]:
         subprocess.run(["umount", folder], check=True)
 
 
-@pytest.mark.skipif(shutil.which("pgbouncer", path="/usr/sbin:/usr/bin") is None, reason="pgbouncer is not installed")
-def test_through_pgbouncer_in_transaction_mode(place: Database, postgres: TestServer) -> None:
-    """Each transaction may be another backend's: nothing may be left in a session."""
-    settings = postgres.folder / "pgbouncer.ini"
+@contextmanager
+def pooled(server: TestServer, connections: int) -> Iterator[None]:
+    """pgbouncer at port 6543, in transaction mode: each transaction may be another backend's."""
+    program = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin")
+    if program is None:
+        pytest.skip("pgbouncer is not installed")
+    settings = server.folder / "pgbouncer.ini"
     settings.write_text(
-        f"[databases]\npostgres = host={postgres.folder} port=5432 user=postgres\n"
+        f"[databases]\npostgres = host={server.folder} port=5432 user=postgres\n"
         "[pgbouncer]\nlisten_port = 6543\nlisten_addr =\n"
-        f"unix_socket_dir = {postgres.folder}\nauth_type = any\npool_mode = transaction\ndefault_pool_size = 2\n"
-        f"logfile = {postgres.folder / 'pgbouncer.log'}\n"
+        f"unix_socket_dir = {server.folder}\nauth_type = any\npool_mode = transaction\n"
+        f"default_pool_size = {connections}\nquery_wait_timeout = 20\nlogfile = {server.folder / 'pgbouncer.log'}\n"
     )
     bouncer = subprocess.Popen(
-        [shutil.which("pgbouncer", path="/usr/sbin:/usr/bin") or "", "-q", settings],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        cwd="/",
-        **postgres._as,
+        [program, "-q", settings], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/", **server._as
     )
     try:
         ends = time.monotonic() + 20
-        while not (postgres.folder / ".s.PGSQL.6543").exists():
+        while not (server.folder / ".s.PGSQL.6543").exists():
             assert time.monotonic() < ends
             time.sleep(0.05)
-        pooled = database(place.url.replace("postgres@/", "postgres@:6543/") + f"&index={place.index}")
-        store = store_of(pooled, "abc")
-        others = [PostgresStore(pooled) for _ in range(3)]
+        yield
+    finally:
+        bouncer.terminate()
+        bouncer.wait(10)
+
+
+def test_through_pgbouncer_in_transaction_mode(place: Database, postgres: TestServer) -> None:
+    """Nothing may be left in a session."""
+    with pooled(postgres, 2):
+        through = database(place.url.replace("postgres@/", "postgres@:6543/") + f"&index={place.index}")
+        store = store_of(through, "abc")
+        others = [PostgresStore(through) for _ in range(3)]
         found = [answers(one)["dense"] for one in (store, *others)]
         assert found.count(found[0]) == 4
         assert store.check() == []
         for one in (store, *others):
             one.close()
-    finally:
-        bouncer.terminate()
-        bouncer.wait(10)
+
+
+@pytest.mark.usefixtures("embedded")
+def test_nothing_waits_for_a_second_connection(
+    url: str, postgres: TestServer, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """As many as ask at once may have all that there are."""
+    asked = tmp_path / "questions.jsonl"
+    asked.write_text(json.dumps({"question": "연차 이월", "expected": str(CORPUS / "규정/휴가규정.md")}) + "\n")
+    with pooled(postgres, 1):
+        through = url.replace("postgres@/", "postgres@:6543/")
+        for command in (
+            ["index", str(CORPUS), "--quiet"],
+            ["query", "연차를 다음 해로 넘길 수 있나요?"],
+            ["query", "휴가", "--mode", "lexical"],
+            ["similar", str(CORPUS / "규정/휴가규정.md")],
+            ["eval", str(asked)],
+            ["topics"],
+            ["status"],
+            ["check"],
+            ["index", "--quiet", "--reread"],
+        ):
+            code, _, problem = said([*command, "--index", through], capsys)
+            assert code == 0, (command, problem)
+
+
+def test_what_somebody_else_makes_of_it_is_not_followed(place: Database, postgres: TestServer) -> None:
+    """Whoever may write there could name a URL of their own: who has it open would send questions there."""
+    store = store_of(place, "a")
+    assert store.is_own()
+    endpoint = {"url": "http://127.0.0.1:9/v1", "model": "theirs"}
+    theirs = json.dumps(asdict(replace(IDENTITY, model="openai:theirs", endpoint=endpoint)))
+    postgres.sql(f"UPDATE {place.schema}.meta SET value = $${theirs}$$ WHERE key = 'identity'")
+    with pytest.raises(IndexMissing, match="another made"), store.snapshot():
+        pass
+    assert not store.is_there()
+    assert store.identity.endpoint is None
+    store.close()
+    anew = PostgresStore(place, b"s" * 32)
+    assert not anew.is_own()
+    anew.close()
 
 
 # Several at once, and what is killed.

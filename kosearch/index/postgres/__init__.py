@@ -44,7 +44,10 @@ class PostgresStore:
         self.ann = "auto"
         self.place = place
         self.server = Server(place)
-        self._id = ""
+        self._made: tuple[object, ...] = ()
+        """Which index it is, and what its vectors are of, as it was opened…"""
+        self._identity: Identity | None = None
+        """…and what the latest transaction saw of its rules."""
         self._secret = secret
         self._lock = threading.Lock()
         self._kept = Kept(-1)
@@ -52,8 +55,8 @@ class PostgresStore:
         """Whether it was seen to be this user's: it stays so as long as it is there."""
         try:
             self._upgrade()
-            with self._reading() as (_, state):
-                self._id = state.id
+            with self._reading():
+                pass
         except BaseException:
             self.server.close()
             raise
@@ -128,9 +131,9 @@ class PostgresStore:
 
     @property
     def identity(self) -> Identity:
-        """What made it."""
-        with self._reading() as (_, state):
-            return state.identity
+        """What made it, as it was seen latest: asked for amid a snapshot, it takes no second connection."""
+        assert self._identity is not None
+        return self._identity
 
     @contextmanager
     def snapshot(self, *, warm: bool = False) -> Iterator[PostgresSnapshot]:
@@ -175,8 +178,8 @@ class PostgresStore:
     def is_there(self) -> bool:
         """Whether what was opened is still there, and no other in its stead."""
         try:
-            with self._reading() as (_, state):
-                return state.id == self._id
+            with self._reading():
+                return True
         except IndexMissing:
             return False
 
@@ -294,8 +297,11 @@ class PostgresStore:
         """A transaction, and what it sees of the index that was opened. Raises IndexMissing where that is gone."""
         with self.server.reading() as session:
             state = read_state(session, self.place)
-            if self._id not in ("", state.id):
+            identity = state.identity
+            made = (state.id, identity.model, identity.fingerprint, repr(identity.endpoint))
+            if made != (self._made or made):
                 raise IndexMissing(f"the index in {self.place} was removed, and another made", "run the command again")
+            self._made, self._identity = made, identity
             yield session, state
 
 
