@@ -14,6 +14,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from dataclasses import replace
 from datetime import date
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self, TypedDict, TypeVar, Unpack, overload
 
 from kosearch import filters
@@ -21,7 +22,7 @@ from kosearch.analysis.asking import Analysed
 from kosearch.config import REFRESH_SECONDS, Database, Settings, index_directory, load
 from kosearch.embedding import AnyModel, Head, head_behind
 from kosearch.errors import IndexBusy, IndexDamaged, UsageError
-from kosearch.index import FullDocument, Identity, Status, StoredDocument, StoredPassage, kind_of
+from kosearch.index import FullDocument, Identity, SqliteStore, Status, StoredDocument, StoredPassage, kind_of
 from kosearch.naming import canonical, display_path, lies_under
 from kosearch.opening import are_few, check_terms, embedder_for, plan
 from kosearch.records import (
@@ -39,8 +40,6 @@ from kosearch.records import (
 from kosearch.sources import WHOLE, Part, WalkRules
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from kosearch.index import Snapshot
     from kosearch.index.contract import Globs, Ids
     from kosearch.records import Vectors
@@ -441,8 +440,9 @@ class Index(Analysed):
         model = self._model_over(source, pull=pull)
         planned = plan(self.settings, model, self._words())
         self._check_new(source, planned)
-        if (found := self._head_over(source, model, planned)) is not None and not self.exists:
-            return (yield from self._derived(source, *found))
+        held, found = source.store, self._head_over(source, model, planned)
+        if found is not None and isinstance(held, SqliteStore) and isinstance(self.place, Path) and not self.exists:
+            return (yield from self._derived(held, *found))
         self.prepare(planned=planned)
         yield from self._notes()
         with self.store.writer(wait=wait) as writer, self.pool(StoredFileProcessor(self.processor)) as pool:
@@ -471,14 +471,14 @@ class Index(Analysed):
         return (planned, head_behind(model)) if planned == expected else None
 
     def _derived(
-        self, source: Index, planned: Identity, head: Head
+        self, store: SqliteStore, planned: Identity, head: Head
     ) -> Generator[IndexProgress | str, None, IndexReport]:
         """Take over an index whose vectors need one product to be this one's: no text is cut or embedded."""
-        begun, held = time.monotonic(), source.status()
+        begun, held = time.monotonic(), store.status()
         name = self.settings.model or planned.model
-        yield f"{name} is a head behind {source.store.identity.model}: stored vectors are turned into its own"
+        yield f"{name} is a head behind {store.identity.model}: stored vectors are turned into its own"
         yield IndexProgress(held.files, 0, held.passages, 0, walking=False)
-        kind_of(self.place).derive(self.place, source.store, planned, head, self._secret).close()
+        SqliteStore.derive(self.directory, store, planned, head, self._secret).close()
         yield IndexProgress(held.files, held.files, held.passages, 0, walking=False)
         return IndexReport(
             added=held.files,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ import pytest
 from conftest import CORPUS, Program
 from embedding_making import write_hole, write_small
 from index_making import without_processes
+from postgres_making import TestServer
 
+import kosearch
 from kosearch import embedding
 from kosearch.cli import main
 from kosearch.config import load
@@ -102,6 +105,25 @@ def test_the_files_are_unchanged_for_the_next_run(
     assert main(["index", "--index", "taken", "-q", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert (report["unchanged"], report["added"], report["changed"], report["embedded"]) == (5, 0, 0, 0)
+
+
+def test_a_server_keeps_one_of_them(small: dict[str, str], corpus: Path, postgres: TestServer) -> None:
+    """Or both: passages and vectors are those of the files, and files are unchanged for the next run."""
+    url = partial(postgres.url, source="here")
+    assert main(["index", str(corpus), "--model", small["one"], "-q"]) == 0
+    assert main(["index", str(corpus), "--model", small["one"], "-q", "--index", url("into_one")]) == 0
+    assert main(["index", str(corpus), "--model", small["two"], "-q", "--index", "direct"]) == 0
+    found = []
+    for source, made in (("default", url("into_in")), (url("into_one"), "out"), (url("into_one"), url("into_other"))):
+        assert main(["index", "--index", source, "--model", small["two"], "--into", made, "-q"]) == 0
+        with kosearch.open(made) as index, kosearch.open("direct") as direct:
+            assert index.check() == []
+            assert sorted(map(repr, index.problems())) == sorted(map(repr, direct.problems()))
+            ask = partial(Index.search, question="소화기 사용법", mode="dense", k=1000)
+            found += [sorted((hit.path, hit.text, round(hit.score, 2)) for hit in ask(one)) for one in (index, direct)]
+            report = index.index()
+            assert (report.unchanged, report.added, report.changed, report.embedded) == (5, 0, 0, 0)
+    assert all(one == found[0] and one for one in found)
 
 
 def test_passages_fit_a_model_that_reads_little(small: dict[str, str], corpus: Path) -> None:

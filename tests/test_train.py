@@ -26,7 +26,7 @@ from kosearch.cli import main
 from kosearch.cli.clicks import clicks_file
 from kosearch.cli.open import remember
 from kosearch.embedding import Head, load_head
-from kosearch.errors import ModelError, UsageError
+from kosearch.errors import ModelError
 from kosearch.evaluation import questions_task
 from kosearch.evaluation.collections import locate, read_questions
 from kosearch.evaluation.measures import evaluate
@@ -330,8 +330,31 @@ def test_an_index_on_a_server_teaches_the_same_head(
     assert found.hybrid is not None
     assert expected.hybrid is not None
     assert found.hybrid.after == pytest.approx(expected.hybrid.after, abs=1e-3)
-    with pytest.raises(UsageError, match="vectors cannot be changed"):
-        list(kosearch.open(postgres.url("derived"), model=str(tmp_path / "kept")).take_over(index))
+
+
+def test_where_a_server_keeps_one_of_them_texts_are_embedded_by_a_head_anew(
+    index: Index, folder: Path, tmp_path: Path, postgres: TestServer
+) -> None:
+    """The same vectors as by the product, for each pair of a folder and a server."""
+    head = rotated(np.random.default_rng(0))
+    write_model(tmp_path / "made", index.model, "card", head=head)  # type: ignore[arg-type]
+    kept = kosearch.open(postgres.url("head_before"))
+    kept.index(folder)
+
+    def by_path(one: Index) -> np.ndarray:
+        ids, vectors = one.vectors()
+        order = sorted(range(len(ids)), key=[passage.document.path for passage in one.passages(ids)].__getitem__)
+        return vectors[order]
+
+    for source, name in ((kept, "out"), (kept, postgres.url("head_after")), (index, postgres.url("head_in"))):
+        other = kosearch.open(name, model=str(tmp_path / "made"))
+        run = other.take_over(source)
+        list(run)
+        assert run.report.embedded == source.status().passages
+        assert other.check() == []
+        assert np.abs(head(by_path(source)) - by_path(other)).max() < 1e-2
+        assert other.search("words")
+        other.close()
 
 
 def test_an_index_goes_on_after_it_was_derived(index: Index, folder: Path, tmp_path: Path) -> None:

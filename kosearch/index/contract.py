@@ -6,7 +6,7 @@ stands here, `tests/contract/test_store.py` holds every kind to. A folder, `kose
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -492,19 +492,6 @@ class Kind(Protocol[Place_contra]):
 
     def restore(self, place: Place_contra, source: Path, secret: bytes | None = None) -> Store:
         """A store of what `Store.backup` wrote, published. Raises as `create`, and UsageError for what is no backup."""
-
-    def derive(
-        self,
-        place: Place_contra,
-        source: Any,
-        identity: Identity,
-        change: Callable[[Vectors], Vectors],
-        secret: bytes | None = None,
-    ) -> Store:
-        """A store of all that another of this kind holds, its vectors changed, (n, d) at a time, and published.
-
-        Texts, passages and terms are those of the source. Raises as `create`.
-        """
 
     def delete(self, place: Place_contra, *, wait: bool = False) -> None:
         """Remove what is stored there, and the place itself where nothing else lies in it. Raises IndexBusy."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 from kosearch.config import Database
 from kosearch.errors import IndexMismatch, IndexMissing, IndexStateError, UsageError
-from kosearch.index.contract import FileState, Globs, Identity, Status, StoredFile, Vectors
+from kosearch.index.contract import FileState, Globs, Identity, Status, StoredFile
 from kosearch.index.lexical import Counts, decode_lines
 from kosearch.index.postgres import schema
 from kosearch.index.postgres.schema import State, lock_out, read_state
@@ -91,18 +91,6 @@ class PostgresStore:
             f"a backup of a folder cannot be restored into {place}",
             f"pg_restore, of what pg_dump -n {place.schema} wrote",
         )
-
-    @classmethod
-    def derive(
-        cls,
-        place: Database,
-        source: Any,
-        identity: Identity,
-        change: Callable[[Vectors], Vectors],
-        secret: bytes | None = None,
-    ) -> PostgresStore:
-        """Refused: an index in a folder can be derived."""
-        _refuse(f"vectors cannot be changed into {place}", "--into NAME makes an index in a folder")
 
     @staticmethod
     def exists(place: Database) -> bool:
