@@ -307,7 +307,12 @@ class Opened:
         What it will be is `planned`, where that is known already.
         """
         if not self.exists:
-            kind_of(self.place).create(self.place, planned or self._planned(pull=pull), self._secret)
+            planned = planned or self._planned(pull=pull)
+            try:
+                kind_of(self.place).create(self.place, planned, self._secret)
+            except IndexStateError:
+                if not self.exists:  # else another has made it meanwhile
+                    raise
         check(self.store.identity, self.settings)
 
     @property

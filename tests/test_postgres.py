@@ -19,6 +19,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -44,7 +45,7 @@ from kosearch.errors import (
     ResourcesError,
     UsageError,
 )
-from kosearch.index import kind_of
+from kosearch.index import Identity, kind_of
 from kosearch.index.postgres import PostgresStore, postings, segments
 from kosearch.index.postgres import server as connections
 from kosearch.index.postgres import snapshot as snapshots
@@ -332,6 +333,29 @@ def test_the_commands_work_on_it_or_say_that_they_do_not(
     assert run("indexes", "remove", url, "--yes")[0] == 2  # its name is its argument
     assert said(["indexes", "remove", url, "--yes"], capsys)[0] == 0
     assert run("status")[0] == 4
+
+
+@pytest.mark.usefixtures("embedded")
+def test_several_may_make_it_at_once(postgres: TestServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever finds that another has made it meanwhile, and brought pgvector into the database, goes on with that."""
+    postgres.sql("CREATE DATABASE at_once")
+    url = postgres.url("at_once", database="at_once", source="nas")
+    planned, together = Index._planned, threading.Barrier(3, timeout=60)
+
+    def met(self: Index, *, pull: bool = False) -> Identity:
+        found = planned(self, pull=pull)
+        together.wait()  # none of them has seen an index
+        return found
+
+    monkeypatch.setattr(Index, "_planned", met)
+    indexes = [kosearch.open(url) for _ in range(3)]
+    with ThreadPoolExecutor(3) as pool:
+        runs = [pool.submit(one.index, CORPUS, part=f"{number}/3") for number, one in enumerate(indexes, 1)]
+        assert sum(run.result().added for run in runs) == 8
+    assert indexes[0].status().documents == 8
+    assert indexes[0].check() == []
+    for one in indexes:
+        one.close()
 
 
 @pytest.mark.parametrize(

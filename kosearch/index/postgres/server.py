@@ -214,7 +214,9 @@ class Server:
             connection = self._connect()
             try:
                 if not self._extension:
-                    connection.execute(b"CREATE EXTENSION IF NOT EXISTS vector")
+                    # IF NOT EXISTS alone fails where two do it at once.
+                    lock = b"SELECT pg_advisory_xact_lock(hashtextextended('kosearch', 0))"
+                    connection.execute(lock + b"; CREATE EXTENSION IF NOT EXISTS vector")
                     self._extension = _extension(connection, self.place) or ""
             finally:
                 connection.close()
