@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ import pytest
 from conftest import Program
 
 from kosearch import config
+from kosearch.cli import main
 from kosearch.index.files import held_since
 from kosearch.library import Index
 from kosearch.records import Query
@@ -45,6 +47,43 @@ def test_nothing_was_found_or_all_was_removed(program: Program) -> None:
     done = program.run("query", "휴가")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "kosearch: nothing is searchable: no files are indexed; kosearch index PATH\n"
+
+
+@pytest.mark.parametrize("on_server", [False, True])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "questions",
+        "topics",
+        "duplicates",
+        "similar empty.txt",
+        "vectors --jsonl",
+        "train --from questions.jsonl --out better",
+        "eval questions.jsonl",
+    ],
+)
+def test_there_is_nothing_to_look_at(
+    command: str,
+    on_server: bool,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Each command says so, in whatever the index is kept."""
+    monkeypatch.chdir(tmp_path)
+    name = str(tmp_path / "index")
+    if on_server:
+        name = request.getfixturevalue("postgres").url(f"empty_{command.partition(' ')[0]}")
+    library = Index(config.load({"index": name}))
+    library.prepare()
+    library.close()
+    (tmp_path / "empty.txt").touch()
+    (tmp_path / "questions.jsonl").write_text('{"question": "휴가", "expected": "empty.txt"}\n', encoding="utf-8")
+    assert main([*command.split(), "--index", name]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert re.match("kosearch: (nothing is searchable: |questions.jsonl, line 1: .*no document of the index )", err)
 
 
 def test_before_the_first_run_has_published(tmp_path: Path) -> None:

@@ -67,6 +67,8 @@ def candidate_questions(
     """
     written = None if writer is None else embedding.writer(writer, endpoint)
     with index.store.snapshot() as snapshot:
+        if not snapshot.passages:
+            raise UsageError(index.why_empty())
         stored = _sampled(snapshot, sample, np.random.default_rng(seed))
         if not stored:
             raise UsageError("the index has no passage that is worth a question", "kosearch index PATH")
