@@ -24,6 +24,10 @@ LONGEST_QUESTION = 20_000
 MODES = ("hybrid", "dense", "lexical")
 
 
+_NO_LETTERS = re.compile("[\u115f\u1160\u3164\uffa0ㆍᆞ]")
+"""Letters by their class alone: the fillers, which nobody sees, and the old vowel that stands for a middle dot."""
+
+
 def check(query: Query, flag: str = "") -> None:
     """See that what is demanded makes sense. Raises UsageError, in which `flag` stands before an option's name."""
     if query.mode not in MODES:
@@ -53,7 +57,7 @@ def check_text(text: str) -> None:
     """See that a question is one. Raises UsageError."""
     if not text.strip():
         raise UsageError("the question is empty", "kosearch query TEXT")
-    if not any(map(str.isalnum, text)):
+    if not any(map(str.isalnum, _NO_LETTERS.sub("", text))):
         raise UsageError("the question has neither a letter nor a digit", "kosearch query TEXT")
     if len(text) > LONGEST_QUESTION:
         raise UsageError(
@@ -86,44 +90,65 @@ def _named(flag: str, name: str) -> str:
 Days = tuple[date, date]
 """The first and the last of some days."""
 
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_PARTS = re.compile(r"(\d{4})(?:\s?[-./년]\s?(\d{1,2})(?:\s?[-./월]\s?(\d{1,2}))?)?\s?[.년월일]?")
-_COMPACT = re.compile(r"(\d{4})(\d\d)(\d\d)")
+_NAMES = "january february march april may june july august september october november december"
+_MONTHS = {name: month for month, name in enumerate(_NAMES.split(), 1)}
+_MONTHS |= {name[:3]: month for name, month in _MONTHS.items()} | {"sept": 9}
+_PARTS = re.compile(r"(\d{4}|['’‘]\d\d)(?:\s?[-./년年]\s?(\d{1,2})(?:\s?[-./월月]\s?(\d{1,2}))?)?\s?[.년월일年月日]?")
+_COMPACT = re.compile(r"((?:19|20)\d\d)(\d\d)(\d\d)?")
+_WEEKDAY = re.compile(r"\s?\([월화수목금토일]\)$")
 _ENGLISH = re.compile(
-    r"(?:(\d{1,2})(?:st|nd|rd|th)?\s+)?([A-Za-z]{3,9})\.?\s*(?:(\d{1,2})(?:st|nd|rd|th)?,?)?\s+(\d{4})"
+    r"(?:(\d{1,2})(?:st|nd|rd|th)?[\s-]+)?([A-Za-z]{3,9})\.?,?\s*(?:(\d{1,2})(?:st|nd|rd|th)?,?)?[\s-]+(\d{4})"
 )
-_AGO = re.compile(r"(\d{1,4})\s?([dwmy])")
-_NAMED_DAYS = {"today": 0, "오늘": 0, "yesterday": 1, "어제": 1}
+_YEAR_FIRST = re.compile(r"(\d{4})[\s-]([A-Za-z]{3,9})\.?[\s-](\d{1,2})")
+_AGO = re.compile(r"(\d{1,4})\s?(?:([dwmy])|(일|주|개월|달|년)\s?전|(day|week|month|year)s?\sago)")
+_UNITS_AGO = {"일": "d", "주": "w", "개월": "m", "달": "m", "년": "y"}
+_NAMED_DAYS = {"today": 0, "오늘": 0, "yesterday": 1, "어제": 1, "그제": 2, "그저께": 2}
 
 
 def days(text: str, today: date | None = None) -> Days | None:
     """The first and the last day of what a text names, or None where it names none.
 
-    2024, 2024-03, 2024-3-5, 2024/3/5, 2024.3.5, 20240305, 2024년 3월, 5 Mar 2024; `3d`, `2w`, `6m`, `1y` ago; today.
+    2024, 2024-03, 2024-3-5, 2024/3/5, 2024.3.5, '24.3.5, 20240305, 2024년 3월, 5 Mar 2024, an instant as ISO 8601;
+    `3d`, `2w`, `6m`, `1y`, 3일 전, 3 days ago; today.
     """
-    text = text.strip()
-    if text.casefold() in _NAMED_DAYS or _AGO.fullmatch(text):
-        day = _ago(text.casefold(), today or date.today())
+    text = _WEEKDAY.sub("", text.strip())
+    ago = _AGO.fullmatch(text.casefold())
+    if text.casefold() in _NAMED_DAYS or ago:
+        day = _ago(text.casefold(), ago, today or date.today())
         return (day, day) if day else None
-    parts = _COMPACT.fullmatch(text) or _PARTS.fullmatch(text)
-    if parts:
-        return _days_of(*(int(part) if part else 0 for part in parts.groups()))
-    english = _ENGLISH.fullmatch(text)
-    if english and english[2][:3].lower() in _MONTHS and not (english[1] and english[3]):
-        return _days_of(int(english[4]), _MONTHS.index(english[2][:3].lower()) + 1, int(english[1] or english[3] or 0))
-    return None
+    if ":" in text:
+        return _day_of_instant(text)
+    if parts := _COMPACT.fullmatch(text) or _PARTS.fullmatch(text):
+        year, month, day_of_month = (part or "0" for part in parts.groups())
+        return _days_of(int(year.lstrip("'’‘")) + 2000 * (len(year) == len("'24")), int(month), int(day_of_month))
+    if english := _ENGLISH.fullmatch(text):
+        before, named, behind, year = english.groups()
+    elif english := _YEAR_FIRST.fullmatch(text):
+        (year, named, behind), before = english.groups(), None
+    else:
+        return None
+    month_named = _MONTHS.get(named.lower())
+    return (
+        _days_of(int(year), month_named, int(before or behind or 0))
+        if month_named and not (before and behind)
+        else None
+    )
+
+
+def _day_of_instant(text: str) -> Days | None:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    day = (moment.astimezone() if moment.tzinfo else moment).date()
+    return day, day
 
 
 def local_days(stated: str) -> Days | None:
     """The same of what a document states: an instant (ISO 8601 with a zone) is a day of this machine's zone."""
-    try:
-        moment = datetime.fromisoformat(stated)
-    except ValueError:
-        return days(stated)
     if len(stated) <= len("2024-03-05"):
-        return days(stated) or (moment.date(), moment.date())
-    day = (moment.astimezone() if moment.tzinfo else moment).date()
-    return day, day
+        return days(stated) or _day_of_instant(stated)
+    return _day_of_instant(stated) or days(stated)
 
 
 def day_of(seconds: float) -> date | None:
@@ -172,10 +197,10 @@ def _days_of(year: int, month: int = 0, day: int = 0) -> Days | None:
         return None
 
 
-def _ago(text: str, today: date) -> date | None:
-    if text in _NAMED_DAYS:
+def _ago(text: str, ago: re.Match[str] | None, today: date) -> date | None:
+    if ago is None:
         return today - timedelta(_NAMED_DAYS[text])
-    count, unit = int(text[:-1]), text[-1]
+    count, unit = int(ago[1]), ago[2] or _UNITS_AGO.get(ago[3]) or ago[4][0]
     if unit in "dw":
         return today - timedelta(count * (7 if unit == "w" else 1))
     months = today.year * 12 + today.month - 1 - count * (12 if unit == "y" else 1)
