@@ -40,14 +40,20 @@ _SHORT = 3
 """Letters of other options behind these: docker run -it."""
 
 _OPERATOR = re.compile(r'(?<!\S)(?:(?P<sign>[+-]?)"(?P<phrase>[^"]*)"|(?P<mark>[+-])(?P<word>\w[^\s"]*))')
-_LETTER = re.compile("[A-Za-z]")
-_OPTION = re.compile(r"--\w[\w-]*(?:=\S*)?|-[A-Za-z]|[-+]\w+=\S*")
+_OPTION = re.compile(r"--\w[\w-]*(?:=\S*)?|-[A-Za-z]|[-+]\w+=\S*|-X[a-z]\w*")
 """What is an option, whatever stands before it."""
 _BEFORE_COMMANDS = re.compile(r"^(?:.*[^\x00-\x7f])?\W*(?:sudo\s+)?(?:\S*/)?")
 """What may stand before a command line: text that is not Latin, a prompt, a path."""
 _YEAR = re.compile(r"(?:19|20)\d\d")
-_COUNTED = re.compile(r"\d[\d.,]*(?:년|월|일|분기|반기|조|항|호|차|회|장|절|학년|기|층|동|반|과|팀|개|명|건|번)\S*")
-_SAID = re.compile(r"\s?(?:이?라|하)?(?:고|며|는|면서)(?![가-힣])|\s?(?:이?라|하)(?:고|며|는|면서|지|던)")
+_COUNTED = re.compile(r"\d[\d.,]*(?:년|월|일|분기|반기|조|항|호|차|회|장|절|학년|기|동|반|과|팀|번)\S*")
+"""What a number of is named and not counted: -3월 leaves one out, -2층 and -3명 are below nothing."""
+_SAID = re.compile(  # and {"name": "value"}
+    r"\s?(?:이?라|하)?(?:고|며|는|면서)(?![가-힣])|\s?(?:이?라|하)(?:고|며|는|면서|지|던)|\s?[:}\]]"
+)
+_FRAMED = re.compile(r"-[^\s-]+-(?!\S)|\A-[^-]*[^\s-]-(?!\S)")
+"""-끝-, -수신자 제위-: a word or a line that is set between hyphens."""
+_MARKED = re.compile(r"\s*(?:[^\w\s\"'+-]|\d{1,2}[.)])\s*")
+"""What begins a line of a list: a sign behind it is another mark of that line."""
 _ASKS = re.compile(r"\S\s+\S.*[?？]\W*$", re.DOTALL)
 """A quotation that is a question, of two words or more: pasted with its marks, and no phrase that a text has."""
 _LONG_TEXT = 200
@@ -91,6 +97,8 @@ def parse(text: str) -> Parsed:
         kept += is_said
         if is_said or (operator["word"] and not _is_operator(sign, words, text[: operator.start()])):
             continue
+        if sign == "-" and _FRAMED.match(text, operator.start()):
+            continue
         plain += text[end : operator.start()] + ("" if sign == "-" else words)
         end = operator.end()
         if words.strip():
@@ -107,7 +115,9 @@ def parse(text: str) -> Parsed:
 def _is_operator(sign: str, word: str, before: str) -> bool:
     """-18℃ and +82 are numbers with a sign; 3월 has none, and a year behind other words is wanted, or not. What stands
     behind a command is an option of it."""
-    if _LETTER.fullmatch(word) or "=" in word or _is_option(word, before):
+    if _OPTION.fullmatch(f"-{word}") or _is_option(word, before):
+        return False
+    if "=" in word or ":" in word or _MARKED.fullmatch(before):  # -담당자: begins an item of a list
         return False
     if not word[0].isdigit() or _COUNTED.fullmatch(word):
         return True
