@@ -229,10 +229,37 @@ def test_the_embedder_sees_the_question_without_its_operators(analyzer: Analyzer
         "dostuff --fast -verbosely",
         "build -Dkey=value",
         "백신 -m",
+        "자바 힙 -Xmx4g",
     ],
 )
 def test_an_option_of_a_command_demands_nothing(line: str) -> None:
     assert parse(line) == Parsed(line)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "-1층 주차장",
+        "지하 -2층 기계실",
+        "인원 -3명",
+        "-끝-",
+        "-수신자 제위-",
+        "RE: -회의-",
+        "-담당자: 김철수",
+        "-일시: 3월 5일 -장소: 회의실",
+        "1. -서류 접수",
+        "→ -서류 접수",
+        "* +추가 안건",
+    ],
+)
+def test_signs_of_lists_of_frames_and_of_what_is_counted_demand_nothing(line: str) -> None:
+    assert parse(line) == Parsed(line)
+
+
+def test_what_is_quoted_in_a_structure_demands_nothing() -> None:
+    parsed = parse('{"id": 3, "name": "값"}')
+    assert not parsed.demands
+    assert len(parsed.notes) == 1
 
 
 @pytest.mark.parametrize(
@@ -247,6 +274,8 @@ def test_an_option_of_a_command_demands_nothing(line: str) -> None:
         ("압축 -tar", "-tar"),
         ("jazz +blues", "+blues"),
         ("정책 -2023", "-2023"),
+        ("계획 -3월", "-3월"),
+        ("주차 -주말 A-", "-주말"),
     ],
 )
 def test_a_sign_that_leaves_out_or_demands_is_no_option(question: str, demanded: str) -> None:

@@ -28,7 +28,7 @@ from kosearch.terms.normal_forms import normal_forms, placed_forms
 from kosearch.terms.operators import parse
 from kosearch.terms.scripts import has_hanja, read_hanja
 
-RULES = "8"
+RULES = "9"
 """Changes whenever a text may give other terms than before: `kosearch index` then makes those of an index anew."""
 
 MORPHEMES, BIGRAMS, CONTEXT, FORMS = "morphemes", "bigrams", "context", "forms"
@@ -66,8 +66,8 @@ _OTHER_WORD = re.compile(
     rf"|(?:(?![가-힣{_IDEOGRAPHS}])[^\W_])+"
 )
 _ALPHABETIC = re.compile(rf"(?![가-힣{_IDEOGRAPHS}])[^\W_]")
-_COMPATIBLE = re.compile("[\u2100-\u214f\u2460-\u24ff\u3200-\u33ff\ufb00-\ufb06\uff01-\uff9f]+")
-"""Characters that stand for others: ＡＢＣ, ㎏, ％, ﬁ. (Not the jamo among them: NFKC would glue ㅋㅏ to 카.)"""
+_COMPATIBLE = re.compile("[\u2100-\u214f\u2160-\u217f\u2460-\u24ff\u3200-\u33ff\ufb00-\ufb06\uff01-\uff9f]+")
+"""Characters that stand for others: ＡＢＣ, ㎏, Ⅲ, ％, ﬁ. (Not the jamo among them: NFKC would glue ㅋㅏ to 카.)"""
 _DOTS = re.compile("[ㆍ・･‧∙⋅•ᆞ]")
 """Middle dots of every kind are one: between words, and no letter."""
 _CONTROLS = re.compile("[\x00-\x09\x0b-\x1f\x7f]")
@@ -81,7 +81,7 @@ _CAMEL = re.compile(
 _LATIN = re.compile(rf"(?<![^\W가-힣])[A-Za-z]{{{LEAST},}}(?![^\W가-힣])")
 _YEAR_FORM = re.compile(r"d\d{4}")
 _MARKS = " ?!.,~…·'“”‘’()[]{}「」『』<>"
-_JAMO = re.compile("[ㄱ-ㅣ]")
+_ALL_JAMO = re.compile("[ㄱ-ㅣ\u1100-\u11ff\\s]+")
 _NUMERIC = re.compile("[\\d영일이삼사오육칠팔구십백천만억조A-Za-z]")
 _LONGER_PARTICLES = (
     "으로 에서 부터 까지 에게 한테 처럼 조차 마저 이나 께서 에는 에도 으로는 에서는 이며 이고 하고 라고 이라고"
@@ -265,7 +265,7 @@ class Analyzer:
             others=others,
             latin={}
             if exact
-            else {stem: word for word in _LATIN.findall(plain) if (stem := _stem(word.lower())) in morphemes},
+            else {stem: word for word in _LATIN.findall(plain) if (stem := stem_of(word.lower())) in morphemes},
             written={} if exact else self._written(plain),
             called=called,
             alone=len(plain.split()) == 1,
@@ -274,8 +274,8 @@ class Analyzer:
             must_not=tuple(demands["-"]),
             phrases=tuple(demands[""]),
             notes=tuple(notes),
-            by_word=lone in _PARTICLES
-            or (len(set(lone)) == 1 and _JAMO.match(lone) is not None)
+            by_word=(bool(lone) and _PARTICLES.issuperset(lone.split()))
+            or _ALL_JAMO.fullmatch(lone) is not None
             or _says_one_thing(lone)
             or not _has_text(lone),
         )
@@ -301,7 +301,8 @@ class Analyzer:
     def _written(self, text: str) -> dict[tuple[str, ...], tuple[str, ...]]:
         """The exact forms of each span of a clean text, and the morphemes in that span."""
         spans: dict[tuple[int, int], list[str]] = {}
-        for form, start, end in placed_forms(text):
+        longest_first = sorted(placed_forms(text), key=lambda placed: placed[1] - placed[2])  # 3:30pm before its 30pm
+        for form, start, end in longest_first:
             if (start, end) in spans or not any(start < other and first < end for first, other in spans):
                 exact = spans.setdefault((start, end), [])
                 if all(form[0] != other[0] or form[0] == "n" for other in exact):  # the first of a kind says most
@@ -382,6 +383,10 @@ class Analyzer:
     def likelihood(self, word: str) -> float:
         """How likely a word is by Kiwi's model, as a logarithm: one with a slip in it is far less so."""
         return float(sum(token.score for token in self._tokenize(clean(word))))
+
+    def parts(self, word: str) -> int:
+        """How many morphemes Kiwi finds in a word, endings too."""
+        return len(self._tokenize(clean(word)))
 
     def _wanted(self, words: str, *, exact: bool) -> Wanted:
         """Pairs hold Korean and Chinese characters only: where anything else is wanted too, they would not tell."""
@@ -506,7 +511,7 @@ def _doublets() -> dict[str, dict[tuple[str, ...], dict[tuple[str, ...], float]]
     """First part → expression → others → weight."""
     table: dict[str, dict[tuple[str, ...], dict[tuple[str, ...], float]]] = {}
     for group in dictionaries.doublets():
-        stemmed = [(tuple(_stem(part.casefold()) for part in parts), weight) for parts, weight in group]
+        stemmed = [(tuple(stem_of(part.casefold()) for part in parts), weight) for parts, weight in group]
         for expression, weight in stemmed:
             others = table.setdefault(expression[0], {}).setdefault(expression, {})
             others |= {other: min(weight, its) for other, its in stemmed if other != expression}
@@ -550,8 +555,8 @@ def _in_ing(text: str) -> list[str]:
 def _written_in_ing() -> dict[str, str]:
     """Stem → the word in -ing of the table of doublets that alone there has that stem."""
     words = {part.casefold() for group in dictionaries.doublets() for parts, _ in group for part in parts}
-    sharing = Counter(map(_stem, words))
-    return {stem: word for word in words if _IN_ING.fullmatch(word) and sharing[stem := _stem(word)] == 1}
+    sharing = Counter(map(stem_of, words))
+    return {stem: word for word in words if _IN_ING.fullmatch(word) and sharing[stem := stem_of(word)] == 1}
 
 
 def _of_name(runs: Iterable[str], letters: Iterable[str]) -> frozenset[str]:
@@ -643,7 +648,7 @@ def _other_words(text: str) -> Iterator[tuple[int, str]]:
             if found["unit"]:
                 yield start, word
         else:
-            yield start, _stem(word)
+            yield start, stem_of(word)
 
 
 def _without_dots(token: Morpheme) -> Iterator[tuple[int, int, str]]:
@@ -682,7 +687,7 @@ def _place(found: tuple[int, str]) -> int:
 
 
 @lru_cache(maxsize=1 << 16)
-def _stem(word: str) -> str:
+def stem_of(word: str) -> str:
     """An English word's stem, by Porter's second algorithm (https://snowballstem.org/algorithms/english)."""
     if not (word.isascii() and word.isalpha()):
         return word
@@ -691,7 +696,7 @@ def _stem(word: str) -> str:
 
 @cache
 def _asking_stems() -> frozenset[str]:
-    return frozenset(map(_stem, ASKING_ENGLISH))
+    return frozenset(map(stem_of, ASKING_ENGLISH))
 
 
 @cache

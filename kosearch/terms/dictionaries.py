@@ -100,7 +100,7 @@ class _WrongLineError(Exception):
 
 
 def _group(line: str) -> tuple[str, ...]:
-    group = tuple(" ".join(one.split()) for one in line.split("="))
+    group = tuple(dict.fromkeys(" ".join(one.split()) for one in line.split("=")))
     if len(group) < 2 or not all(any(map(str.isalnum, one)) and len(one) <= _LONGEST for one in group):
         raise _WrongLineError("names no synonyms", "a line is: 법카 = 법인카드")
     return group
