@@ -161,6 +161,11 @@ TWINS = {
     "sum": ["120,000,000원", "12,000,000원", "1,200,000원", "1,500,000,000,000원"],
     "frost": ["-196℃", "-5℃", "5℃", "영하 20도"],
     "share": ["1/2", "1/4", "3.5%", "35%", "0.5%p"],
+    "version": ["v2.3.1", "v2.3.10", "버전 2.3", "ver. 3.2.1", "2.13.0"],
+    "unit": ["220V", "220W", "16GB", "16MB", "85 ㎡", "85㎥"],
+    "account": ["110-234-567890으로", "220-81-62517로", "900101-1234567이며", "1588-1234번으로"],
+    "clock": ["23:00", "11:00", "24:00", "12:00", "06:30"],
+    "quarter": ["2024년 1분기", "2024년 2분기", "2023년 1분기", "2024년 하반기"],
 }
 ASKED = {
     "date": {"2024년 3월 5일": 0, "2023-03-05": 1, "20240503": 2, "'22.3.15": 3, "2024/8/5 시행": 4, "240305": 0},
@@ -173,6 +178,11 @@ ASKED = {
     "sum": {"1억 2천만원": 0, "1억2,000만 원": 0, "1억 2천": 0, "천이백만 원": 1, "120만원": 2, "1조 5천억원": 3},
     "frost": {"영하 196도": 0, "영하 5도": 1, "5도": 2, "-20℃": 3, "minus 20 degrees": 3},
     "share": {"2분의 1": 0, "¼": 1, "3.5퍼센트": 2, "35 퍼센트": 3, "0.5퍼센트포인트": 4},
+    "version": {"2.3.1": 0, "version 2.3.10": 1, "v2.3": 2, "3.2.1 버전": 3, "v2.13.0": 4},
+    "unit": {"220볼트": 0, "220 와트": 1, "16기가": 2, "16메가바이트": 3, "85제곱미터": 4, "85 세제곱미터": 5},
+    "account": {"110234567890": 0, "2208162517": 1, "9001011234567": 2, "15881234": 3},
+    "clock": {"밤 11시": 0, "오전 11시": 1, "자정": 2, "정오": 3, "아침 6시 반": 4, "11:00pm": 0},
+    "quarter": {"24년 1분기": 0, "2Q 2024": 1, "2023년 1/4분기": 2, "'24년 하반기": 3},
 }
 
 
@@ -367,7 +377,7 @@ def test_what_is_meant_is_found_and_said(library_of: Callable[..., Ask]) -> None
             "a.txt": "연차 휴가 이월 절차. 다음 해 삼월까지 쓴다.",
             "b.txt": "출장 여비 정산 절차. 열흘 안에 낸다.",
             "c.txt": "보안 취약점 점검 절차. 분기마다 한다.",
-            "d.txt": "Annual vacation and receipts of the corporate card.",
+            "d.txt": "Annual vacation and receipts of the corporate card. A recess.",
         }
     )
     for question, name, searched in [
@@ -381,6 +391,10 @@ def test_what_is_meant_is_found_and_said(library_of: Callable[..., Ask]) -> None
         ("vacaiton", "d.txt", "vacation"),
         ("receits", "d.txt", "receipts"),
         ("ㅍㅁㅊㅁ샤ㅐㅜ", "d.txt", "vacation"),
+        ("ㅊㅐㄱㅔㅐㄱㅁㅅㄷ", "d.txt", "corporate"),
+        ("ㄱㄷㅊㄷㄴㄴ", "d.txt", "recess"),
+        ("여ㄴ차", "a.txt", "연차"),
+        ("연차ㅏ", "a.txt", "연차"),
     ]:
         answer = ask(question)
         assert (first(answer), answer.searched) == (name, searched)
@@ -419,6 +433,20 @@ def test_neighbours_that_changed_places_come_before_a_letter_left_out(library_of
     assert ask("receipt").searched == "receipt"
 
 
+def test_what_falls_into_parts_is_rather_the_one_word_that_it_is_a_slip_from(library_of: Callable[..., Ask]) -> None:
+    ask = library_of(
+        {
+            "a.txt": "보증금 반환을 청구한다. 임대차 계약이다.",
+            "b.txt": "김치찌개와 비빔밥을 낸다.",
+            "c.txt": "Authentication is required. 제갈현, 남궁민수가 왔다.",
+        }
+    )
+    asked = {"보증금 빈환": "보증금 반환", "입대차": "임대차", "김치찌게": "김치찌개", "비빈밥": "비빔밥"}
+    asked |= {"authentcation": "authentication", "wprkfgus": "제갈현"}
+    asked |= {same: same for same in ("밥값", "환불", "찌개", "임차료", "반값 비빔국수", "김치볶음", "재갈", "제갈량")}
+    assert {question: ask(question).searched for question in asked} == asked
+
+
 def test_a_word_that_is_only_not_in_this_index_has_no_slip(library_of: Callable[..., Ask]) -> None:
     ask = library_of(
         {
@@ -455,6 +483,34 @@ def test_a_miss_says_what_was_demanded_and_what_there_is_without(library_of: Cal
     assert [Path(hit.path).name for hit in ask("보관 -백신").hits] == ["b.txt"]
 
 
+def test_what_has_no_word_finds_nothing_and_what_has_no_letter_is_no_question(library_of: Callable[..., Ask]) -> None:
+    ask = library_of({"a.txt": "연차 휴가를 이월한다. 이 가을에 쓴다.", "b.txt": "출장 여비를 정산한다."})
+    for question in ("은 는", "을 를 의", "에서 부터", "ㄱㄴㄷ", "ㅠㅠㅋㅋ", "\u1100", "ㅋ ㅋ"):
+        assert not ask(question).hits, question
+    for question in ("ㆍ", "\u3164", "\u115f\u1160", "·", "「」", "😀"):
+        with pytest.raises(UsageError, match="neither a letter nor a digit"):
+            ask(question)
+    assert first(ask("ㆍ연차")) == "a.txt"
+
+
+def test_the_excerpt_has_what_was_asked_for_however_it_is_written_there(library_of: Callable[..., Ask]) -> None:
+    chores = "복도를 닦는다. 화분에 물을 준다. 창문을 연다.\n" * 9
+    written = {
+        "AB-1234": "AB1234",
+        "30,000원": "3만원",
+        "2024. 3. 5.": "2024년 3월 5일",
+        "商法": "상법",
+        "v2.3.1": "버전 2.3.1",
+        "reimbursed": "reimbursement",
+        "게이트웨이": "gateway",
+    }
+    ask = library_of({f"{n}.txt": f"{chores}이번에는 {one} 차례다.\n{chores}" for n, one in enumerate(written)})
+    for number, (one, asked) in enumerate(written.items()):
+        hit = next(hit for hit in ask(asked).hits if Path(hit.path).name == f"{number}.txt")
+        start, end = (place - hit.passage.start for place in hit.best)
+        assert one in hit.text[start:end], asked
+
+
 def test_a_copy_that_lives_is_shown_for_one_that_is_gone(library_of: Callable[..., Ask], tmp_path: Path) -> None:
     folder = tmp_path / "docs"
     folder.mkdir()
@@ -475,9 +531,10 @@ def test_synonyms_hold_at_once_and_a_wrong_line_is_named(library_of: Callable[..
     assert first(ask("법카", mode="lexical")) == "a.txt"
     assert first(ask("Corporate Card 규정", mode="lexical")) == "a.txt"
     assert not ask("법카", mode="lexical", exact=True).hits
-    (settings / "synonyms.txt").write_text("법카 = 법인카드\n법카\n", encoding="utf-8")
-    with pytest.raises(UsageError, match="line 2"):
-        ask("법카")
+    for wrong in ("법카", "법카 = 법카", "법카 =", "법카, 법인카드"):
+        (settings / "synonyms.txt").write_text(f"법카 = 법인카드\n{wrong}\n", encoding="utf-8")
+        with pytest.raises(UsageError, match="line 2"):
+            ask("법카")
 
 
 def test_a_date_is_found_whatever_words_that_ask_stand_in_it(library_of: Callable[[Mapping[str, str]], Ask]) -> None:

@@ -36,13 +36,20 @@ def _spans(text: str, words: set[str], grams: set[str]) -> list[tuple[int, int]]
     return spans
 
 
-def snippet(text: str, question: str, size: int) -> tuple[int, int]:
+def snippet(text: str, question: str, size: int, same: Sequence[tuple[str, int, int]] = ()) -> tuple[int, int]:
     """The span of whole sentences, at most `size` characters long where sentences allow, that shares most
-    with the question; the passage's beginning when nothing is shared."""
+    with the question; the passage's beginning when nothing is shared.
+
+    `same` are things that the text writes in another way than the question: a name for each, and its span.
+    """
     pieces = [match.span() for match in _PIECE.finditer(text) if match.group().strip()]
     if not pieces:
         return 0, len(text)
-    overlaps = [_overlap(text[start:end], question) for start, end in pieces]
+    overlaps = [
+        _overlap(text[start:end], question)
+        + sum(map(len, {name for name, first, last in same if start <= first and last <= end}))
+        for start, end in pieces
+    ]
     best = max(
         ((sum(overlaps[first:last]), -first, first, last) for first, last in _windows(pieces, size)),
         key=lambda window: window[:2],

@@ -32,9 +32,20 @@ from kosearch.searching.ranking import (
     rank,
     rerank,
 )
-from kosearch.terms import BIGRAMS, CONTEXT, FORMS, MORPHEMES, Analyzer, Question, has_doublet, matches
+from kosearch.terms import BIGRAMS, CONTEXT, FORMS, MORPHEMES, Analyzer, Question, has_doublet, matches, stem_of
 from kosearch.terms.dictionaries import Synonyms
-from kosearch.terms.scripts import exchanges, initials, is_syllables, slips, typed_as_hangul, typed_as_latin
+from kosearch.terms.normal_forms import placed_forms
+from kosearch.terms.scripts import (
+    composed,
+    exchanges,
+    initials,
+    is_syllables,
+    read_hanja,
+    slips,
+    strokes,
+    typed_as_hangul,
+    typed_as_latin,
+)
 
 NO_SYNONYMS = Synonyms()
 EXCERPT = 240
@@ -54,11 +65,15 @@ _LEAST_PART, _MOST_PARTS, _MOST_JOINED = 2, 4, 40
 """Letters of each word that one was joined of (userid), how many such words, and letters in all."""
 _LEAST_OF_TABLE = 4
 """Letters of each where it is the table of doublets that knows them, and no passage (userguide: 사용자 가이드)."""
+_NAME = 3
+"""Syllables of a name that is read as several words: 제갈현. Two pairs that stand side by side are no chance."""
 _MOST_HANGUL = 12
 """Syllables of one."""
 _CLEARLY = 10.0
 """How much likelier (in nats) a word has to be than what was typed: by 11 to 27 beside a word with a slip, by 5 to 9
 beside one that is just not in this index (구입하여, 수입하여)."""
+_RATHER = 7.0
+"""The same where what was typed falls into more parts than the other word has: 빈환, 김치찌게."""
 _BROKEN = 3
 """A word that falls into so many tokens is none that the model knows."""
 _UNKNOWN = 2
@@ -239,7 +254,7 @@ def _counts(question: Question, snapshot: Snapshot) -> tuple[tuple[str, int], ..
 def _hit(place: int, chosen: Chosen, query: Query, question: Question, ranking: Ranking, snapshot: Snapshot) -> Hit:
     stored, row = chosen.stored, chosen.row
     document, passage = stored.document, stored.passage
-    start, end = snippet(stored.text, question.text, EXCERPT)
+    start, end = _best(stored.text, question, EXCERPT)
     before, after = "", ""
     if query.context:
         text = snapshot.document_text(document.id)
@@ -264,7 +279,7 @@ def _hit(place: int, chosen: Chosen, query: Query, question: Question, ranking: 
         passage=passage,
         text=stored.text,
         best=(passage.start + start, passage.start + end),
-        cited=_place(stored, start, end, question.text, snapshot),
+        cited=_place(stored, start, end, question, snapshot),
         state=file_state(document, snapshot),
         also=tuple(dict.fromkeys(chosen.also)),
         more=chosen.more,
@@ -273,7 +288,24 @@ def _hit(place: int, chosen: Chosen, query: Query, question: Question, ranking: 
     )
 
 
-def _place(stored: StoredPassage, start: int, end: int, question: str, snapshot: Snapshot) -> Place:
+def _best(text: str, question: Question, size: int) -> tuple[int, int]:
+    """The part of a passage that shares most with a question, however either writes it.
+
+    商法 is 상법, AB-1234 is AB1234, a requirement is what is required; and what stands in the place of a word that the
+    passage has not is that word.
+    """
+    lower, forms = text.casefold(), question.terms.get(FORMS, {})
+    lacking = [others for asked, others in question.others.items() if not any(part in lower for part in asked)]
+    instead = [part for others in lacking for other in others for part in other]
+    same = [one for one in placed_forms(text) if one[0] in forms] if forms else []
+    if any(map(str.isascii, (*question.terms[MORPHEMES], *instead))):
+        asked, wanted = question.text.casefold(), {*question.terms[MORPHEMES], *instead}
+        words = ((found.group().casefold(), *found.span()) for found in _LATIN.finditer(text))
+        same += [(word, start, end) for word, start, end in words if word not in asked and stem_of(word) in wanted]
+    return snippet(read_hanja(text), read_hanja(" ".join((question.meant, *instead))), size, same)
+
+
+def _place(stored: StoredPassage, start: int, end: int, question: Question, snapshot: Snapshot) -> Place:
     """Where the passage's part [start:end] stands; its page and headings are those of the best sentence in it."""
     document, passage = stored.document, stored.passage
     first = passage.line_start + stored.text.count("\n", 0, start)
@@ -281,7 +313,7 @@ def _place(stored: StoredPassage, start: int, end: int, question: str, snapshot:
     structure = snapshot.structure(document.id)
     if structure is None:  # an earlier version kept only where passages begin
         return Place(first, last, passage.page, passage.page_label, passage.headings)
-    sentence, _ = snippet(stored.text[start:end], question, 1)
+    sentence, _ = _best(stored.text[start:end], question, 1)
     page, headings = whereabouts(document.kind, *structure, passage.start + start + sentence)
     return Place(first, last, page.number if page else None, page.label if page else "", headings)
 
@@ -355,7 +387,7 @@ class _Corrector:
             (_may_have_a_slip(token, own, unknown) and self._meant_before(token, guess=guess)) or token
             for token, own in zip(tokens, words, strict=True)
         ]
-        meant = self._by_initials(meant)
+        meant = [self._without_vowels(one) or one for one in self._by_initials(meant)]
         return " ".join(meant) if meant != tokens else ""
 
     def _meant_before(self, token: str, *, guess: bool) -> str:
@@ -371,11 +403,23 @@ class _Corrector:
             return self._latin(bare, guess=guess)
         if not _HANGUL.fullmatch(bare) or _CONSONANTS.fullmatch(bare):
             return ""
-        if _VOWEL.search(bare):  # jamo by themselves: no word is written so
-            latin = typed_as_latin(bare)
-            if self.has_all(latin) or len(set(bare)) > 1:
-                return "" if len(set(bare)) == 1 else latin
-        return self._hangul(bare)
+        return self._with_jamo(bare) if _JAMO.search(bare) else self._hangul(bare)
+
+    def _with_jamo(self, word: str) -> str:
+        """What a word was meant to be that has jamo by themselves, as none is written: 여ㄴ차, 연차ㅏ, ㅗ디ㅣㅐ."""
+        if len(set(word)) == 1:
+            return ""
+        latin = typed_as_latin(word)
+        for one in (composed(strokes(word)), _JAMO.sub("", word), latin):
+            if (one is latin or (len(one) > 1 and is_syllables(one))) and self.has_all(one):
+                return one
+        laughs = not _JAMO.sub("", word)  # ㅠㅠㅋㅋ is no word of any keyboard
+        return self._hangul(word) or ("" if laughs or not _VOWEL.search(word) else latin)
+
+    def _without_vowels(self, token: str) -> str:
+        """The Latin word of the index that consonants are on the other keyboard: ㄴㄷㄱㅍㄷㄱ is server."""
+        latin = typed_as_latin(token) if _CONSONANTS.fullmatch(token) else ""
+        return latin if len(latin) >= _LEAST_LATIN and self.has_all(latin) else ""
 
     def _latin(self, word: str, *, guess: bool) -> str:
         if self.has_all(word) or has_doublet(word):
@@ -395,9 +439,13 @@ class _Corrector:
         for ways in (exchanges, slips):
             near = [one for one in ways(lower) if one[0] == lower[0]]
             known = self._known(near)
-            for one, parts in zip(known, self._broken(known), strict=True):
-                if ways is exchanges or has_doublet(one) or parts < broken or (parts == broken and self._stands(one)):
-                    return one
+            words = [
+                one
+                for one, parts in zip(known, self._broken(known), strict=True)
+                if ways is exchanges or has_doublet(one) or parts < broken or (parts == broken and self._stands(one))
+            ]
+            if words:  # of authentation and authentication, whose stems are one, the one that is written somewhere
+                return next(filter(self._stands, words), words[0])
             if guess and (found := self._word_of(near, broken)):
                 return found
         return ""
@@ -446,14 +494,14 @@ class _Corrector:
     def _hangul(self, word: str) -> str:
         if len(word) > _MOST_HANGUL or len(word) < 2 or self.has_all(word):
             return ""
-        likelihood = self._analyzer.likelihood(word)
+        likelihood, parts = self._analyzer.likelihood(word), self._analyzer.parts(word)
         for ways in (exchanges, slips):
             pairs = {one: _pairs(one) for one in (word, *ways(word))}
             counts = self._counts(BIGRAMS, {pair for each in pairs.values() for pair in each})
             known = {one: sum(counts[pair] > 0 for pair in each) for one, each in pairs.items()}
             nearest = sorted((one for one in pairs if known[one] > known[word]), key=known.__getitem__)[-_TRIED:]
             best = max(((self._analyzer.likelihood(one), one) for one in self._known(nearest)), default=(0.0, ""))
-            if best[1] and best[0] - likelihood >= _CLEARLY:
+            if best[1] and best[0] - likelihood >= (_RATHER if self._analyzer.parts(best[1]) < parts else _CLEARLY):
                 return best[1]
         latin = typed_as_latin(word)
         return latin if len(latin) >= _LEAST_LATIN and self.has_all(latin) else ""
@@ -465,7 +513,7 @@ class _Corrector:
     def _has_pairs(self, word: str) -> bool:
         """Whether passages have a word of Hangul by its pairs of syllables alone, as other words there: 이월은 is read
         as 이 월은, the second month."""
-        if self._analyzer.question_morphemes(word) != [word]:
+        if len(word) < _NAME and self._analyzer.question_morphemes(word) != [word]:
             return False
         counts = self._counts(BIGRAMS, _pairs(word))
         return all(counts[pair] for pair in _pairs(word)) and bool(_pairs(word))
