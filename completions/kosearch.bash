@@ -15,7 +15,7 @@ _kosearch() {
         esac
     done
     ((i + 1 < COMP_CWORD)) && case "$command ${COMP_WORDS[i + 1]}" in
-        indexes\ backup | indexes\ restore | indexes\ adopt | indexes\ rename | indexes\ remove | indexes\ move) command+=" ${COMP_WORDS[i + 1]}" ;;
+        indexes\ backup | indexes\ restore | indexes\ adopt | indexes\ upgrade | indexes\ rename | indexes\ remove | indexes\ move) command+=" ${COMP_WORDS[i + 1]}" ;;
         models\ pull | models\ check | models\ rm | models\ export | models\ import) command+=" ${COMP_WORDS[i + 1]}" ;;
     esac
     COMPREPLY=()
@@ -60,6 +60,7 @@ _kosearch() {
                 'indexes backup') words='-i --index -q --quiet -h --help' ;;
                 'indexes restore') words='-i --index -q --quiet -h --help' ;;
                 'indexes adopt') words='-q --quiet -h --help' ;;
+                'indexes upgrade') words='-q --quiet -h --help' ;;
                 'indexes rename') words='-q --quiet -h --help' ;;
                 'indexes remove') words='-y --yes -q --quiet -h --help' ;;
                 'indexes move') words='-i --index --wait -q --quiet -h --help' ;;
@@ -74,14 +75,14 @@ _kosearch() {
             elif [[ -z $command ]]; then
                 words='index query show open pick status remove extract similar duplicates topics vectors embed similarity eval train questions serve ui mcp check repair docs completions indexes models'
             elif [[ $command == indexes ]]; then
-                words='backup restore adopt rename remove move'
+                words='backup restore adopt upgrade rename remove move'
             elif [[ $command == models ]]; then
                 words='pull check rm export import'
             elif [[ '|index||remove||extract||eval||indexes backup||indexes restore||indexes move||models import|' == *"|$command|"* ]]; then
                 return  # files, by the shell's default
             else
                 case "$command" in
-                'indexes adopt' | 'indexes rename' | 'indexes remove' | 'models pull' | 'models check' | 'models rm' | 'models export') words=$(_kosearch_names "$1" model) ;;
+                'indexes adopt' | 'indexes upgrade' | 'indexes rename' | 'indexes remove' | 'models pull' | 'models check' | 'models rm' | 'models export') words=$(_kosearch_names "$1" model) ;;
                 esac
             fi
             words=${words// /$'\n'}

@@ -259,12 +259,13 @@ complete -c kosearch -n '__fish_seen_subcommand_from docs' -s h -l help -d 'Show
 
 complete -c kosearch -n '__fish_seen_subcommand_from completions' -s h -l help -d 'Show this message and exit'
 
-complete -c kosearch -n '__fish_seen_subcommand_from indexes; and not __fish_seen_subcommand_from backup restore adopt rename remove move' -a backup -d 'Write an index into one new file, beside any run of indexing'
-complete -c kosearch -n '__fish_seen_subcommand_from indexes; and not __fish_seen_subcommand_from backup restore adopt rename remove move' -a restore -d 'Make an index of a backup, under a name that is free'
-complete -c kosearch -n '__fish_seen_subcommand_from indexes; and not __fish_seen_subcommand_from backup restore adopt rename remove move' -a adopt -d 'Take over an index that was made elsewhere'
-complete -c kosearch -n '__fish_seen_subcommand_from indexes; and not __fish_seen_subcommand_from backup restore adopt rename remove move' -a rename -d 'Give an index another name'
-complete -c kosearch -n '__fish_seen_subcommand_from indexes; and not __fish_seen_subcommand_from backup restore adopt rename remove move' -a remove -d 'Remove an index from the disk, after a question'
-complete -c kosearch -n '__fish_seen_subcommand_from indexes; and not __fish_seen_subcommand_from backup restore adopt rename remove move' -a move -d 'Tell an index that documents went elsewhere'
+complete -c kosearch -n '__fish_seen_subcommand_from indexes; and not __fish_seen_subcommand_from backup restore adopt upgrade rename remove move' -a backup -d 'Write an index into one new file, beside any run of indexing'
+complete -c kosearch -n '__fish_seen_subcommand_from indexes; and not __fish_seen_subcommand_from backup restore adopt upgrade rename remove move' -a restore -d 'Make an index of a backup, under a name that is free'
+complete -c kosearch -n '__fish_seen_subcommand_from indexes; and not __fish_seen_subcommand_from backup restore adopt upgrade rename remove move' -a adopt -d 'Take over an index that was made elsewhere'
+complete -c kosearch -n '__fish_seen_subcommand_from indexes; and not __fish_seen_subcommand_from backup restore adopt upgrade rename remove move' -a upgrade -d 'Bring an index that an earlier version made to this one\'s format'
+complete -c kosearch -n '__fish_seen_subcommand_from indexes; and not __fish_seen_subcommand_from backup restore adopt upgrade rename remove move' -a rename -d 'Give an index another name'
+complete -c kosearch -n '__fish_seen_subcommand_from indexes; and not __fish_seen_subcommand_from backup restore adopt upgrade rename remove move' -a remove -d 'Remove an index from the disk, after a question'
+complete -c kosearch -n '__fish_seen_subcommand_from indexes; and not __fish_seen_subcommand_from backup restore adopt upgrade rename remove move' -a move -d 'Tell an index that documents went elsewhere'
 complete -c kosearch -n '__fish_seen_subcommand_from indexes' -l json -d 'Print one JSON object'
 complete -c kosearch -n '__fish_seen_subcommand_from indexes' -s h -l help -d 'Show this message and exit'
 
@@ -281,6 +282,10 @@ complete -c kosearch -n '__fish_seen_subcommand_from indexes; and __fish_seen_su
 complete -c kosearch -n '__fish_seen_subcommand_from indexes; and __fish_seen_subcommand_from adopt' -a '(__kosearch_names model)'
 complete -c kosearch -n '__fish_seen_subcommand_from indexes; and __fish_seen_subcommand_from adopt' -s q -l quiet -d 'Print no progress and no notes'
 complete -c kosearch -n '__fish_seen_subcommand_from indexes; and __fish_seen_subcommand_from adopt' -s h -l help -d 'Show this message and exit'
+
+complete -c kosearch -n '__fish_seen_subcommand_from indexes; and __fish_seen_subcommand_from upgrade' -a '(__kosearch_names model)'
+complete -c kosearch -n '__fish_seen_subcommand_from indexes; and __fish_seen_subcommand_from upgrade' -s q -l quiet -d 'Print no progress and no notes'
+complete -c kosearch -n '__fish_seen_subcommand_from indexes; and __fish_seen_subcommand_from upgrade' -s h -l help -d 'Show this message and exit'
 
 complete -c kosearch -n '__fish_seen_subcommand_from indexes; and __fish_seen_subcommand_from rename' -a '(__kosearch_names model)'
 complete -c kosearch -n '__fish_seen_subcommand_from indexes; and __fish_seen_subcommand_from rename' -s q -l quiet -d 'Print no progress and no notes'

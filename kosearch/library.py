@@ -311,6 +311,14 @@ class Index(Analysed):
         """Make the index of a backup. Raises IndexStateError where there is one, UsageError for what is no backup."""
         kind_of(self.place).restore(self.place, file, self._secret)
 
+    def upgrade(self) -> bool:
+        """Bring an index that an earlier version made to this one's format; whether there was anything to do.
+
+        One in a folder is brought to it when it is opened. One that a server keeps for several is by this alone, by its
+        owner: kosearch of the earlier version does not open it any more. Raises IndexStateError for others.
+        """
+        return kind_of(self.place).upgrade(self.place, self._secret)
+
     def adopt(self) -> None:
         """Take over an index that was made elsewhere: from now on what it says counts."""
         if self._secret is None:

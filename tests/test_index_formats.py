@@ -47,6 +47,8 @@ def test_every_format_has_an_index_to_open() -> None:
 
 def test_an_index_of_any_format_is_whole(kept: tuple[int, Path]) -> None:
     version, directory = kept
+    assert SqliteStore.upgrade(directory) == (version < database.VERSION)
+    assert not SqliteStore.upgrade(directory)
     index = SqliteStore(directory)
     assert index.check() == []
     assert holdings(index) == json.loads((FORMATS / f"{version}.json").read_text(encoding="utf-8"))

@@ -480,6 +480,25 @@ def adopt(
     return OK
 
 
+@indexes.command("upgrade")
+def upgrade(
+    context: typer.Context,
+    name: options.IndexName,
+    quiet: options.Quiet = False,
+) -> int:
+    """Bring an index that an earlier version made to this one's format.
+
+    One in a folder is brought to it when it is first used, one that a server keeps only by this, by its owner. An
+    earlier kosearch does not open it any more.
+    """
+    from kosearch.library import Index
+
+    output = options.output_of(context, quiet=quiet)
+    was_older = Index(options.settings(index=name)).upgrade()
+    output.note(f"{render.one_line(name)} {'is brought to' if was_older else 'has'} the format of this version")
+    return OK
+
+
 @indexes.command("rename")
 def rename(
     context: typer.Context,

@@ -125,6 +125,16 @@ class SqliteStore:
         return cls(directory, secret)
 
     @classmethod
+    def upgrade(cls, directory: Path, secret: bytes | None = None) -> bool:
+        """Bring one of an older format up to date, as opening it does; whether it was older."""
+        with database.translated(directory):
+            connection = database.connect(directory, write=False)
+            is_older = not database.is_current(connection)
+            connection.close()
+        cls(directory, secret).close()
+        return is_older
+
+    @classmethod
     def restore(cls, directory: Path, source: Path, secret: bytes | None = None) -> SqliteStore:
         """Make an index of what `backup` wrote, in a folder that is empty or not there, and publish it.
 

@@ -478,10 +478,14 @@ class Kind(Protocol[Place_contra]):
         """Whether there is something that can be opened, or that says why it cannot."""
 
     def open(self, place: Place_contra, secret: bytes | None = None) -> Store:
-        """The store there, brought up to date where its format is older.
+        """The store there.
 
-        Raises IndexMissing, IndexMismatch, IndexDamaged, and IndexBusy where an older one is being written.
+        One of an older format is brought up to date where it is this user's alone. Raises IndexMissing, IndexMismatch,
+        IndexDamaged, and IndexBusy where an older one is being written.
         """
+
+    def upgrade(self, place: Place_contra, secret: bytes | None = None) -> bool:
+        """Bring a store of an older format up to date, for all who use it; whether it was older. Raises as `open`."""
 
     def create(self, place: Place_contra, identity: Identity, secret: bytes | None = None) -> Store:
         """An empty store.

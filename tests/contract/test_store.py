@@ -240,10 +240,12 @@ def test_it_is_whole_and_stays_so_by_repair(make: Make, tmp_path: Path, is_folde
 
 def test_there_is_one_store_at_a_place(kind: Kind[Any], place: IndexPlace) -> None:
     assert not kind.exists(place)
-    with pytest.raises(IndexMissing):
-        kind.open(place)
+    for get in (kind.open, kind.upgrade):
+        with pytest.raises(IndexMissing):
+            get(place)
     store = kind.create(place, IDENTITY, SECRET)
     assert kind.exists(place)
+    assert not kind.upgrade(place, SECRET)
     assert store.is_there()
     with pytest.raises(IndexStateError, match="already"):
         kind.create(place, IDENTITY, SECRET)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import shlex
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -54,7 +55,12 @@ class PostgresStore:
         self._own = False
         """Whether it was seen to be this user's: it stays so as long as it is there."""
         try:
-            self._upgrade()
+            version = _older_version(self.server)
+            if version is not None:
+                raise IndexMismatch(
+                    f"the index in {place} has format {version}, and this kosearch knows {schema.VERSION}",
+                    f"whoever owns it brings it up to date for all: kosearch indexes upgrade {shlex.quote(str(place))}",
+                )
             with self._reading():
                 pass
         except BaseException:
@@ -91,6 +97,22 @@ class PostgresStore:
             f"a backup of a folder cannot be restored into {place}",
             f"pg_restore, of what pg_dump -n {place.schema} wrote",
         )
+
+    @classmethod
+    def upgrade(cls, place: Database, secret: bytes | None = None) -> bool:
+        """Bring the tables of an older version to this one's, as only their owner may; whether they were older.
+
+        Nothing else does: kosearch of the older version, which others may have, does not open them any more.
+        """
+        server = Server(place)
+        try:
+            is_older = _older_version(server) is not None
+            if is_older:
+                server.again(schema.upgrade)
+        finally:
+            server.close()
+        cls(place, secret).close()
+        return is_older
 
     @staticmethod
     def exists(place: Database) -> bool:
@@ -265,21 +287,6 @@ class PostgresStore:
         """Close the connections that are kept."""
         self.server.close()
 
-    def _upgrade(self) -> None:
-        """Bring the tables of an older version to this one's, as only their owner may."""
-        with self.server.reading() as session:
-            version = schema.read_meta(session, "format")
-        if version is None or not 0 < version < schema.VERSION:
-            return
-        try:
-            self.server.again(schema.upgrade)
-        except IndexStateError as error:  # of who may not, and of a standby
-            raise IndexMismatch(
-                f"the index in {self.place} has format {version}, and this kosearch knows {schema.VERSION}:"
-                f" {error.message}",
-                "whoever owns it brings it up to date: kosearch status",
-            ) from error
-
     @contextmanager
     def _reading(self) -> Iterator[tuple[Session, State]]:
         """A transaction, and what it sees of the index that was opened. Raises IndexMissing where that is gone."""
@@ -295,6 +302,13 @@ class PostgresStore:
 
 def _is_there(session: Session, place: Database) -> bool:
     return session.row("SELECT to_regclass(%s) IS NOT NULL", f'"{place.schema}".meta')[0] is True
+
+
+def _older_version(server: Server) -> int | None:
+    """The version that made the tables; None where that is this one, or none that is known here."""
+    with server.reading() as session:
+        version = schema.read_meta(session, "format")
+    return version if version is not None and 0 < version < schema.VERSION else None
 
 
 def _seal(owner: Owner, state: State) -> str:
