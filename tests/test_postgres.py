@@ -105,8 +105,6 @@ def test_it_answers_as_a_folder_does(place: Database, tmp_path: Path, history: l
 
 
 def test_int8_and_vectors_of_nothing_are_kept_to_the_bit(place: Database, tmp_path: Path) -> None:
-    from dataclasses import replace
-
     identity = replace(IDENTITY, storage="int8")
     both = [PostgresStore.create(place, identity), kind_of(tmp_path / "folder").create(tmp_path / "folder", identity)]
     for store in both:
@@ -122,8 +120,6 @@ def test_int8_and_vectors_of_nothing_are_kept_to_the_bit(place: Database, tmp_pa
 
 
 def test_text_that_postgresql_cannot_hold(place: Database) -> None:
-    from dataclasses import replace
-
     store = store_of(place)
     new = document("a")
     odd = replace(new.extracted, text=new.extracted.text + "\0\ud800", title="\0\ud800", metadata={"author": "\0"})
@@ -396,14 +392,16 @@ def test_the_roles_of_the_page_may_what_they_are_for(postgres: TestServer, capsy
     """The SQL of `kosearch docs server`, as it stands there."""
     found = re.search(r"```sql\n(.*?)```", (DOCS / "server.md").read_text(encoding="utf-8"), re.DOTALL)
     assert found is not None
-    store_of(database(postgres.url("handbook")), "a").close()
+    identity = replace(IDENTITY, endpoint={"url": "http://localhost:1/v1"})
+    place = database(postgres.url("handbook"))
+    PostgresStore.create(place, identity, b"s" * 32).close()
     postgres.sql(
         f"{found[1]} CREATE ROLE asks LOGIN IN ROLE kosearch_reader; CREATE ROLE writes LOGIN IN ROLE kosearch_writer"
     )
     writer = PostgresStore(database(postgres.url("handbook", user="writes")), b"w" * 32)
     with writer.writer() as one:
         one.add_root(b"/root")
-        for name in "bcd":
+        for name in "abcd":
             put(one, name)
         put(one, "a", 1)
         one.remove([source("b").path_bytes])
@@ -412,10 +410,16 @@ def test_the_roles_of_the_page_may_what_they_are_for(postgres: TestServer, capsy
     assert answers(reader)["documents"] == answers(writer)["documents"]
     counted_alike(reader, random.Random(2), 3)
     assert reader.check() == []
-    with reader.writer() as one, pytest.raises(IndexStateError, match="permission denied"):
+    assert not reader.is_own()
+    for _ in range(2):
+        reader.adopt()
+        assert reader.is_own()
+    with reader.writer() as one, pytest.raises(IndexStateError, match="permission denied") as denied:
         put(one, "c")
-    with pytest.raises(IndexStateError, match="must be owner"):
+    assert "GRANT what is missing" in denied.value.hint
+    with pytest.raises(IndexStateError, match="must be owner") as denied:
         PostgresStore.delete(writer.place)
+    assert "only its owner may" in denied.value.hint
 
 
 # Lists of who has a term.
@@ -665,18 +669,24 @@ def test_what_is_wrong_with_the_server_is_one_line(postgres: TestServer, capsys:
     postgres.sql("CREATE ROLE nobody_much LOGIN")
     postgres.sql("CREATE DATABASE bare")
     wrong = {
-        "postgresql://localhost:1/db?index=a": "does not answer",
-        postgres.url(database="missing"): "does not exist",
-        postgres.url(user="missing"): "does not exist",
-        postgres.url(database="bare", index="none"): "there is no index",
+        "postgresql://localhost:1/db?index=a": ("does not answer: ", "is the server running"),
+        postgres.url(database="missing"): ("does not exist", "createdb"),
+        postgres.url(user="missing"): ("does not exist", "CREATE ROLE"),
+        postgres.url(database="bare", index="none"): ("there is no index", "make it"),
     }
-    for url, what in wrong.items():
+    for url, (what, hint) in wrong.items():
         code, out, err = said(["status", "--index", url], capsys)
         assert (code, out) == (4, "")
-        assert what in err
-        assert len(err.splitlines()) == 2
-    with pytest.raises(IndexStateError, match="permission denied"):
+        message, advice = err.splitlines()
+        assert what in message
+        assert hint in advice
+        assert "Is the server running" not in err
+    with pytest.raises(IndexStateError, match="permission denied") as denied:
         PostgresStore.create(database(postgres.url(database="bare", user="nobody_much")), IDENTITY)
+    assert "CREATE EXTENSION vector" in denied.value.hint
+    code, out, err = said(["status", "--index", "postgresql://localhost/db?no_such=1"], capsys)
+    assert (code, out, len(err.splitlines())) == (2, "", 2)
+    assert 'invalid URI query parameter: "no_such"' in err
 
 
 def test_old_versions_are_refused(place: Database, monkeypatch: pytest.MonkeyPatch, postgres: TestServer) -> None:

@@ -19,7 +19,15 @@ from psycopg.adapt import Dumper
 from psycopg.pq import Format
 
 from kosearch.config import Database
-from kosearch.errors import IndexBusy, IndexMismatch, IndexMissing, IndexStateError, KosearchError, ResourcesError
+from kosearch.errors import (
+    IndexBusy,
+    IndexMismatch,
+    IndexMissing,
+    IndexStateError,
+    KosearchError,
+    ResourcesError,
+    UsageError,
+)
 
 Result = TypeVar("Result")
 
@@ -180,13 +188,16 @@ class Server:
         return f"{begin}; SET LOCAL search_path = {path}; SET LOCAL jit = off".encode()
 
     def _connect(self) -> Connection[Any]:
-        connection = psycopg.connect(
-            self.place.url,
-            autocommit=True,
-            prepare_threshold=None,
-            connect_timeout=CONNECT_SECONDS,
-            application_name="kosearch",
-        )
+        try:
+            connection = psycopg.connect(
+                self.place.url,
+                autocommit=True,
+                prepare_threshold=None,
+                connect_timeout=CONNECT_SECONDS,
+                application_name="kosearch",
+            )
+        except psycopg.ProgrammingError as error:  # libpq reads it before it asks any server
+            raise UsageError(f"the URL of the index makes no sense: {error}", "kosearch docs server") from error
         connection.adapters.register_dumper(Bigints, _BigintsDumper)
         try:
             if connection.info.server_version < OLDEST_SERVER * 10_000:
@@ -263,6 +274,7 @@ _HINTS = {
         "the password is taken from ~/.pgpass (or the file that PGPASSFILE names), a service file, or PGPASSWORD"
     ),
     "28000": "pg_hba.conf on the server says who may come from where, and whether with TLS",
+    "no role": "whoever runs the server makes it: CREATE ROLE NAME LOGIN; or name another USER in the URL",
     "3D000": "make it first: createdb DATABASE",
     "42501": "its owner may GRANT what is missing; kosearch docs server says what each role needs",
     "53100": "make room on the server's disk, then run the command again: nothing that was committed is lost",
@@ -271,6 +283,11 @@ _HINTS = {
     "0A000": "install pgvector on the server: https://github.com/pgvector/pgvector",
     "58P01": "install pgvector on the server: https://github.com/pgvector/pgvector",
 }
+_DENIED = {
+    "must be owner": "only its owner may do that: name that role as USER in the URL",
+    "create extension": "the database's owner, or a superuser, says: CREATE EXTENSION vector",
+}
+"""What no GRANT of the index's owner would help with, by the server's words."""
 _ABSENT = ("42P01", "3F000", "42704")
 _FULL = ("53100", "53200", "53300")
 
@@ -279,7 +296,7 @@ def _refused(text: str, place: Database) -> KosearchError:
     """The error of a connection that the server does not take: psycopg has no code for it, only the server's words."""
     if "too many" in text or "slots" in text:
         return ResourcesError(f"the server of {place} has no room: {text}", _HINTS["53300"])
-    codes = {"password": "28P01", "pg_hba": "28000", "database": "3D000", "role": "28P01"}
+    codes = {"password": "28P01", "pg_hba": "28000", "database": "3D000", "role": "no role"}
     code = next((code for word, code in codes.items() if word in text), "")
     return IndexStateError(f"the server of {place} refuses: {text}", _HINTS.get(code, "the server's log says more"))
 
@@ -288,7 +305,7 @@ def _ours(error: psycopg.Error, place: Database) -> KosearchError:
     """The error that a user sees: one line, and what to do."""
     code = error.sqlstate or ""
     said = error.diag.message_primary or str(error) or type(error).__name__
-    text = " ".join(said.split())
+    text = " ".join(said.partition("\n")[0].split())  # libpq's advice, and what else it has tried, stand below
     if code in _ABSENT:
         return IndexMissing(f"there is no index in {place}: {text}", "make it: kosearch index PATH --index URL")
     if code in _MET or code == "55P03":
@@ -297,13 +314,15 @@ def _ours(error: psycopg.Error, place: Database) -> KosearchError:
         return ResourcesError(f"the server of {place} has no room: {text}", _HINTS.get(code, "try again later"))
     if code == "0A000" and "recovery" in text:  # of a standby, which has no code of its own for it
         return IndexStateError(f"the server of {place} says: {text}", _HINTS["25006"])
-    if not code and "FATAL: " in text:
-        return _refused(text.rpartition("FATAL: ")[2], place)
+    if not code and "FATAL: " in said:
+        return _refused(said.rpartition("FATAL: ")[2].partition("\n")[0].strip(), place)
     if code in _CUT or (not code and isinstance(error, psycopg.OperationalError)):
         hint = "is the server running, and is it reached from here? psql URL"
-        if "password" in text:
+        if "password" in said:
             hint = _HINTS["28P01"]
-        elif "certificate" in text:
+        elif "certificate" in said:
             hint = "its certificate is for another name, or not by whoever sslrootcert names: do not go on without"
         return IndexStateError(f"the server of {place} does not answer: {text}", hint)
-    return IndexStateError(f"the server of {place} says: {text}", _HINTS.get(code, "the server's log says more"))
+    denied = (hint for words, hint in _DENIED.items() if code == "42501" and words in text)
+    hint = next(denied, _HINTS.get(code, "the server's log says more"))
+    return IndexStateError(f"the server of {place} says: {text}", hint)
