@@ -275,6 +275,10 @@ def test_several_urls_are_one_index(postgres: TestServer, capsys: pytest.Capture
     assert len(found[0]) > 3
     assert [path for path, _ in found[1]] == [path for path, _ in found[0]]
     assert [score for _, score in found[1]] == pytest.approx([score for _, score in found[0]], abs=1e-6)
+    out = said(["query", "연차를 다음 해로 넘길 수 있나요?", "--index", " ".join(parts)], capsys)[1]
+    assert {f"[{database(part).index}]" for part in parts} >= set(re.findall(r"\[part_[0-9]+\]", out)) != set()
+    assert "postgresql://" not in out
+    assert said(["status", "--index", whole], capsys)[1].count("postgresql://") == 1
     code, out, err = said(["status", "--index", " ".join(parts)], capsys)
     assert (code, out, err.splitlines()[0]) == (2, "", "kosearch: that is for one index, and several are named")
     code, _, err = said(["query", "a", "--index", f"{whole} postgresql://me:{PASSWORD}@localhost/db"], capsys)

@@ -96,10 +96,10 @@ class Output:
         if error.hint:
             self._message(f"  {render.one_line(error.hint)}")
 
-    def answer(self, found: Answer, *, explain: bool, numbered: bool, named: bool = False) -> None:
+    def answer(self, found: Answer, *, explain: bool, numbered: bool, named: Mapping[str, str] | None = None) -> None:
         """A question's hits for a person: wrapped and coloured on a terminal, a paragraph a line in a pipe.
 
-        `named` says of each which index it stands in.
+        `named` has what is shown of each index that is asked, where a hit says in which it stands.
         """
         draw = self._draw if self.stdout.isatty() else self._plain
         if numbered:
@@ -108,7 +108,7 @@ class Output:
             draw(
                 0,
                 f"{hit.rank:>2}  {render.headline(hit, self.cwd)}  {hit.score:.3f}{' weak' if hit.weak else ''}"
-                + (f"  [{render.one_line(hit.index)}]" if named else ""),
+                + (f"  [{render.one_line(named[hit.index])}]" if named else ""),
                 f"bold cyan{self._link(hit.path_bytes)}",
                 "",
             )

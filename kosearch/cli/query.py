@@ -171,7 +171,8 @@ def query(
         if jsonl or template is not None:
             _hit_by_hit(output, one, template)
         elif not json and not brief and not paths:
-            output.answer(one, explain=explain, numbered=many, named=len(asked) > 1)
+            named = render.told_apart([one.index for one in asked]) if len(asked) > 1 else None
+            output.answer(one, explain=explain, numbered=many, named=named)
     if json:
         output.json(render.batch_as_json(found, output.cwd) if many else render.answer_as_json(found[0], output.cwd))
     elif brief:

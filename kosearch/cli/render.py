@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import base64
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from kosearch.config import database, is_database
 from kosearch.errors import UsageError
 from kosearch.naming import display_path, shown_path
 
@@ -75,6 +77,13 @@ def headline(hit: Hit, cwd: str) -> str:
     )
     read = "~" if hit.ocr else ""  # by OCR: letters may be wrong
     return one_line(shown_path(hit.path, cwd) + member + location(hit) + read + state)
+
+
+def told_apart(names: Sequence[str]) -> dict[str, str]:
+    """What is shown of indexes that are asked as one: of a URL its index alone, where no other has that name."""
+    shown = {name: database(name).index if is_database(name) else name for name in names}
+    counts = Counter(shown.values())
+    return {name: short if counts[short] == 1 else name for name, short in shown.items()}
 
 
 def heading_path(hit: Hit) -> str:
@@ -246,7 +255,7 @@ def status_rows(
     without = len({one.path for one in problems if not one.member and one.reason is not Reason.PARTIAL})
     there = f"{max(state.files - without, 0)} of " if without else ""
     rows = [
-        ("index", f"{name} ({directory})"),
+        ("index", name if is_database(name) else f"{name} ({directory})"),
         *(("root", root_with_globs(root, globs)) for root, globs in roots.items()),
         ("documents", f"{state.documents} in {there}{counted(state.files, 'file')}"),
         ("passages", f"{state.passages}, of at most {state.identity.passage_tokens} tokens each"),
