@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import re
@@ -199,6 +201,8 @@ class TestReading:
             ("q.tsv", "a\tstands here, in so many words.\nno tab", "line 2: no question and text"),
             ("q.tsv", "a\twhat nobody wrote", "line 1: no document of the index has this text"),
             ("q.tsv", "a\tstands here, in so many words.\tmuch", "line 1: the grade 'much' is not a number"),
+            ("q.tsv", "a\tstands here, in so many words.\tnan", "line 1: the grade 'nan' is not a number"),
+            ("q.tsv", "a" * 20_001 + "\tstands here", "line 1: the question has 20,001 characters"),
             ("q.tsv", "question\tpath\tpage\tpassage\na\t1.md", "line 2: 2 columns where 4 belong"),
             ("q.tsv", "question\tpath\tpage\tpassage\na\t1.md\tii\t", "line 2: the page 'ii' is not a whole number"),
             ("q.tsv", "question\tpath\tpage\tpassage\n\t1.md\t\ttext", "holds no question"),
@@ -220,6 +224,24 @@ class TestReading:
             found = read_examples(file, snapshot)
         assert [len(one.answers) for one in found.examples] == [2, 1]
         assert found.notes == ("1 of 3 lines ask what another one asks: each question counts once",)
+
+    def test_pages_where_no_passage_begins_are_left_out(
+        self, index: Index, folder: Path, asked: Path, tmp_path: Path, capsys: Any
+    ) -> None:
+        """Also where that leaves nothing to learn from."""
+        rows = [json.loads(line) for line in asked.read_text(encoding="utf-8").splitlines()]
+        mixed, none = tmp_path / "mixed.jsonl", tmp_path / "none.jsonl"
+        places = [{"path": "1.md", "page": 7}, ["1.md", {"path": "2.md", "page": 7}]]
+        mixed.write_text("".join(json.dumps({"question": str(one), "expected": one}) + "\n" for one in places))
+        with index.store.snapshot() as snapshot:
+            found = read_examples(mixed, snapshot)
+        assert [[Path(path).name for path in one.answers] for one in found.examples] == [["1.md"]]
+        assert found.notes[0].startswith("1 of 2 questions are left out: no passage begins on the page they name")
+        none.write_text("".join(json.dumps({**row, "page": 7}) + "\n" for row in rows), encoding="utf-8")
+        assert main(["train", "--from", str(none), "--out", str(tmp_path / "out")]) == 1
+        said = capsys.readouterr()
+        assert "refused: 0 questions; at least 60 are needed" in said.out
+        assert f"{SUBJECTS} of {SUBJECTS} questions are left out" in said.err
 
     def test_clicks_on_what_is_gone_are_left_out(self, index: Index, folder: Path, tmp_path: Path) -> None:
         file = tmp_path / "clicks.jsonl"
@@ -557,6 +579,35 @@ class TestTheCommand:
         assert main(["train", "--from", str(asked), "--out", str(tmp_path)]) == 2
         assert "is there already" in capsys.readouterr().err
 
+    def test_where_nothing_can_be_written_is_said_before_anything_is_learnt(
+        self, index: Index, asked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+    ) -> None:
+        def full(*_: object, **__: object) -> None:
+            raise OSError(28, "No space left on device", "a name that tells nobody anything")
+
+        monkeypatch.setattr("kosearch.training.folder.tempfile.TemporaryDirectory", full)
+        monkeypatch.setattr("kosearch.training.read_examples", lambda *_: pytest.fail("questions were read"))
+        assert main(["train", "--from", str(asked), "--out", str(tmp_path / "out"), "-q"]) == 2
+        first, hint = capsys.readouterr().err.splitlines()
+        assert first == f"kosearch: {tmp_path / 'out'} cannot be written: No space left on device"
+        assert "--out" in hint
+
+    def test_what_somebody_else_made_meanwhile_is_not_written_over(
+        self, index: Index, asked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+    ) -> None:
+        made, again = tmp_path / "out", write_model
+
+        def meanwhile(*given: Any, **named: Any) -> None:
+            made.mkdir()
+            (made / "theirs").touch()
+            again(*given, **named)
+
+        monkeypatch.setattr("kosearch.training.write_model", meanwhile)
+        assert main(["train", "--from", str(asked), "--out", str(made), "-q"]) == 2
+        assert f"{made} is there already" in capsys.readouterr().err
+        assert [one.name for one in made.iterdir()] == ["theirs"]
+        assert not list(tmp_path.glob(".kosearch-*"))
+
     def test_as_json(self, index: Index, asked: Path, tmp_path: Path, capsys: Any) -> None:
         assert main(["train", "--from", str(asked), "--out", str(tmp_path / "out"), "--json", "-q"]) == 0
         found = json.loads(capsys.readouterr().out)
@@ -626,6 +677,30 @@ class TestTheCommand:
                 (tmp_path / target).write_text(
                     "\n".join("\t".join(row) for row in (rows[0], *written)), encoding="utf-8"
                 )
+
+
+def test_a_table_goes_through_a_spreadsheet(index: Index, folder: Path, tmp_path: Path, capsys: Any) -> None:
+    """It reads our quotes as its own, and so do we: else a question in quotes would demand the phrase."""
+    (folder / "1.md").write_text(
+        '"Words, said", and an "open quote with as many words as it takes.\n', encoding="utf-8"
+    )
+    index.index(folder)
+    assert main(["questions", "--sample", "500", "-q"]) == 0
+    rows = list(csv.reader(io.StringIO(capsys.readouterr().out), delimiter="\t"))
+    assert {len(row) for row in rows} == {4}
+    assert any('said", and an "open quote' in row[3] for row in rows)
+    questions = [
+        f'Who "said" {number}, and why?' if number % 2 else f"about {number}?" for number in range(len(rows) - 1)
+    ]
+    saved = tmp_path / "saved.tsv"
+    for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL):
+        with saved.open("w", encoding="utf-8-sig", newline="") as stream:
+            writer = csv.writer(stream, delimiter="\t", quoting=quoting, lineterminator="\r\n")
+            writer.writerow([*rows[0], "notes"])
+            writer.writerows([one, *row[1:], "mine"] for one, row in zip(questions, rows[1:], strict=True))
+        found = read_questions(saved)
+        assert [one.text for one in found] == questions
+        assert [one.expected[0][0].path for one in found] == [row[1] for row in rows[1:]]
 
 
 def test_candidates_have_headings_rare_words_and_sources(index: Index, folder: Path) -> None:

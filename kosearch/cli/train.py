@@ -125,7 +125,7 @@ def questions(
     A table with tabs: question, path, page, passage. Write real questions in the first column, and empty it where none
     makes sense: `eval` measures by the table, `train` learns from it.
     """
-    from kosearch.evaluation.collections import TABLE
+    from kosearch.evaluation.collections import TABLE, table_row
     from kosearch.library import Index
     from kosearch.training import candidate_questions
 
@@ -144,10 +144,10 @@ def questions(
             endpoint=endpoint,
             progress=lambda done: steps("questions written", done, sample),
         )
-    output.line("\t".join(TABLE))
+    output.line(table_row(TABLE))
     for one in found:
         page = "" if one.page is None else str(one.page)
-        output.line("\t".join((render.one_line(one.question), one.path, page, render.one_line(one.passage))))
+        output.line(table_row((render.one_line(one.question), one.path, page, render.one_line(one.passage))))
     what = "write a question into the first column of each line"
     if writer is not None:
         what = f"{render.one_line(writer)} wrote the questions: correct them, and empty what nobody would ask"

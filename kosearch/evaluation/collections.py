@@ -39,6 +39,7 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from kosearch.errors import UsageError
+from kosearch.filters import LONGEST_QUESTION
 
 Qrels = Mapping[str, Mapping[str, int]]
 """Question id → document id → grade."""
@@ -127,6 +128,7 @@ def read_queries(path: Path) -> tuple[Query, ...]:
         _once(lines, path, line, identity)
         if not text.strip():
             raise fault(path, line, f"question {identity!r} is empty")
+        check_length(text, path, line)
     if not found:
         raise UsageError(f"{path} holds no question.")
     return tuple(Query(identity, text) for _, identity, text in found)
@@ -196,6 +198,7 @@ def read_questions(path: Path) -> tuple[Question, ...]:
         text = text_field(record, "question", path, line)
         if not text.strip():
             raise fault(path, line, "the question is empty")
+        check_length(text, path, line)
         identity = text_field(record, "id", path, line) if "id" in record else str(line)
         if identity in questions:
             raise fault(path, line, f"the id {identity!r} stands on line {questions[identity].line} already")
@@ -208,22 +211,36 @@ def read_questions(path: Path) -> tuple[Question, ...]:
 
 TABLE = ("question", "path", "page", "passage")
 """The columns of the table that `kosearch questions` writes, with tabs between them; its first line names them."""
+_QUOTED_CELL = re.compile(r'"((?:[^"]|"")*)"')
+
+
+def table_row(cells: Iterable[str]) -> str:
+    """A line of such a table: cells with quotes in them stand in quotes, as spreadsheets read and write them."""
+    return "\t".join('"' + one.replace('"', '""') + '"' if '"' in one else one for one in cells)
+
+
+def _cells(line: str) -> list[str]:
+    """The cells of a line, whether or not it went through a spreadsheet."""
+    return [
+        quoted[1].replace('""', '"') if (quoted := _QUOTED_CELL.fullmatch(cell)) else cell for cell in line.split("\t")
+    ]
 
 
 def holds_table(path: Path) -> bool:
-    """Whether a file is such a table, by its first line."""
-    return tuple(next((text for _, text in text_lines(path)), "").split("\t")) == TABLE
+    """Whether a file is such a table, by its first line; what a person added stands right of its columns."""
+    return tuple(_cells(next((text for _, text in text_lines(path)), "")))[: len(TABLE)] == TABLE
 
 
 def _read_table(path: Path) -> tuple[Question, ...]:
     """Lines whose question was taken out ask nothing."""
     questions: list[Question] = []
     for line, text in islice(text_lines(path), 1, None):
-        columns = text.split("\t")
-        if len(columns) != len(TABLE):
+        columns = _cells(text)
+        if len(columns) < len(TABLE):
             raise fault(path, line, f"{len(columns)} columns where {len(TABLE)} belong", "Keep the tabs as they were.")
-        question, written, page, _ = columns
+        question, written, page = columns[:3]
         if question.strip():
+            check_length(question, path, line)
             record = {"path": written, "page": _integer(page) if page else None}
             if page and record["page"] is None:
                 raise fault(path, line, f"the page {page!r} is not a whole number")
@@ -338,6 +355,12 @@ def _normal(path: str) -> str:
 
 def _parts(path: str) -> tuple[str, ...]:
     return PurePosixPath(_normal(path)).parts
+
+
+def check_length(question: str, path: Path, line: int) -> None:
+    """See that a search would take the question. Raises UsageError."""
+    if len(question) > LONGEST_QUESTION:
+        raise fault(path, line, f"the question has {len(question):,} characters; it may have {LONGEST_QUESTION:,}")
 
 
 def fault(path: Path, line: int, why: str, hint: str = "") -> UsageError:

@@ -32,7 +32,7 @@ from kosearch.records import Query
 from kosearch.system import blas_on_one_core
 from kosearch.training.candidates import Candidate, candidate_questions
 from kosearch.training.examples import Example, Examples, read_examples
-from kosearch.training.folder import check_base, check_target, write_head, write_model
+from kosearch.training.folder import check_base, check_target, scratch_beside, write_head, write_model
 from kosearch.training.gains import FOLDS, Bench, Floats, Gain, Rows, folded, gain
 from kosearch.training.head import BATCH, DECAY, RATE, SCALE, SHARE, STEPS, NotFinite, fit
 from kosearch.training.layers import LayerLearner
@@ -113,6 +113,8 @@ def train(
     told = progress or (lambda _what, _done, _total: None)
     target = Path(os.path.abspath(os.path.expanduser(os.fspath(out))))
     check_target(target)
+    with scratch_beside(target):
+        pass
     model = _with_files(index) if layers or recipe else _trainable(index)
     with blas_on_one_core(), index.kept_vectors() as kept, index.store.snapshot() as snapshot:
         found = _examples(index, snapshot, questions, qrels)
@@ -122,7 +124,7 @@ def train(
             False, "", model.name, count, len(documents), seed, layers=layers, recipe=recipe, notes=found.notes
         )
         if count < LEAST:
-            return replace(result, why=f"{count} questions; at least {LEAST} are needed")
+            return replace(result, why=f"{count} question{'s' * (count != 1)}; at least {LEAST} are needed")
         bench, examples = _bench(index, kept, snapshot, found.examples, told)
         if len(set(bench.groups.tolist())) < FOLDS:
             why = f"the answers stand in too few documents: {FOLDS} groups of questions that share none are needed"

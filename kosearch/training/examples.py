@@ -8,7 +8,9 @@ were opened for them, as `kosearch query --log` has them kept.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from kosearch.errors import UsageError
 from kosearch.evaluation.collections import (
     Place,
     Question,
+    check_length,
     fault,
     holds_table,
     locate,
@@ -28,6 +31,7 @@ from kosearch.index import Snapshot
 
 CLICK = "click"
 """The field of a question that says that it is a click, and which."""
+_FORMS = "A file holds JSON lines, or question, tab, text, as UTF-8: `kosearch docs train`."
 AnswersOf = Mapping[str, frozenset[int | None]]
 """Path → the pages of it that answer, None for any."""
 
@@ -52,10 +56,14 @@ def read_examples(source: Path, snapshot: Snapshot, qrels: Path | None = None) -
     """The examples in a file or folder, for the documents of an index.
 
     Raises UsageError, with the line, for what cannot be read and for answers that the index does not have. Of clicks,
-    those on documents that are gone are left out.
+    those on documents that are gone are left out, and of all, those with a page where no passage begins.
     """
     if not source.exists():
         raise UsageError(f"{source}: there is no such file or folder", "check the path")
+    return _answered(_read(source, snapshot, qrels), snapshot)
+
+
+def _read(source: Path, snapshot: Snapshot, qrels: Path | None) -> Examples:
     paths = [document.path for document in snapshot.documents()]
     if source.is_dir():
         return _merged(_of_collection(source, frozenset(paths)))
@@ -72,6 +80,26 @@ def read_examples(source: Path, snapshot: Snapshot, qrels: Path | None = None) -
     gone = len(questions) - len(kept)
     notes = (f"{gone} of {len(questions)} clicks are left out: their documents are not in the index",) if gone else ()
     return _merged(_located(kept, paths), notes)
+
+
+def _answered(found: Examples, snapshot: Snapshot) -> Examples:
+    """The same without answers on pages where no passage begins."""
+    paged = {path for one in found.examples for path, pages in one.answers.items() if None not in pages}
+    begun = {
+        document.path: {passage.page for passage in snapshot.passages_of(document)}
+        for document in snapshot.documents()
+        if document.path in paged
+    }
+    answered = [
+        Example(one.text, {path: pages for path, pages in one.answers.items() if pages & begun.get(path, pages)})
+        for one in found.examples
+    ]
+    kept = tuple(one for one in answered if one.answers)
+    gone = len(answered) - len(kept)
+    if not gone:
+        return Examples(kept, found.notes)
+    note = f"{gone} of {len(answered)} questions are left out: no passage begins on the page they name"
+    return Examples(kept, (*found.notes, note))
 
 
 def _located(questions: Sequence[Question], paths: Iterable[str]) -> Iterator[Example]:
@@ -106,7 +134,8 @@ def _of_pairs(file: Path, snapshot: Snapshot) -> Iterator[Example]:
         question, tab, rest = row.partition("\t")
         answer, _, grade = rest.partition("\t")
         if not (tab and question.strip() and answer.strip()):
-            raise fault(file, line, "no question and text with a tab between them")
+            raise fault(file, line, "no question and text with a tab between them", _FORMS)
+        check_length(question, file, line)
         if grade and _number(grade, file, line) <= 0:
             continue
         wanted = _plain(answer)
@@ -117,10 +146,10 @@ def _of_pairs(file: Path, snapshot: Snapshot) -> Iterator[Example]:
 
 
 def _number(written: str, file: Path, line: int) -> float:
-    try:
-        return float(written)
-    except ValueError:
-        raise fault(file, line, f"the grade {written!r} is not a number") from None
+    with suppress(ValueError):
+        if not math.isnan(found := float(written)):
+            return found
+    raise fault(file, line, f"the grade {written!r} is not a number")
 
 
 def _plain(text: str) -> str:

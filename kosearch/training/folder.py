@@ -31,11 +31,26 @@ _STALE = 7 * 24 * 3600
 
 
 def check_target(target: Path) -> None:
-    """See that a folder can be made there. Raises UsageError."""
+    """See that nothing is there, and a folder around it. Raises UsageError."""
     if os.path.lexists(target):
         raise UsageError(f"{target} is there already", "name another folder with --out: nothing is written over")
     if not target.parent.is_dir():
         raise UsageError(f"{target.parent} is no folder", "name a folder in one that is there with --out")
+
+
+@contextmanager
+def scratch_beside(target: Path) -> Iterator[Path]:
+    """A folder beside the target, gone afterwards; before anything is learnt it shows that one can be made there.
+
+    Raises UsageError for that, and for what the system says meanwhile.
+    """
+    try:
+        with tempfile.TemporaryDirectory(prefix=".kosearch-", dir=target.parent) as scratch:
+            yield Path(scratch)
+    except OSError as error:
+        check_target(target)  # somebody else may have made it meanwhile
+        hint = "name a folder where there is room with --out"
+        raise UsageError(f"{target} cannot be written: {error.strerror}", hint) from error
 
 
 @contextmanager
@@ -99,22 +114,17 @@ def write_head(target: Path, base: Endpoint, card: str, head: Head) -> None:
 @contextmanager
 def _made(target: Path, card: str) -> Iterator[Path]:
     """A folder to write to, that is at its target afterwards, with the card. Raises UsageError."""
-    try:
-        with tempfile.TemporaryDirectory(prefix=".kosearch-", dir=target.parent) as scratch:
-            made = Path(scratch) / "model"
-            made.mkdir()
-            yield made
-            (made / "README.md").write_text(card, encoding="utf-8")
-            for file in made.rglob("*"):
-                if file.is_file():
-                    file.chmod(0o644)
-                    with file.open("rb+") as written:
-                        os.fsync(written.fileno())
-            os.rename(made, target)
-    except OSError as error:
-        raise UsageError(
-            f"{target} cannot be written: {error}", "name a folder where there is room with --out"
-        ) from error
+    with scratch_beside(target) as scratch:
+        made = scratch / "model"
+        made.mkdir()
+        yield made
+        (made / "README.md").write_text(card, encoding="utf-8")
+        for file in made.rglob("*"):
+            if file.is_file():
+                file.chmod(0o644)
+                with file.open("rb+") as written:
+                    os.fsync(written.fileno())
+        os.rename(made, target)
 
 
 def _describe(folder: Path, base: Model, head: Head | None) -> None:
