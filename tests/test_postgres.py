@@ -1168,6 +1168,62 @@ def test_a_server_that_comes_back_is_asked_again() -> None:
         store.close()
 
 
+@pytest.mark.parametrize("reading", [False, True])
+def test_what_the_server_cuts_off_is_done_again(place: Database, postgres: TestServer, reading: bool) -> None:
+    store, done = store_of(place, "a"), list[int]()
+
+    def work(session: Session) -> int:
+        (backend,) = session.row("SELECT pg_backend_pid()")
+        done.append(backend)
+        if len(done) < 3:
+            postgres.sql(f"SELECT pg_terminate_backend({backend})")
+        return int(session.row("SELECT count(*) FROM document")[0])
+
+    assert store.server.again(work, reading=reading) == 1
+    assert len(set(done)) == 3
+    store.close()
+
+
+def test_a_run_waits_for_the_server_whatever_it_was_about_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is gone between two steps, again and again; and who waited in vain does not wait once more to tidy up."""
+    from kosearch import indexing
+
+    def embed(self: Index, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> NDArray[np.float32]:
+        return np.stack([np.eye(384, dtype=np.float32)[len(text) % 384] for text in texts])
+
+    without_processes(monkeypatch)
+    monkeypatch.setattr(Index, "embed_passages", embed)
+    monkeypatch.setattr(indexing, "BATCH", 16)
+    docs = tmp_path / "docs"
+    docs.mkdir()
+    for number in range(64):
+        (docs / f"{number}.txt").write_text(f"harbour {number}", encoding="utf-8")
+    with running() as server, kosearch.open(server.url("run")) as index:
+        coming: threading.Timer | None = None
+        for number, step in enumerate(index.indexing(docs)):
+            if step.files_done and number % 15 == 0 and not (coming and coming.is_alive()):
+                server.end()
+                coming = threading.Timer(0.3, server.start, ["fsync=off"])
+                coming.start()
+        assert coming is not None
+        coming.join()
+        assert index.status().documents == 64
+        assert index.check() == []
+        monkeypatch.setattr(connections, "RETRY_SECONDS", 2.0)
+        run = index.indexing(docs, reread=True)
+        assert any(step.files_done for step in run)
+        server.end()
+        begun = time.monotonic()
+        with pytest.raises(IndexStateError, match="does not answer"):
+            list(run)
+        assert 2 < time.monotonic() - begun < 6  # it waits up to 2 s longer between its last looks
+        server.start("fsync=off")
+        index.index(docs, reread=True)
+        assert index.status().documents == 64
+
+
 def test_a_warm_process_answers_from_what_was_committed_last(tmp_path: Path) -> None:
     """It asks the server with each question, notices one that went and came back, and is told no password."""
     from kosearch import config, resident

@@ -158,8 +158,7 @@ class PostgresStore:
     @contextmanager
     def writer(self, *, wait: bool = False, brief: bool = False) -> Iterator[PostgresWriter]:
         """A writer, beside any others."""
-        with self._reading() as (_, state):
-            pass
+        state = self.server.again(self._state, reading=True)
         yield PostgresWriter(self.server, state, self._secret)
 
     def is_own(self) -> bool:
@@ -291,13 +290,16 @@ class PostgresStore:
     def _reading(self) -> Iterator[tuple[Session, State]]:
         """A transaction, and what it sees of the index that was opened. Raises IndexMissing where that is gone."""
         with self.server.reading() as session:
-            state = read_state(session, self.place)
-            identity = state.identity
-            made = (state.id, identity.model, identity.fingerprint, repr(identity.endpoint))
-            if made != (self._made or made):
-                raise IndexMissing(f"the index in {self.place} was removed, and another made", "run the command again")
-            self._made, self._identity = made, identity
-            yield session, state
+            yield session, self._state(session)
+
+    def _state(self, session: Session) -> State:
+        state = read_state(session, self.place)
+        identity = state.identity
+        made = (state.id, identity.model, identity.fingerprint, repr(identity.endpoint))
+        if made != (self._made or made):
+            raise IndexMissing(f"the index in {self.place} was removed, and another made", "run the command again")
+        self._made, self._identity = made, identity
+        return state
 
 
 def _is_there(session: Session, place: Database) -> bool:

@@ -101,6 +101,8 @@ class Server:
         self._lock = threading.Lock()
         self._extension = ""
         """The schema that pgvector's types are in; empty before it was asked for."""
+        self._was_waited_for = False
+        """In vain, and it has not answered since: it is asked once, and not waited for again."""
         weakref.finalize(self, _close, self._idle)
 
     @contextmanager
@@ -119,18 +121,24 @@ class Server:
         with self._begun("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE") as session:
             yield session
 
-    def again(self, work: Callable[[Session], Result]) -> Result:
+    def again(self, work: Callable[[Session], Result], *, reading: bool = False) -> Result:
         """What `work` returns of a transaction of its own, which is begun anew where the server went away meanwhile.
 
         It must be right to do it twice: whether a commit that was cut off took place, nobody can say.
         """
-        ends, pause = time.monotonic() + RETRY_SECONDS, 0.05
+        begun = self.reading if reading else self.writing
+        ends, pause = time.monotonic() + (0 if self._was_waited_for else RETRY_SECONDS), 0.05
         while True:
             try:
-                with self.writing() as session:
-                    return work(session)
+                with begun() as session:
+                    result = work(session)
+                self._was_waited_for = False
+                return result
             except KosearchError as error:
-                if not _passes(error.__cause__) or time.monotonic() > ends:
+                if not _passes(error.__cause__):
+                    raise
+                if time.monotonic() > ends:
+                    self._was_waited_for = True
                     raise
             time.sleep(pause)
             pause = min(2 * pause, 2.0)

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,7 @@ from kosearch.index.postgres.schema import (
     write_meta,
 )
 from kosearch.index.postgres.segments import drop_segments, lack_segments, make_segments
-from kosearch.index.postgres.server import Server, Session
+from kosearch.index.postgres.server import Result, Server, Session
 from kosearch.index.postgres.snapshot import FILE, file_state, placed
 from kosearch.index.tables import PART, STRUCTURE
 from kosearch.index.writer import LEAVES
@@ -80,8 +81,8 @@ class PostgresWriter:
 
     def files(self) -> dict[bytes, FileState]:
         """Every file of this machine that a run has looked at, by its raw path."""
-        with self._server.reading() as session:
-            return {state.path_bytes: state for _, state in known_files(session, self._source)}
+        known = self._read(lambda session: known_files(session, self._source))
+        return {state.path_bytes: state for _, state in known}
 
     def vectors(self, input_hashes: Sequence[bytes]) -> dict[bytes, NDArray[np.float32]]:
         """Vectors (d,) that are stored for these inputs, by whomever."""
@@ -90,8 +91,7 @@ class PostgresWriter:
             "SELECT DISTINCT ON (input_hash) input_hash, halfvec_send(vector) FROM passage"
             " WHERE input_hash = ANY(%s::bytea[])"
         )
-        with self._server.reading() as session:
-            found = {bytes(key): blob for key, blob in session.rows(sql, wanted)}
+        found = {bytes(key): blob for key, blob in self._read(lambda session: session.rows(sql, wanted))}
         vectors = from_half_vectors(list(found.values()), self._state.identity.dimensions)
         recent = {key: self._recent[key] for key in wanted if key in self._recent}
         return recent | dict(zip(found, vectors, strict=True))
@@ -149,9 +149,8 @@ class PostgresWriter:
     def remove(self, raws: Sequence[bytes]) -> int:
         """Forget files and their documents; returns how many there were."""
         wanted = list(dict.fromkeys(raws))
-        with self._server.reading() as session:
-            sql = "SELECT count(*) FROM file WHERE source = %s AND raw = ANY(%s::bytea[])"
-            (count,) = session.row(sql, self._source, wanted)
+        sql = "SELECT count(*) FROM file WHERE source = %s AND raw = ANY(%s::bytea[])"
+        (count,) = self._read(lambda session: session.row(sql, self._source, wanted))
 
         def change(transaction: Transaction) -> None:
             for raw in wanted:
@@ -163,9 +162,8 @@ class PostgresWriter:
 
     def recognised(self, engine: str) -> dict[bytes, str]:
         """What this engine has found in pictures, by the hash of their pixels, as `keep_recognised` took it."""
-        with self._server.reading() as session:
-            rows = session.rows("SELECT picture, body FROM recognised WHERE engine = %s", engine)
-            return {bytes(picture): body for picture, body in rows}
+        sql = "SELECT picture, body FROM recognised WHERE engine = %s"
+        return {bytes(picture): body for picture, body in self._read(lambda session: session.rows(sql, engine))}
 
     def keep_recognised(self, engine: str, picture: bytes, found: str) -> None:
         """Keep what an engine has found in a picture; what others found on other machines stays."""
@@ -177,8 +175,7 @@ class PostgresWriter:
 
     def roots(self) -> dict[bytes, Globs]:
         """The roots that this user named on this machine, and the globs they were indexed with."""
-        with self._server.reading() as session:
-            return roots_of(session, self._owner)
+        return self._read(lambda session: roots_of(session, self._owner))
 
     def add_root(self, path_bytes: bytes, globs: Globs | None = None) -> None:
         """Remember a root, and its globs where some are given; without, those it had stay."""
@@ -199,9 +196,8 @@ class PostgresWriter:
 
     def last_run(self) -> Mapping[str, Any] | None:
         """What `record_run` kept."""
-        with self._server.reading() as session:
-            run: Mapping[str, Any] | None = read_meta(session, "run")
-            return run
+        run: Mapping[str, Any] | None = self._read(lambda session: read_meta(session, "run"))
+        return run
 
     def record_run(self, run: Mapping[str, Any]) -> None:
         """Keep what a run did, for `status`."""
@@ -214,8 +210,11 @@ class PostgresWriter:
     def publish(self) -> int:
         """The generation that answers: every commit was searchable at once."""
         make_segments(self._server, self._state, tidy=True)
-        with self._server.reading() as session:
-            return read_state(session, self._server.place).generation
+        return self._read(lambda session: read_state(session, self._server.place)).generation
+
+    def _read(self, work: Callable[[Session], Result]) -> Result:
+        """What `work` reads: a run waits for the server, whatever it was about to do."""
+        return self._server.again(work, reading=True)
 
     @property
     def _source(self) -> str:
@@ -580,16 +579,14 @@ class PostgresReanalysis:
 
     def __len__(self) -> int:
         """How many documents are left to be analysed."""
-        with self._server.reading() as session:
-            return int(session.row(f"SELECT count(*) FROM document d WHERE {_LACKING}")[0])
+        sql = f"SELECT count(*) FROM document d WHERE {_LACKING}"
+        return int(self._server.again(lambda session: session.row(sql), reading=True)[0])
 
     def documents(self) -> Iterator[UnanalysedDocument]:
         """The documents that are left. Those that get terms meanwhile do not disturb."""
-        with self._server.reading() as session:
-            numbers = [number for (number,) in session.rows(f"SELECT d.id FROM document d WHERE {_LACKING} ORDER BY 1")]
-        for number in numbers:
-            with self._server.reading() as session:
-                found = _unanalysed(session, number)
+        sql = f"SELECT d.id FROM document d WHERE {_LACKING} ORDER BY 1"
+        for (number,) in self._server.again(lambda session: session.rows(sql), reading=True):
+            found = self._server.again(partial(_unanalysed, number=number), reading=True)
             if found is not None:  # else it has left meanwhile
                 yield found
 
@@ -619,8 +616,7 @@ class PostgresReanalysis:
         What others put meanwhile has terms by the old rules: its files are read again by the next run.
         """
         self._server.again(self._finish)
-        with self._server.reading() as session:
-            state = read_state(session, self._server.place)
+        state = self._server.again(lambda session: read_state(session, self._server.place), reading=True)
         make_segments(self._server, state, tidy=True)
         return state.generation
 
