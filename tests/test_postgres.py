@@ -46,7 +46,7 @@ from kosearch.errors import (
     UsageError,
 )
 from kosearch.index import Identity, kind_of
-from kosearch.index.postgres import PostgresStore, postings, segments
+from kosearch.index.postgres import PostgresStore, postings, rows, segments
 from kosearch.index.postgres import server as connections
 from kosearch.index.postgres import snapshot as snapshots
 from kosearch.index.postgres.server import Session
@@ -56,6 +56,15 @@ from kosearch.records import Answer
 NUMBERS = itertools.count()
 DOCS = Path(kosearch.__file__).parent / "docs"
 PASSWORD = "sësame-0pen"
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
+    lambda inner: (
+        st.lists(inner, max_size=9)
+        | st.dictionaries(st.sampled_from(["dimensions", "fields", "words", "ended", "seconds", "x"]), inner)
+    ),
+    max_leaves=12,
+)
+"""What a row may have where JSON is expected."""
 
 
 @pytest.fixture
@@ -145,8 +154,8 @@ def test_a_graph_finds_the_nearest_and_their_cosines_are_exact(
     found = re.search(r"^CREATE INDEX .*?;", (DOCS / "server.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     assert found is not None
     postgres.sql(found[0].replace("kosearch_handbook", place.schema))
-    for rows, used in ((10**9, False), (1, True)):
-        monkeypatch.setattr(snapshots, "GRAPH_ROWS", rows)
+    for least, used in ((10**9, False), (1, True)):
+        monkeypatch.setattr(snapshots, "GRAPH_ROWS", least)
         with store.snapshot() as snapshot:
             asked: list[str] = []
             monkeypatch.setattr(snapshot, "_session", Overheard(snapshot._session, asked))
@@ -842,7 +851,7 @@ def test_clocks_that_disagree_decide_nothing(place: Database, monkeypatch: pytes
         monkeypatch.setattr(time, "time", lambda moved=moved: moved)
         with stores[number % 2].writer() as writer:
             put(writer, "a", number, mtime_ns=int(moved * 1e9))
-            writer.record_run({"ended": str(moved)})
+            writer.record_run({"ended": "2024-03-05T08:00:00+00:00", "seconds": moved})
             generations.append(writer.publish())
         with stores[0].snapshot() as mine, stores[1].snapshot() as theirs:
             for snapshot in (mine, theirs):
@@ -992,6 +1001,143 @@ def test_what_somebody_else_makes_of_it_is_not_followed(place: Database, postgre
     anew = PostgresStore(place, b"s" * 32)
     assert not anew.is_own()
     anew.close()
+
+
+# What somebody else wrote, or what is damaged.
+
+
+@pytest.fixture
+def quick_vectors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No model is loaded: a text's vector follows from its length."""
+
+    def embed(self: Index, texts: Sequence[str], progress: object = None) -> NDArray[np.float32]:
+        return np.stack([np.eye(384, dtype=np.float32)[len(text) % 384] for text in texts])
+
+    without_processes(monkeypatch)
+    monkeypatch.setattr(Index, "embed_passages", embed)
+    monkeypatch.setattr(Index, "embed_queries", embed)
+
+
+@pytest.fixture
+def harbour(tmp_path: Path) -> Path:
+    """Two files, and one that cannot be read."""
+    docs = tmp_path / "harbour"
+    docs.mkdir()
+    (docs / "one.md").write_text("# Cranes\n\nA crane in the harbour", encoding="utf-8")
+    (docs / "two.txt").write_text("Ships in the harbour", encoding="utf-8")
+    (docs / "three.pdf").write_bytes(b"%PDF-1.7 broken")
+    return docs
+
+
+META = "UPDATE meta SET value = '{0}' WHERE key = '{1}'"
+IDENTITY_WITH = "UPDATE meta SET value = jsonb_set(value::jsonb, '{{{0}}}', '{1}')::text WHERE key = 'identity'"
+LOST = [
+    "DELETE FROM meta",
+    "DELETE FROM meta WHERE key = 'id'",
+    META.format("x", "format"),
+    META.format("{}", "identity"),
+    META.format("[]", "identity"),
+    IDENTITY_WITH.format("dimensions", '"384); DROP TABLE text"'),
+    IDENTITY_WITH.format("fields", "[1]"),
+    IDENTITY_WITH.format("words", '[""]'),
+    IDENTITY_WITH.format("model", "null"),
+    "DROP TABLE text",
+]
+"""Nothing can make these whole."""
+MENDED = [
+    META.format("[1, 2]", "run"),
+    META.format('{"ended": "yesterday", "seconds": 1}', "run"),
+    "INSERT INTO meta VALUES ('new terms', 'x')",
+    "INSERT INTO slot VALUES (99, 1, 0, 0, '{1}')",
+    "UPDATE slot SET totals = totals || NULL::bigint",
+    "UPDATE slot SET passages = -7",
+    "UPDATE frequency SET count = -3",
+    "UPDATE frequency SET count = 1000",
+    "INSERT INTO segment VALUES (9, 3, 1, (SELECT value::json ->> 'term_rules' FROM meta WHERE key = 'identity'))",
+    "UPDATE passage SET place = 'x'",
+    'UPDATE passage SET place = \'[0, 0, "5", 1, 1, null, "", [], null]\'',
+    "UPDATE passage SET place = '[0, -5, 3, 1, 1, null, \"\", [], null]'",
+    "UPDATE lexicon SET terms = '\\xff'",
+    "UPDATE lexicon SET terms = '\\x789c030000000001'",
+    "UPDATE lexicon SET hashed = '{}'",
+    "UPDATE lexicon SET hashed = '{{1, 2}, {3, 4}}'",
+    "UPDATE lexicon SET hashed = hashed || NULL::bigint",
+    "UPDATE lexicon SET document = 0",
+    "UPDATE text SET body = '\\xff' WHERE part >= 0",
+    "UPDATE text SET body = 'x' WHERE part < 0",
+    "UPDATE text SET body = '[[[1, 2]], []]' WHERE part < 0",
+    "DELETE FROM text WHERE part < 0",
+    "UPDATE document SET metadata = 'x'",
+    "UPDATE document SET metadata = '[1]'",
+    "UPDATE document SET metadata = '{\"author\": 1}'",
+    "UPDATE document SET mtime_ns = 'NaN'",
+    "UPDATE problem SET reason = 'bogus'",
+    "UPDATE file SET size = 'NaN', mtime_ns = 'Infinity'",
+]
+
+
+@pytest.mark.usefixtures("quick_vectors")
+@pytest.mark.parametrize(("change", "is_lost"), [*((one, True) for one in LOST), *((one, False) for one in MENDED)])
+def test_what_cannot_be_read_is_said_in_a_line_and_mended_where_it_can_be(
+    url: str, postgres: TestServer, harbour: Path, change: str, is_lost: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(*argv: str) -> int:
+        code, out, err = said([*argv, "--index", url], capsys)
+        assert code in (0, 4) or err.startswith("kosearch: no hit"), (argv, err)
+        assert code != 4 or out or len(err.splitlines()) == 2, (argv, err)
+        return code
+
+    assert run("index", str(harbour), "-q") == 0
+    postgres.sql(f"SET search_path = {database(url).schema}, public; {change}")
+    commands = [
+        ["query", "harbour", "--mode", "lexical"],
+        ["query", "harbour", "--mode", "dense", "--after", "2001", "--json"],
+        ["status", "--problems"],
+        ["check"],
+    ]
+    codes = [run(*argv) for argv in commands]
+    assert codes[-1] == 4
+    run("index", str(harbour), "-q")
+    if is_lost:
+        assert run("repair") == 4
+        return
+    assert run("repair") == 0
+    assert run("index", str(harbour), "-q") == 0
+    assert [run(*argv) for argv in commands] == [0, 0, 0, 0]
+    with kosearch.open(url) as index:
+        assert {Path(hit.path).name for hit in index.search("harbour", mode="lexical").hits} == {"one.md", "two.txt"}
+        assert [one.reason for one in index.problems()] == ["broken"]
+
+
+@pytest.mark.usefixtures("quick_vectors")
+def test_a_seal_that_nobody_made_is_none(url: str, postgres: TestServer, harbour: Path) -> None:
+    with kosearch.open(url) as index:
+        index.index(harbour)
+        assert len(index.roots()) == 1
+        schema = database(url).schema
+        postgres.sql(f"UPDATE {schema}.root SET seal = 'é'; UPDATE {schema}.owner SET seal = 'é'")
+        assert index.roots() == {}
+    with kosearch.open(url) as index:
+        assert not index.is_foreign  # it names no URL that anything could be sent to
+
+
+@settings(deadline=None)
+@given(JSON, st.binary(max_size=60))
+def test_rows_that_somebody_else_wrote_are_read_or_refused(value: object, data: bytes) -> None:
+    text = json.dumps(value)
+    for read in (
+        lambda: rows.identity_of(value),
+        lambda: rows.run_of(value),
+        lambda: rows.placed(text),
+        lambda: rows.structure_of(text.encode()),
+        lambda: rows.structure_of(data),
+        lambda: rows.lines_of(data, ["body"]),
+        lambda: rows.text_in([data]),
+        lambda: rows.reason_of(text),
+        lambda: rows.document_of((1, "", b"", "", "", "", "", text, "", 0, 0, 0, 0), ""),
+    ):
+        with suppress(IndexDamaged):
+            read()
 
 
 # Several at once, and what is killed.
@@ -1184,17 +1330,13 @@ def test_what_the_server_cuts_off_is_done_again(place: Database, postgres: TestS
     store.close()
 
 
+@pytest.mark.usefixtures("quick_vectors")
 def test_a_run_waits_for_the_server_whatever_it_was_about_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is gone between two steps, again and again; and who waited in vain does not wait once more to tidy up."""
     from kosearch import indexing
 
-    def embed(self: Index, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> NDArray[np.float32]:
-        return np.stack([np.eye(384, dtype=np.float32)[len(text) % 384] for text in texts])
-
-    without_processes(monkeypatch)
-    monkeypatch.setattr(Index, "embed_passages", embed)
     monkeypatch.setattr(indexing, "BATCH", 16)
     docs = tmp_path / "docs"
     docs.mkdir()

@@ -340,10 +340,15 @@ def write_meta(connection: sqlite3.Connection, key: str, value: Any) -> None:
 def read_identity(connection: sqlite3.Connection) -> Identity:
     """What made the index. Raises IndexDamaged."""
     stored = read_meta(connection, "identity")
-    words = read_optional_meta(connection, "words") or []
-    if not isinstance(words, list) or not all(isinstance(one, str) and one.isprintable() and one for one in words):
-        raise damaged("its words")  # an index may come from anybody, and these are loaded into the analyser
-    return Identity(**stored | {"fields": tuple(stored["fields"]), "words": tuple(words)})
+    words = words_of(read_optional_meta(connection, "words") or [])
+    return Identity(**stored | {"fields": tuple(stored["fields"]), "words": words})
+
+
+def words_of(stored: Any) -> tuple[str, ...]:
+    """A user's own words as they were kept. An index may come from anybody, and these are loaded into the analyser."""
+    if not isinstance(stored, list) or not all(isinstance(one, str) and one.isprintable() and one for one in stored):
+        raise damaged("its words")
+    return tuple(stored)
 
 
 def write_identity(connection: sqlite3.Connection, identity: Identity) -> None:
@@ -452,6 +457,19 @@ _SURROGATES = re.compile("[\ud800-\udfff]")
 def damaged(what: str) -> IndexDamaged:
     """The error for a row that is not what was written."""
     return IndexDamaged(f"the index is damaged: {what} is not what was written", REPAIR)
+
+
+_UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError, zlib.error)
+"""What decoding raises of bytes that nobody encoded, and of values that are not of the kind that was meant."""
+
+
+@contextmanager
+def decoding(what: str) -> Iterator[None]:
+    """Turn what goes wrong while a row's values are decoded into IndexDamaged."""
+    try:
+        yield
+    except _UNREADABLE as error:
+        raise damaged(what) from error
 
 
 def storable(text: str) -> str:

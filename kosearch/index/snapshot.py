@@ -14,7 +14,7 @@ from kosearch import filters
 from kosearch.filters import Globs, selector
 from kosearch.index import files
 from kosearch.index.contract import Alternatives, FileState, Identity, Ids, StoredDocument, StoredPassage, Vectors
-from kosearch.index.database import REPAIR, damaged
+from kosearch.index.database import REPAIR, damaged, decoding
 from kosearch.index.files import Damaged
 from kosearch.index.kept_passages import KeptPassages
 from kosearch.index.kept_terms import KeptTerms
@@ -136,7 +136,7 @@ class SqliteSnapshot:
         """The ids of all passages (n,), ascending, and their vectors (n, d) of unit length, read only and mapped."""
         if self._derived and self._derived.dense:
             return self._derived.dense.mapped()
-        return mapped(self._vectors_scanned(), self.passages, self.identity.dimensions)
+        return mapped(self._vectors_scanned(), self.identity.dimensions)
 
     def cosines(self, query: Vectors, ids: Ids) -> Vectors:
         """The exact cosines of passages with a query vector (d,), in their order."""
@@ -402,7 +402,8 @@ def _overlap(
 
 def _dated_between(metadata: str, mtime_ns: int, first: filters.Days | None, last: filters.Days | None) -> bool:
     """Whether a document's date, or a day of those it may be, lies between the first's beginning and the last's end."""
-    values = json.loads(metadata)
+    with decoding("the metadata of a document"):
+        values = dict(json.loads(metadata))
     stated = values.get("modified") or values.get("created")
     days = filters.local_days(str(stated)) if stated else None
     if days is None:

@@ -136,7 +136,7 @@ class Dense:
             ids.flags.writeable = False
             return ids, self._parts[0]
         chunks = ((ids, vectors) for ids, _, vectors in self.chunks(np.flatnonzero(self.live)))
-        return mapped(chunks, len(self.live_ids), self.manifest.dimensions)
+        return mapped(chunks, self.manifest.dimensions)
 
     def cosines(self, query: Vectors, ids: Ids) -> Vectors:
         """The cosines of these passages, in their order. Raises Damaged for one that is not there."""
@@ -258,7 +258,7 @@ def _products(part: Quantised, query: Vectors) -> Vectors:
     return np.concatenate(chunks)
 
 
-def mapped(chunks: Iterable[tuple[Ids, Vectors]], count: int, dimensions: int) -> tuple[Ids, Vectors]:
+def mapped(chunks: Iterable[tuple[Ids, Vectors]], dimensions: int) -> tuple[Ids, Vectors]:
     """Ids (n,) and vectors (n, d), read only, mapped from a file without a name: they take no memory of their own."""
     ids = [np.zeros(0, np.int64)]
     with tempfile.TemporaryFile(prefix="kosearch-") as file:
@@ -266,12 +266,12 @@ def mapped(chunks: Iterable[tuple[Ids, Vectors]], count: int, dimensions: int) -
             ids.append(numbers)
             file.write(np.ascontiguousarray(vectors, np.float32).data)
         file.flush()
+        found = np.concatenate(ids)
         table = (
-            np.memmap(file, np.float32, "r", shape=(count, dimensions))
-            if count
+            np.memmap(file, np.float32, "r", shape=(len(found), dimensions))
+            if len(found)
             else np.zeros((0, dimensions), np.float32)
         )
-    found = np.concatenate(ids)
     for one in (found, table):
         one.flags.writeable = False
     return found, table

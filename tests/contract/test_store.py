@@ -190,19 +190,20 @@ def test_what_was_committed_and_not_published_waits_in_a_folder(make: Make, is_f
 def test_the_work_state_is_kept(make: Make) -> None:
     seen = replace(source("a", -(10**20)), ctime_ns=5, inode=2**64 - 1)
     problem = Skipped("/문서/a.txt", Reason.MEMORY, "too much")
+    run = {"ended": "2024-03-05T08:00:00+00:00", "seconds": 1}
     store = filled(make, "a")
     with store.writer() as writer:
         writer.skip(seen, problem, reader="pdf/3", limits="60 s")
         writer.add_root(b"/root", {"include": ("*.md",), "exclude": ()})
         writer.add_root(b"/other")
         writer.forget_root(b"/other")
-        writer.record_run({"seconds": 1})
+        writer.record_run(run)
         writer.publish()
     (state,) = (one.state for one in make().stored_files())
     assert (state.mtime_ns, state.ctime_ns, state.inode) == (-(10**20), 5, 2**64 - 1)
     assert (state.reason, state.reader, state.limits, state.documents) == (Reason.MEMORY, "pdf/3", "60 s", 1)
     assert (store.problems(), store.roots()) == ([problem], {b"/root": {"include": ("*.md",), "exclude": ()}})
-    assert (make().status().last_run, make().is_own()) == ({"seconds": 1}, True)
+    assert (make().status().last_run, make().is_own()) == (run, True)
     with store.writer() as writer:
         writer.touch(replace(seen, inode=7))
         assert writer.files()[seen.path_bytes].inode == 7

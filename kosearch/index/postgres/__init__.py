@@ -9,21 +9,32 @@ import hashlib
 import hmac
 import shlex
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
 from kosearch.config import Database
-from kosearch.errors import IndexMismatch, IndexMissing, IndexStateError, UsageError
-from kosearch.index.contract import FileState, Globs, Identity, Status, StoredFile
-from kosearch.index.lexical import Counts, decode_lines
+from kosearch.errors import IndexDamaged, IndexMismatch, IndexMissing, IndexStateError, UsageError
+from kosearch.index.contract import FileState, Globs, Identity, Status, StoredDocument, StoredFile
+from kosearch.index.lexical import Counts
 from kosearch.index.postgres import schema
-from kosearch.index.postgres.schema import State, lock_out, read_state
+from kosearch.index.postgres.rows import (
+    DOCUMENT,
+    FILE,
+    document_of,
+    file_state,
+    identity_of,
+    lines_of,
+    placed,
+    reason_of,
+    run_of,
+)
+from kosearch.index.postgres.schema import State, hashes_in, lock_out, read_meta, read_state
 from kosearch.index.postgres.segments import drop_segments, wrong_segments
 from kosearch.index.postgres.server import Server, Session
-from kosearch.index.postgres.snapshot import DOCUMENT, FILE, Kept, PostgresSnapshot, document_of, file_state, placed
+from kosearch.index.postgres.snapshot import Kept, PostgresSnapshot
 from kosearch.index.postgres.writer import (
     Owner,
     PostgresWriter,
@@ -32,9 +43,11 @@ from kosearch.index.postgres.writer import (
     roots_of,
     text_of,
 )
-from kosearch.records import Extracted, Heading, OcrSpan, PageStart, Reason, Skipped
+from kosearch.records import Extracted, Skipped
 
 _ROWS = 4096
+_UNKNOWN = -1
+"""As size and time: no file is like it, so the next run looks again."""
 
 
 class PostgresStore:
@@ -61,7 +74,7 @@ class PostgresStore:
                     f"the index in {place} has format {version}, and this kosearch knows {schema.VERSION}",
                     f"whoever owns it brings it up to date for all: kosearch indexes upgrade {shlex.quote(str(place))}",
                 )
-            with self._reading():
+            with suppress(IndexDamaged), self._reading():  # whoever reads it next is told, or mends it
                 pass
         except BaseException:
             self.server.close()
@@ -142,7 +155,9 @@ class PostgresStore:
     @property
     def identity(self) -> Identity:
         """What made it, as it was seen latest: asked for amid a snapshot, it takes no second connection."""
-        assert self._identity is not None
+        if self._identity is None:
+            with self._reading() as (_, state):
+                return state.identity
         return self._identity
 
     @contextmanager
@@ -170,7 +185,7 @@ class PostgresStore:
             with self._reading() as (session, state):
                 owner = Owner(state.id, self._secret)
                 row = session.row("SELECT seal FROM owner WHERE id = %s", owner.id)
-                sealed = row is not None and hmac.compare_digest(row[0], _seal(owner, state))
+                sealed = row is not None and hmac.compare_digest(row[0].encode(), _seal(owner, state).encode())
                 self._own = sealed or state.identity.endpoint is None
         return self._own
 
@@ -209,7 +224,7 @@ class PostgresStore:
                 files,
                 0,
                 size,
-                state.run,
+                run_of(read_meta(session, "run")),
                 problems,
                 _ocr(session),
             )
@@ -233,7 +248,7 @@ class PostgresStore:
         sql = "SELECT f.path, p.reason, p.detail, p.member FROM problem p JOIN file f ON f.id = p.file"
         with self._reading() as (session, _):
             found = [
-                Skipped(path, Reason(reason), detail, member) for path, reason, detail, member in session.rows(sql)
+                Skipped(path, reason_of(reason), detail, member) for path, reason, detail, member in session.rows(sql)
             ]
         return sorted(found, key=lambda one: (one.path, one.member))
 
@@ -253,18 +268,22 @@ class PostgresStore:
     def check(self) -> list[str]:
         """Verify everything that was written; a sentence for each thing that is wrong."""
         with self._reading() as (session, state):
-            broken = [f"{path}: {what}" for _, path, what in _broken(session, state)]
+            broken = [f"{path}: {what}" for _, path, what in (*_unreadable_files(session), *_broken(session, state))]
+            broken += [what for _, what in _unreadable_meta(session)]
             return broken or [*_wrong_counts(session, state), *wrong_segments(session, state)]
 
     def repair(self, *, wait: bool = False) -> list[str]:
-        """Count anew, and give up documents that are not what was written; the paths of files to be read again."""
+        """Count anew, and give up what is not what was written; the paths of files to be read again."""
         lost: list[str] = []
 
         def work(session: Session) -> None:
             lock_out(session)
+            _mend_meta(session, self.place)
             state = read_state(session, self.place)
+            unreadable = list(_unreadable_files(session))
+            _forget_files(session, [number for number, _, _ in unreadable])
             broken = list(_broken(session, state))
-            lost[:] = sorted({path for _, path, _ in broken})
+            lost[:] = sorted({path for _, path, _ in (*unreadable, *broken)})
             numbers = [number for number, _, _ in broken]
             session.run("UPDATE file SET hash = '' WHERE id IN (SELECT file FROM document WHERE id = ANY(%s))", numbers)
             session.run("DELETE FROM document WHERE id = ANY(%s)", numbers)
@@ -309,7 +328,7 @@ def _is_there(session: Session, place: Database) -> bool:
 def _older_version(server: Server) -> int | None:
     """The version that made the tables; None where that is this one, or none that is known here."""
     with server.reading() as session:
-        version = schema.read_meta(session, "format")
+        version = schema.read_version(session)
     return version if version is not None and 0 < version < schema.VERSION else None
 
 
@@ -343,17 +362,17 @@ def _stored_file(snapshot: PostgresSnapshot, session: Session, row: Any) -> Stor
     partial = session.rows("SELECT reason, detail, member FROM problem WHERE file = %s AND NOT whole", number)
     extracted = []
     for one in documents:
-        headings, pages, *later = snapshot.whole_structure(one.id)
+        headings, pages, ocr = snapshot.whole_structure(one.id)
         extracted.append(
             Extracted(
                 text=text_of(session, one.id),
                 kind=one.kind,
                 title=one.title,
                 member=one.member,
-                headings=tuple(Heading(*heading) for heading in headings),
-                pages=tuple(PageStart(*page) for page in pages),
+                headings=headings,
+                pages=pages,
                 metadata=one.metadata,
-                ocr=tuple(OcrSpan(*span) for span in (later[0] if later else ())),
+                ocr=ocr,
             )
         )
     return StoredFile(
@@ -361,27 +380,87 @@ def _stored_file(snapshot: PostgresSnapshot, session: Session, row: Any) -> Stor
         state,
         next(((one.size, one.mtime_ns) for one in documents), (state.size, state.mtime_ns)),
         tuple(extracted),
-        tuple(Skipped(path, Reason(reason), detail, member) for reason, detail, member in partial),
+        tuple(Skipped(path, reason_of(reason), detail, member) for reason, detail, member in partial),
     )
+
+
+def _mend_meta(session: Session, place: Database) -> None:
+    """Give up what can be done without, or made anew of the passages, where it cannot be read.
+
+    Raises IndexDamaged where it is what made the index: of that there is nothing else.
+    """
+    for key, _ in list(_unreadable_meta(session)):
+        schema.write_meta(session, key, None)
+    try:
+        read_state(session, place)
+    except IndexDamaged:
+        fields = identity_of(read_meta(session, "identity")).fields
+        counts = "(greatest(generation, 0), 0, 0, %s::bigint[])"
+        session.run(f"UPDATE slot SET (generation, documents, passages, totals) = {counts}", [0] * len(fields))
+        drop_segments(session)
+
+
+def _unreadable_meta(session: Session) -> Iterator[tuple[str, str]]:
+    """What no answer depends on, and cannot be read: its key, what."""
+    for key, read in (("run", run_of), ("new terms", bool)):
+        try:
+            read(read_meta(session, key))
+        except IndexDamaged as error:
+            yield key, error.message
+
+
+def _unreadable_files(session: Session) -> Iterator[tuple[int, str, str]]:
+    """Files of which what a run has seen of them cannot be read: number, path, what."""
+    sql = f"SELECT {FILE} FROM file f LEFT JOIN problem p ON p.file = f.id ORDER BY f.id"
+    for row in session.rows(sql):
+        try:
+            file_state(row)
+        except IndexDamaged as error:
+            yield row[0], row[1], error.message
+
+
+def _forget_files(session: Session, numbers: Sequence[int]) -> None:
+    """The next run reads these files again; what they have stays searchable until then."""
+    session.run("DELETE FROM problem WHERE file = ANY(%s)", numbers)
+    nothing = ("", _UNKNOWN, _UNKNOWN, _UNKNOWN, _UNKNOWN)
+    sql = "UPDATE file SET (hash, size, mtime_ns, ctime_ns, inode) = (%s, %s, %s, %s, %s) WHERE id = ANY(%s)"
+    session.run(sql, *nothing, numbers)
 
 
 def _broken(session: Session, state: State) -> Iterator[tuple[int, str, str]]:
     """Documents of which something is not what was written: number, path, what."""
-    sql = "SELECT id, path, text_hash, length, passages FROM document ORDER BY id"
-    for number, path, text_hash, length, passages in session.rows(sql):
-        text = text_of(session, number)
-        rows = session.rows(
-            "SELECT p.place, l.hashed IS NOT NULL FROM passage p LEFT JOIN lexicon l ON l.passage = p.id"
-            " WHERE p.document = %s ORDER BY p.id",
-            number,
-        )
-        places = [placed(place) for place, _ in rows]
-        if len(text) != length or hashlib.sha256(text.encode()).hexdigest() != text_hash:
-            yield number, path, "its text is not what was written"
-        elif [ordinal for ordinal, _ in places] != list(range(passages)) or not all(whole for _, whole in rows):
-            yield number, path, "its passages are not those that were written"
-        elif not all(0 <= one.start <= one.end <= length for _, one in places):
-            yield number, path, "a passage lies outside of it"
+    snapshot = PostgresSnapshot(session, state, "", Kept(0))
+    for row in session.rows(f"SELECT {DOCUMENT} FROM document d ORDER BY d.id"):
+        try:
+            what = _wrong(session, snapshot, document_of(row, ""))
+        except IndexDamaged as error:
+            what = error.message
+        if what:
+            yield row[0], row[3], what
+
+
+def _wrong(session: Session, snapshot: PostgresSnapshot, document: StoredDocument) -> str:
+    """What about a document is not what was written; empty where all is. Raises IndexDamaged."""
+    fields = snapshot.identity.fields
+    snapshot.structure(document.id)
+    text = text_of(session, document.id)
+    rows = session.rows(
+        "SELECT p.place, l.document, l.terms, l.hashed FROM passage p LEFT JOIN lexicon l ON l.passage = p.id"
+        " WHERE p.document = %s ORDER BY p.id",
+        document.id,
+    )
+    places = [placed(place) for place, *_ in rows]
+    if len(text) != document.length or hashlib.sha256(text.encode()).hexdigest() != document.text_hash:
+        return "its text is not what was written"
+    if [ordinal for ordinal, _ in places] != list(range(document.passages)):
+        return "its passages are not those that were written"
+    if not all(0 <= one.start <= one.end <= document.length for _, one in places):
+        return "a passage lies outside of it"
+    if not all(
+        of == document.id and hashed == hashes_in(fields, lines_of(terms, fields)) for _, of, terms, hashed in rows
+    ):
+        return "the words of a passage are not those that were written"
+    return ""
 
 
 def _wrong_counts(session: Session, state: State) -> Iterator[str]:
@@ -389,7 +468,7 @@ def _wrong_counts(session: Session, state: State) -> Iterator[str]:
     counts = Counts(fields)
     for rows in session.stream("SELECT terms FROM lexicon ORDER BY passage", _ROWS):
         for (blob,) in rows:
-            counts.add(decode_lines(blob))
+            counts.add(lines_of(blob, fields))
     (documents,) = session.row("SELECT count(*) FROM document")
     if (counts.passages, counts.totals, documents) != (state.passages, dict(state.totals), state.documents):
         yield "the totals are not those of the passages"

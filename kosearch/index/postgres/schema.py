@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from kosearch.config import Database
 from kosearch.errors import IndexMismatch
 from kosearch.index.contract import Identity, Vectors
-from kosearch.index.database import damaged
+from kosearch.index.database import damaged, decoding
+from kosearch.index.postgres.rows import identity_of
 from kosearch.index.postgres.server import Bigints, Session
 from kosearch.index.vectors import quantise, vectors_of
 
@@ -151,7 +152,6 @@ class State:
     documents: int
     passages: int
     totals: Mapping[str, int]
-    run: Mapping[str, Any] | None
     has_graph: bool = False
     """Whether an index over the vectors finds the nearest, as its owner had the server make one."""
     segments: tuple[Segment, ...] = ()
@@ -169,9 +169,11 @@ def create(session: Session, identity: Identity) -> None:
 def upgrade(session: Session) -> None:
     """Bring the tables of an older version to this one's; others write neither meanwhile nor by the older."""
     session.run("LOCK TABLE meta IN EXCLUSIVE MODE")
-    version, identity = read_meta(session, "format"), read_meta(session, "identity")
-    if version < VERSION:
-        _migrate(session, version, identity["dimensions"])
+    version = read_version(session)
+    if version is not None and version < VERSION:
+        with decoding("its identity"):  # that of an older version; and a statement is made of this
+            dimensions = int(read_meta(session, "identity")["dimensions"])
+        _migrate(session, version, dimensions)
 
 
 def _migrate(session: Session, version: int, dimensions: int) -> None:
@@ -195,7 +197,15 @@ def write_meta(session: Session, key: str, value: Any) -> None:
 def read_meta(session: Session, key: str) -> Any:
     """A value of the table `meta`; None where there is none."""
     found = session.row("SELECT value FROM meta WHERE key = %s", key)
-    return None if found is None else json.loads(found[0])
+    with decoding(f"its {key}"):
+        return None if found is None else json.loads(found[0])
+
+
+def read_version(session: Session) -> int | None:
+    """The format that the tables have; None where nothing says so."""
+    version = read_meta(session, "format")
+    with decoding("its format"):
+        return None if version is None else int(version)
 
 
 def read_state(session: Session, place: Database) -> State:
@@ -206,38 +216,40 @@ def read_state(session: Session, place: Database) -> State:
         f" {_SEGMENTS},"
         f" coalesce((SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('{GRAPH}')), false)"
     )
-    version = int(meta["format"])
+    with decoding("its table meta"):
+        version, number, stored = (json.loads(meta[key]) for key in ("format", "id", "identity"))
+        version, number = int(version), str(number)
     if version != VERSION:
         raise IndexMismatch(
             f"the index in {place} has format {version}, and this kosearch knows {VERSION}",
             "pip install --upgrade kosearch" if version > VERSION else "index the documents into another: ?index=NAME",
         )
-    stored = json.loads(meta["identity"])
-    identity = Identity(**stored | {"fields": tuple(stored["fields"]), "words": tuple(stored["words"])})
-    generation = documents = passages = 0
-    totals = dict.fromkeys(identity.fields, 0)
-    for a_generation, some_documents, some_passages, counts in slots or ():
-        generation, documents, passages = (
-            generation + a_generation,
-            documents + some_documents,
-            passages + some_passages,
-        )
-        for field, count in zip(identity.fields, counts, strict=True):
-            totals[field] += count
-    segments = tuple(Segment(*numbers) for *numbers, rules in made or () if rules == identity.term_rules)
+    identity = identity_of(stored)
+    generation, documents, passages, *totals = _summed(slots or (), 3 + len(identity.fields))
+    segments = [Segment(*numbers) for *numbers, rules in made or () if rules == identity.term_rules]
     if not all(0 < one.high - one.low <= MOST_SPAN for one in segments):
         raise damaged("the table of segments")
     return State(
-        json.loads(meta["id"]),
+        number,
         identity,
         generation,
         documents,
         passages,
-        totals,
-        json.loads(meta["run"]),
+        dict(zip(identity.fields, totals, strict=True)),
         has_graph,
-        segments if len(segments) == len(made or ()) else (),
+        tuple(segments) if len(segments) == len(made or ()) else (),
     )
+
+
+def _summed(slots: Sequence[Sequence[Any]], columns: int) -> list[int]:
+    """Generation, documents, passages and the totals of the fields, over all slots."""
+    with decoding("the table of counts"):
+        sums = [0] * columns
+        for *numbers, totals in slots:
+            sums = [one + other for one, other in zip(sums, (*numbers, *totals), strict=True)]
+        if min(sums) < 0:
+            raise ValueError
+        return sums
 
 
 def lock_out(session: Session) -> None:
@@ -260,6 +272,11 @@ def is_taken(session: Session, number: int) -> bool:
 def hash_of(field: str, term: str) -> int:
     """The number that stands for a term of a field: 64 bits, so that two of a billion terms hardly ever share one."""
     return int.from_bytes(blake2b(f"{field} {term}".encode(), digest_size=8).digest(), "big", signed=True)
+
+
+def hashes_in(fields: Sequence[str], lines: Sequence[str]) -> list[int]:
+    """The numbers of a passage's terms, given as a line for each field: once each, ascending."""
+    return sorted({hash_of(name, term) for name, line in zip(fields, lines, strict=True) for term in line.split()})
 
 
 # Rows in the form that COPY takes.
@@ -303,9 +320,12 @@ def bigints(numbers: Sequence[int]) -> Bigints:
 
 def hashes_of(arrays: Sequence[bytes]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """What `bigints` made, many → all of their numbers, one after the other, and how many each has."""
-    counts = np.array([int.from_bytes(one[12:16], "big") for one in arrays], np.int64)  # none of an empty one
-    items = np.frombuffer(b"".join(one[20:] for one in arrays), _ITEM)
-    return items["value"].astype(np.int64), counts
+    with decoding("the terms of a passage"):
+        counts = np.array([int.from_bytes(one[12:16], "big") for one in arrays], np.int64)  # none of an empty one
+        items = np.frombuffer(b"".join(one[20:] for one in arrays), _ITEM)
+        if len(items) != counts.sum():
+            raise ValueError
+        return items["value"].astype(np.int64), counts
 
 
 def half_vectors(vectors: Vectors, storage: str) -> list[bytes]:
@@ -318,7 +338,8 @@ def half_vectors(vectors: Vectors, storage: str) -> list[bytes]:
 def from_half_vectors(blobs: Sequence[bytes], dimensions: int) -> Vectors:
     """What `half_vectors` made → (n, d) float32 of length 1."""
     data = b"".join(blob[4:] for blob in blobs)
-    return vectors_of(np.frombuffer(data, dtype=">f2").reshape(len(blobs), dimensions))
+    with decoding("the vectors of passages"):
+        return vectors_of(np.frombuffer(data, dtype=">f2").reshape(len(blobs), dimensions))
 
 
 def in_text(vector: Vectors) -> str:

@@ -16,11 +16,13 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg import Connection, Cursor
 from psycopg.adapt import Dumper
+from psycopg.errors import UndefinedTable
 from psycopg.pq import Format
 
 from kosearch.config import Database
 from kosearch.errors import (
     IndexBusy,
+    IndexDamaged,
     IndexMismatch,
     IndexMissing,
     IndexStateError,
@@ -28,6 +30,7 @@ from kosearch.errors import (
     ResourcesError,
     UsageError,
 )
+from kosearch.index.database import REPAIR
 
 Result = TypeVar("Result")
 
@@ -163,11 +166,18 @@ class Server:
             try:
                 yield Session(connection)
                 connection.execute(b"COMMIT")
-            except BaseException:
+            except BaseException as error:
                 _end(connection)
+                if isinstance(error, UndefinedTable) and not connection.closed and self._has_index(connection):
+                    text = error.diag.message_primary
+                    raise IndexDamaged(f"the index in {self.place} is damaged: {text}", REPAIR) from error
                 raise
             finally:
                 self._keep(connection)
+
+    def _has_index(self, connection: Connection[Any]) -> bool:
+        """Whether there is an index, though a table of its own is not there."""
+        return connection.execute(b"SELECT to_regclass(%s)", [f'"{self.place.schema}".meta']).fetchone() != (None,)
 
     def _opened(self, begin: str) -> Connection[Any]:
         """A connection in whose transaction the index's tables are known by their own names."""

@@ -5,7 +5,6 @@ The server finds candidates; cosines and points are the same numbers as those of
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,17 +13,28 @@ from typing import Any
 import numpy as np
 
 from kosearch.index.contract import Alternatives, FileState, Identity, Ids, StoredDocument, StoredPassage, Vectors
-from kosearch.index.database import damaged
+from kosearch.index.database import damaged, decoding
 from kosearch.index.kept_passages import KeptPassages
 from kosearch.index.kept_terms import KeptTerms
-from kosearch.index.lexical import decode_lines, encoded_lines
+from kosearch.index.lexical import encoded_lines
 from kosearch.index.postgres.postings import MOST_TAIL, Lists, Tail, most_points, read_tail
+from kosearch.index.postgres.rows import (
+    DOCUMENT,
+    FILE,
+    Structure,
+    document_of,
+    file_state,
+    lines_of,
+    placed,
+    structure_of,
+    text_in,
+)
 from kosearch.index.postgres.schema import State, from_half_vectors, hash_of, in_text
 from kosearch.index.postgres.server import Session
 from kosearch.index.snapshot import fitting, most_points_first, nearest_first
 from kosearch.index.tables import PART, STRUCTURE, Description
 from kosearch.index.vectors import cosines, mapped, unit
-from kosearch.records import Heading, PageStart, Passage, Reason, Statistics
+from kosearch.records import Heading, PageStart, Passage, Statistics
 from kosearch.scoring import Occurrences
 
 _ROWS = 4096
@@ -39,14 +49,6 @@ _MARGIN = 64
 """So many passages beyond those asked for are scored again exactly."""
 _MOST_KEPT = 1 << 14
 """So many vectors, or counts of terms, that a question asked for are kept for what it asks next."""
-DOCUMENT = (
-    "d.id, d.source, d.raw, d.path, d.member, d.kind, d.title, d.metadata, d.text_hash, d.length, d.passages, d.size,"
-    " d.mtime_ns"
-)
-FILE = (
-    "f.id, f.path, f.raw, f.root, f.size, f.mtime_ns, f.hash, p.reason, p.detail,"
-    " (SELECT count(*) FROM document WHERE document.file = f.id), f.ctime_ns, f.inode, f.reader, f.limits"
-)
 
 
 @dataclass(slots=True)
@@ -111,7 +113,8 @@ class PostgresSnapshot:
             return None
         if self._kept.descriptions is None:
             sql = "SELECT id, path, member, kind, metadata, mtime_ns FROM document ORDER BY id"
-            self._kept.descriptions = [(*row[:5], int(row[5])) for row in self._session.rows(sql)]
+            with decoding("the time of a document"):
+                self._kept.descriptions = [(*row[:5], int(row[5])) for row in self._session.rows(sql)]
         return fitting(self._kept.descriptions, paths, kinds, after, before)
 
     def dense(self, query: Vectors, k: int, documents: Ids | None = None) -> tuple[Ids, Vectors]:
@@ -277,7 +280,7 @@ class PostgresSnapshot:
             (np.array([row[0] for row in rows], np.int64), from_half_vectors([row[1] for row in rows], dimensions))
             for rows in self._session.stream("SELECT id, halfvec_send(vector) FROM passage ORDER BY id", _ROWS)
         )
-        return mapped(chunks, self.passages, dimensions)
+        return mapped(chunks, dimensions)
 
     def statistics(self, terms: Mapping[str, Sequence[str]]) -> Statistics:
         """Exact counts for terms by field, as if the index had only ever held what it holds now."""
@@ -285,6 +288,8 @@ class PostgresSnapshot:
         sql = "SELECT hash, sum(count)::bigint FROM frequency WHERE hash = ANY(%s::bigint[]) GROUP BY hash"
         found = self._remembered(self._counts, hashes.values(), sql)
         found.update({number: 0 for number in hashes.values() if number not in found})
+        if not all(0 <= found[number] <= self.passages for number in hashes.values()):
+            raise damaged("the table of counts of terms")
         frequencies = {name: {term: found[hashes[name, term]] for term in wanted} for name, wanted in terms.items()}
         return Statistics(self.passages, self._state.totals, frequencies)
 
@@ -303,7 +308,7 @@ class PostgresSnapshot:
         """The terms of passages by field, in the passages' order."""
         fields = self.identity.fields
         return [
-            {name: line.split(" ") if line else [] for name, line in zip(fields, decode_lines(blob), strict=True)}
+            {name: line.split(" ") if line else [] for name, line in zip(fields, lines_of(blob, fields), strict=True)}
             for blob in self._encoded_terms(ids.tolist())
         ]
 
@@ -312,7 +317,8 @@ class PostgresSnapshot:
         return self._kept.terms.occurrences(ids.tolist(), terms, self.identity.fields, self._lines)
 
     def _lines(self, ids: Sequence[int]) -> list[bytes]:
-        return list(map(encoded_lines, self._encoded_terms(ids)))
+        with decoding("the terms of a passage"):
+            return list(map(encoded_lines, self._encoded_terms(ids)))
 
     def _encoded_terms(self, ids: Sequence[int]) -> list[bytes]:
         return self._of_passages("SELECT passage, terms FROM lexicon WHERE passage = ANY(%s)", ids)
@@ -382,18 +388,17 @@ class PostgresSnapshot:
 
     def structure(self, document_id: int) -> tuple[tuple[Heading, ...], tuple[PageStart, ...]] | None:
         """A document's headings and page starts."""
-        headings, pages, *_ = self.whole_structure(document_id)
-        return tuple(Heading(*one) for one in headings), tuple(PageStart(*one) for one in pages)
+        headings, pages, _ = self.whole_structure(document_id)
+        return headings, pages
 
-    def whole_structure(self, document_id: int) -> list[Any]:
-        """The same and, where there are any, the parts that were read in pictures: what Heading and its like take."""
+    def whole_structure(self, document_id: int) -> Structure:
+        """The same, and the parts that were read in pictures."""
         if document_id not in self._structures:
             sql = "SELECT document, body FROM text WHERE document = ANY(%s) AND part = %s"
             self._structures = dict(self._session.rows(sql, [document_id, *self._shown], STRUCTURE))
         if document_id not in self._structures:
             raise damaged(f"the structure of document {document_id}")
-        found: list[Any] = json.loads(self._structures[document_id])
-        return found
+        return structure_of(self._structures[document_id])
 
     def _slices(self, wanted: Sequence[tuple[int, int, int]]) -> dict[tuple[int, int, int], str]:
         """Parts of documents' texts: (document, start, end) → text. Raises IndexDamaged where one is not all there."""
@@ -404,7 +409,7 @@ class PostgresSnapshot:
             " AS w(document, first, last) JOIN text t ON t.document = w.document AND t.part BETWEEN w.first AND w.last"
         )
         rows = self._session.rows(sql, [one for one, _, _ in wanted], firsts, lasts)
-        parts = {(document, part): bytes(body).decode() for document, part, body in rows}
+        parts = {(document, part): text_in([body]) for document, part, body in rows}
         found = {}
         for (document, start, end), first, last in zip(wanted, firsts, lasts, strict=True):
             text = "".join(parts.get((document, part), "") for part in range(first, last + 1))
@@ -434,48 +439,3 @@ class PostgresSnapshot:
 
     def _document(self, row: Any) -> StoredDocument:
         return document_of(row, self._source)
-
-
-def document_of(row: Any, source: str) -> StoredDocument:
-    """A row of the columns DOCUMENT, as one sees it whose files are those of `source`."""
-    number, whose, raw, path, member, kind, title, metadata, text_hash, length, passages, size, mtime_ns = row
-    return StoredDocument(
-        number,
-        bytes(raw),
-        path,
-        member,
-        kind,
-        title,
-        json.loads(metadata),
-        text_hash,
-        length,
-        passages,
-        int(size),
-        int(mtime_ns),
-        "" if whose == source else whose,
-    )
-
-
-def file_state(row: Any) -> FileState:
-    """A row of the columns FILE."""
-    _, _, raw, root, size, mtime_ns, content_hash, reason, detail, documents, ctime_ns, inode, reader, limits = row
-    return FileState(
-        bytes(raw),
-        bytes(root),
-        int(size),
-        int(mtime_ns),
-        content_hash,
-        Reason(reason) if reason else None,
-        detail or "",
-        documents,
-        int(ctime_ns),
-        int(inode),
-        reader,
-        limits,
-    )
-
-
-def placed(place: str) -> tuple[int, Passage]:
-    """A passage's ordinal and position, of the column `place`."""
-    ordinal, start, end, line_start, line_end, page, label, headings, *later = json.loads(place)
-    return ordinal, Passage(start, end, line_start, line_end, page, label, tuple(headings), *later)

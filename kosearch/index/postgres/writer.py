@@ -23,6 +23,7 @@ from kosearch.errors import IndexMismatch, IndexMissing
 from kosearch.index.contract import FileState, Globs, NewDocument, NewPassage, Terms, UnanalysedDocument
 from kosearch.index.database import storable
 from kosearch.index.lexical import decode_lines, encode_terms
+from kosearch.index.postgres.rows import FILE, file_state, lines_of, placed, run_of, text_in
 from kosearch.index.postgres.schema import (
     State,
     bigint,
@@ -31,6 +32,7 @@ from kosearch.index.postgres.schema import (
     from_half_vectors,
     half_vectors,
     hash_of,
+    hashes_in,
     integer,
     is_taken,
     lock_in,
@@ -42,7 +44,6 @@ from kosearch.index.postgres.schema import (
 )
 from kosearch.index.postgres.segments import drop_segments, lack_segments, make_segments
 from kosearch.index.postgres.server import Result, Server, Session
-from kosearch.index.postgres.snapshot import FILE, file_state, placed
 from kosearch.index.tables import PART, STRUCTURE
 from kosearch.index.writer import LEAVES
 from kosearch.records import MAX_TITLE, Skipped, SourceFile
@@ -196,8 +197,7 @@ class PostgresWriter:
 
     def last_run(self) -> Mapping[str, Any] | None:
         """What `record_run` kept."""
-        run: Mapping[str, Any] | None = self._read(lambda session: read_meta(session, "run"))
-        return run
+        return self._read(lambda session: run_of(read_meta(session, "run")))
 
     def record_run(self, run: Mapping[str, Any]) -> None:
         """Keep what a run did, for `status`."""
@@ -261,7 +261,7 @@ def roots_of(session: Session, owner: Owner | None) -> dict[bytes, Globs]:
     return {
         bytes(raw): {name: tuple(globs) for name, globs in json.loads(given).items()}
         for raw, given, seal in rows
-        if hmac.compare_digest(seal, owner.seal(bytes(raw).hex(), given))
+        if hmac.compare_digest(seal.encode(), owner.seal(bytes(raw).hex(), given).encode())
     }
 
 
@@ -395,7 +395,7 @@ class Transaction:
             self._write_added()
         sql = "SELECT l.terms FROM lexicon l JOIN document d ON d.id = l.document WHERE d.file = %s"
         for (blob,) in self.session.rows(sql, file_number):
-            self._counts.add(decode_lines(blob), -1)
+            self._counts.add(lines_of(blob, self._state.identity.fields), -1)
         gone = self.session.run("DELETE FROM document WHERE file = %s", file_number)
         self._counts.documents -= gone
         self._visible = self._visible or gone > 0
@@ -544,7 +544,7 @@ def count_anew(session: Session, fields: Sequence[str]) -> None:
     (counts.documents,) = session.row("SELECT count(*) FROM document")
     for rows in session.stream("SELECT terms FROM lexicon ORDER BY passage", _ROWS):
         for (blob,) in rows:
-            counts.add(decode_lines(blob), 1)
+            counts.add(lines_of(blob, fields), 1)
     (generation,) = session.row("SELECT coalesce(sum(generation), 0)::bigint FROM slot")
     session.run("DELETE FROM slot")
     session.run("DELETE FROM frequency")
@@ -636,7 +636,7 @@ class PostgresReanalysis:
             session.copy(
                 "lexicon (passage, document, terms, hashed)",
                 copied(
-                    (bigint(number), bigint(document), terms, bigints(_hashed(fields, decode_lines(terms))))
+                    (bigint(number), bigint(document), terms, bigints(hashes_in(fields, lines_of(terms, fields))))
                     for number, document, terms in rows
                 ),
             )
@@ -644,10 +644,6 @@ class PostgresReanalysis:
         write_meta(session, "new terms", None)
         write_identity(session, self._identity)
         count_anew(session, fields)
-
-
-def _hashed(fields: Sequence[str], lines: Sequence[str]) -> list[int]:
-    return sorted({hash_of(name, term) for name, line in zip(fields, lines, strict=True) for term in line.split()})
 
 
 def _unanalysed(session: Session, number: int) -> UnanalysedDocument | None:
@@ -665,4 +661,4 @@ def _unanalysed(session: Session, number: int) -> UnanalysedDocument | None:
 def text_of(session: Session, number: int) -> str:
     """All of a document's text."""
     sql = "SELECT body FROM text WHERE document = %s AND part >= 0 ORDER BY part"
-    return b"".join(bytes(body) for (body,) in session.rows(sql, number)).decode()
+    return text_in([body for (body,) in session.rows(sql, number)])
