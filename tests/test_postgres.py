@@ -841,6 +841,55 @@ def test_whom_rows_are_hidden_from_finds_the_nearest_of_the_others(
     store.close()
 
 
+@pytest.mark.usefixtures("quick_vectors")
+@pytest.mark.parametrize("page", ["server.md", "ko/server.md"])
+def test_by_the_policies_of_the_page_nothing_of_what_is_hidden_is_seen(
+    page: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All commands answer from the rest, and no table tells a hidden path or text."""
+    roles, policies = re.findall(r"```sql\n(CREATE ROLE.*?|DO .*?)```", (DOCS / page).read_text("utf-8"), re.DOTALL)
+    handbook = tmp_path / "handbook"
+    for name in ("board", "all"):
+        (handbook / name).mkdir(parents=True)
+        for number in range(3):
+            text = f"# Page {number}\n\nThe {name} has a crane in the harbour, {name} {number}"
+            (handbook / name / f"{name}-{number}.md").write_text(text, encoding="utf-8")
+        (handbook / name / f"{name}.pdf").write_bytes(b"%PDF-1.7 broken")
+    with running() as server:
+        owners, url, writers = (server.url("handbook", user=one) for one in ("postgres", "asks", "indexer"))
+        assert said(["index", str(handbook), "-q", "--index", owners], capsys)[0] == 0
+        login = "CREATE ROLE asks LOGIN IN ROLE kosearch_reader; CREATE ROLE indexer LOGIN IN ROLE kosearch_writer"
+        server.sql(f"{roles}; {login}; {policies.replace('/handbook/board', str(handbook / 'board'))}")
+        server.sql("INSERT INTO kosearch_handbook.recognised VALUES ('x', 'engine', 'board')")
+        for argv in (["index", str(handbook), "--reread", "-q"], ["check"], ["repair"], ["check"]):
+            assert said([*argv, "--index", writers], capsys)[0] == 0, argv
+        seen = str(handbook / "all" / "all-0.md")
+        commands: list[tuple[int, list[str]]] = [
+            *((0, ["query", "harbour", "--mode", mode, "-k", "9"]) for mode in ("dense", "lexical", "hybrid")),
+            (0, ["status", "--problems"]),
+            (0, ["topics", "-n", "2"]),
+            (0, ["questions", "--sample", "2"]),
+            (0, ["similar", seen]),
+            (0, ["duplicates"]),
+            (0, ["vectors", "--npy", str(tmp_path / "vectors.npy")]),
+            (4, ["check"]),
+            (4, ["repair"]),
+        ]
+        for expected, argv in commands:
+            code, out, err = said([*argv, "--index", url], capsys)
+            assert (code, "board" in out + err) == (expected, False), (argv, out, err)
+            assert code == 0 or (len(err.splitlines()), "policies hide rows" in err) == (2, True)
+        assert np.load(tmp_path / "vectors.npy").shape == (3, 384)
+        tables = server.sql(
+            "SELECT relname FROM pg_class WHERE relnamespace = 'kosearch_handbook'::regnamespace AND relkind = 'r'"
+        )
+        for table in set(tables.split()) - {"frequency"}:
+            rows_of = server.sql(f"SET ROLE asks; SELECT one::text FROM kosearch_handbook.{table} one")
+            assert "board" not in rows_of, table
+            assert b"board".hex() not in rows_of, table
+        assert said(["check", "--index", owners], capsys)[0] == 0
+
+
 def test_clocks_that_disagree_decide_nothing(place: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was committed last is there, though its writer's clock, and its file's time, are a year behind."""
     stores = store_of(place, "ab"), PostgresStore(place)

@@ -270,7 +270,12 @@ class PostgresStore:
         with self._reading() as (session, state):
             broken = [f"{path}: {what}" for _, path, what in (*_unreadable_files(session), *_broken(session, state))]
             broken += [what for _, what in _unreadable_meta(session)]
-            return broken or [*_wrong_counts(session, state), *wrong_segments(session, state)]
+            if broken or not (wrong := [*_wrong_counts(session, state), *wrong_segments(session, state)]):
+                return broken
+            self._refuse_where_hidden(
+                session, "whether the counts are right cannot be told by whom rows are hidden from"
+            )
+            return wrong
 
     def repair(self, *, wait: bool = False) -> list[str]:
         """Count anew, and give up what is not what was written; the paths of files to be read again."""
@@ -278,6 +283,7 @@ class PostgresStore:
 
         def work(session: Session) -> None:
             lock_out(session)
+            self._refuse_where_hidden(session, "what is hidden would not be counted")
             _mend_meta(session, self.place)
             state = read_state(session, self.place)
             unreadable = list(_unreadable_files(session))
@@ -310,6 +316,15 @@ class PostgresStore:
         """A transaction, and what it sees of the index that was opened. Raises IndexMissing where that is gone."""
         with self.server.reading() as session:
             yield session, self._state(session)
+
+    def _refuse_where_hidden(self, session: Session, why: str) -> None:
+        """See that no policy of the server's may hide a row. Raises IndexStateError."""
+        sql = (
+            "SELECT bool_or(row_security_active(oid)) FROM pg_class WHERE relnamespace = current_schema()::regnamespace"
+            " AND relname IN ('file', 'document', 'passage', 'lexicon', 'text')"
+        )
+        if session.row(sql)[0]:
+            raise IndexStateError(f"policies hide rows of the index in {self.place}: {why}", "its owner sees all")
 
     def _state(self, session: Session) -> State:
         state = read_state(session, self.place)

@@ -332,6 +332,8 @@ def _ours(error: psycopg.Error, place: Database) -> KosearchError:
         return ResourcesError(f"the server of {place} has no room: {text}", _HINTS.get(code, "try again later"))
     if code == "0A000" and "recovery" in text:  # of a standby, which has no code of its own for it
         return IndexStateError(f"the server of {place} says: {text}", _HINTS["25006"])
+    if code == "0A000" and "row-level security" in text:
+        return IndexStateError(f"the server of {place} says: {text}", _HINTS["42501"])
     if not code and "FATAL: " in said:
         return _refused(said.rpartition("FATAL: ")[2].partition("\n")[0].strip(), place)
     if code in _CUT or (not code and isinstance(error, psycopg.OperationalError)):
