@@ -1415,6 +1415,26 @@ def test_a_run_waits_for_the_server_whatever_it_was_about_to_do(
         assert index.status().documents == 64
 
 
+def test_nothing_is_kept_over_a_restored_backup(place: Database, postgres: TestServer) -> None:
+    """Though there have been as many commits as before."""
+    store, connected = store_of(place, "a"), ("-h", postgres.folder, "-U", "postgres")
+    backup = postgres.folder / f"{place.schema}.backup"
+    postgres.run("pg_dump", *connected, "-Fc", "-n", place.schema, "-f", backup, "postgres")
+    seen = []
+    for name in "bc":
+        with store.writer() as writer:
+            put(writer, name)
+        with store.snapshot() as snapshot:
+            terms = snapshot.vocabulary(["body"])[0]
+            documents = snapshot.find_documents(paths=[f"{source(name).path}"])
+            assert documents is not None
+            seen.append((snapshot.generation, f"{name}-0-0" in terms, len(documents)))
+        postgres.sql(f"DROP SCHEMA {place.schema} CASCADE")
+        postgres.run("pg_restore", *connected, "-d", "postgres", backup)
+    assert seen == [(seen[0][0], True, 1)] * 2
+    store.close()
+
+
 def test_a_warm_process_answers_from_what_was_committed_last(tmp_path: Path) -> None:
     """It asks the server with each question, notices one that went and came back, and is told no password."""
     from kosearch import config, resident

@@ -64,7 +64,7 @@ class PostgresStore:
         """…and what the latest transaction saw of its rules."""
         self._secret = secret
         self._lock = threading.Lock()
-        self._kept = Kept(-1)
+        self._kept = Kept("")
         self._own = False
         """Whether it was seen to be this user's: it stays so as long as it is there."""
         try:
@@ -165,8 +165,8 @@ class PostgresStore:
         """The index as it is now, which stays the same inside, whatever others commit."""
         with self._reading() as (session, state):
             with self._lock:
-                if self._kept.generation != state.generation:
-                    self._kept = Kept(state.generation)
+                if self._kept.mark != state.mark:
+                    self._kept = Kept(state.mark)
                 kept = self._kept
             yield PostgresSnapshot(session, state, self.place.source, kept)
 
@@ -263,7 +263,7 @@ class PostgresStore:
         sql = f"SELECT {FILE} FROM file f LEFT JOIN problem p ON p.file = f.id AND p.whole ORDER BY f.id"
         with self._reading() as (session, state):
             for row in session.rows(sql):
-                yield _stored_file(PostgresSnapshot(session, state, self.place.source, Kept(0)), session, row)
+                yield _stored_file(PostgresSnapshot(session, state, self.place.source, Kept("")), session, row)
 
     def check(self) -> list[str]:
         """Verify everything that was written; a sentence for each thing that is wrong."""
@@ -444,7 +444,7 @@ def _forget_files(session: Session, numbers: Sequence[int]) -> None:
 
 def _broken(session: Session, state: State) -> Iterator[tuple[int, str, str]]:
     """Documents of which something is not what was written: number, path, what."""
-    snapshot = PostgresSnapshot(session, state, "", Kept(0))
+    snapshot = PostgresSnapshot(session, state, "", Kept(""))
     for row in session.rows(f"SELECT {DOCUMENT} FROM document d ORDER BY d.id"):
         try:
             what = _wrong(session, snapshot, document_of(row, ""))

@@ -152,6 +152,8 @@ class State:
     documents: int
     passages: int
     totals: Mapping[str, int]
+    mark: str = ""
+    """Another one where anything may have changed, by a restored backup or a standby that took over as well."""
     has_graph: bool = False
     """Whether an index over the vectors finds the nearest, as its owner had the server make one."""
     segments: tuple[Segment, ...] = ()
@@ -210,9 +212,12 @@ def read_version(session: Session) -> int | None:
 
 def read_state(session: Session, place: Database) -> State:
     """The index as this transaction sees it. Raises IndexMismatch where another version made its tables."""
-    meta, slots, made, has_graph = session.row(
+    meta, slots, mark, made, has_graph = session.row(
         "SELECT (SELECT json_object_agg(key, value) FROM meta),"
         " (SELECT json_agg(json_build_array(generation, documents, passages, totals)) FROM slot),"
+        # Who changes answers writes a slot's row; a row that is restored, and a server that takes over, are others.
+        " (SELECT concat(pg_postmaster_start_time(), string_agg(concat_ws(',', '', number, generation, xmin), ''"
+        " ORDER BY number)) FROM slot),"
         f" {_SEGMENTS},"
         f" coalesce((SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('{GRAPH}')), false)"
     )
@@ -236,6 +241,7 @@ def read_state(session: Session, place: Database) -> State:
         documents,
         passages,
         dict(zip(identity.fields, totals, strict=True)),
+        mark,
         has_graph,
         tuple(segments) if len(segments) == len(made or ()) else (),
     )

@@ -53,9 +53,10 @@ _MOST_KEPT = 1 << 14
 
 @dataclass(slots=True)
 class Kept:
-    """What was read of one generation, for the snapshots that come of it."""
+    """What was read of one state of the index, for the snapshots that come of it."""
 
-    generation: int
+    mark: str
+    """The state's."""
     descriptions: Sequence[Description] | None = None
     vocabularies: dict[tuple[str, ...], list[Mapping[str, int]]] = field(default_factory=dict)
     terms: KeptTerms = field(default_factory=KeptTerms)
