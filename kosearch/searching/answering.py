@@ -254,7 +254,7 @@ def _counts(question: Question, snapshot: Snapshot) -> tuple[tuple[str, int], ..
 def _hit(place: int, chosen: Chosen, query: Query, question: Question, ranking: Ranking, snapshot: Snapshot) -> Hit:
     stored, row = chosen.stored, chosen.row
     document, passage = stored.document, stored.passage
-    start, end = _best(stored.text, question, EXCERPT)
+    start, end = _best(stored, (0, len(stored.text)), question, EXCERPT)
     before, after = "", ""
     if query.context:
         text = snapshot.document_text(document.id)
@@ -288,13 +288,14 @@ def _hit(place: int, chosen: Chosen, query: Query, question: Question, ranking: 
     )
 
 
-def _best(text: str, question: Question, size: int) -> tuple[int, int]:
-    """The part of a passage that shares most with a question, however either writes it.
+def _best(stored: StoredPassage, part: tuple[int, int], question: Question, size: int) -> tuple[int, int]:
+    """Where in a part of a passage stands what shares most with a question, however either writes it.
 
     商法 is 상법, AB-1234 is AB1234, a requirement is what is required; and what stands in the place of a word that the
-    passage has not is that word.
+    passage has not, nor what stands above it, is that word.
     """
-    lower, forms = text.casefold(), question.terms.get(FORMS, {})
+    text, forms = stored.text[slice(*part)], question.terms.get(FORMS, {})
+    lower = "\n".join((stored.document.title, *stored.passage.headings, stored.text)).casefold()
     lacking = [others for asked, others in question.others.items() if not any(part in lower for part in asked)]
     instead = [part for others in lacking for other in others for part in other]
     same = [one for one in placed_forms(text) if one[0] in forms] if forms else []
@@ -313,7 +314,7 @@ def _place(stored: StoredPassage, start: int, end: int, question: Question, snap
     structure = snapshot.structure(document.id)
     if structure is None:  # an earlier version kept only where passages begin
         return Place(first, last, passage.page, passage.page_label, passage.headings)
-    sentence, _ = _best(stored.text[start:end], question, 1)
+    sentence, _ = _best(stored, (start, end), question, 1)
     page, headings = whereabouts(document.kind, *structure, passage.start + start + sentence)
     return Place(first, last, page.number if page else None, page.label if page else "", headings)
 
