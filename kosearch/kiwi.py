@@ -72,14 +72,23 @@ class Reader:
     @property
     def is_coming(self) -> bool:
         """Whether Kiwi is being loaded beside this process, which may do something else meanwhile."""
-        return self._kiwi is None and _beside is not None and not _beside.has_answered and _beside.knows(self._words)
+        return (beside := self._beside()) is not None and not beside.has_answered
+
+    @property
+    def is_beside(self) -> bool:
+        """Whether a process beside this one reads, which may begin with a text that comes next."""
+        return self._beside() is not None
+
+    def _beside(self) -> _Beside | None:
+        """The process beside, if texts are read there."""
+        beside = _beside  # another thread may end it
+        return beside if self._kiwi is None and beside is not None and beside.knows(self._words) else None
 
     def __call__(self, text: str) -> Sequence[Morpheme]:
         """The morphemes of a text. Raises MemoryError where Kiwi finds no room, and EndedError if it is careful."""
         if self._has_ended:
             raise EndedError(_ENDED)
-        beside = _beside
-        if self._kiwi is None and beside is not None and beside.knows(self._words):
+        if (beside := self._beside()) is not None:
             answered = beside.has_answered
             try:
                 return beside.read(self._words, text)
@@ -95,8 +104,7 @@ class Reader:
 
     def ahead(self, text: str) -> None:
         """Have the process beside begin with a text that comes next, if there is one; it is asked for as any other."""
-        beside = _beside
-        if self._kiwi is None and beside is not None and beside.knows(self._words) and len(text) <= _MOST_AHEAD:
+        if (beside := self._beside()) is not None and len(text) <= _MOST_AHEAD:
             with suppress(*_GONE):  # who asks for the text finds it out
                 beside.send(self._words, text)
 

@@ -283,8 +283,9 @@ class Analyzer:
     def in_turn(self, texts: Sequence[str]) -> Iterator[str]:
         """These questions or words: while one is read, Kiwi takes the next apart where it has a process of its own."""
         for text, coming in zip_longest(texts, texts[1:]):
-            if coming is not None and coming not in self._short and _HANGUL.search(coming):
-                self._reader().ahead(parse(clean(coming, keep_lines=True)).plain)
+            reader = self._reader()
+            if coming is not None and coming not in self._short and reader.is_beside and _HANGUL.search(coming):
+                reader.ahead(parse(clean(coming, keep_lines=True)).plain)
             yield text
 
     def question_morphemes(self, text: str) -> list[str]:
