@@ -14,26 +14,24 @@ from functools import lru_cache
 
 # Hangul, other CJK and everything else are matched differently, so a run never mixes them.
 _RUNS = re.compile(r"[가-힣]+|[一-鿿㐀-䶿]+|[ぁ-ヿ]+|[^\W_ㄱ-ㆎ가-힣一-鿿㐀-䶿ぁ-ヿ]+")
-_PIECE = re.compile(r".+?(?:(?<![.!?。！？…])[.!?。！？…]++[\"'”’)\]」』]*+(?=\s)|\n|$)", re.DOTALL)
+_WHOLE = re.compile(
+    r"(?<![가-힣])[가-힣](?![가-힣])|(?<![一-鿿㐀-䶿])[一-鿿㐀-䶿](?![一-鿿㐀-䶿])|[ぁ-ヿ]+|[^\W_ㄱ-ㆎ가-힣一-鿿㐀-䶿ぁ-ヿ]+"
+)
+"""Those runs of which no part is looked for: a lone character too."""
+_MARKS = r"[.!?。！？…]++[\"'”’)\]」』]*+"
+_PIECE = re.compile(rf"[.!?。！？…]*+(?:[^\n.!?。！？…]++|{_MARKS}(?!\s))*+(?:{_MARKS}|\n|\Z)")
+"""A sentence or a line: up to marks that white space follows, wherever it does not begin with them."""
 _STEM = 2
 """Two syllables of a Korean word are enough to recognise it with any particle behind."""
+Spans = list[tuple[int, int]]
 
 
-def shared_spans(text: str, question: str) -> list[tuple[int, int]]:
+def shared_spans(text: str, question: str) -> Spans:
     """The spans of `text` that stand in `question` too: whole words, and for Hangul and Hanja every run of
     two or more characters that both contain (so particles and compounds do not hide a word)."""
-    return _spans(text, *_shapes(question))
-
-
-def _spans(text: str, words: set[str], grams: set[str]) -> list[tuple[int, int]]:
-    spans: list[tuple[int, int]] = []
-    for run in _RUNS.finditer(text):
-        word = run.group().casefold()
-        if word in words:
-            spans.append(run.span())
-        elif _is_cjk(word[0]):
-            spans.extend(_gram_spans(word, grams, run.start()))
-    return spans
+    words, grams = _shapes(question)
+    whole = (run for run in _WHOLE.finditer(text) if run.group().casefold() in words) if words else ()
+    return sorted((*(run.span() for run in whole), *_gram_spans(text, grams)))
 
 
 def snippet(text: str, question: str, size: int, same: Sequence[tuple[str, int, int]] = ()) -> tuple[int, int]:
@@ -45,11 +43,8 @@ def snippet(text: str, question: str, size: int, same: Sequence[tuple[str, int, 
     pieces = [match.span() for match in _PIECE.finditer(text) if match.group().strip()]
     if not pieces:
         return 0, len(text)
-    overlaps = [
-        _overlap(text[start:end], question)
-        + sum(map(len, {name for name, first, last in same if start <= first and last <= end}))
-        for start, end in pieces
-    ]
+    shared = [(text[start:end].casefold(), start, end) for start, end in shared_spans(text, question)]
+    overlaps = [_overlap(piece, shared) + _overlap(piece, same) for piece in pieces]
     best = max(
         ((sum(overlaps[first:last]), -first, first, last) for first, last in _windows(pieces, size)),
         key=lambda window: window[:2],
@@ -71,33 +66,37 @@ def best_sentence(text: str, question: str) -> str:
 
 @lru_cache(maxsize=16)
 def _shapes(question: str) -> tuple[set[str], set[str]]:
+    """A question's words that are looked for as a whole, and the pairs of characters of its others."""
     words = {run.group().casefold() for run in _RUNS.finditer(unicodedata.normalize("NFC", question))}
-    grams = {word[i : i + _STEM] for word in words if _is_cjk(word[0]) for i in range(len(word) - _STEM + 1)}
-    return words, grams
+    parted = {word for word in words if len(word) >= _STEM and _is_cjk(word[0])}
+    return words - parted, {word[i : i + _STEM] for word in parted for i in range(len(word) - _STEM + 1)}
 
 
 def _is_cjk(character: str) -> bool:
     return "가" <= character <= "힣" or "㐀" <= character <= "鿿"
 
 
-def _gram_spans(word: str, grams: set[str], offset: int) -> list[tuple[int, int]]:
-    spans: list[tuple[int, int]] = []
-    for i in range(len(word) - _STEM + 1):
-        if word[i : i + _STEM] not in grams:
-            continue
-        start, end = offset + i, offset + i + _STEM
-        if spans and spans[-1][1] >= start:
-            spans[-1] = (spans[-1][0], end)
+def _gram_spans(text: str, grams: set[str]) -> Spans:
+    """Where a text has these pairs, those that meet as one."""
+    places = []
+    for gram in grams:
+        place = text.find(gram)
+        while place >= 0:
+            places.append(place)
+            place = text.find(gram, place + 1)
+    spans: Spans = []
+    for place in sorted(places):
+        if spans and spans[-1][1] >= place:
+            spans[-1] = (spans[-1][0], place + _STEM)
         else:
-            spans.append((start, end))
+            spans.append((place, place + _STEM))
     return spans
 
 
-@lru_cache(maxsize=1024)  # a hit's sentences are compared for its excerpt, and some of them for its page
-def _overlap(piece: str, question: str) -> float:
-    """How much of the question a sentence holds: distinct shared text, so that repeating one word does not win."""
-    spans = _spans(piece, *_shapes(question))
-    return float(sum(len(shared) for shared in {piece[a:b].casefold() for a, b in spans}))
+def _overlap(piece: tuple[int, int], shared: Sequence[tuple[str, int, int]]) -> int:
+    """How much of what is shared a sentence holds, each thing once, so that repeating one word does not win."""
+    start, end = piece
+    return sum(map(len, {name for name, first, last in shared if start <= first and last <= end}))
 
 
 def _windows(pieces: Sequence[tuple[int, int]], size: int) -> list[tuple[int, int]]:

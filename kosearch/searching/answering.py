@@ -314,8 +314,10 @@ def _place(stored: StoredPassage, start: int, end: int, question: Question, snap
     structure = snapshot.structure(document.id)
     if structure is None:  # an earlier version kept only where passages begin
         return Place(first, last, passage.page, passage.page_label, passage.headings)
-    sentence, _ = _best(stored, (start, end), question, 1)
-    page, headings = whereabouts(document.kind, *structure, passage.start + start + sentence)
+    page, headings = whereabouts(document.kind, *structure, passage.start + start)
+    if (page, headings) != whereabouts(document.kind, *structure, passage.start + max(start, end - 1)):
+        sentence, _ = _best(stored, (start, end), question, 1)
+        page, headings = whereabouts(document.kind, *structure, passage.start + start + sentence)
     return Place(first, last, page.number if page else None, page.label if page else "", headings)
 
 
