@@ -206,6 +206,17 @@ def test_the_bundled_model_is_computed_in_four_bits(cache_dir: Path, monkeypatch
     assert by_numpy._layers == by_numpy._by_numpy
 
 
+def test_a_long_text_has_the_same_vector_on_any_number_of_cores(
+    cache_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, vectors = resolve("bundled", cache_dir=cache_dir), []
+    for cores in (1, 2, 8):
+        monkeypatch.setattr(four_bits, "usable_cores", lambda cores=cores: cores)
+        vectors.append(NumpyEmbedder(model).embed_passages([LONG, LONG[:200], TEXTS[0]]))
+    assert np.array_equal(vectors[0], vectors[1])
+    assert np.array_equal(vectors[0], vectors[2])
+
+
 @pytest.mark.parametrize("what", ["kosearch.embedding.four_bits.layers", "kosearch.embedding.bundled._read"])
 def test_where_four_bits_cannot_be_had_numpy_does_it(
     what: str, cache_dir: Path, monkeypatch: pytest.MonkeyPatch

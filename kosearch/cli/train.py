@@ -61,9 +61,6 @@ def train(
     Learns from questions and the documents that answer them, and measures on others. Writes a model only where that
     finds more; ends with 1 where it does not.
     """
-    from kosearch import kiwi
-
-    kiwi.start()  # the questions may be Korean, and all else is imported meanwhile
     from kosearch.library import Index
     from kosearch.training import reckon
     from kosearch.training import train as run

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,6 +83,7 @@ class NumpyEmbedder:
         self._overhead = _CALLS + _CONVERSION * sum(array.size for array in weights if array.dtype != np.float32)
         """For a text, in operations."""
         self._operations_left = _FEW_OPERATIONS
+        self._layers: four_bits.Layers | None = None
 
     def accept(self, texts: Sequence[str]) -> bool:
         """Whether these texts are still so few that torch would not be ready sooner. Then they count."""
@@ -139,15 +139,16 @@ class NumpyEmbedder:
 
     def _hidden(self, ids: list[int]) -> Array:
         """Hidden states of one text, (tokens, hidden)."""
+        if self._layers is None:
+            self._layers = self._loaded(len(ids))
         return self._layers(self._embeddings(ids))
 
-    @cached_property
-    def _layers(self) -> Callable[[Array], Array]:
+    def _loaded(self, tokens: int) -> four_bits.Layers:
         """The layers by onnxruntime, if it is there and the model's weights have four bits; else by NumPy."""
         # Whatever a damaged package or a processor that nobody tried raises: NumPy does the same.
         with contextlib.suppress(Exception):
             if four_bits.available() and (tensors := layer_tensors(self.model.directory)):
-                return four_bits.layers(tensors, self._depth, self._heads, self._epsilon)
+                return four_bits.layers(tensors, self._depth, self._heads, self._epsilon, tokens)
         return self._by_numpy
 
     def _embeddings(self, ids: list[int]) -> Array:
