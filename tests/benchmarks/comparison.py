@@ -12,7 +12,9 @@ transformers read too, and all get that model's prompts ("query: ", "passage: ")
     txtai                  two short Python programs, as its documentation shows them; a vector a page
     llm                    `llm embed-multi --files`, `llm similar`, with llm-sentence-transformers; a vector a page
     semantra               `semantra FILES`; it answers in a browser only, so a server is started, asked and ended
+    faiss                  two short programs over sentence-transformers and FAISS's flat index; a vector a page
 
+qmd embeds by models that it fetches itself, in a form of their own, so it cannot be given these weights.
 The others are installed by pip, each into its own virtual environment (several GB and minutes; `--venvs` keeps them for
 the next time), and run in an empty folder with an empty HOME and HF_HUB_OFFLINE=1. A tool that cannot be installed or
 does not work is named with its reason. A cold process takes seconds: `--questions 10` asks a sample of all tools but
@@ -62,6 +64,31 @@ from txtai import Embeddings
 embeddings = Embeddings()
 embeddings.load("index")
 print(embeddings.search(sys.argv[1], 1)[0][0])
+"""
+
+FAISS_INDEX = """
+import json, sys
+from pathlib import Path
+import faiss
+from sentence_transformers import SentenceTransformer
+model, docs = sys.argv[1:]
+paths = sorted(Path(docs).iterdir())
+texts = ["passage: " + path.read_text("utf-8") for path in paths]
+vectors = SentenceTransformer(model).encode(texts, normalize_embeddings=True)
+index = faiss.IndexFlatIP(vectors.shape[1])
+index.add(vectors)
+faiss.write_index(index, "index")
+Path("names").write_text(json.dumps([path.name for path in paths]), "utf-8")
+"""
+FAISS_QUERY = """
+import json, sys
+from pathlib import Path
+import faiss
+from sentence_transformers import SentenceTransformer
+model, question = sys.argv[1:]
+vectors = SentenceTransformer(model).encode(["query: " + question], normalize_embeddings=True)
+_, places = faiss.read_index("index").search(vectors, 1)
+print(json.loads(Path("names").read_text("utf-8"))[places[0][0]])
 """
 
 
@@ -245,6 +272,14 @@ def txtai_ask(place: Place, question: str) -> str:
     return place.run("python", "-c", TXTAI_QUERY, question).strip()
 
 
+def faiss_index(place: Place) -> None:
+    place.run("python", "-c", FAISS_INDEX, place.model, place.docs)
+
+
+def faiss_ask(place: Place, question: str) -> str:
+    return place.run("python", "-c", FAISS_QUERY, place.model, question).strip()
+
+
 def llm_index(place: Place) -> None:
     # Left to itself, llm 0.36 reads every file as UTF-8, then as Latin-1, and keeps the latter.
     place.run("llm", "sentence-transformers", "register", str(place.model), "--lazy", "--alias", "e5")
@@ -326,6 +361,7 @@ TOOLS = {
     "txtai": Tool(("txtai",), txtai_index, txtai_ask),
     "llm": Tool(("llm", "llm-sentence-transformers"), llm_index, llm_ask),
     "semantra": Tool(("semantra", "setuptools"), semantra_index, semantra_ask),
+    "faiss": Tool(("sentence-transformers", "faiss-cpu"), faiss_index, faiss_ask),
 }
 
 
