@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from kosearch.index import SqliteStore
+from kosearch.index.files import VERIFIED
 
 Answers = Mapping[str, Any]
 SEED = int(os.environ.get("KOSEARCH_SEED", "1"))
@@ -126,6 +127,7 @@ def litter(directory: Path) -> list[str]:
     manifest = json.loads((directory / generation / "manifest.json").read_bytes())
     for path in (directory / generation).rglob("*"):
         name = path.relative_to(directory / generation).as_posix()
-        if path.is_file() and name not in {*manifest["files"], "manifest.json"} and path.suffix != ".lock":
+        # A reader notes which files it has seen whole, once they are some seconds old.
+        if path.is_file() and name not in {*manifest["files"], "manifest.json", VERIFIED} and path.suffix != ".lock":
             strange.append(f"{generation}/{name}")
     return strange
