@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import unicodedata
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -91,11 +92,27 @@ def test_statistics_are_exact(tmp_path: Path) -> None:
     assert counts.frequencies["heading"] == {"제목": len(passages)}
 
 
-@given(
-    st.dictionaries(
-        st.text(st.characters(exclude_characters="\n", codec="utf-8"), min_size=1), st.integers(1, 2**32 - 1)
-    )
-)
+NAMES = st.text(st.characters(exclude_characters="\n", codec="utf-8"), min_size=1)
+
+
+@given(st.dictionaries(NAMES, st.integers(1, 2**30)), st.dictionaries(NAMES, st.integers(-3, 2**30)), st.data())
+def test_counts_are_changed_as_they_are_encoded(
+    counts: dict[str, int], changes: dict[str, int], data: st.DataObject
+) -> None:
+    gone = data.draw(st.lists(st.sampled_from(sorted(counts)), unique=True) if counts else st.just([]))
+    changes |= {name: -counts[name] for name in gone}
+    changed = Counter(counts)
+    changed.update(changes)
+    encoded = tables.encode_counts(counts)
+    if min(changed.values(), default=0) < 0:
+        with pytest.raises(ValueError, match="below 0"):
+            tables.changed_counts(encoded, changes)
+    else:
+        kept = {name: count for name, count in changed.items() if count}
+        assert tables.changed_counts(encoded, changes) == tables.encode_counts(kept)
+
+
+@given(st.dictionaries(NAMES, st.integers(1, 2**32 - 1)))
 def test_one_count_is_found_without_decoding_all(counts: dict[str, int]) -> None:
     data = tables.encode_counts(counts)
     assert tables.decode_counts(data) == counts

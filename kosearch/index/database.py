@@ -8,9 +8,11 @@ import re
 import sqlite3
 import struct
 import zlib
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict
+from itertools import compress
 from pathlib import Path
 from typing import Any
 from weakref import WeakSet
@@ -526,6 +528,29 @@ def decode_counts(data: bytes) -> dict[str, int]:
         return {}
     numbers: NDArray[np.uint32] = np.frombuffer(data, dtype="<u4", offset=4 + size)
     return dict(zip(data[4 : 4 + size].decode().split("\n"), numbers.tolist(), strict=True))
+
+
+def changed_counts(data: bytes, changes: Mapping[str, int]) -> bytes:
+    """What `encode_counts` makes of the counts that it made this of, with changes added: they are not all decoded.
+
+    Raises ValueError where one would be below 0.
+    """
+    (size,) = struct.unpack_from("<I", data)
+    names = data[4 : 4 + size].split(b"\n") if size else []
+    counts = list(struct.unpack_from(f"<{len(names)}I", data, 4 + size))
+    for name, change in changes.items():
+        key = name.encode()
+        place = bisect_left(names, key)  # in the order of code points, as strings are
+        if place == len(names) or names[place] != key:
+            names.insert(place, key)
+            counts.insert(place, 0)
+        counts[place] += change
+    if min(counts, default=0) < 0:
+        raise ValueError("a count below 0")
+    if not all(counts):
+        names, counts = list(compress(names, counts)), list(filter(None, counts))
+    text = b"\n".join(names)
+    return struct.pack("<I", len(text)) + text + struct.pack(f"<{len(counts)}I", *counts)
 
 
 def count_of(data: bytes, name: str) -> int:

@@ -22,7 +22,7 @@ import socket
 import sys
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -203,10 +203,10 @@ def measure(path: Path, size: int | None = None) -> Entry:
         raise Damaged(f"{path.name} cannot be read: {error}") from error
 
 
-def measure_all(directory: Path, name: str) -> dict[str, Entry]:
-    """Size and CRC-32 of every file in a folder of `directory` but locks, by its path there."""
-    paths = sorted(path for path in (directory / name).iterdir() if path.suffix != ".lock")
-    return {path.relative_to(directory).as_posix(): measure(path) for path in paths}
+def measure_all(directory: Path, name: str, known: Mapping[str, Entry]) -> dict[str, Entry]:
+    """Size and CRC-32 of every file in a folder of `directory` but locks, by its path there; some are `known`."""
+    paths = {path.relative_to(directory).as_posix(): path for path in (directory / name).iterdir()}
+    return {one: known.get(one) or measure(paths[one]) for one in sorted(paths) if paths[one].suffix != ".lock"}
 
 
 def write_manifest(directory: Path, manifest: Manifest) -> str:

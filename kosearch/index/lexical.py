@@ -62,6 +62,12 @@ class Lexical:
                 self._searcher = tantivy.Index.open(str(place)).searcher()
             meta = json.loads((directory / FOLDER / _META[0]).read_bytes())
         self._dead = int(sum(segment["max_doc"] for segment in meta["segments"])) - self.passages
+        self.linked = {
+            name: entry
+            for name, entry in manifest.files.items()
+            if name.startswith(f"{FOLDER}/") and name.rpartition("/")[2] not in _META
+        }
+        """Its files that never change, and what they are: the next generation has them too, as far as it needs them."""
 
     @property
     def passages(self) -> int:

@@ -327,7 +327,7 @@ class Tables:
             for term in wanted
         }
         buckets = {name: bucket(name) for name in names if name not in known}
-        rows = self._counts(set(buckets.values()))
+        rows = self.encoded_counts(set(buckets.values()))
         known.update((name, count_of(rows[number], name)) for name, number in buckets.items())
         frequencies: dict[str, dict[str, int]] = {field: {} for field in terms}
         for name, (field, term) in names.items():
@@ -336,9 +336,9 @@ class Tables:
 
     def counts(self, number: int) -> dict[str, int]:
         """One row of the table of term counts: field number, blank, term → passages."""
-        return decode_counts(self._counts({number})[number])
+        return decode_counts(self.encoded_counts({number})[number])
 
-    def _counts(self, numbers: Collection[int]) -> dict[int, bytes]:
+    def encoded_counts(self, numbers: Collection[int]) -> dict[int, bytes]:
         """These rows by their numbers, as `encode_counts` made them."""
         sql = "SELECT bucket, counts FROM term WHERE bucket IN (SELECT value FROM json_each(?))"
         found = dict(self.rows(sql, json.dumps(list(numbers)))) if numbers else {}

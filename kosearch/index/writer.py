@@ -26,6 +26,7 @@ from kosearch.index.contract import FileState, Globs, Identity, Ids, NewDocument
 from kosearch.index.database import (
     BUCKETS,
     BUSY_SECONDS,
+    changed_counts,
     checksum,
     damaged,
     encode_counts,
@@ -393,6 +394,8 @@ def _title(text: str) -> str:
 #
 # Whatever happens before that commit leaves a folder that nothing names, and the next writer sweeps it away.
 
+_AT_ONCE = 256
+"""Rows of term counts in memory: a few MB of a million passages'."""
 _FREE_SHARE = 0.25
 """Free pages among all of the database before they are given back to the disk."""
 
@@ -495,16 +498,21 @@ def _build(tables: Tables, old: _Old, target: Path, generation: int, anew: Ident
     manifest = write_vectors(old.dense, target, manifest, dead, added)
     step("vectors written")
     if ann:
-        manifest = write_graph(old.dense, Dense(target, manifest), ann)
+        manifest = write_graph(old.dense, Dense(target, manifest, _as_written), ann)
     step("graph written")
     keep = old.lexical is not None and not old.lexical.worn(len(dead)) and not anew
     lines = _lines(tables, PENDING if keep else NEXT, anew=anew is not None)
     write_lexical(old.directory if keep else None, target, (anew or tables.identity).fields, dead, lines)
     step("terms written")
-    manifest = replace(manifest, files=manifest.files | files.measure_all(target, FOLDER))
+    linked = old.lexical.linked if keep and old.lexical else {}
+    manifest = replace(manifest, files=manifest.files | files.measure_all(target, FOLDER, linked))
     checksum = files.write_manifest(target, manifest)
     step("manifest written")
     return checksum
+
+
+def _as_written(_prefix: str) -> None:
+    """No file that this process has just written, or linked because it was whole, is read again to see that it is."""
 
 
 def change_vectors(tables: Tables, identity: Identity, change: Callable[[Vectors], Vectors]) -> None:
@@ -543,13 +551,14 @@ def _update_counts(tables: Tables, state: State) -> State:
     for _, _, lines in _lines(tables, RETIRED):
         counts.subtract(lines)
     totals = {field: state.totals[field] + counts.totals[field] for field in tables.identity.fields}
-    for number, changes in counts.by_bucket().items():
-        row = tables.counts(number)
-        for name, change in changes.items():
-            row[name] = row.get(name, 0) + change
-        if min(row.values()) < 0:
-            raise damaged(f"row {number} of its term counts")
-        write_counts(tables, number, {name: count for name, count in row.items() if count})
+    changes = counts.by_bucket()
+    numbers = sorted(changes)
+    for start in range(0, len(numbers), _AT_ONCE):
+        for number, row in tables.encoded_counts(numbers[start : start + _AT_ONCE]).items():
+            try:
+                _write_row(tables, number, changed_counts(row, changes[number]))
+            except ValueError as error:
+                raise damaged(f"row {number} of its term counts") from error
     return replace(state, passages=state.passages + counts.passages, totals=totals)
 
 
@@ -571,8 +580,11 @@ def _take_new_terms(tables: Tables, state: State, identity: Identity) -> State:
 
 def write_counts(tables: Tables, number: int, counts: Mapping[str, int]) -> None:
     """Write a row of the table of term counts."""
-    sealed = seal(encode_counts(counts), number)
-    tables.connection.execute("INSERT OR REPLACE INTO term VALUES (?, ?)", (number, sealed))
+    _write_row(tables, number, encode_counts(counts))
+
+
+def _write_row(tables: Tables, number: int, counts: bytes) -> None:
+    tables.connection.execute("INSERT OR REPLACE INTO term VALUES (?, ?)", (number, seal(counts, number)))
 
 
 def _commit(tables: Tables, state: State, generation: int, manifest: str, anew: Identity | None) -> None:
