@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 from embedding_making import TEXTS, minilm, save_model
 from hypothesis import given, settings
@@ -215,6 +216,27 @@ def test_a_long_text_has_the_same_vector_on_any_number_of_cores(
         vectors.append(NumpyEmbedder(model).embed_passages([LONG, LONG[:200], TEXTS[0]]))
     assert np.array_equal(vectors[0], vectors[1])
     assert np.array_equal(vectors[0], vectors[2])
+
+
+@pytest.mark.parametrize("texts", [(TEXTS[0], LONG), (LONG, TEXTS[0])])
+def test_where_no_thread_is_to_be_had_one_core_does_it(
+    texts: tuple[str, str], cache_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = resolve("bundled", cache_dir=cache_dir)
+    expected = NumpyEmbedder(model).embed_queries(texts)
+    make = onnxruntime.InferenceSession
+
+    def on_one_core(graph: bytes, options: Any, **others: Any) -> Any:
+        if options.intra_op_num_threads > 1:
+            raise RuntimeError("pthread_create failed")
+        return make(graph, options, **others)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", on_one_core)
+    monkeypatch.setattr(four_bits, "usable_cores", lambda: 2)
+    embedder = NumpyEmbedder(model)
+    assert np.array_equal(np.concatenate([embedder.embed_queries([text]) for text in texts]), expected)
+    assert embedder._layers != embedder._by_numpy
+    assert capsys.readouterr().out == ""
 
 
 @pytest.mark.parametrize("what", ["kosearch.embedding.four_bits.layers", "kosearch.embedding.bundled._read"])

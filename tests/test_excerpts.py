@@ -1,7 +1,11 @@
+import re
+from pathlib import Path
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kosearch.searching import shared_spans, snippet
+import kosearch
+from kosearch.searching import _PIECE, shared_spans, snippet
 
 TEXT = "이 규정은 휴가를 정한다. 사용하지 않은 연차는 다음 해로 이월할 수 있다. 나머지는 수당으로 준다."
 
@@ -46,3 +50,19 @@ def test_shared_spans_are_in_order_and_in_the_text(text: str, question: str) -> 
     spans = shared_spans(text, question)
     assert all(0 <= start < end <= len(text) for start, end in spans)
     assert spans == sorted(spans)
+
+
+def test_hangul_and_hanja_beside_each_other_are_two_words() -> None:
+    assert shared("國家국가의 일", "국가 國家") == ["國家", "국가"]
+
+
+@given(st.text("가나다 .!?\n\"')ab1"))
+def test_no_letter_is_lost_between_sentences(text: str) -> None:
+    """As possessive groups lose some before Python 3.11.5."""
+    assert "".join(piece.group() for piece in _PIECE.finditer(text)) == text
+
+
+def test_a_possessive_group_stands_nowhere() -> None:
+    """One matches wrongly before Python 3.11.5: https://github.com/python/cpython/issues/106052."""
+    sources = Path(kosearch.__file__).parent.rglob("*.py")
+    assert [one.name for one in sources if re.search(r"\)[*+?]\+", one.read_text(encoding="utf-8"))] == []

@@ -10,8 +10,8 @@ The graph is written here, as ONNX's protocol buffers: a dozen steps a layer, al
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache
 from importlib.util import find_spec
 from typing import Any
 
@@ -51,23 +51,40 @@ def layers(tensors: Mapping[str, Blocks | Array], depth: int, heads: int, epsilo
 
     onnxruntime.disable_telemetry_events()  # there are some on Windows
 
-    @cache
-    def session(cores: int) -> Any:
+    def made(cores: int) -> Any:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = cores, 1
-        # Threads that wait at work take the core from each other, and from whatever goes on beside, such as Kiwi.
+        # Threads that wait at work take the core from each other, and from what goes on beside, such as Kiwi.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
-        graph = _model(tensors, depth, heads, epsilon)
-        return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        graph, providers = _model(tensors, depth, heads, epsilon), ["CPUExecutionProvider"]
+        return onnxruntime.InferenceSession(graph, options, providers=providers, enable_fallback=0)  # else it prints
 
-    most = min(usable_cores(), _MOST_CORES)
+    sessions = _Sessions(made)
+    sessions.of(tokens)
+    return lambda x: np.asarray(sessions.of(len(x)).run([_OUTPUT], {_INPUT: x[None]})[0])[0]
 
-    def session_for(tokens: int) -> Any:
-        return session(most if tokens >= _LONG else 1)
 
-    session_for(tokens)
-    return lambda x: np.asarray(session_for(len(x)).run([_OUTPUT], {_INPUT: x[None]})[0])[0]
+class _Sessions:
+    """The graph on one core, and on some for long texts: either is loaded when it is first wanted."""
+
+    def __init__(self, made: Callable[[int], Any]) -> None:
+        self._made = made
+        self._most = min(usable_cores(), _MOST_CORES)
+        self._sessions: dict[int, Any] = {}
+        self._loading = threading.Lock()
+
+    def of(self, tokens: int) -> Any:
+        """The one for a text of so many; the other where there are no threads or no memory to be had for that."""
+        cores = self._most if tokens >= _LONG else 1
+        with self._loading:
+            if cores not in self._sessions:
+                try:
+                    self._sessions[cores] = self._made(cores)
+                except Exception:  # noqa: BLE001 - whatever onnxruntime raises: the other gives the same vectors
+                    others = iter(self._sessions.values())
+                    self._sessions[cores] = next(others, None) or self._made(1)
+            return self._sessions[cores]
 
 
 def _model(tensors: Mapping[str, Blocks | Array], depth: int, heads: int, epsilon: float) -> bytes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from bisect import bisect_left
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -19,8 +20,9 @@ _WHOLE = re.compile(
 )
 """Those runs of which no part is looked for: a lone character too."""
 _MARKS = r"[.!?。！？…]++[\"'”’)\]」』]*+"
-_PIECE = re.compile(rf"[.!?。！？…]*+(?:[^\n.!?。！？…]++|{_MARKS}(?!\s))*+(?:{_MARKS}|\n|\Z)")
-"""A sentence or a line: up to marks that white space follows, wherever it does not begin with them."""
+_PIECE = re.compile(rf"[.!?。！？…]*+(?:[^\n.!?。！？…]++|{_MARKS}(?!\s))*(?:{_MARKS}|\n|\Z)")
+"""A sentence or a line: up to marks that white space follows, wherever it does not begin with them. Possessive are sets
+alone: a possessive group loses text before Python 3.11.5 (https://github.com/python/cpython/issues/106052)."""
 _STEM = 2
 """Two syllables of a Korean word are enough to recognise it with any particle behind."""
 Spans = list[tuple[int, int]]
@@ -44,7 +46,7 @@ def snippet(text: str, question: str, size: int, same: Sequence[tuple[str, int, 
     if not pieces:
         return 0, len(text)
     shared = [(text[start:end].casefold(), start, end) for start, end in shared_spans(text, question)]
-    overlaps = [_overlap(piece, shared) + _overlap(piece, same) for piece in pieces]
+    overlaps = [sum(both) for both in zip(_overlaps(pieces, shared), _overlaps(pieces, same), strict=True)]
     best = max(
         ((sum(overlaps[first:last]), -first, first, last) for first, last in _windows(pieces, size)),
         key=lambda window: window[:2],
@@ -86,17 +88,27 @@ def _gram_spans(text: str, grams: set[str]) -> Spans:
             place = text.find(gram, place + 1)
     spans: Spans = []
     for place in sorted(places):
-        if spans and spans[-1][1] >= place:
+        if spans and (spans[-1][1] > place or (spans[-1][1] == place and _is_one_run(text, place))):
             spans[-1] = (spans[-1][0], place + _STEM)
         else:
             spans.append((place, place + _STEM))
     return spans
 
 
-def _overlap(piece: tuple[int, int], shared: Sequence[tuple[str, int, int]]) -> int:
-    """How much of what is shared a sentence holds, each thing once, so that repeating one word does not win."""
-    start, end = piece
-    return sum(map(len, {name for name, first, last in shared if start <= first and last <= end}))
+def _is_one_run(text: str, place: int) -> bool:
+    """Whether what stands before a place and at it are both Hangul, or both Hanja."""
+    return (text[place - 1] < "가") == (text[place] < "가")
+
+
+def _overlaps(pieces: Spans, shared: Sequence[tuple[str, int, int]]) -> list[int]:
+    """How much of what is shared each sentence holds, each thing once, so that repeating one word does not win."""
+    placed = sorted((first, last, name) for name, first, last in shared)
+    starts = [first for first, _, _ in placed]
+    overlaps = []
+    for start, end in pieces:
+        within = placed[bisect_left(starts, start) : bisect_left(starts, end)]
+        overlaps.append(sum(map(len, {name for _, last, name in within if last <= end})))
+    return overlaps
 
 
 def _windows(pieces: Sequence[tuple[int, int]], size: int) -> list[tuple[int, int]]:

@@ -314,10 +314,11 @@ def _place(stored: StoredPassage, start: int, end: int, question: Question, snap
     structure = snapshot.structure(document.id)
     if structure is None:  # an earlier version kept only where passages begin
         return Place(first, last, passage.page, passage.page_label, passage.headings)
-    page, headings = whereabouts(document.kind, *structure, passage.start + start)
-    if (page, headings) != whereabouts(document.kind, *structure, passage.start + max(start, end - 1)):
-        sentence, _ = _best(stored, (start, end), question, 1)
-        page, headings = whereabouts(document.kind, *structure, passage.start + start + sentence)
+    best, ends = passage.start + start, passage.start + end
+    starts = (one.start for part in structure for one in part)
+    if any(best < start < ends for start in starts):
+        best += _best(stored, (start, end), question, 1)[0]
+    page, headings = whereabouts(document.kind, *structure, best)
     return Place(first, last, page.number if page else None, page.label if page else "", headings)
 
 
