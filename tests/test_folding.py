@@ -37,6 +37,29 @@ def test_what_says_something_else_is_no_copy(here: str, there: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("here", "there"),
+    [
+        ("잔액 △500", "잔액 500"),
+        ("이자 ▲3.5%", "이자 3.5%"),
+        ("기준 ≥5", "기준 ≤5"),
+        ("기준 5 ≠ 6", "기준 5 ≒ 6"),
+        ("실적 5%↑", "실적 5%↓"),
+        ("☑ 동의 ☐ 비동의", "☐ 동의 ☑ 비동의"),
+        ("■ 동의\n□ 비동의", "□ 동의\n■ 비동의"),
+        ("만족 ★★★", "만족 ★★☆"),
+        ("참석 | ○ | ● |", "참석 | ● | ○ |"),
+    ],
+)
+def test_marks_that_say_something_are_no_layout(here: str, there: str) -> None:
+    assert not same_text(without_layout(f"{here} {CONTRACT}"), without_layout(f"{there} {CONTRACT}"))
+
+
+@pytest.mark.parametrize("bullet", ["□", "■", "○", "●", "▲", "△", "★", "✓", "※", "ㆍ", "- ", "→"])
+def test_a_bullet_is_layout(bullet: str) -> None:
+    assert same_text(without_layout(CONTRACT), without_layout(f"{bullet} {CONTRACT}"))
+
+
+@pytest.mark.parametrize(
     "other",
     [
         CONTRACT.replace(" ", "\n"),

@@ -59,11 +59,12 @@ def snippet(text: str, question: str, size: int, same: Sequence[tuple[str, int, 
     return start, min(end, start + max(size, 1))
 
 
-def best_sentence(text: str, question: str) -> str:
-    """The sentence that shares most with the question; the first where nothing is shared."""
-    start, _ = snippet(text, question, 1)
-    found = _PIECE.match(text, start)
-    return found.group() if found else ""
+def best_sentences(text: str, question: str) -> list[str]:
+    """The sentences that share most with the question, in their order; the first alone where nothing is shared."""
+    pieces = [match.group() for match in _PIECE.finditer(text) if match.group().strip()] or [text]
+    shares = [_overlap(piece, question) for piece in pieces]
+    most = max(shares)
+    return [piece for piece, share in zip(pieces, shares, strict=True) if share == most] if most else pieces[:1]
 
 
 @lru_cache(maxsize=16)

@@ -12,14 +12,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 
-from kosearch.searching import best_sentence
+from kosearch.searching import best_sentences
 
 AGREES, SILENT, DENIES = 1, 0, -1
 
 _OPPOSITES = (
     (
         r"허용|허가(?!증|서)|허락|가능|수\s?(?:가|는|도)?\s?있",
-        r"금지|금(?=[하한함])|불가|불허|수\s?(?:가|는|도)?\s?없|[면서]는?\s?(?:안|아니)\s?[되된됨됩]",
+        r"금지|금(?=[하한함])|불가|불허|수\s?(?:가|는|도)?\s?없|(?:[면서]는?\s?(?:안|아니)|[이은]\s안)\s?[되된됨됩돼]",
     ),
     (r"포함", r"제외"),
     (r"개방|개관", r"폐쇄|폐관|휴관"),
@@ -33,7 +33,7 @@ _OPPOSITES = (
 """What says yes to a thing, and what says no to it."""
 _PATTERNS = tuple((re.compile(yes, re.IGNORECASE), re.compile(no, re.IGNORECASE)) for yes, no in _OPPOSITES)
 _DENIED_BEHIND = re.compile(
-    r"(?:을|를|이|가|은|는|도)?\s?(?:(?:하|되|시키)?[지치](?:는|도|를)?\s?(?:않|아니|못|말)|[하되할될]\s?수\s?(?:가|는|도)?\s?없"
+    r"(?:을|를|이|가|은|는|도)?\s?(?:(?:하|되|시키|(?:되어|돼)\s?있)?[지치](?:는|도|를)?\s?(?:않|아니|못|말)|[하되할될]\s?수\s?(?:가|는|도)?\s?없"
     r"|안\s?[하한함해되된됨됩]|불가|금지|\s?(?:not|n't)\b)"
 )
 _DENIED_BEFORE = re.compile(
@@ -49,14 +49,16 @@ _WHETHER = re.compile(
 """What asks is mostly about what, when or how, and says that something can be so in passing."""
 _LONGEST = 80
 
-_ROLES = """
+_ROLES = r"""
 갑 을 병 정 임대인 임차인 매도인 매수인 양도인 양수인 도급인 수급인 발주자 수주자 위탁자 수탁자 위임인 수임인
 증여자 수증자 채권자 채무자 대주 차주 원고 피고 신청인 피신청인 공급자 구매자 판매자 사용자 근로자 발신인 수신인
-발신자 수신자 발신 수신 발주처 시공사
+발신자 수신자 발신 수신 발주처 시공사 판매인 구매인 공급받는자 제공자 수령자 인계자 인수자 인계인 인수인 고소인 피고소인
+신고인 피신고인 보낸\s?사람 받는\s?사람 가해자 피해자 상속인 피상속인 보험자 피보험자 고용주 고용인 작성자 검토자 승인자
 lessor lessee landlord tenant seller buyer plaintiff defendant licensor licensee employer employee lender borrower
+assignor assignee grantor grantee sender recipient supplier customer vendor purchaser debtor creditor guarantor
 """
-ROLES = frozenset(_ROLES.split())
-_ROLE = rf"(?<![^\W_])(?P<role>{'|'.join(sorted(ROLES, key=len, reverse=True))})"
+ROLES = frozenset(_ROLES.replace(r"\s?", "").split())
+_ROLE = rf"(?<![^\W_])(?P<role>{'|'.join(sorted(_ROLES.split(), key=len, reverse=True))})"
 _NAME = r"(?P<name>[가-힣A-Za-z0-9]{2,}?)"
 _COMPANY = r"(?:(?:주식회사|㈜|\(주\))\s?)?"
 _ROLE_FIRST = rf"{_ROLE}(?:은|는|이|가)?(?:\W{{0,4}}\s|\s?[:：]\s?)(?:is\s)?{_COMPANY}{_NAME}"
@@ -84,7 +86,8 @@ class Claims:
 
     def judged(self, passage: str) -> int:
         """AGREES, SILENT or DENIES: what a passage has to say to them; one denial outweighs what it agrees to."""
-        found = dict(_sides(best_sentence(passage, self.question))) if self.sides else {}
+        sentences = best_sentences(passage, self.question) if self.sides else ()
+        found = next((sides for one in sentences if (sides := dict(_sides(one)))), {})
         said = [side * found[place] for place, side in self.sides if place in found]
         said += [_binds(passage, role, name) for role, name in self.parties]
         return DENIES if DENIES in said else AGREES if AGREES in said else SILENT
@@ -116,7 +119,7 @@ def _sides(text: str, *, asked: bool = False) -> Iterator[tuple[int, int]]:
 def _parties(question: str) -> Iterator[tuple[str, str]]:
     for found in chain.from_iterable(pattern.finditer(question) for pattern in _ASKED):
         if found["name"] not in ROLES:
-            yield found["role"].casefold(), found["name"]
+            yield _role(found), found["name"]
 
 
 def _binds(passage: str, role: str, name: str) -> int:
@@ -126,5 +129,9 @@ def _binds(passage: str, role: str, name: str) -> int:
         return SILENT
     named = _NAME.partition("[")[0] + f"{re.escape(names[0])})"
     patterns = (pattern.replace(_NAME, named) for pattern in _SAID)
-    roles = {found["role"].casefold() for pattern in patterns for found in re.finditer(pattern, passage, re.IGNORECASE)}
+    roles = {_role(found) for pattern in patterns for found in re.finditer(pattern, passage, re.IGNORECASE)}
     return AGREES if role in roles else DENIES if roles else SILENT
+
+
+def _role(found: re.Match[str]) -> str:
+    return "".join(found["role"].split()).casefold()

@@ -70,7 +70,13 @@ _MOST_COMPARED = 64 << 20
 
 _BETWEEN_DIGITS = re.compile(r"(?<=\d)\W+(?=\d)")
 _MINUS = re.compile(r"(?<!\w)[-−](?=\d)")
-_LAYOUT = re.compile(r"(?<!\d)[^\w$€£¥₩%‰°+<>=±×÷−?]+|[^\w$€£¥₩%‰°+<>=±×÷−?]+(?!\d)|_+")
+_SIGNS = "$€£¥₩%‰°+<>=±×÷−?≥≤≠≈≒←↑↓☑☒✗✘"
+"""What says something itself."""
+_LAYOUT = re.compile(rf"(?<!\d)[^\w{_SIGNS}]+|[^\w{_SIGNS}]+(?!\d)|_+")
+_BELOW_ZERO = re.compile(r"[△▲](?=\d)")
+"""As accounts have it; elsewhere it is a bullet."""
+_BOXES = ("□■", "○●", "☆★")
+"""Filled and empty ones side by side say something, as in a form; of one kind alone they are bullets."""
 _DATED = re.compile(
     r"(?<!\d)(?:19|20)\d\d(?!\d)|\d+\s?(?=월|분기|반기|차(?![가-힣])|회(?![가-힣])|호(?![가-힣])|주차|학기)"
 )
@@ -445,7 +451,10 @@ def _in_turn(ranking: Ranking, snapshot: Snapshot, step: int = 20) -> Iterator[t
 
 def without_layout(text: str) -> str:
     """What a text says: letters, digits and signs in their order, without spaces, line ends, bullets and most marks."""
-    text = unicodedata.normalize("NFKC", text).casefold()
+    text = _BELOW_ZERO.sub("−", unicodedata.normalize("NFKC", text).casefold())
+    for empty, filled in _BOXES:
+        if empty in text and filled in text:
+            text = text.replace(filled, "☑").replace(empty, "☒")
     text = _BETWEEN_DIGITS.sub(lambda found: "".join(found.group().split()) or "·", text)
     return _LAYOUT.sub("", _MINUS.sub("−", text))
 
