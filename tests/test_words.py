@@ -116,7 +116,9 @@ def test_a_word_is_one_term_whatever_follows_it() -> None:
     for line, term in terms.items():
         for particle in ("", "는", "에서", "을"):
             text = f"오늘 {line}{particle} 봤다"
-            assert term in analyzer.passage_terms(text, ())[MORPHEMES]
+            terms_of_it = analyzer.passage_terms(text, (line,), line)
+            assert term in terms_of_it[MORPHEMES]
+            assert not [one for found in terms_of_it.values() for one in found if one.split() != [one]]
             assert term in analyzer.question(text).terms[MORPHEMES]
 
 
@@ -144,6 +146,16 @@ def test_files_of_words(tmp_path: Path) -> None:
         "법카 = 법인카드".encode().replace("법".encode(), "\u1107\u1165\u11b8".encode())
     )
     assert read_synonyms([first]).others("법카로") == ["법인카드"]
+
+
+def test_synonyms_are_words_and_not_lists_of_them(tmp_path: Path) -> None:
+    (tmp_path / "synonyms.txt").write_text("C# = 씨샵 # 언어\n#법카 = 법인카드\n1,000원 ＝ 천원권\n", encoding="utf-8")
+    synonyms = read_synonyms([tmp_path])
+    assert synonyms.groups == (("C#", "씨샵"), ("1,000원", "천원권"))
+    for wrong in ("법카 => 법인카드", "법카 = 법인카드, 법인 카드", '"법카" = "법인카드"', "법카 → 법인카드 = 카드"):
+        (tmp_path / "synonyms.txt").write_text(f"법카 = 법인카드\n{wrong}\n", encoding="utf-8")
+        with pytest.raises(UsageError, match="line 2"):
+            read_synonyms([tmp_path])
 
 
 def test_folders_without_files(tmp_path: Path) -> None:

@@ -184,7 +184,7 @@ class Analyzer:
         """
         self.words = words
         self._is_careful = is_careful
-        self._forms = frozenset(words)
+        self._forms = frozenset(word.replace(" ", "") for word in words)
         self._lock = threading.Lock()
         self._kiwi: Reader | None = None
         self._above: tuple[tuple[str, str], Sequence[str], Sequence[str]] = (("", ""), (), ())
@@ -430,7 +430,7 @@ class Analyzer:
         if _HANGUL.search(text):
             tokens = self._tokens(text, asked=asked)
             words += [
-                (start, f"{form}다" if tag in _VERBS else form.replace(" ", "").casefold())
+                (start, f"{form}다" if tag in _VERBS else form.casefold())
                 for start, _, form, tag in tokens
                 if tag in _TERMS
             ]
@@ -653,9 +653,12 @@ def _other_words(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _without_dots(token: Morpheme) -> Iterator[tuple[int, int, str]]:
-    """Start, end and form of a token; of one that Kiwi takes for a noun with a dot in it (시·도지사), of its parts."""
+    """Start, end and form of a token; of one that Kiwi takes for a noun with a dot in it (시·도지사), of its parts.
+
+    A word of several words, which words.txt may have, is one without spaces.
+    """
     if "·" not in token.form:
-        yield token.start, token.end, token.form
+        yield token.start, token.end, token.form.replace(" ", "")
         return
     for part in re.finditer("[^·]+", token.form):
         yield token.start + part.start(), token.start + part.end(), part.group()

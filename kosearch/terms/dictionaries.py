@@ -33,6 +33,10 @@ WEIGHTS = {"=": SAME, "~": NEAR}
 _LONGEST = 100
 """Characters of an expression."""
 _LONGEST_WORD = 40
+_COMMENT = re.compile(r"(?<!\S)#.*")
+_EQUALS = re.compile("[=＝]")
+_NO_PART = re.compile(r"""["“”;<>|→]|,(?!\d)""")
+"""What stands between words, and in none: whoever writes it means a list, or a line of another form."""
 _WORD = re.compile(r"(?=.*[가-힣])[^\W_]+(?: [^\W_]+)*")
 
 
@@ -77,7 +81,7 @@ def doublets() -> Iterator[list[tuple[tuple[str, ...], float]]]:
 
 
 def _read(folders: Iterable[Path], name: str, entry: Callable[[str], Entry]) -> Iterator[Entry]:
-    """An entry for each line of these files that has more than a comment, which # begins."""
+    """An entry for each line of these files that has more than a comment, which # begins: not that of C#."""
     for path in (folder / name for folder in folders):
         try:
             lines = unicodedata.normalize("NFC", path.read_text(encoding="utf-8-sig")).splitlines()
@@ -86,7 +90,7 @@ def _read(folders: Iterable[Path], name: str, entry: Callable[[str], Entry]) -> 
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"cannot read {path}: {error}", "it is a text file in UTF-8") from error
         for number, line in enumerate(lines, 1):
-            if content := " ".join(line.partition("#")[0].split()):
+            if content := " ".join(_COMMENT.sub("", line).split()):
                 try:
                     yield entry(content)
                 except _WrongLineError as error:
@@ -100,7 +104,9 @@ class _WrongLineError(Exception):
 
 
 def _group(line: str) -> tuple[str, ...]:
-    group = tuple(dict.fromkeys(" ".join(one.split()) for one in line.split("=")))
+    group = tuple(dict.fromkeys(" ".join(one.split()) for one in _EQUALS.split(line)))
+    if wrong := _NO_PART.search(line):
+        raise _WrongLineError(f"has {wrong.group()}, which no word has", "a line is: 법카 = 법인카드 = corporate card")
     if len(group) < 2 or not all(any(map(str.isalnum, one)) and len(one) <= _LONGEST for one in group):
         raise _WrongLineError("names no synonyms", "a line is: 법카 = 법인카드")
     return group
