@@ -93,11 +93,11 @@ Days = tuple[date, date]
 _NAMES = "january february march april may june july august september october november december"
 _MONTHS = {name: month for month, name in enumerate(_NAMES.split(), 1)}
 _MONTHS |= {name[:3]: month for name, month in _MONTHS.items()} | {"sept": 9}
-_PARTS = re.compile(r"(\d{4}|['’‘]\d\d)(?:\s?[-./년年]\s?(\d{1,2})(?:\s?[-./월月]\s?(\d{1,2}))?)?\s?[.년월일年月日]?")
+_PARTS = re.compile(r"(\d{4}|['’‘]\d\d)(?:\s?[-./년年]\s?(\d{1,2})(?:\s?[-./월月]\s?(\d{1,2}))?)?\s?(?:[.년월일年月日]|년도)?")
 _COMPACT = re.compile(r"((?:19|20)\d\d)(\d\d)(\d\d)?")
 _WEEKDAY = re.compile(r"\s?\([월화수목금토일]\)$")
 _ENGLISH = re.compile(
-    r"(?:(\d{1,2})(?:st|nd|rd|th)?[\s-]+)?([A-Za-z]{3,9})\.?,?\s*(?:(\d{1,2})(?:st|nd|rd|th)?,?)?[\s-]+(\d{4})"
+    r"(?:(\d{1,2})(?:st|nd|rd|th)?[\s-]+(?:of\s)?)?([A-Za-z]{3,9})\.?,?\s*(?:(\d{1,2})(?:st|nd|rd|th)?,?)?[\s-]+(\d{4})"
 )
 _YEAR_FIRST = re.compile(r"(\d{4})[\s-]([A-Za-z]{3,9})\.?[\s-](\d{1,2})")
 _AGO = re.compile(r"(\d{1,4})\s?(?:([dwmy])|(일|주|개월|달|년)\s?전|(day|week|month|year)s?\sago)")
@@ -119,8 +119,10 @@ def days(text: str, today: date | None = None) -> Days | None:
     if ":" in text:
         return _day_of_instant(text)
     if parts := _COMPACT.fullmatch(text) or _PARTS.fullmatch(text):
-        year, month, day_of_month = (part or "0" for part in parts.groups())
-        return _days_of(int(year.lstrip("'’‘")) + 2000 * (len(year) == len("'24")), int(month), int(day_of_month))
+        year, *month_and_day = parts.groups()
+        return _days_of(
+            int(year.lstrip("'’‘")) + 2000 * (len(year) == len("'24")), *(int(part) for part in month_and_day if part)
+        )
     if english := _ENGLISH.fullmatch(text):
         before, named, behind, year = english.groups()
     elif english := _YEAR_FIRST.fullmatch(text):
@@ -129,7 +131,7 @@ def days(text: str, today: date | None = None) -> Days | None:
         return None
     month_named = _MONTHS.get(named.lower())
     return (
-        _days_of(int(year), month_named, int(before or behind or 0))
+        _days_of(int(year), month_named, *(int(part) for part in (before, behind) if part))
         if month_named and not (before and behind)
         else None
     )
@@ -186,11 +188,11 @@ def _leading_days(text: str) -> Days | None:
     return days(found.group()) if found and found[2] else None
 
 
-def _days_of(year: int, month: int = 0, day: int = 0) -> Days | None:
+def _days_of(year: int, month: int | None = None, day: int | None = None) -> Days | None:
     try:
-        if day:
+        if month is not None and day is not None:
             return date(year, month, day), date(year, month, day)
-        if month:
+        if month is not None:
             return date(year, month, 1), date(year, month, monthrange(year, month)[1])
         return date(year, 1, 1), date(year, 12, 31)
     except ValueError:
