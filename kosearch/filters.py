@@ -93,7 +93,9 @@ Days = tuple[date, date]
 _NAMES = "january february march april may june july august september october november december"
 _MONTHS = {name: month for month, name in enumerate(_NAMES.split(), 1)}
 _MONTHS |= {name[:3]: month for name, month in _MONTHS.items()} | {"sept": 9}
-_PARTS = re.compile(r"(\d{4}|['’‘]\d\d)(?:\s?[-./년年]\s?(\d{1,2})(?:\s?[-./월月]\s?(\d{1,2}))?)?\s?(?:[.년월일年月日]|년도)?")
+_PARTS = re.compile(
+    r"(\d{4}|['’‘]\d\d)(?:\s?[-./년年]\s?(\d{1,2})(?:\s?[-./월月]\s?(\d{1,2}))?)?\s?(?:[.년월일年月日]|년도)?"
+)
 _COMPACT = re.compile(r"((?:19|20)\d\d)(\d\d)(\d\d)?")
 _WEEKDAY = re.compile(r"\s?\([월화수목금토일]\)$")
 _ENGLISH = re.compile(

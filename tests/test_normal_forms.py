@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kosearch.terms import clean
-from kosearch.terms.normal_forms import normal_forms, number
+from kosearch.terms.normal_forms import asked_forms, normal_forms, number
 from kosearch.terms.scripts import read_hanja
 
 ALIKE = [
@@ -89,6 +89,16 @@ ALIKE = [
     "25℃|25ºC|25˚C",
     "-5%|마이너스 5%|-5퍼센트",
     "5인치|5 inches",
+    "Q-124|Q124|q 124",
+    "2024. 3. 20.|2024. 3. 17.(일) ~ 3. 20.(수)|2024.3.17.~20.|2024년 3월 17일부터 20일까지|2024-03-17 ~ 03-20",
+    "2025-01-03|2024. 12. 30.(월) ~ 1. 3.(금)",
+    "3월 20일|3월 17일~20일|3. 17.(일)~3. 20.(수)",
+    "3월 5일|3/5(화)|3. 5.(화)|3.5(화)|3/5(화요일)",
+    "4월|2024. 4. 15.|견적서_240415|4월 견적서|2024-04",
+    "별표 1|[별표1]|별표1(제12조 관련)|별표 제1",
+    "별표 1의2|별표1의2|(별표 1의 2)",
+    "백만불|100만 달러|1,000,000불|백만 불",
+    "십만 유로|100,000유로",
 ]
 APART = [
     ("2024. 3. 5.", "2024. 5. 3."),
@@ -143,6 +153,14 @@ APART = [
     ("2024년 1분기", "2024년 2분기"),
     ("1.5L", "5L"),
     ("3/5/2024", "2024-05-03"),
+    ("별표 1", "별표 1의2"),
+    ("별표 1", "별지 1"),
+    ("3.5(일)", "3월 5일"),
+    ("3월 17일부터 20% 할인", "3월 20일"),
+    ("3월 17일 ~ 20명", "3월 20일"),
+    ("3월 17일부터 20시까지", "3월 20일"),
+    ("4월요일", "2024-04-15"),
+    ("만불국사", "10000달러"),
 ]
 
 
@@ -169,6 +187,12 @@ def test_ways_to_write_one_thing_share_a_form(forms: dict[str, frozenset[str]], 
 def test_what_only_looks_alike_shares_none(forms: dict[str, frozenset[str]], first: str, second: str) -> None:
     shared = forms[first] & forms[second]
     assert not {one for one in shared if not (one[0] == "d" and len(one) <= 8)}, shared
+
+
+def test_a_month_of_any_year_is_asked_for_where_nothing_more_exact_is() -> None:
+    assert asked_forms("4월 견적서") == ["d--04"]
+    assert asked_forms("2024년 4월") == ["d2024-04", "d2024"]
+    assert asked_forms("4월 15일") == ["d--04-15"]
 
 
 @given(st.dates(date(1950, 1, 1), date(2049, 12, 31)))
@@ -204,7 +228,7 @@ def test_a_code_is_one_with_and_without_its_mark(letters: str, digits: int) -> N
         assert f"c{letters}{digits}".casefold() in normal_forms(f"{letters}{mark}{digits}")
 
 
-@given(st.text("0123456789년월일.,-/만원조억제의항%()+ 'AB_시:분반℃도십이삼", max_size=60))
+@given(st.text("0123456789년월일.,-/~만원조억제의항%()+ 'AB_시:분반℃도십이삼", max_size=60))
 def test_no_text_is_too_odd(text: str) -> None:
     for form in normal_forms(text):
         assert form
@@ -212,7 +236,7 @@ def test_no_text_is_too_odd(text: str) -> None:
 
 
 def test_a_line_of_digits_and_marks_without_end_takes_no_time() -> None:
-    for piece in ("1-", "2024.", "a1-", "1,", "3만", "제1", "+82", "1/", "12:", "삼", "24."):
+    for piece in ("1-", "2024.", "a1-", "1,", "3만", "제1", "+82", "1/", "12:", "삼", "24.", "3/5(화)", "1. 2.~"):
         assert normal_forms(piece * 20_000) is not None
 
 

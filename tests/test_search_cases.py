@@ -166,6 +166,8 @@ TWINS = {
     "account": ["110-234-567890으로", "220-81-62517로", "900101-1234567이며", "1588-1234번으로"],
     "clock": ["23:00", "11:00", "24:00", "12:00", "06:30"],
     "quarter": ["2024년 1분기", "2024년 2분기", "2023년 1분기", "2024년 하반기"],
+    "attached": ["별표 1의2", "별표 1", "별표 2", "별지 제1호서식"],
+    "until": ["2024. 3. 17.(일) ~ 3. 20.(수)", "2024. 3. 18. ~ 4. 21.", "4/22(월)"],
 }
 ASKED = {
     "date": {"2024년 3월 5일": 0, "2023-03-05": 1, "20240503": 2, "'22.3.15": 3, "2024/8/5 시행": 4, "240305": 0},
@@ -183,6 +185,8 @@ ASKED = {
     "account": {"110234567890": 0, "2208162517": 1, "9001011234567": 2, "15881234": 3},
     "clock": {"밤 11시": 0, "오전 11시": 1, "자정": 2, "정오": 3, "아침 6시 반": 4, "11:00pm": 0},
     "quarter": {"24년 1분기": 0, "2Q 2024": 1, "2023년 1/4분기": 2, "'24년 하반기": 3},
+    "attached": {"별표 1의2": 0, "별표 1": 1, "별표1": 1, "[별표 2]": 2, "별지 1호 서식": 3},
+    "until": {"2024년 3월 20일": 0, "3월 20일": 0, "2024-04-21": 1, "4월 22일": 2},
 }
 
 
@@ -414,6 +418,25 @@ def test_a_word_of_the_other_keyboard_is_found_where_it_is_read_as_something_els
     asked = {"dldnjf": "이월", "wjdtks": "정산", "virus": "virus", "this": "this"}
     assert {question: ask(question).searched for question in asked} == asked
     assert first(ask("dldnjf")) == "이월.txt"
+
+
+def test_a_sentence_in_the_other_keyboard_mode_is_one_sentence(library_of: Callable[..., Ask]) -> None:
+    """Words beside one that this index has were typed in its mode, and a lone one is Korean where it is likely so."""
+    ask = library_of(
+        {
+            "a.txt": "쓰지 않은 연차는 다음 해 삼월 말까지 이월할 수 있다. 재택근무 신청은 하루 전에 한다.",
+            "b.txt": "출장 여비를 정산한다. 퇴직금은 열흘 안에 준다. Dismantle the theory of a title.",
+        }
+    )
+    asked = {
+        "dusckfmf ekdma gofh dldnjfgkf": "연차를 다음 해로 이월할",
+        "duql djswp?": "여비 언제",
+        "cnfwkdqlsms": "출장비는",
+        "재택근뮤": "재택근무",
+        "퇴지금": "퇴직금",
+    }
+    asked |= {same: same for same in ("theory", "kubernetes", "naver", "qwerty", "을은", "값으로")}
+    assert {question: ask(question).searched for question in asked} == asked
 
 
 def test_neighbours_that_changed_places_come_before_a_letter_left_out(library_of: Callable[..., Ask]) -> None:

@@ -13,7 +13,18 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from kosearch.terms import BIGRAMS, CONTEXT, FIELD_WEIGHTS, FIELDS, MORPHEMES, Analyzer, Question, matches, scripts
+from kosearch.terms import (
+    BIGRAMS,
+    CONTEXT,
+    FIELD_WEIGHTS,
+    FIELDS,
+    FORMS,
+    MORPHEMES,
+    Analyzer,
+    Question,
+    matches,
+    scripts,
+)
 from kosearch.terms.operators import Parsed, parse
 
 texts = st.text(
@@ -105,6 +116,18 @@ def test_what_is_demanded_keeps_every_word(analyzer: Analyzer) -> None:
     (phrase,) = analyzer.question('"how to descale"').phrases
     assert dict(phrase.alternatives)[MORPHEMES] == ("how", "to", "descal")
     assert "방법" in analyzer.passage_terms("점검 방법", ())[MORPHEMES]
+
+
+def test_a_name_that_is_demanded_is_found_however_it_is_read(analyzer: Analyzer) -> None:
+    """정도준 by itself is read as 정도 and 줄다."""
+    for name in ("정도준", "남경름", "유지빈"):
+        for question in (f'"{name}"', f"+{name}"):
+            assert matches(analyzer.question(question), analyzer.passage_terms(f"담당 {name} 참고.", ()))
+
+
+def test_a_quarter_and_a_date_are_read_in_a_name_without_spaces(analyzer: Analyzer) -> None:
+    assert "q2" in analyzer.passage_terms("본문", (), "BudgetReviewQ2")[FORMS]
+    assert "d2024-03-05" in analyzer.passage_terms("본문", (), "IMG20240305")[FORMS]
 
 
 def test_a_wrong_space_gives_the_same_pairs(analyzer: Analyzer) -> None:
@@ -276,6 +299,7 @@ def test_what_is_quoted_in_a_structure_demands_nothing() -> None:
         ("정책 -2023", "-2023"),
         ("계획 -3월", "-3월"),
         ("주차 -주말 A-", "-주말"),
+        ("“연차” 규정 -“서울 지사”", '-"서울 지사"'),
     ],
 )
 def test_a_sign_that_leaves_out_or_demands_is_no_option(question: str, demanded: str) -> None:

@@ -32,7 +32,18 @@ from kosearch.searching.ranking import (
     rank,
     rerank,
 )
-from kosearch.terms import BIGRAMS, CONTEXT, FORMS, MORPHEMES, Analyzer, Question, has_doublet, matches, stem_of
+from kosearch.terms import (
+    BIGRAMS,
+    CONTEXT,
+    FORMS,
+    MORPHEMES,
+    PARTICLES,
+    Analyzer,
+    Question,
+    has_doublet,
+    matches,
+    stem_of,
+)
 from kosearch.terms.dictionaries import Synonyms
 from kosearch.terms.normal_forms import placed_forms
 from kosearch.terms.scripts import (
@@ -74,6 +85,9 @@ _CLEARLY = 10.0
 beside one that is just not in this index (구입하여, 수입하여)."""
 _RATHER = 7.0
 """The same where what was typed falls into more parts than the other word has: 빈환, 김치찌게."""
+_READABLE = 7.0
+"""At most so unlikely (in nats a syllable) is Korean that the other keyboard gives: words are by 2 to 7, what comes of
+other Latin letters by 7 to 17."""
 _BROKEN = 3
 """A word that falls into so many tokens is none that the model knows."""
 _UNKNOWN = 2
@@ -391,8 +405,26 @@ class _Corrector:
             (_may_have_a_slip(token, own, unknown) and self._meant_before(token, guess=guess)) or token
             for token, own in zip(tokens, words, strict=True)
         ]
-        meant = [self._without_vowels(one) or one for one in self._by_initials(meant)]
+        meant = [self._without_vowels(one) or one for one in self._by_initials(self._in_one_mode(tokens, meant))]
         return " ".join(meant) if meant != tokens else ""
+
+    def _in_one_mode(self, tokens: Sequence[str], meant: Sequence[str]) -> list[str]:
+        """The same where one was typed in the other keyboard mode, and so the others that are no words."""
+        latin = [bare if _LATIN.fullmatch(bare := token.strip(_MARKS)) else "" for token in tokens]
+        if not any(bare and is_syllables(one) for bare, one in zip(latin, meant, strict=True)):
+            return list(meant)
+        return [
+            (one == token and bare and not self.has_all(bare) and self._readable(bare, least=2)) or one
+            for token, bare, one in zip(tokens, latin, meant, strict=True)
+        ]
+
+    def _readable(self, word: str, least: int) -> str:
+        """The Korean that Latin letters are on the other keyboard, if it is likely, and they fall into `least` parts or
+        more for the model; else nothing."""
+        typed = typed_as_hangul(word.lower() if word.isupper() else word)
+        if not is_syllables(typed) or min(self._broken((word, word.casefold()))) < least:
+            return ""
+        return typed if self._analyzer.likelihood(typed) >= -_READABLE * len(typed) else ""
 
     def _meant_before(self, token: str, *, guess: bool) -> str:
         key = token, guess
@@ -452,7 +484,7 @@ class _Corrector:
                 return next(filter(self._stands, words), words[0])
             if guess and (found := self._word_of(near, broken)):
                 return found
-        return ""
+        return self._readable(word, _BROKEN) if guess else ""
 
     def _apart(self, word: str) -> str:
         """The words that one of Latin letters is joined of, if a passage or a file's name has them side by side, or has
@@ -504,7 +536,8 @@ class _Corrector:
             counts = self._counts(BIGRAMS, {pair for each in pairs.values() for pair in each})
             known = {one: sum(counts[pair] > 0 for pair in each) for one, each in pairs.items()}
             nearest = sorted((one for one in pairs if known[one] > known[word]), key=known.__getitem__)[-_TRIED:]
-            best = max(((self._analyzer.likelihood(one), one) for one in self._known(nearest)), default=(0.0, ""))
+            there = {*self._known(nearest), *(one for one in nearest if 1 < known[one] == len(pairs[one]))}
+            best = max(((self._analyzer.likelihood(one), one) for one in there), default=(0.0, ""))
             if best[1] and best[0] - likelihood >= (_RATHER if self._analyzer.parts(best[1]) < parts else _CLEARLY):
                 return best[1]
         latin = typed_as_latin(word)
@@ -580,11 +613,13 @@ def _splits(word: str, known: AbstractSet[str], most: int = _MOST_PARTS) -> Iter
 
 
 def _may_have_a_slip(token: str, own: Sequence[str], unknown: AbstractSet[str]) -> bool:
-    """Whether a token has unknown ones among its `own` words. A single syllable (을은, of 갑 and 을) is one jamo from
-    too many others."""
+    """Whether a token has unknown ones among its `own` words. A single syllable with a particle (을은, of 갑 and 을) is
+    one jamo from too many others."""
     if _JAMO.search(token):
         return True
-    return not unknown.isdisjoint(own) and not (len(own) == 1 and len(own[0]) == 1 and is_syllables(own[0]))
+    if len(own) == 1 and len(own[0]) == 1 and is_syllables(own[0]):
+        return token.strip(_MARKS).removeprefix(own[0]) not in PARTICLES | {""} and not unknown.isdisjoint(own)
+    return not unknown.isdisjoint(own)
 
 
 def _pairs(word: str) -> list[str]:

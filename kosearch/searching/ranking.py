@@ -75,7 +75,7 @@ _SIGNS = "$€£¥₩%‰°+<>=±×÷−?≥≤≠≈≒←↑↓☑☒✗✘"
 _LAYOUT = re.compile(rf"(?<!\d)[^\w{_SIGNS}]+|[^\w{_SIGNS}]+(?!\d)|_+")
 _BELOW_ZERO = re.compile(r"[△▲](?=\d)")
 """As accounts have it; elsewhere it is a bullet."""
-_BOXES = ("□■", "○●", "☆★")
+_BOXES = (("□", "■"), ("○", "●"), ("☆", "★"))
 """Filled and empty ones side by side say something, as in a form; of one kind alone they are bullets."""
 _DATED = re.compile(
     r"(?<!\d)(?:19|20)\d\d(?!\d)|\d+\s?(?=월|분기|반기|차(?![가-힣])|회(?![가-힣])|호(?![가-힣])|주차|학기)"

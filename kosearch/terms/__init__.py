@@ -24,11 +24,11 @@ from itertools import combinations, compress, islice, product, zip_longest
 from kosearch.kiwi import Morpheme, Reader
 from kosearch.terms import dictionaries
 from kosearch.terms.loanwords import LEAST
-from kosearch.terms.normal_forms import normal_forms, placed_forms
+from kosearch.terms.normal_forms import asked_forms, normal_forms, placed_forms
 from kosearch.terms.operators import parse
 from kosearch.terms.scripts import has_hanja, read_hanja
 
-RULES = "9"
+RULES = "10"
 """Changes whenever a text may give other terms than before: `kosearch index` then makes those of an index anew."""
 
 MORPHEMES, BIGRAMS, CONTEXT, FORMS = "morphemes", "bigrams", "context", "forms"
@@ -75,7 +75,7 @@ _UNREADABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f]")
 """Controls without the tab, which parts the cells of a table."""
 _CAMEL = re.compile(
     "(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|(?<=[A-Za-z])(?=[가-힣])|(?<=[가-힣])(?=[A-Za-z])"
-    r"|(?<=[A-Za-z]{2})(?=\d)"
+    r"|(?:(?<=[a-z]{2})|(?<=[A-Z]{2}))(?=\d)"
 )
 """Where a file's name has words without a space between them."""
 _LATIN = re.compile(rf"(?<![^\W가-힣])[A-Za-z]{{{LEAST},}}(?![^\W가-힣])")
@@ -86,7 +86,7 @@ _NUMERIC = re.compile("[\\d영일이삼사오육칠팔구십백천만억조A-Za-
 _LONGER_PARTICLES = (
     "으로 에서 부터 까지 에게 한테 처럼 조차 마저 이나 께서 에는 에도 으로는 에서는 이며 이고 하고 라고 이라고"
 )
-_PARTICLES = frozenset([*"은는이가을를의에와과도로만나랑께야여요다고지며면서든", *_LONGER_PARTICLES.split()])
+PARTICLES = frozenset([*"은는이가을를의에와과도로만나랑께야여요다고지며면서든", *_LONGER_PARTICLES.split()])
 _OVER_AND_OVER = 6
 _FEW_WORDS = 6
 _UNSEEN = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
@@ -227,7 +227,7 @@ class Analyzer:
         morphemes, _ = self._read(whole)
         pairs = self._read(name)[1] if name else []
         words = dict.fromkeys((*_letters(f"{name} {parts}"), *_in_ing(f"{name} {parts}")))
-        return [*morphemes, *(_OF_NAME + one for one in (*pairs, *words))], normal_forms(f"{context}\n{name}")
+        return [*morphemes, *(_OF_NAME + one for one in (*pairs, *words))], normal_forms(f"{context}\n{name}\n{parts}")
 
     def question(self, text: str, *, operators: bool = True, exact: bool = False) -> Question:
         """A question as it is searched for; see `operators` for what a person may demand in it.
@@ -260,7 +260,7 @@ class Analyzer:
                 BIGRAMS: _weighed(bigrams, FIELD_WEIGHTS[BIGRAMS]),
                 CONTEXT: _weighed(morphemes, FIELD_WEIGHTS[CONTEXT])
                 | _weighed([_OF_NAME + one for one in (*bigrams, *words)], NAME_TERMS),
-                FORMS: {} if exact else _weighed(normal_forms(plain), FIELD_WEIGHTS[FORMS]),
+                FORMS: {} if exact else _weighed(asked_forms(plain), FIELD_WEIGHTS[FORMS]),
             },
             others=others,
             latin={}
@@ -274,7 +274,7 @@ class Analyzer:
             must_not=tuple(demands["-"]),
             phrases=tuple(demands[""]),
             notes=tuple(notes),
-            by_word=(bool(lone) and _PARTICLES.issuperset(lone.split()))
+            by_word=(bool(lone) and PARTICLES.issuperset(lone.split()))
             or _ALL_JAMO.fullmatch(lone) is not None
             or _says_one_thing(lone)
             or not _has_text(lone),
@@ -393,15 +393,19 @@ class Analyzer:
         """Pairs hold Korean and Chinese characters only: where anything else is wanted too, they would not tell."""
         morphemes, bigrams = map(tuple, self._read(words))
         pairs = () if _ALPHABETIC.search(words) else bigrams
+        # A name may be read as another word in a passage than by itself: 정도준, as 정도 and 줄다.
+        name = words.strip() if morphemes else ""
+        typed = tuple(pair for _, pair in _pairs(0, name)) if len(name) > 1 and _HANGUL_RUN.fullmatch(name) else ()
         forms = () if exact or not all(map(_NUMERIC.search, morphemes)) else tuple(normal_forms(words)[:1])
         alternatives = (
             (MORPHEMES, morphemes),
             (BIGRAMS, pairs),
+            (BIGRAMS, typed),
             (CONTEXT, morphemes),
             (CONTEXT, tuple(_OF_NAME + pair for pair in pairs)),
             (FORMS, forms),
         )
-        return Wanted(words.strip(), tuple((field, terms) for field, terms in alternatives if terms))
+        return Wanted(words.strip(), tuple(dict.fromkeys((field, terms) for field, terms in alternatives if terms)))
 
     def _read(self, text: str, *, asked: bool = False) -> tuple[list[str], list[str]]:
         """The morphemes and other words of a clean text, and its pairs of characters, each in its order.

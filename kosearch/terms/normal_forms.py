@@ -100,7 +100,7 @@ _NO_CODES = _MONTHS.keys() | set(_COUNTING.split())
 """Words before a number that are no part of a code."""
 
 _WORTH_A_LOOK = re.compile(
-    rf"[\d½¼¾⅐-⅞]|분의|[{_SINO}]\s?(?:원|달러|퍼센트|프로|도|명)|제\s?[{_SINO}]|[{_SINO}]조\s[{_SINO}]{{1,3}}항|[{_SINO}유시]월|[십백천만억]"
+    rf"[\d½¼¾⅐-⅞]|분의|[{_SINO}]\s?(?:원|달러|불|유로|엔|퍼센트|프로|도|명)|제\s?[{_SINO}]|[{_SINO}]조\s[{_SINO}]{{1,3}}항|[{_SINO}유시]월|[십백천만억]"
     r"|[한두세네섯곱덟홉열]\s?시|[AaPp][Mm]\b|정오|자정|noon|midnight|[상하]반기|[일이삼사]\s?사?분기|제\s?[IVX]"
 )
 
@@ -156,11 +156,24 @@ _YEAR_ALONE = re.compile(rf"(?<!\d)(?P<y>{_YEAR}|['’‘]\d\d)\s?년(?!\s?[간�
 _PART_OF_YEAR = re.compile(
     rf"(?:(?<!\d)(?<!\d\.)(?:(?P<y>{_YEAR}|['’‘]?\d\d)\s?년도?|(?P<y2>{_YEAR}|['’‘]\d\d)\.?)\s?|(?<![\d./가-힣]))"
     r"(?:(?P<q>[1-4일이삼사])\s?(?:/\s?4|사)?\s?분기|(?P<h>[상하])반기)"
-    rf"|(?<![A-Za-z0-9])(?:(?P<y3>{_YEAR}|['’‘]\d\d)[\s._-]?)?(?:Q(?P<q2>[1-4])|(?P<q3>[1-4])Q)"
+    rf"|(?<![A-Za-z0-9])(?:(?P<y3>{_YEAR}|['’‘]\d\d)[\s._-]?)?(?:Q(?P<q2>[1-4])(?!\d)|(?P<q3>[1-4])Q)"
     rf"(?:\s?['’]?(?P<y4>{_YEAR}|\d\d))?(?![A-Za-z0-9])"
 )
 _DAY = re.compile(r"(?<!\d)(?P<m>\d{1,2})\s?월\s?(?P<d>\d{1,2})\s?일(?!\d)")
 _DAY_SPELLED = re.compile(rf"(?<![가-힣])(?P<m>십[일이]?|[일이삼사오칠팔구유시])월\s?(?P<d>[{_SINO[1:11]}]{{1,3}})일")
+
+_MONTH_OF = re.compile(r"d\d{4}-(\d\d)(?:-\d\d)?|d--(\d\d)-\d\d")
+_MONTH_ALONE = re.compile(r"(?<![\d.,/])(?<!년)(?<!년 )(?P<m>\d{1,2})\s?월(?!요일|[급세]|\s?\d{1,2}\s?일)")
+_WEEKDAY = r"\s?\((?:[월화수목금토일]|[월화수목금토일]요일)\)"
+_DAY_OF_WEEK = re.compile(
+    rf"(?<![\d./,-])(?P<m>\d{{1,2}})\s?(?:/\s?(?P<d>\d{{1,2}})(?={_WEEKDAY})"
+    rf"|\.\s?(?P<d2>\d{{1,2}})(?=\.{_WEEKDAY}|\s?\([화수목금토]\)))"  # 3.5(일) may be as many days
+)
+_RANGE_END = re.compile(
+    rf"\.?(?:{_WEEKDAY})?(?:\s?(?:[~∼〜]|-(?=\s))\s?|부터\s?)(?:(?P<m>\d{{1,2}})\s?[./월-]\s?)?"
+    r"(?P<d>\d{1,2})(?:\s?일|(?![\d년월시:%]|\s?[./-]\s?\d|\s?[가-힣]))"
+)
+"""Behind a day the last one of several, where month and year are those of the first: 2024. 3. 17.(일) ~ 3. 20."""
 
 _MONTH_NAME = "|".join(sorted((name.capitalize() for name in _MONTHS), key=len, reverse=True))
 _DAY_ENGLISH = re.compile(
@@ -206,6 +219,9 @@ _TRILLIONS = re.compile(rf"\s?\d[\d,.]*\s?[십백천]?억|\s?[{_SINO[:13]}]+억"
 _ENGLISH_ARTICLE = re.compile(
     r"(?:\b[Aa]rt(?:icle|\.)|§)\s?(?P<n>\d{1,4})\b(?:\s?\((?P<part>\d{1,2})\)|,?\s[Pp]ara(?:graph|\.)\s?(?P<part2>\d{1,2})\b)?"
 )
+_ATTACHED = re.compile(
+    r"(?P<kind>별표|별지|별첨|붙임|첨부|부록)\s?(?:제\s?)?(?P<n>\d{1,3})(?:\s?의\s?(?P<branch>\d{1,2}))?(?!\d|\s?[호조항]|[.,]\d)"
+)
 _OF_A_FORM = re.compile(r"(?:별지|별표|서식)\s?\Z")
 _A_FORM = re.compile(r"\s?서식")
 _ROMAN = {"I": 1, "V": 5, "X": 10}
@@ -238,13 +254,20 @@ _AMOUNT = re.compile(
 )
 _SPELLED_AMOUNT = re.compile(
     rf"(?<![가-힣\d])(?:일?금\s?)?(?P<sign>영하\s?)?(?P<n>[{_SINO}]+(?:\s[{_SINO}]*[십백천만억조])*)\s?"
-    rf"(?:(?P<unit>원|달러|프로|도|명|{_SPOKEN})|(?=개|건|년|세|시간|호|가구))"
+    rf"(?:(?P<unit>원|달러|(?:불|유로|엔)(?![가-힣])|프로|도|명|{_SPOKEN})|(?=개|건|년|세|시간|호|가구))"
 )
 
 
 def normal_forms(text: str) -> list[str]:
     """The forms of everything in a text (NFC, compatibility forms resolved), each once, in the order of their kinds."""
     return list(dict.fromkeys(form for form, _, _ in placed_forms(text)))
+
+
+def asked_forms(text: str) -> list[str]:
+    """The same of a question: a month of any year is asked for only where neither its year nor its day is said."""
+    forms = normal_forms(text)
+    exact = {f"d--{found[1] or found[2]}" for form in forms if (found := _MONTH_OF.fullmatch(form))}
+    return [form for form in forms if form not in exact]
 
 
 def placed_forms(text: str) -> list[Placed]:
@@ -299,15 +322,40 @@ def _dates(text: str, taken: bytearray) -> Iterator[Placed]:
                 if pattern not in _DIGITS_ALONE:  # digits alone may be a code as well
                     _take(found, taken)
                 yield from (_placed(form, found) for form in forms)
+                if parts.get("d") and pattern not in _DIGITS_ALONE:
+                    yield from _last_day(text, found.end(), parts["y"], parts["m"], taken)
     for found in _free(_YEAR_ALONE, text, taken):
         yield _placed(f"d{_year(found['y'])}", found)
-    for pattern in (_DAY, _DAY_SPELLED, _DAY_ENGLISH):
+    for pattern in (_DAY, _DAY_SPELLED, _DAY_ENGLISH, _DAY_OF_WEEK):
         for found in _free(pattern, text, taken):
             parts = {name.rstrip("2"): value for name, value in found.groupdict().items() if value}
-            month, day = _calendar_number(parts["m"]), _calendar_number(parts["d"])
-            if _is_day(2024, month, day):
+            if forms := _day_forms(_calendar_number(parts["m"]), _calendar_number(parts["d"])):
                 _take(found, taken)
-                yield _placed(f"d--{month:02}-{day:02}", found)
+                yield from (_placed(form, found) for form in forms)
+                yield from _last_day(text, found.end(), "", parts["m"], taken)
+    for found in _free(_MONTH_ALONE, text, taken):
+        if 1 <= int(found["m"]) <= 12:
+            yield _placed(f"d--{int(found['m']):02}", found)
+
+
+def _last_day(text: str, start: int, year: str, month: str, taken: bytearray) -> Iterator[Placed]:
+    """The forms of the last of several days, of which the first ends at `start`."""
+    found = _RANGE_END.match(text, start)
+    if not found or any(taken[found.start("d") : found.end("d")]):
+        return
+    written, place = found["m"] or month, (found.start("m") if found["m"] else found.start("d"), found.end())
+    first, last = _calendar_number(month), _calendar_number(written)
+    forms = _day_forms(last, int(found["d"]))
+    if year and forms:
+        forms = _date_forms(str(_year(year) + (last < first)), written, found["d"])
+    if forms:
+        taken[slice(*place)] = b"\x01" * (place[1] - place[0])
+    yield from ((form, *place) for form in forms)
+
+
+def _day_forms(month: int, day: int) -> list[str]:
+    """Of a day without its year."""
+    return [f"d--{month:02}-{day:02}", f"d--{month:02}"] if _is_day(2024, month, day) else []
 
 
 _DATES = (
@@ -345,7 +393,7 @@ def _date_forms(year: str, month: str, day: str) -> list[str]:
     if not (1900 <= y < 2100 and _is_day(y, m, d or 1)):
         return []
     whole = [f"d{y}-{m:02}-{d:02}", f"d--{m:02}-{d:02}"] if d else []
-    return [*whole, f"d{y}-{m:02}", f"d{y}"]
+    return [*whole, f"d{y}-{m:02}", f"d--{m:02}", f"d{y}"]
 
 
 def _year(text: str) -> int:
@@ -425,6 +473,10 @@ def _articles(text: str, taken: bytearray) -> Iterator[Placed]:
         if part := found["part"] or number(found["whole"] or ""):
             yield f"{name}{int(part)}항", *place
         yield name, *place
+    for found in _free(_ATTACHED, text, taken):
+        _take(found, taken)
+        branch = f"의{int(found['branch'])}" if found["branch"] else ""
+        yield _placed(f"a{found['kind']}{int(found['n'])}{branch}", found)
     for found in _free(_ENGLISH_ARTICLE, text, taken):
         if part := found["part"] or found["part2"]:
             yield _placed(f"a{int(found['n'])}조{int(part)}항", found)

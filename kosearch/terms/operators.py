@@ -40,6 +40,8 @@ _SHORT = 3
 """Letters of other options behind these: docker run -it."""
 
 _OPERATOR = re.compile(r'(?<!\S)(?:(?P<sign>[+-]?)"(?P<phrase>[^"]*)"|(?P<mark>[+-])(?P<word>\w[^\s"]*))')
+_CURLY = re.compile('(?<!\\S)([+-])[“”„]([^“”„"]*)[“”]')
+"""A sign makes an operator of these, too; by themselves they are a part of what was pasted."""
 _OPTION = re.compile(r"--\w[\w-]*(?:=\S*)?|-[A-Za-z]|[-+]\w+=\S*|-X[a-z]\w*")
 """What is an option, whatever stands before it."""
 _BEFORE_COMMANDS = re.compile(r"^(?:.*[^\x00-\x7f])?\W*(?:sudo\s+)?(?:\S*/)?")
@@ -82,6 +84,7 @@ class Parsed:
 
 def parse(text: str) -> Parsed:
     """Take a question apart. What must not be there is no part of `plain`; what must is."""
+    text = _CURLY.sub(r'\1"\2"', text)
     found = list(_OPERATOR.finditer(text))
     if sum(map(bool, map(str.strip, text.splitlines()))) > 1 or len(text) > _LONG_TEXT:
         notes = ("the question is a longer text: its signs and quotation marks demand nothing",) if found else ()
