@@ -45,8 +45,7 @@ def snippet(text: str, question: str, size: int, same: Sequence[tuple[str, int, 
     pieces = [match.span() for match in _PIECE.finditer(text) if match.group().strip()]
     if not pieces:
         return 0, len(text)
-    shared = [(text[start:end].casefold(), start, end) for start, end in shared_spans(text, question)]
-    overlaps = [sum(both) for both in zip(_overlaps(pieces, shared), _overlaps(pieces, same), strict=True)]
+    overlaps = [sum(both) for both in zip(_shares(text, pieces, question), _overlaps(pieces, same), strict=True)]
     best = max(
         ((sum(overlaps[first:last]), -first, first, last) for first, last in _windows(pieces, size)),
         key=lambda window: window[:2],
@@ -61,10 +60,11 @@ def snippet(text: str, question: str, size: int, same: Sequence[tuple[str, int, 
 
 def best_sentences(text: str, question: str) -> list[str]:
     """The sentences that share most with the question, in their order; the first alone where nothing is shared."""
-    pieces = [match.group() for match in _PIECE.finditer(text) if match.group().strip()] or [text]
-    shares = [_overlap(piece, question) for piece in pieces]
+    pieces = [match.span() for match in _PIECE.finditer(text) if match.group().strip()] or [(0, len(text))]
+    shares = _shares(text, pieces, question)
     most = max(shares)
-    return [piece for piece, share in zip(pieces, shares, strict=True) if share == most] if most else pieces[:1]
+    chosen = [piece for piece, share in zip(pieces, shares, strict=True) if share == most] if most else pieces[:1]
+    return [text[start:end] for start, end in chosen]
 
 
 @lru_cache(maxsize=16)
@@ -99,6 +99,12 @@ def _gram_spans(text: str, grams: set[str]) -> Spans:
 def _is_one_run(text: str, place: int) -> bool:
     """Whether what stands before a place and at it are both Hangul, or both Hanja."""
     return (text[place - 1] < "가") == (text[place] < "가")
+
+
+def _shares(text: str, pieces: Spans, question: str) -> list[int]:
+    """How much of a question each sentence of a text holds."""
+    shared = [(text[start:end].casefold(), start, end) for start, end in shared_spans(text, question)]
+    return _overlaps(pieces, shared)
 
 
 def _overlaps(pieces: Spans, shared: Sequence[tuple[str, int, int]]) -> list[int]:
