@@ -147,7 +147,8 @@ _SCHEME = re.compile("postgres(?:ql)?://", re.IGNORECASE)
 _STRANGE = re.compile(r"://|(?:^|\s)(?:jdbc|postgres(?:ql)?):", re.IGNORECASE)
 """What other URLs have, or begin with."""
 _SERVER = re.compile(rf"(?:[^\s:@/?#]*@)?{_HOST}(?:,{_HOST})*(?:/[^\s/@?#]*)?")
-_INDEX_NAME = re.compile("[a-z][a-z0-9_]{0,47}")
+INDEX_NAME = re.compile("[a-z][a-z0-9_]{0,47}")
+"""What an index in a database may be called."""
 _FORM = "postgresql://USER@HOST/DATABASE?index=NAME"
 
 
@@ -184,7 +185,7 @@ def database(url: str) -> Database:
         raise UsageError("the URL of the index makes no sense", _FORM)
     ours = dict(given)
     index = ours.get("index", DEFAULT_INDEX)
-    if not _INDEX_NAME.fullmatch(index):
+    if not INDEX_NAME.fullmatch(index):
         raise UsageError(
             f"{index!r} cannot be the name of an index in a database",
             "use letters from a to z, digits and _, at most 48",

@@ -19,9 +19,19 @@ from typing import TYPE_CHECKING, Literal, Self, TypedDict, TypeVar, Unpack, ove
 
 from kosearch import filters
 from kosearch.analysis.asking import Analysed
-from kosearch.config import REFRESH_SECONDS, Database, Settings, index_directory, load
+from kosearch.config import (
+    REFRESH_SECONDS,
+    Database,
+    Settings,
+    database,
+    index_directory,
+    index_names,
+    is_database,
+    load,
+    named_indexes,
+)
 from kosearch.embedding import AnyModel, Head, head_behind
-from kosearch.errors import IndexBusy, IndexDamaged, UsageError
+from kosearch.errors import IndexBusy, IndexDamaged, KosearchError, UsageError
 from kosearch.index import FullDocument, Identity, SqliteStore, Status, StoredDocument, StoredPassage, kind_of
 from kosearch.naming import canonical, display_path, lies_under
 from kosearch.opening import are_few, check_terms, embedder_for, plan
@@ -179,6 +189,21 @@ def similarity(
     vectors = embed([*first, *second], kind="query", model=model, device=device)
     found: Vectors = (vectors[: len(first)] * vectors[len(first) :]).sum(axis=1)
     return found
+
+
+def all_indexes(settings: Settings) -> list[str]:
+    """The names of the user's indexes, and after them the URLs of all in each database that the settings name.
+
+    A database that does not say what it has stands there as the settings name it: whoever opens that is told why.
+    """
+    names = index_names(settings)
+    for name in filter(is_database, named_indexes(settings.index)):
+        place = database(name)
+        try:
+            names += kind_of(place).names_with(place)
+        except KosearchError:
+            names.append(str(place))
+    return list(dict.fromkeys(names))
 
 
 class Index(Analysed):

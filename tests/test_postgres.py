@@ -344,6 +344,31 @@ def test_the_commands_work_on_it_or_say_that_they_do_not(
     assert run("status")[0] == 4
 
 
+def test_the_indexes_of_a_database_are_listed_with_ones_own(
+    postgres: TestServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Those that may not be opened as well, and nothing else that is called alike; where no server answers, why."""
+    postgres.sql("CREATE DATABASE listed")
+    url = postgres.url("absent", "listed")
+    for name in ("b", "a_2"):
+        store_of(database(postgres.url(name, "listed")), "ab").close()
+    postgres.sql("CREATE SCHEMA kosearch_empty; CREATE SCHEMA kosearch; CREATE TABLE kosearch.meta ()", "listed")
+    make(tmp_path / ".local/share/kosearch/indexes/mine", "a").close()
+    monkeypatch.setenv("KOSEARCH_INDEX", f"{url} {url}")
+    rows = json.loads(said(["indexes", "--json"], capsys)[1])["indexes"]
+    urls = [str(database(postgres.url(name, "listed"))) for name in ("a_2", "b")]
+    assert [(row["name"], row["documents"]) for row in rows] == [("mine", 1), *((one, 2) for one in urls)]
+    assert [row["directory"] for row in rows[1:]] == urls
+    postgres.sql("CREATE ROLE stranger LOGIN")
+    monkeypatch.setenv("KOSEARCH_INDEX", postgres.url("b", "listed", "stranger"))
+    code, out, _ = said(["indexes"], capsys)
+    assert (code, out.count("permission denied for schema")) == (0, 2)
+    monkeypatch.setenv("KOSEARCH_INDEX", "postgresql://localhost:1/db")
+    code, out, err = said(["indexes"], capsys)
+    assert (code, err, out.count("does not answer")) == (0, "", 1)
+    assert out.splitlines()[0].startswith("mine ")
+
+
 @pytest.mark.usefixtures("embedded")
 def test_several_may_make_it_at_once(postgres: TestServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever finds that another has made it meanwhile, and brought pgvector into the database, goes on with that."""
@@ -682,7 +707,10 @@ def test_what_is_wrong_with_the_server_is_one_line(postgres: TestServer, capsys:
     postgres.sql("CREATE ROLE nobody_much LOGIN")
     postgres.sql("CREATE DATABASE bare")
     wrong = {
-        "postgresql://localhost:1/db?index=a": ("does not answer: ", "is the server running"),
+        "postgresql://localhost:1/db?index=a": (
+            "does not answer: ",
+            "is the server running, and is it reached from here? psql postgresql://localhost:1/db",
+        ),
         postgres.url(database="missing"): ("does not exist", "createdb"),
         postgres.url(user="missing"): ("does not exist", "CREATE ROLE"),
         postgres.url(database="bare", index="none"): ("there is no index", "make it"),

@@ -405,7 +405,8 @@ File = Annotated[Path, typer.Argument(metavar="FILE", help="The one file that a 
 def listing(context: typer.Context, json: options.Json = False) -> int:
     """List your indexes, or keep, move or remove one.
 
-    Without a command: name, documents, size on disk, and whether it was made by you on this machine.
+    Without a command: name, documents, size on disk, and whether it was made by you on this machine. Where
+    KOSEARCH_INDEX is a server's URL, those of its database as well.
     """
     if context.invoked_subcommand is not None:
         return OK
@@ -556,13 +557,12 @@ def move(
 
 
 def _rows() -> list[dict[str, Any]]:
-    """What there is under the user's data, by name."""
-    from kosearch.config import index_names
-    from kosearch.library import Index
+    """What there is under the user's data, and in the databases that are named, by name."""
+    from kosearch.library import Index, all_indexes
 
     settings = options.settings()
     rows = []
-    for name in index_names(settings):
+    for name in all_indexes(settings):
         row: dict[str, Any] = {"name": name, "documents": None, "passages": None, "bytes": None, "own": None}
         library = Index(replace(settings, index=name))
         row["directory"] = str(library.place)

@@ -107,6 +107,11 @@ class SqliteStore:
         with self._reading():
             pass
 
+    @staticmethod
+    def names_with(directory: Path) -> list[str]:
+        """Its own name: a folder holds one index."""
+        return [str(directory)]
+
     @classmethod
     def open(cls, directory: Path, secret: bytes | None = None) -> SqliteStore:
         """The index in a folder; as the class itself."""

@@ -477,6 +477,12 @@ class Kind(Protocol[Place_contra]):
     def exists(self, place: Place_contra) -> bool:
         """Whether there is something that can be opened, or that says why it cannot."""
 
+    def names_with(self, place: Place_contra) -> Sequence[str]:
+        """How the stores of the same database are named, whether they may be opened or not; of a folder its own name.
+
+        Raises IndexStateError where the server does not say.
+        """
+
     def open(self, place: Place_contra, secret: bytes | None = None) -> Store:
         """The store there.
 

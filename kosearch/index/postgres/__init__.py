@@ -11,11 +11,12 @@ import shlex
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
-from kosearch.config import Database
+from kosearch.config import INDEX_NAME, Database
 from kosearch.errors import IndexDamaged, IndexMismatch, IndexMissing, IndexStateError, UsageError
 from kosearch.index.contract import FileState, Globs, Identity, Status, StoredDocument, StoredFile
 from kosearch.index.lexical import Counts
@@ -134,6 +135,24 @@ class PostgresStore:
         try:
             with server.reading() as session:
                 return _is_there(session, place)
+        finally:
+            server.close()
+
+    @staticmethod
+    def names_with(place: Database) -> list[str]:
+        """The URLs of the indexes in that database, whether this user may open them or not, sorted.
+
+        Raises IndexStateError where the server does not say.
+        """
+        sql = (
+            "SELECT substr(nspname, 10) FROM pg_namespace n JOIN pg_class c ON c.relnamespace = n.oid"
+            " WHERE c.relname = 'meta' AND nspname ~ %s ORDER BY nspname COLLATE \"C\""
+        )
+        server = Server(place)
+        try:
+            with server.reading() as session:
+                found = session.rows(sql, f"^kosearch_{INDEX_NAME.pattern}$")
+            return [str(replace(place, index=name)) for (name,) in found]
         finally:
             server.close()
 

@@ -6,6 +6,7 @@ that pgbouncer may stand between in transaction mode. Passwords come from libpq'
 
 from __future__ import annotations
 
+import shlex
 import threading
 import time
 import weakref
@@ -337,7 +338,7 @@ def _ours(error: psycopg.Error, place: Database) -> KosearchError:
     if not code and "FATAL: " in said:
         return _refused(said.rpartition("FATAL: ")[2].partition("\n")[0].strip(), place)
     if code in _CUT or (not code and isinstance(error, psycopg.OperationalError)):
-        hint = "is the server running, and is it reached from here? psql URL"
+        hint = f"is the server running, and is it reached from here? psql {shlex.quote(place.url)}"
         if "password" in said:
             hint = _HINTS["28P01"]
         elif "certificate" in said:
