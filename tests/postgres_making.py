@@ -34,7 +34,10 @@ class TestServer:
     __test__ = False
 
     def __init__(self, folder: Path, own: Path | None = None, port: int = 5432) -> None:
-        """By the wheel's programs, unless `own` names the folder of others. `port` is a socket's name, too."""
+        """By the wheel's programs, unless `own` names the folder of others. `port` is a socket's name, too.
+
+        What an earlier one has left in the folder is there again.
+        """
         self.folder = folder
         self.port = port
         self.process: subprocess.Popen[bytes] | None = None
@@ -45,13 +48,13 @@ class TestServer:
             # Where the tests' environment lies, nobody may have no way.
             if own is None:
                 for name in (WHEEL, f"{WHEEL}.libs"):
-                    shutil.copytree(self._programs.parents[2] / name, folder / "server" / name)
+                    shutil.copytree(self._programs.parents[2] / name, folder / "server" / name, dirs_exist_ok=True)
                 self._programs = folder / "server" / WHEEL / VERSION / "bin"
             os.chown(folder, nobody.pw_uid, nobody.pw_gid)
             self._as = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
-        self.run(
-            "initdb", "--auth=trust", "--encoding=UTF8", "--no-locale", "-U", "postgres", "--no-sync", "-D", self.data
-        )
+        if not self.data.exists():
+            options = ("--auth=trust", "--encoding=UTF8", "--no-locale", "-U", "postgres", "--no-sync")
+            self.run("initdb", *options, "-D", self.data)
 
     @property
     def data(self) -> Path:
@@ -107,9 +110,10 @@ class TestServer:
 
 
 @contextmanager
-def running(*settings: str) -> Iterator[TestServer]:
-    """A new server, ended and removed afterwards."""
-    folder = Path(tempfile.mkdtemp(prefix="kosearch-pg-"))  # short: a socket's path has 107 bytes
+def running(*settings: str, kept: Path | None = None) -> Iterator[TestServer]:
+    """A server, ended afterwards: a new one, which is removed, or the one that the folder `kept` has from then on."""
+    folder = kept or Path(tempfile.mkdtemp(prefix="kosearch-pg-"))  # short: a socket's path has 107 bytes
+    folder.mkdir(exist_ok=True)
     try:
         server = TestServer(folder)
         server.start("fsync=off", *settings)
@@ -118,4 +122,5 @@ def running(*settings: str) -> Iterator[TestServer]:
         finally:
             server.end()
     finally:
-        shutil.rmtree(folder)
+        if kept is None:
+            shutil.rmtree(folder)

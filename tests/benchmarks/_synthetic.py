@@ -35,7 +35,7 @@ _PER_TOPIC = 50
 _WORDS = 60
 _VOCABULARY = 400_000
 _SYLLABLES = 600
-_BLOCK = 1000
+BLOCK = 1000
 """Documents made at a time."""
 _ASKED_BLOCKS = 10
 
@@ -69,8 +69,8 @@ class Corpus:
 
     def make(self, numbers: Numbers, version: int = 0) -> Iterator[tuple[SourceFile, NewDocument]]:
         """These documents, as they are in a version."""
-        for start in range(0, len(numbers), _BLOCK):
-            part = numbers[start : start + _BLOCK]
+        for start in range(0, len(numbers), BLOCK):
+            part = numbers[start : start + BLOCK]
             vectors, words = self._block(np.random.default_rng([1, version, int(part[0])]), len(part))
             for place, number in enumerate(part.tolist()):
                 rows = slice(place * PER_DOCUMENT, (place + 1) * PER_DOCUMENT)
@@ -78,19 +78,19 @@ class Corpus:
 
     def vectors(self) -> Floats:
         """The vectors of all passages, (n, d), as they are in the first version."""
-        starts = range(0, self.documents, _BLOCK)
-        sizes = [min(_BLOCK, self.documents - start) for start in starts]
+        starts = range(0, self.documents, BLOCK)
+        sizes = [min(BLOCK, self.documents - start) for start in starts]
         blocks = zip(starts, sizes, strict=True)
         return np.concatenate([self._block(np.random.default_rng([1, 0, start]), size)[0] for start, size in blocks])
 
     def questions(self, count: int) -> list[Asked]:
         """Questions about passages of the first version: a vector near one, six of its words."""
         chance = np.random.default_rng(2)
-        blocks = -(-self.documents // _BLOCK)
+        blocks = -(-self.documents // BLOCK)
         asked = []
         for number in chance.choice(blocks, min(blocks, _ASKED_BLOCKS), replace=False).tolist():
-            documents = min(_BLOCK, self.documents - number * _BLOCK)
-            vectors, words = self._block(np.random.default_rng([1, 0, number * _BLOCK]), documents)
+            documents = min(BLOCK, self.documents - number * BLOCK)
+            vectors, words = self._block(np.random.default_rng([1, 0, number * BLOCK]), documents)
             for row in chance.integers(len(vectors), size=-(-count // min(blocks, _ASKED_BLOCKS))).tolist():
                 away = np.sqrt(1 - _COMMON**2) * self._noise(chance, 1)[0] @ self._rotation
                 vector = self._common + _LEAN * (vectors[row] - self._common) + np.sqrt(1 - _LEAN**2) * away
