@@ -35,6 +35,14 @@ def packed(version: int) -> Path:
     return FORMATS / f"{version}.tar.xz"
 
 
+def unpack(version: int, folder: Path) -> None:
+    """Put the index of a format into a folder."""
+    with tarfile.open(packed(version)) as archive:
+        if hasattr(tarfile, "data_filter"):  # Python 3.11.3 and before have none
+            archive.extraction_filter = tarfile.data_filter
+        archive.extractall(folder)
+
+
 def holdings(index: SqliteStore) -> dict[str, object]:
     """What must be in an index whatever version opens it."""
     with index.snapshot() as snapshot:

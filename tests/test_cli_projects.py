@@ -6,12 +6,11 @@ import json
 import os
 import shutil
 import sys
-import tarfile
 from pathlib import Path
 
 import pytest
 from conftest import CORPUS, Program
-from format_making import packed
+from format_making import unpack
 from index_making import mounted_read_only
 
 from kosearch.index import SqliteStore
@@ -104,8 +103,7 @@ def test_outside_of_its_folder_a_projects_index_names_the_places_that_it_had(pro
 def test_a_projects_index_of_an_earlier_format_is_named_from_its_folder(version: int, tmp_path: Path) -> None:
     """It named its files absolutely, and was moved since; one of another folder stays what it is."""
     for name in ("project", "empty"):
-        with tarfile.open(packed(version)) as archive:
-            archive.extractall(tmp_path, filter="data")
+        unpack(version, tmp_path)
         (tmp_path / name).mkdir()
         (tmp_path / "index").rename(tmp_path / name / ".kosearch")
     shutil.copytree(CORPUS, tmp_path / "project", dirs_exist_ok=True)

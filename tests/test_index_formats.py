@@ -6,14 +6,13 @@ import json
 import os
 import signal
 import sqlite3
-import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import CORPUS, Program, Tally
-from format_making import FORMATS, QUESTIONS, holdings, packed
+from format_making import FORMATS, QUESTIONS, holdings, packed, unpack
 from index_making import answers, make, quick_folder, set_identity
 
 from kosearch import opening, terms
@@ -35,8 +34,7 @@ NEXT = (
 @pytest.fixture(params=VERSIONS)
 def kept(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[int, Path]:
     """The index that was kept of a format."""
-    with tarfile.open(packed(request.param)) as archive:
-        archive.extractall(tmp_path, filter="data")
+    unpack(request.param, tmp_path)
     return request.param, tmp_path / "index"
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
-from format_making import packed
+from format_making import unpack
 from index_making import answers, make, mounted_read_only, put, quick_folder, source
 
 from kosearch.cli import main
@@ -102,8 +101,7 @@ def test_files_without_the_right_to_write_are_asked(folder: Path, state: str) ->
 
 
 def test_an_older_format_is_read_as_it_is(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with tarfile.open(packed(1)) as archive:
-        archive.extractall(folder, filter="data")
+    unpack(1, folder)
     with mounted_read_only(folder / "index") as place:
         assert SqliteStore(place).check() == []
         with SqliteStore(place)._reading() as store:
