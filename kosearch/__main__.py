@@ -39,10 +39,11 @@ def _run_here() -> int:
     import signal
 
     signal.signal(signal.SIGTERM, _terminated)
-    if sys.argv[1:2] == ["train"] or resident.is_question_for_here(sys.argv[1:], os.environ):
+    trains = sys.argv[1:2] == ["train"]
+    if trains or resident.is_question_for_here(sys.argv[1:], os.environ):
         from kosearch import kiwi
 
-        if sys.argv[1] == "train" or any(map(kiwi.has_hangul, sys.argv[2:])):
+        if trains or any(map(kiwi.has_hangul, sys.argv[2:])):
             kiwi.start()  # all else is imported meanwhile
     from kosearch.cli import main
 

@@ -22,7 +22,7 @@ import numpy as np
 
 from kosearch.index.contract import Alternatives, Ids
 from kosearch.index.database import bucket, storable
-from kosearch.index.files import MAX_DEAD, Damaged, Manifest, link
+from kosearch.index.files import MAX_DEAD, Damaged, Entry, Manifest, link
 
 if TYPE_CHECKING:
     import tantivy
@@ -62,12 +62,13 @@ class Lexical:
                 self._searcher = tantivy.Index.open(str(place)).searcher()
             meta = json.loads((directory / FOLDER / _META[0]).read_bytes())
         self._dead = int(sum(segment["max_doc"] for segment in meta["segments"])) - self.passages
-        self.linked = {
-            name: entry
-            for name, entry in manifest.files.items()
-            if name.startswith(f"{FOLDER}/") and name.rpartition("/")[2] not in _META
-        }
+        self._files = manifest.files
+
+    @property
+    def linked(self) -> dict[str, Entry]:
         """Its files that never change, and what they are: the next generation has them too, as far as it needs them."""
+        own = (one for one in self._files.items() if one[0].startswith(f"{FOLDER}/"))
+        return {name: entry for name, entry in own if name.rpartition("/")[2] not in _META}
 
     @property
     def passages(self) -> int:
